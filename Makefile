@@ -1,0 +1,46 @@
+# Every target sets up what it needs; the second time it is quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install dev demo test lint real bench simnode clean
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/requirements.txt
+	@touch $@
+
+install: $(VENV)/.installed ## What the plugin needs, in .venv
+dev: $(VENV)/.dev ## What the tests and the linters need as well
+
+demo: $(VENV)/.installed ## Pay invoices on a simulated network (NODES=500, NETWORK=<gossip_store[.xz]>, AMOUNT=)
+	@$(BIN)/python -m pay.sim demo $(if $(NODES),--nodes $(NODES)) $(if $(NETWORK),--network $(NETWORK)) $(if $(AMOUNT),--amount $(AMOUNT))
+
+simnode: $(VENV)/.installed ## A simulated node that stays up, to play with
+	@$(BIN)/python -m pay.sim node $(if $(NODES),--nodes $(NODES)) $(if $(NETWORK),--network $(NETWORK))
+
+test: $(VENV)/.dev ## All tests that need no real node
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/real --ignore tests/bench
+
+real: $(VENV)/.dev ## The tests against the lightningd on the PATH (skipped where there is none)
+	$(BIN)/python -m pytest -q tests/real
+
+bench: $(VENV)/.dev ## Measurements, as tables
+	$(BIN)/python -m tests.bench
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy pay plugin.py
+
+clean:
+	rm -rf $(VENV) .bench .simnode

@@ -1,0 +1,53 @@
+"""The one table of error codes that `pay` answers with, and the exception that carries one.
+
+Wallets book -32602, -1, 201 to 207 and 210 as surely unpaid, so these are given only when nothing
+of the payment can still settle. Source: lightning-pay(7); the host's common/jsonrpc_errors.h.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+
+class Code(IntEnum):
+    """JSON-RPC error codes of `pay`."""
+
+    INVALID_PARAMS = -32602
+    OTHER = -1
+    ALREADY_USED = 201
+    """This payment_hash was paid, or is being paid, with another amount or destination."""
+    DESTINATION_FAILED = 203
+    """The recipient refuses for good."""
+    ROUTE_NOT_FOUND = 205
+    ROUTE_TOO_EXPENSIVE = 206
+    INVOICE_EXPIRED = 207
+    STOPPED_RETRYING = 210
+    PREAPPROVAL_DECLINED = 213
+    """Passed on from the host, never our own verdict."""
+    PREAPPROVAL_FAILED = 214
+
+
+class PayError(Exception):
+    """An answer of `pay` that is not a success.
+
+    Parameters
+    ----------
+    code
+        One of `Code`, or a code the host itself gave for a call that never reached a payment.
+    message
+        What happened, with amount, limit and next step.
+    data
+        The documented fields, JSON-serialisable.
+    """
+
+    def __init__(self, code: int, message: str, data: dict[str, Any] | None = None):
+        super().__init__(message)
+        self.code = int(code)
+        self.message = message
+        self.data: dict[str, Any] = data or {}
+
+
+def invalid_param(name: str, problem: str) -> PayError:
+    """-32602 in the host's form: the parameter's name, then what is wrong with it."""
+    return PayError(Code.INVALID_PARAMS, f"{name}: {problem}")
