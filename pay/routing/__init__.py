@@ -1,0 +1,39 @@
+"""The planner: a query in, routes or the reason why there are none out.
+
+The value types are imported at once and need only the standard library; `plan`, `check` and
+`explain` bring numpy and SciPy with them and are imported when first used, because the plugin
+answers the host's first questions before it can afford that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pay.routing.query import Hop, NoRoute, NoRouteReason, Route, RouteQuery
+
+if TYPE_CHECKING:
+    from pay.routing.check import PlanError, check
+    from pay.routing.explain import explain
+    from pay.routing.plan import plan
+
+__all__ = [
+    "Hop",
+    "NoRoute",
+    "NoRouteReason",
+    "PlanError",
+    "Route",
+    "RouteQuery",
+    "check",
+    "explain",
+    "plan",
+]
+
+_LAZY = {"PlanError": "check", "check": "check", "explain": "explain", "plan": "plan"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"pay.routing.{_LAZY[name]}"), name)

@@ -1,0 +1,192 @@
+"""What the planner is asked and what it answers: plain values, importable without numpy or SciPy.
+
+A `RouteQuery` says how much must arrive where and within which limits. The answer is a tuple of
+`Route`s, each one path of one part, or a `NoRoute` that says why there is none, with numbers.
+
+Amounts and CLTVs follow BOLT 7 ("Routing Example"): a hop carries what arrives at its end, so the
+first hop's amount is what leaves us and the difference between two neighbouring hops is the fee of
+the node between them. CLTVs are relative to the current height.
+
+What a query does not hold: channels, policies, exclusions and hints (they are in the overlay), and
+any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pay.errors import Code
+from pay.units import NodeId, Scid, ScidDir
+
+BLOCKS_PER_YEAR = 52_596
+"""365.25 days of 144 blocks."""
+
+MAX_HOPS = 20
+"""The most payloads of the least size that the 1,300 bytes of a BOLT 4 onion were ever meant to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteQuery:
+    """One question to the planner.
+
+    Parameters
+    ----------
+    amount_msat
+        What must arrive at `destination` with this plan, all routes together.
+    final_cltv
+        Blocks that the recipient's HTLC must have left, shadow included.
+    max_fee_msat
+        The most that all routes together may cost.
+    max_delay
+        Blocks; the most a route may lock funds, `final_cltv` included.
+    riskfactor
+        Annual cost in percent of funds locked by delay (lightning-pay(7)).
+    failure_cost_msat
+        Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
+        more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
+    max_parts, min_part_msat
+        The most routes of a plan, and the least a route of several should deliver.
+    max_searches
+        Budget of effort: shortest-path searches per plan.
+    max_hops
+        Channels of a route.
+    seed, randomness
+        Each arc's cost is multiplied by a factor drawn from `seed`, between 1 and 1 + `randomness`; 0 is off.
+    metadata_bytes
+        Size of the payment metadata that the recipient's payload must carry.
+    """
+
+    source: NodeId
+    destination: NodeId
+    amount_msat: int
+    final_cltv: int
+    max_fee_msat: int
+    max_delay: int
+    riskfactor: float = 10.0
+    failure_cost_msat: int = 10_000
+    max_parts: int = 1
+    min_part_msat: int = 0
+    max_searches: int = 40
+    max_hops: int = MAX_HOPS
+    seed: int = 0
+    randomness: float = 0.0
+    metadata_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One channel of a route: exactly one element of `sendpay`'s `route`.
+
+    Parameters
+    ----------
+    node
+        The node that the channel leads TO.
+    amount_msat
+        Amount of the HTLC on this channel: what arrives at `node`.
+    delay_blocks
+        CLTV of that HTLC above the current height; the last hop's is the query's `final_cltv`.
+    """
+
+    scid: Scid
+    direction: int
+    node: NodeId
+    amount_msat: int
+    delay_blocks: int
+
+    @property
+    def scid_dir(self) -> ScidDir:
+        return ScidDir(self.scid, self.direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of one part, from our own channel to the recipient; never empty.
+
+    Parameters
+    ----------
+    probability
+        Believed chance that every channel of it can forward its amount.
+    """
+
+    hops: tuple[Hop, ...]
+    probability: float
+
+    @property
+    def amount_msat(self) -> int:
+        """What arrives at the recipient."""
+        return self.hops[-1].amount_msat
+
+    @property
+    def sent_msat(self) -> int:
+        """What leaves us."""
+        return self.hops[0].amount_msat
+
+    @property
+    def fee_msat(self) -> int:
+        return self.sent_msat - self.amount_msat
+
+    @property
+    def delay_blocks(self) -> int:
+        """CLTV of our own HTLC above the current height."""
+        return self.hops[0].delay_blocks
+
+
+class NoRouteReason(Enum):
+    """Why there is no route; the values are stable tokens for error data."""
+
+    UNKNOWN_NODE = "unknown_node"
+    """The recipient is neither in the graph nor at the end of a route hint."""
+    NO_OWN_CHANNELS = "no_own_channels"
+    """None of our channels is connected and can send."""
+    INSUFFICIENT_SPENDABLE = "insufficient_spendable"
+    """Our own channels together cannot send the amount now."""
+    UNREACHABLE = "unreachable"
+    """No channels lead from us to the recipient, whatever the amount."""
+    RECIPIENT_DISABLED = "recipient_disabled"
+    """Every channel towards the recipient is disabled."""
+    BAD_HINTS = "bad_hints"
+    """The recipient is reached by the invoice's route hints only, and none of them can be used."""
+    EXCLUDED = "excluded"
+    """There are routes, but each one uses an excluded channel or node."""
+    INSUFFICIENT_CAPACITY = "insufficient_capacity"
+    """Channels on the way are too small for the amount, or known not to carry it."""
+    BELOW_MINIMUM = "below_minimum"
+    """The amount is below the smallest HTLC that channels on the way accept."""
+    TOO_EXPENSIVE = "too_expensive"
+    TOO_LONG = "too_long"
+    """Every route locks the funds for more blocks than allowed."""
+    TOO_MANY_HOPS = "too_many_hops"
+    """Every route has more hops than allowed or than an onion can hold."""
+    GAVE_UP = "gave_up"
+    """The budget of searches was spent before a route was found; there may be one."""
+
+
+_LIMITS = frozenset({NoRouteReason.TOO_EXPENSIVE, NoRouteReason.TOO_LONG})
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """Why there is no route, with numbers.
+
+    Parameters
+    ----------
+    message
+        Words for the user: amount, limit, next step.
+    fee_msat, delay_blocks
+        Of the best route that breaks the limit: the cheapest one if it is too expensive, the one
+        of the least delay if it is too long. None where no route was found at all.
+    max_sendable_msat
+        The most that could be sent now, where that is what stands in the way.
+    """
+
+    reason: NoRouteReason
+    message: str
+    fee_msat: int | None = None
+    delay_blocks: int | None = None
+    max_sendable_msat: int | None = None
+
+    @property
+    def code(self) -> Code:
+        """206 where routes exist but break a limit of the caller, else 205."""
+        return Code.ROUTE_TOO_EXPENSIVE if self.reason in _LIMITS else Code.ROUTE_NOT_FOUND
