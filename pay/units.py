@@ -46,7 +46,7 @@ def parse_msat(value: Any) -> int:
         places, power = _DECIMALS[unit]
         if len(fraction) > places or (unit == "btc" and not fraction):
             raise ValueError(
-                f"should have whole msat, up to 3 decimals of sat or 1 to 11 decimals of btc, not {show(value)}"
+                f"should have no part of a msat: 3 decimals of sat or 11 of btc, not {show(value)}"
             )
         value = int(whole) * 10**power + int((fraction + "0" * power)[:power] or 0)
     if value < 0:
