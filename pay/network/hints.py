@@ -56,7 +56,7 @@ class HintHop:
     cltv_delta: int
 
     def direction(self, end: NodeId) -> int:
-        """The direction bit of this channel as used from `node` to `end` (the next hop's node, or the payee)."""
+        """The direction bit of this channel as used from `node` to `end`, the next hop or the payee."""
         return direction_of(self.node, end)
 
 

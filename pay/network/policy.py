@@ -24,8 +24,8 @@ htlc_maximum_msat."""
 class Policy:
     """What one direction of a channel asks (BOLT 7, channel_update).
 
-    `htlc_min_msat` and `htlc_max_msat` bound the amount of an HTLC on this channel, without the fee that the
-    node at its start takes; `cltv_delta` is in blocks; `timestamp` in seconds, the newer of two updates holds.
+    `htlc_min_msat` and `htlc_max_msat` bound the amount of an HTLC on this channel, without the fee that
+    the node at its start takes; `cltv_delta` is in blocks, `timestamp` in seconds.
     """
 
     fee_base_msat: int
@@ -53,7 +53,8 @@ def parse_channel_update(message: bytes) -> tuple[ScidDir, Policy]:
     body = message[2:] if typed else message
     if len(body) < _LAYOUT.size:
         raise ValueError(f"channel_update of {len(message)} bytes, at least {_LAYOUT.size} expected")
-    _, _, scid, timestamp, message_flags, channel_flags, cltv, low, base, ppm, high = _LAYOUT.unpack_from(body)
+    fields = _LAYOUT.unpack_from(body)
+    scid, timestamp, message_flags, channel_flags, cltv, low, base, ppm, high = fields[2:]
     if not message_flags & 1:
         raise ValueError(f"channel_update of {format_scid(scid)} without htlc_maximum_msat")
     policy = Policy(base, ppm, cltv, low, high, enabled=not channel_flags & 2, timestamp=timestamp)
