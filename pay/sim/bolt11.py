@@ -202,7 +202,8 @@ def decode(text: str, *, known_features: frozenset[int] | None = KNOWN_FEATURES)
         description_hash=found.get("h"), expiry=found.get("x", DEFAULT_EXPIRY_S),
         min_final_cltv_expiry=found.get("c", DEFAULT_FINAL_CLTV_BLOCKS), features=found.get("9", 0),
         payment_metadata=found.get("m"), fallbacks=tuple(found.get("f", ())),
-        routes=tuple(found.get("r", ())), extra=tuple(extra), payee_named="n" in found, payee=NodeId(payee), signature=der,
+        routes=tuple(found.get("r", ())), extra=tuple(extra), payee_named="n" in found,
+        payee=NodeId(payee), signature=der,
     )  # fmt: skip
 
 
