@@ -1,0 +1,443 @@
+"""A Lightning network in a box: nodes and channels with true balances, and HTLCs that find their way or do not.
+
+The world knows what no node knows, and answers a sender only through outcomes of HTLCs, as the real network does.
+It runs on a clock (virtual in tests, real behind a simulated node), is the same every time for a seed, and
+misbehaves where it is told to (`Faults`). It has no on-chain side but a height, and no onions: the hops a sender
+would have wrapped are handed over as they are.
+
+Sources: BOLT 2 (reserve, HTLC limits), BOLT 4 (forwarding, errors, sets of parts), BOLT 7 (policies, directions).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from pay.network import HintHop, Policy, RouteHint
+from pay.sim import failures, keys
+from pay.sim.channel import DEFAULT_FEATURES, SimChannel, SimPeer, default_policy
+from pay.sim.clock import Clock
+from pay.sim.faults import Faults
+from pay.sim.forwarding import Flight
+from pay.sim.htlc import FinalPayload, HtlcOutcome, WireHop
+from pay.sim.invoices import (
+    CURRENCIES,
+    FINAL_CLTV_BLOCKS,
+    INVOICE_FEATURES,
+    MPP_TIMEOUT_S,
+    SimInvoice,
+    bolt11_of,
+    fail_parts,
+    settle_parts,
+    unknown_details,
+)
+from pay.units import NodeId, Scid
+
+_CHANNELS_PER_BLOCK = 500
+
+
+class World:
+    """Nodes, channels, invoices and HTLCs, all in one place.
+
+    Parameters
+    ----------
+    clock
+        What time it is there; the world is used from the thread that drives it.
+    seed
+        Of keys, secrets, aliases and jitter.
+    chain
+        "bitcoin", "testnet", "testnet4", "signet" or "regtest".
+    height
+        Blocks that every node (but for its `extra_height`) has seen.
+    latency_s
+        Seconds an HTLC takes over a channel, forward and back, unless the channel says otherwise.
+    jitter
+        Share of a latency that chance adds, at most; 0 keeps concurrent HTLCs in step.
+    non_strict
+        Whether a forwarding node may use another channel to the same peer than the one named.
+    mpp_timeout_s
+        Seconds after which a recipient gives an incomplete set back.
+
+    Attributes
+    ----------
+    nodes, channels, invoices
+        By node id, by real short_channel_id, by payment_hash.
+    gossip_listeners
+        Called with (channel, direction) when gossip tells a new policy, (channel, None) when an announced
+        channel was opened or closed.
+    block_listeners
+        Called with the new height.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        seed: int = 0,
+        chain: str = "regtest",
+        height: int = 1000,
+        *,
+        latency_s: float = 0.02,
+        jitter: float = 0.0,
+        non_strict: bool = True,
+        mpp_timeout_s: float = MPP_TIMEOUT_S,
+    ):
+        if chain not in CURRENCIES:
+            raise ValueError(f"unknown chain {chain!r}: one of {', '.join(CURRENCIES)}")
+        self.clock = clock
+        self.seed = seed
+        self.chain = chain
+        self.height = height
+        self.latency_s = latency_s
+        self.jitter = jitter
+        self.non_strict = non_strict
+        self.mpp_timeout_s = mpp_timeout_s
+        self.nodes: dict[NodeId, SimPeer] = {}
+        self.channels: dict[Scid, SimChannel] = {}
+        self.invoices: dict[bytes, SimInvoice] = {}
+        self.gossip_listeners: list[Callable[[SimChannel, int | None], None]] = []
+        self.block_listeners: list[Callable[[int], None]] = []
+        self._aliases: dict[Scid, tuple[SimChannel, int]] = {}
+        self._pairs: dict[bytes, list[SimChannel]] = {}
+        self._updates: dict[tuple[Scid, int, Policy], bytes] = {}
+        self._flights: dict[int, Flight] = {}
+        self._rng = random.Random(seed)
+        self._htlc_count = 0
+        self._noise_count = 0
+
+    # Nodes and channels.
+
+    def add_node(
+        self,
+        name: str | None = None,
+        *,
+        node_id: NodeId | None = None,
+        features: int = DEFAULT_FEATURES,
+        latency_s: float = 0.0,
+    ) -> SimPeer:
+        """A new node. With `node_id` its key is unknown: it can be paid by hash, but writes no invoices.
+
+        Raises
+        ------
+        ValueError
+            If there is such a node already.
+        """
+        name = f"node{len(self.nodes)}" if name is None else name
+        secret = keys.node_secret(self.seed, name) if node_id is None else None
+        if secret is not None:
+            node_id = keys.node_id(secret)
+        assert node_id is not None
+        if node_id in self.nodes:
+            raise ValueError(f"node {name} ({node_id.hex()}) is there already")
+        node = SimPeer(node_id, name, features, latency_s, secret)
+        self.nodes[node_id] = node
+        return node
+
+    def add_channel(
+        self,
+        a: NodeId,
+        b: NodeId,
+        capacity_msat: int,
+        balance_a_msat: int | None = None,
+        *,
+        policy_ab: Policy | None = None,
+        policy_ba: Policy | None = None,
+        announced: bool = True,
+        scid: Scid | None = None,
+        latency_s: float | None = None,
+    ) -> SimChannel:
+        """A new open channel between `a` and `b`; half of it on each side unless said otherwise.
+
+        Policies default to lightningd's own; gossip is true until `set_policy` says otherwise. An unannounced
+        channel gets an alias for each end, and others may forward over it by alias only (option_scid_alias).
+
+        Raises
+        ------
+        ValueError
+            For a balance that the channel does not hold, an scid in use, or a channel with oneself.
+        """
+        balance_msat = capacity_msat // 2 if balance_a_msat is None else balance_a_msat
+        if not 0 <= balance_msat <= capacity_msat:
+            raise ValueError(f"a balance of {balance_msat} msat in a channel of {capacity_msat} msat")
+        scid = self._new_scid() if scid is None else scid
+        if a == b or scid in self.channels or scid in self._aliases:
+            raise ValueError(f"channel {scid} is there already, or leads back to its own node")
+        if policy_ab is None or policy_ba is None:
+            default = default_policy(capacity_msat)
+            policy_ab, policy_ba = policy_ab or default, policy_ba or default
+        swapped = b < a
+        nodes = (self.nodes[b], self.nodes[a]) if swapped else (self.nodes[a], self.nodes[b])
+        channel = SimChannel(
+            scid,
+            nodes,
+            capacity_msat,
+            capacity_msat - balance_msat if swapped else balance_msat,
+            (policy_ba, policy_ab) if swapped else (policy_ab, policy_ba),
+            announced,
+            (Scid(0), Scid(0)) if announced else (self._new_alias(scid, 0), self._new_alias(scid, 1)),
+            self.latency_s if latency_s is None else latency_s,
+        )
+        self.channels[scid] = channel
+        for side, node in enumerate(nodes):
+            node.channels.append(channel)
+            if not announced:
+                self._aliases[channel.aliases[side]] = (channel, side)
+        self._pairs.setdefault(nodes[0].id + nodes[1].id, []).append(channel)
+        self._tell(channel, None)
+        return channel
+
+    def find_channel(self, scid: Scid, start: NodeId, *, own: bool = False) -> SimChannel | None:
+        """The channel that `start` knows by this scid or alias.
+
+        An unannounced one goes by its real scid only where `own`: in a route that `start` itself begins.
+        """
+        channel = self.channels.get(scid)
+        if channel is not None:
+            known = channel.announced or own
+            return channel if known and start in (channel.nodes[0].id, channel.nodes[1].id) else None
+        named = self._aliases.get(scid)
+        if named is None or named[0].nodes[named[1]].id != start:
+            return None
+        return named[0]
+
+    def parallel(self, channel: SimChannel) -> Sequence[SimChannel]:
+        """All channels between the same two nodes, this one included."""
+        return self._pairs[channel.nodes[0].id + channel.nodes[1].id]
+
+    def close_channel(self, channel: SimChannel) -> None:
+        """No HTLC can be added any more; those inside are answered still."""
+        channel.closed = True
+        self._tell(channel, None)
+
+    def set_policy(self, channel: SimChannel, start: NodeId, policy: Policy, *, gossip: bool = True) -> None:
+        """What `start` asks from now on; without `gossip` nobody is told, and gossip is stale.
+
+        The timestamp is set so that it is newer than the one before.
+        """
+        direction = channel.side(start)
+        newer = max(int(self.clock.now()), channel.policies[direction].timestamp + 1)
+        channel.policies[direction] = replace(policy, timestamp=newer)
+        if gossip:
+            channel.gossiped[direction] = channel.policies[direction]
+            self._tell(channel, direction)
+
+    def hint_for(self, channel: SimChannel, recipient: NodeId) -> RouteHint:
+        """The route hint over `channel` that `recipient` would put into an invoice."""
+        direction = 1 - channel.side(recipient)
+        policy = channel.policies[direction]
+        scid = channel.scid if channel.announced else channel.aliases[direction]
+        start = channel.nodes[direction].id
+        return (HintHop(start, scid, policy.fee_base_msat, policy.fee_ppm, policy.cltv_delta),)
+
+    # Paying.
+
+    def send(
+        self,
+        source: NodeId,
+        hops: Sequence[WireHop],
+        payment_hash: bytes,
+        final: FinalPayload,
+        done: Callable[[HtlcOutcome], None],
+    ) -> int:
+        """Offer one HTLC; `done` is called once with its outcome, later, if it ever gets one.
+
+        Returns
+        -------
+        int
+            The number of the HTLC, unique in this world.
+
+        Raises
+        ------
+        LocalFailure
+            Where lightningd's `sendpay` would fail at once; `done` is not called then.
+        ValueError
+            Without hops.
+        """
+        if not hops:
+            raise ValueError("a route needs at least one hop")
+        self._htlc_count += 1
+        flight = Flight(self, self._htlc_count, self.nodes[source], hops, payment_hash, final, done)
+        flight.launch()
+        self._flights[flight.htlc_id] = flight
+        return flight.htlc_id
+
+    @property
+    def in_flight(self) -> int:
+        """HTLCs without an outcome."""
+        return len(self._flights)
+
+    def forget(self, htlc_id: int) -> None:
+        """The HTLC has its outcome (called by the flight itself)."""
+        self._flights.pop(htlc_id, None)
+
+    def create_invoice(
+        self,
+        node: NodeId,
+        amount_msat: int | None,
+        description: str | None = "",
+        *,
+        expiry: int = 3600,
+        hints: Iterable[RouteHint] = (),
+        final_cltv: int | None = None,
+        metadata: bytes | None = None,
+        features: int = INVOICE_FEATURES,
+        hold: bool = False,
+        secret: bool = True,
+        created_at: int | None = None,
+        description_hash: bytes | None = None,
+        preimage: bytes | None = None,
+    ) -> SimInvoice:
+        """A new invoice of `node`, which settles its HTLCs from now on.
+
+        Parameters
+        ----------
+        expiry
+            Seconds after `created_at` (now, unless given).
+        final_cltv
+            Blocks that an HTLC must have left when it arrives; lightningd's default for the chain unless given.
+        metadata
+            Bytes that every payment must bring along; `features` should then have bit 48 or 49.
+        secret
+            Whether it has a payment_secret; without one a single HTLC must pay it.
+        hold
+            Keep the money waiting until `release_invoice` or `cancel_invoice`.
+
+        Raises
+        ------
+        ValueError
+            If an invoice with this preimage is there already.
+        """
+        number = len(self.invoices)
+        preimage = keys.derive(self.seed, "preimage", number) if preimage is None else preimage
+        payment_hash = sha256(preimage).digest()
+        if payment_hash in self.invoices:
+            raise ValueError(f"there is an invoice with payment_hash {payment_hash.hex()} already")
+        invoice = SimInvoice(
+            node=self.nodes[node].id,
+            amount_msat=amount_msat,
+            description=None if description_hash is not None else description,
+            description_hash=description_hash,
+            preimage=preimage,
+            payment_hash=payment_hash,
+            payment_secret=keys.derive(self.seed, "payment_secret", payment_hash) if secret else None,
+            created_at=int(self.clock.now()) if created_at is None else created_at,
+            expiry_s=expiry,
+            final_cltv=FINAL_CLTV_BLOCKS.get(self.chain, 10) if final_cltv is None else final_cltv,
+            features=features,
+            metadata=metadata,
+            hints=tuple(hints),
+            hold=hold,
+            encode=self._encode,
+        )
+        self.invoices[payment_hash] = invoice
+        return invoice
+
+    def release_invoice(self, invoice: SimInvoice) -> None:
+        """Hold it no longer: settle it now if all its parts are there, otherwise when they are."""
+        invoice.hold = False
+        if invoice.complete:
+            settle_parts(self.clock, invoice)
+
+    def cancel_invoice(self, invoice: SimInvoice) -> None:
+        """Refuse what waits for it, and whatever comes."""
+        invoice.cancelled = True
+        self._give_back(invoice)
+
+    # Time and trouble.
+
+    def mine(self, n: int = 1) -> None:
+        """`n` more blocks. HTLCs that ran out where a node sits on them fail back, and that channel closes."""
+        self.height += n
+        for flight in list(self._flights.values()):
+            if flight.at and flight.locked_until <= self.height:
+                if flight.parked:
+                    flight.expire()
+                elif (invoice := self.invoices.get(flight.payment_hash)) and flight in invoice.parts:
+                    # A recipient gives back what it holds before the channel would have to close over it.
+                    self._give_back(invoice)
+        for listener in self.block_listeners:
+            listener(self.height)
+
+    def set_faults(self, node: NodeId, faults: Faults | None) -> None:
+        """Let a node misbehave so from now on, or behave; what it sat on and now would not goes on."""
+        peer = self.nodes[node]
+        peer.faults = faults
+        self.resume(peer)
+
+    def set_channel_faults(self, channel: SimChannel, start: NodeId, faults: Faults | None) -> None:
+        """Let one direction of a channel, the one away from `start`, misbehave or behave."""
+        channel.faults[channel.side(start)] = faults
+        for peer in channel.nodes:
+            self.resume(peer)
+
+    def resume(self, peer: SimPeer) -> None:
+        """Let a node take up what it sat on (it is put aside again if its faults are the same)."""
+        parked, peer.parked = peer.parked, {}
+        for act in parked.values():
+            self.clock.call_later(0.0, act)
+
+    def jittered(self, delay_s: float) -> float:
+        """A latency with its share of chance."""
+        return delay_s * (1.0 + self.jitter * self._rng.random()) if self.jitter else delay_s
+
+    def noise(self, length: int) -> bytes:
+        """Bytes that mean nothing, other ones each time."""
+        self._noise_count += 1
+        blocks = -(-length // 32)
+        return b"".join(keys.derive(self.seed, "noise", self._noise_count, n) for n in range(blocks))[:length]
+
+    def channel_update(self, channel: SimChannel, direction: int, scid: Scid | None = None) -> bytes:
+        """The channel_update (138 bytes, with its type) of the true policy, signed if the node's key is known."""
+        scid = channel.scid if scid is None else scid
+        policy = channel.policies[direction]
+        key = (scid, direction, policy)
+        update = self._updates.get(key)
+        if update is None:
+            node = channel.nodes[direction]
+            secret = node.secret if node.has_secret else None
+            update = failures.channel_update(
+                self.chain, scid, direction, policy, secret=secret, announced=channel.announced
+            )
+            self._updates[key] = update
+        return update
+
+    def audit(self) -> None:
+        """Check that no money came or went: balances and HTLCs of every channel add up to its capacity.
+
+        Raises
+        ------
+        AssertionError
+            If the world itself is broken.
+        """
+        for channel in self.channels.values():
+            on_the_way = sum(htlc.amount_msat for htlc in channel.htlcs.values())
+            assert min(channel.balances_msat) >= 0, f"{channel!r} has a negative balance"
+            assert sum(channel.balances_msat) + on_the_way == channel.capacity_msat, f"{channel!r} does not add up"
+            live = [sum(h.direction == d for h in channel.htlcs.values()) for d in (0, 1)]
+            assert live == channel.live_htlcs, f"{channel!r} miscounts its HTLCs"
+
+    def _new_scid(self) -> Scid:
+        number = len(self.channels)
+        while True:
+            block, tx = divmod(number, _CHANNELS_PER_BLOCK)
+            scid = Scid((block + 1) << 40 | (tx + 1) << 16)
+            if scid not in self.channels:
+                return scid
+            number += 1
+
+    def _new_alias(self, scid: Scid, side: int) -> Scid:
+        # Block heights beyond any real one, so that an alias is never taken for a channel (BOLT 2).
+        return Scid(int.from_bytes(keys.derive(self.seed, "alias", scid, side)[:8], "big") | 0xF0 << 56)
+
+    def _tell(self, channel: SimChannel, direction: int | None) -> None:
+        if channel.announced:
+            for listener in self.gossip_listeners:
+                listener(channel, direction)
+
+    def _give_back(self, invoice: SimInvoice) -> None:
+        height = self.height + self.nodes[invoice.node].extra_height
+        fail_parts(invoice, lambda part: unknown_details(part.amount_msat, height))
+
+    def _encode(self, invoice: SimInvoice) -> str:
+        return bolt11_of(invoice, self.chain, self.nodes[invoice.node].secret)
