@@ -128,7 +128,7 @@ def normalise(invstring: str) -> str:
 def _bolt11(invstring: str, decoded: dict[str, Any], network: str) -> Invoice:
     currency, ours = decoded["currency"], CURRENCIES.get(network)
     if currency != ours:
-        raise invalid_param("bolt11", f"the invoice is for another network (ln{currency}), we are on {network}")
+        raise invalid_param("bolt11", f"the invoice is for another network (ln{currency}); ours is {network}")
     features = int(decoded.get("features") or "0", 16)
     _refuse_unknown_features(features)
     secret = _optional_bytes(decoded, "payment_secret")

@@ -1,0 +1,103 @@
+"""The fixed terms of a payment, and one attempt of it: one part, one HTLC, one `sendpay`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pay.payment.failure import Failure
+from pay.payment.states import AttemptStatus
+from pay.routing.query import Route
+from pay.units import NodeId, ScidDir
+
+DEFAULT_MAX_ATTEMPTS = 100
+"""Parts per payment; a payment that a hundred HTLCs could not make is not made by the next hundred."""
+
+DEFAULT_FAILURE_COST_MSAT = 10_000
+"""The price of one nat of failure: 7 sat more are paid for a route that fails half as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is to be paid and within which limits.
+
+    Parameters
+    ----------
+    amount_msat
+        What this session delivers: the invoice's amount, or our share of it.
+    total_msat
+        What every part announces as the total of the payment (BOLT 4 total_msat).
+    final_cltv
+        Blocks of the last hop, shadow included.
+    max_fee_msat, fee_limit_words
+        The most that all parts may cost, and which of the caller's limits that is.
+    deadline_s, expires_at_s, created_at_s
+        Unix times in seconds: end of new attempts, of the invoice, and the start.
+    to_self
+        The invoice is our own.
+    watched
+        Somebody else sends the parts: there are no limits of ours to check, and none is added.
+    """
+
+    payment_hash: bytes
+    groupid: int
+    source: NodeId
+    destination: NodeId
+    amount_msat: int
+    total_msat: int
+    final_cltv: int
+    max_fee_msat: int
+    fee_limit_words: str
+    max_delay_blocks: int
+    deadline_s: float
+    expires_at_s: float
+    created_at_s: float
+    riskfactor: float = 10.0
+    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
+    max_parts: int = 1
+    min_part_msat: int = 0
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    exclude_nodes: frozenset[NodeId] = frozenset()
+    exclude_channels: frozenset[ScidDir] = field(default_factory=frozenset)
+    seed: int = 0
+    randomness: float = 0.0
+    metadata_bytes: int = 0
+    first_partid: int = 1
+    to_self: bool = False
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One part.
+
+    Parameters
+    ----------
+    route
+        None for a payment to ourselves and for a part that somebody else sent.
+    amount_msat, sent_msat
+        What it delivers and what leaves us for it.
+    started_s
+        Unix time.
+    """
+
+    partid: int
+    route: Route | None
+    amount_msat: int
+    sent_msat: int
+    status: AttemptStatus
+    started_s: float
+    failure: Failure | None = None
+
+    @property
+    def live(self) -> bool:
+        """It may still settle; a part without an answer is live."""
+        return self.status in (AttemptStatus.CREATED, AttemptStatus.INFLIGHT)
+
+    @property
+    def counts(self) -> bool:
+        """Its money is out or gone."""
+        return self.live or self.status is AttemptStatus.SETTLED
+
+    @property
+    def fee_msat(self) -> int:
+        return self.sent_msat - self.amount_msat

@@ -1,0 +1,215 @@
+"""What a session is told (events) and what it says to do (actions): plain values, nothing else goes in or out.
+
+A session never reads a clock, draws a number or calls anybody. An event carries what happened, `handle` gets
+the time with it, and the actions that come back are for the driver to carry out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pay.errors import PayError
+from pay.network.policy import Policy
+from pay.payment.failure import Failure
+from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.units import NodeId, ScidDir
+
+# --- events -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedPart:
+    """A part found pending at the host that no session of ours sent: it is watched, never added to."""
+
+    partid: int
+    amount_msat: int
+    sent_msat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First event of every session.
+
+    Parameters
+    ----------
+    adopted
+        Empty for a payment of our own; else the parts to watch, and no part is ever added.
+    """
+
+    adopted: tuple[AdoptedPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesFound:
+    query_id: int
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoRouteFound:
+    query_id: int
+    why: NoRoute
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAccepted:
+    """The host has the part in its table."""
+
+    partid: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSettled:
+    partid: int
+    preimage: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """`our_height` is the block we were at when the failure arrived."""
+
+    partid: int
+    failure: Failure
+    our_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class HashTaken:
+    """The host refused the part: this hash is being paid, or was paid, by another group. Nothing was sent."""
+
+    partid: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time that a `WakeAt` asked for has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeightReached:
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """No new parts, whatever happens: the payment ends with this error once nothing is out."""
+
+    error: PayError
+
+
+Event = (
+    Started
+    | RoutesFound
+    | NoRouteFound
+    | AttemptAccepted
+    | AttemptSettled
+    | AttemptFailed
+    | HashTaken
+    | TimerFired
+    | HeightReached
+    | Cancelled
+)
+
+# --- actions ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What this payment has learnt so far and the planner must respect.
+
+    Parameters
+    ----------
+    caps
+        An HTLC of more than so many msat is known not to pass.
+    policies
+        Newer than gossip.
+    """
+
+    excluded_nodes: frozenset[NodeId] = frozenset()
+    excluded_channels: frozenset[ScidDir] = frozenset()
+    caps: Mapping[ScidDir, int] = field(default_factory=dict)
+    policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FindRoutes:
+    query_id: int
+    query: RouteQuery
+    lessons: Lessons
+
+
+@dataclass(frozen=True, slots=True)
+class SendAttempt:
+    """One `sendpay`. `route` is None for a payment to ourselves."""
+
+    partid: int
+    route: Route | None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Tell `TimerFired` at this unix time in seconds."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitHeight:
+    """Tell `HeightReached` once the chain is this high."""
+
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Words for the callers that wait."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The answer is a success.
+
+    Parameters
+    ----------
+    sent_msat
+        Settled and still pending parts, with their fees.
+    incomplete
+        Parts are still pending at the host.
+    """
+
+    preimage: bytes
+    amount_msat: int
+    sent_msat: int
+    parts: int
+    incomplete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotPaid:
+    """The answer is this error; nothing of ours is out."""
+
+    error: PayError
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The host has another group for this hash: the answer is whatever becomes of that."""
+
+    reason: str
+
+
+Result = Paid | NotPaid | Elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Answer everybody who waits. Exactly one in the life of a session."""
+
+    result: Result
+
+
+Action = FindRoutes | SendAttempt | WakeAt | WaitHeight | Notify | Finish

@@ -1,0 +1,80 @@
+"""What a caller reads: the result and the error of `pay` as the manual and the host's own `pay` give them.
+
+Readers of errors use both `data` and the same fields flat beside it; the edge writes both from one `data`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pay.errors import PayError
+from pay.payment.attempt import Attempt, Terms
+from pay.payment.events import Paid
+from pay.payment.session import PaymentSession
+from pay.payment.states import AttemptStatus
+from pay.payment.verdict import failure_object, in_words
+
+PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
+
+
+def success_json(terms: Terms, paid: Paid) -> dict[str, Any]:
+    """The success object: exactly the documented fields, the schema forbids others."""
+    result: dict[str, Any] = {
+        "destination": terms.destination.hex(),
+        "payment_hash": terms.payment_hash.hex(),
+        "created_at": int(terms.created_at_s),
+        "parts": paid.parts,
+        "amount_msat": paid.amount_msat,
+        "amount_sent_msat": paid.sent_msat,
+        "payment_preimage": paid.preimage.hex(),
+        "status": "complete",
+    }
+    if paid.incomplete:
+        result["warning_partial_completion"] = PARTIAL_COMPLETION
+    return result
+
+
+def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
+    """The fields of `error`, with those that every error has once routing began."""
+    terms = session.terms
+    return {
+        **error.data,
+        "payment_hash": terms.payment_hash.hex(),
+        "destination": terms.destination.hex(),
+        "amount_msat": terms.amount_msat,
+        "created_at": int(terms.created_at_s),
+        "status": "failed",
+        "getroute_tries": session.queries,
+        "sendpay_tries": len(session.attempts),
+        "failures": [
+            {
+                "partid": part.partid,
+                **_amounts(session.attempts[part.partid]),
+                **failure_object(session.attempts[part.partid].route, part.failure),
+                "message": in_words(part.failure),
+            }
+            for part in session.failures
+        ],
+        "attempts": [attempt_json(attempt) for attempt in session.attempts.values()],
+    }
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    """One attempt in the form of the host's `pay`."""
+    match attempt.status:
+        case AttemptStatus.CREATED | AttemptStatus.INFLIGHT:
+            status = "pending"
+        case AttemptStatus.SETTLED:
+            status = "success"
+        case AttemptStatus.RETRYING | AttemptStatus.FAILED:
+            status = "failed"
+    result: dict[str, Any] = {"status": status}
+    if attempt.failure is not None:
+        result["failreason"] = in_words(attempt.failure)
+        if attempt.failure.failcode is not None:
+            result["failcode"] = attempt.failure.failcode
+    return {**result, "partid": attempt.partid, **_amounts(attempt)}
+
+
+def _amounts(attempt: Attempt) -> dict[str, int]:
+    return {"amount_msat": attempt.amount_msat, "amount_sent_msat": attempt.sent_msat}

@@ -1,0 +1,385 @@
+"""One payment as a pure state machine: it is told what happened and says what to do next.
+
+`handle(event, now)` is the only thing that changes a session; the same events give the same actions. It holds
+these invariants, checked after every event:
+
+1. delivered + in flight + requested is never more than the amount, and there is no query for 0 msat. The host does
+   not refuse a part that exceeds the total, so this is the only guard. A part without an answer is in flight.
+2. Fees delivered, in flight and planned stay within the limit; so does every CLTV.
+3. No part is sent after a preimage, after the deadline, or after the recipient refused.
+4. `Finish` comes exactly once; an error only when nothing is in flight; the first preimage is a success.
+5. Answers to old queries are ignored.
+
+What it does not do: choose routes (the planner), know balances (the beliefs), speak JSON (`report`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pay.errors import PayError
+from pay.payment import events as ev
+from pay.payment.attempt import Attempt, Terms
+from pay.payment.failure import Failure
+from pay.payment.interpret import CapChannel, ExcludeChannel, ExcludeNode, Lesson, NewPolicy, interpret
+from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
+from pay.payment.verdict import (
+    expired,
+    no_route,
+    refused,
+    stopped_retrying,
+    too_many_attempts,
+    watched_failed,
+)
+from pay.routing.query import NoRoute, Route, RouteQuery
+
+
+class SessionError(Exception):
+    """An invariant of the session is broken: our bug, whatever the world did."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPart:
+    """A failure as it is reported later: the part, the answer, and the height it was judged at."""
+
+    partid: int
+    failure: Failure
+
+
+class PaymentSession:
+    """One payment: parts of one group, until a preimage or until nothing is out and nothing left to try.
+
+    Parameters
+    ----------
+    terms
+        What is to be paid and within which limits; never changes.
+
+    Attributes
+    ----------
+    attempts
+        By partid, in the order they were made.
+    result
+        What `Finish` answered, or None.
+    """
+
+    def __init__(self, terms: Terms):
+        self.terms = terms
+        self.state = State.WAITING_ROUTES
+        self.attempts: dict[int, Attempt] = {}
+        self.failures: list[FailedPart] = []
+        self.result: ev.Result | None = None
+        self.queries = 0
+        self._query_open = False
+        self._requested_msat = 0
+        self._verdict: ev.NotPaid | ev.Elsewhere | None = None
+        self._height_wanted = 0
+        self._next_partid = terms.first_partid
+        self._lessons = ev.Lessons(
+            excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
+        )
+
+    # --- what others may see ------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> list[Attempt]:
+        """Parts that may still settle."""
+        return [a for a in self.attempts.values() if a.live]
+
+    @property
+    def delivered_msat(self) -> int:
+        return sum(a.amount_msat for a in self.attempts.values() if a.status is AttemptStatus.SETTLED)
+
+    @property
+    def in_flight_msat(self) -> int:
+        return sum(a.amount_msat for a in self.live)
+
+    @property
+    def status(self) -> SessionStatus:
+        match self.result:
+            case ev.Paid():
+                return SessionStatus.SUCCESS
+            case ev.NotPaid() | ev.Elsewhere():
+                return SessionStatus.FAILED
+            case None:
+                return SessionStatus.INFLIGHT if self.attempts else SessionStatus.CREATED
+
+    # --- the one way in -----------------------------------------------------------------------------------
+
+    def handle(self, event: ev.Event, now: float) -> list[ev.Action]:
+        """Take one event at unix time `now` in seconds and say what to do.
+
+        Raises
+        ------
+        SessionError
+            Where the machine would break an invariant.
+        """
+        before = self.state
+        allowed = TRANSITIONS.get((before, type(event)))
+        if allowed is None:
+            return []
+        actions = self._dispatch(event, now)
+        if self.state not in allowed:
+            raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
+        self._check(actions)
+        return actions
+
+    def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
+        match event:
+            case ev.Started(adopted):
+                return self._start(adopted, now)
+            case ev.RoutesFound(query_id, routes):
+                return self._send(routes, now) if self._answers(query_id) else []
+            case ev.NoRouteFound(query_id, why):
+                return self._give_up(why) if self._answers(query_id) else []
+            case ev.AttemptAccepted(partid):
+                self._mark(partid, AttemptStatus.INFLIGHT, only_from=AttemptStatus.CREATED)
+                return []
+            case ev.AttemptSettled(partid, preimage):
+                return self._settled(partid, preimage)
+            case ev.AttemptFailed(partid, failure, our_height):
+                return self._failed(partid, failure, our_height, now)
+            case ev.HashTaken(partid, reason):
+                return self._taken(partid, reason)
+            case ev.TimerFired():
+                return self._timer(now)
+            case ev.HeightReached(height):
+                return self._request(now) if height >= self._height_wanted else []
+            case ev.Cancelled(error):
+                return self._conclude(ev.NotPaid(error))
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
+        if adopted:
+            for part in adopted:
+                self.attempts[part.partid] = Attempt(
+                    part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, now
+                )
+            return self._conclude(ev.NotPaid(watched_failed(self.terms)))
+        if self.terms.to_self:
+            # The host takes a payment to ourselves with partid 0 only, and there is no other route to try.
+            amount = self.terms.amount_msat
+            self.attempts[0] = Attempt(0, None, amount, amount, AttemptStatus.CREATED, now)
+            self.state = State.IN_FLIGHT
+            return [ev.SendAttempt(0, None)]
+        return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
+
+    def _send(self, routes: tuple[Route, ...], now: float) -> list[ev.Action]:
+        stop = self._must_stop(now)
+        if stop is not None:
+            return self._conclude(ev.NotPaid(stop))
+        actions: list[ev.Action] = []
+        for route in routes:
+            partid = self._next_partid
+            self._next_partid += 1
+            self.attempts[partid] = Attempt(
+                partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
+            )
+            actions.append(ev.SendAttempt(partid, route))
+        self.state = State.IN_FLIGHT
+        return actions
+
+    def _give_up(self, why: NoRoute) -> list[ev.Action]:
+        return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
+
+    def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
+        attempt = self.attempts.get(partid)
+        if attempt is None or attempt.status is AttemptStatus.SETTLED:
+            return []
+        # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
+        self._mark(partid, AttemptStatus.SETTLED)
+        self._close_query()
+        actions: list[ev.Action] = []
+        if self.result is None:
+            actions = self._finish(self._paid(preimage))
+        self.state = State.DRAINING_PAID if self.live else State.DONE
+        return actions
+
+    def _failed(self, partid: int, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+        attempt = self.attempts.get(partid)
+        if attempt is None or not attempt.live:
+            return []
+        self.failures.append(FailedPart(partid, failure))
+        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure)
+        if self.state is State.DRAINING_PAID:
+            self.state = State.DRAINING_PAID if self.live else State.DONE
+            return []
+        if attempt.route is None:
+            return self._conclude(self._verdict or ev.NotPaid(refused(None, failure)))
+        outcome = interpret(attempt.route, failure, our_height)
+        self._learn(outcome.lessons)
+        if outcome.refused:
+            return self._conclude(ev.NotPaid(refused(attempt.route, failure)))
+        if self._verdict is not None:
+            return self._conclude(self._verdict)
+        if outcome.wait_for_height is not None:
+            return self._wait_for_height(outcome.wait_for_height, partid, now)
+        if self.state is State.WAITING_HEIGHT:
+            return []
+        return self._request(now, retried=partid)
+
+    def _taken(self, partid: int, reason: str) -> list[ev.Action]:
+        attempt = self.attempts.get(partid)
+        if attempt is None or not attempt.live:
+            return []
+        self._mark(partid, AttemptStatus.FAILED)
+        if self.state is State.DRAINING_PAID:
+            self.state = State.DRAINING_PAID if self.live else State.DONE
+            return []
+        return self._conclude(ev.Elsewhere(reason))
+
+    def _timer(self, now: float) -> list[ev.Action]:
+        if now < self.terms.deadline_s:
+            return [ev.WakeAt(self.terms.deadline_s)]
+        if self.state is State.WAITING_ROUTES and not self.attempts:
+            # The first route is still being looked for: retry_for ends repetitions, not the first try.
+            return []
+        return self._conclude(ev.NotPaid(stopped_retrying(self.terms, self.failures, len(self.attempts))))
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
+        stop = self._must_stop(now)
+        if stop is not None:
+            return self._conclude(ev.NotPaid(stop))
+        self._close_query()
+        self._mark(partid, AttemptStatus.RETRYING)
+        self._height_wanted = max(height, self._height_wanted)
+        self.state = State.WAITING_HEIGHT
+        return [
+            ev.Notify(f"The recipient is at block {height}, we are not yet: waiting for it"),
+            ev.WaitHeight(self._height_wanted),
+        ]
+
+    def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
+        """Ask for routes for all that is neither delivered nor in flight; older questions become void."""
+        stop = self._must_stop(now)
+        if stop is not None:
+            return self._conclude(ev.NotPaid(stop))
+        if retried is not None:
+            self._mark(retried, AttemptStatus.RETRYING)
+        left_msat = self.terms.amount_msat - self.delivered_msat - self.in_flight_msat
+        spent_msat = sum(a.fee_msat for a in self.attempts.values() if a.counts)
+        self.queries += 1
+        self._query_open = True
+        self._requested_msat = left_msat
+        self.state = State.WAITING_ROUTES
+        terms = self.terms
+        query = RouteQuery(
+            source=terms.source,
+            destination=terms.destination,
+            amount_msat=left_msat,
+            final_cltv=terms.final_cltv,
+            max_fee_msat=terms.max_fee_msat - spent_msat,
+            max_delay=terms.max_delay_blocks,
+            riskfactor=terms.riskfactor,
+            failure_cost_msat=terms.failure_cost_msat,
+            max_parts=max(1, terms.max_parts - len(self.live)),
+            min_part_msat=terms.min_part_msat,
+            seed=terms.seed,
+            randomness=terms.randomness,
+            metadata_bytes=terms.metadata_bytes,
+        )
+        return [ev.FindRoutes(self.queries, query, self._lessons)]
+
+    def _must_stop(self, now: float) -> PayError | None:
+        """Why no further part may be sent, if so. A first try is made however short `retry_for` is."""
+        if now > self.terms.expires_at_s:
+            return expired(self.terms, int(now), self.failures, len(self.attempts))
+        if self.attempts and now >= self.terms.deadline_s:
+            return stopped_retrying(self.terms, self.failures, len(self.attempts))
+        if len(self.attempts) >= self.terms.max_attempts:
+            return too_many_attempts(self.terms, self.failures, len(self.attempts))
+        return None
+
+    def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
+        """No new parts; answer now if nothing is out, else once nothing is."""
+        self._close_query()
+        self._verdict = verdict
+        if self.live:
+            self.state = State.DRAINING_FAILED
+            return []
+        self.state = State.DONE
+        return self._finish(verdict)
+
+    def _finish(self, result: ev.Result) -> list[ev.Action]:
+        if self.result is not None:
+            raise SessionError("finished twice")
+        self.result = result
+        self._end_retries()
+        return [ev.Finish(result)]
+
+    def _paid(self, preimage: bytes) -> ev.Paid:
+        counted = [a for a in self.attempts.values() if a.counts]
+        return ev.Paid(
+            preimage=preimage,
+            amount_msat=self.terms.amount_msat,
+            sent_msat=sum(a.sent_msat for a in counted),
+            parts=len(self.attempts),
+            incomplete=bool(self.live),
+        )
+
+    def _learn(self, lessons: tuple[Lesson, ...]) -> None:
+        known = self._lessons
+        nodes, channels = set(known.excluded_nodes), set(known.excluded_channels)
+        caps, policies = dict(known.caps), dict(known.policies)
+        for lesson in lessons:
+            match lesson:
+                case CapChannel(channel, amount_msat):
+                    caps[channel] = min(amount_msat, caps.get(channel, amount_msat))
+                case ExcludeChannel(channel):
+                    channels.add(channel)
+                case ExcludeNode(node):
+                    nodes.add(node)
+                case NewPolicy(channel, policy):
+                    if policies.get(channel) == policy:
+                        channels.add(channel)
+                    policies[channel] = policy
+        self._lessons = ev.Lessons(frozenset(nodes), frozenset(channels), caps, policies)
+
+    # --- small things -------------------------------------------------------------------------------------
+
+    def _answers(self, query_id: int) -> bool:
+        if not self._query_open or query_id != self.queries:
+            return False
+        self._close_query()
+        return True
+
+    def _close_query(self) -> None:
+        self._query_open = False
+        self._requested_msat = 0
+
+    def _mark(self, partid: int, status: AttemptStatus, only_from: AttemptStatus | None = None) -> None:
+        attempt = self.attempts.get(partid)
+        if attempt is not None and (only_from is None or attempt.status is only_from):
+            self.attempts[partid] = replace(attempt, status=status)
+
+    def _end_retries(self) -> None:
+        """No attempt of a finished payment is Retrying."""
+        for partid, attempt in self.attempts.items():
+            if attempt.status is AttemptStatus.RETRYING:
+                self._mark(partid, AttemptStatus.FAILED)
+
+    def _check(self, actions: list[ev.Action]) -> None:
+        terms = self.terms
+        committed = self.delivered_msat + self.in_flight_msat + self._requested_msat
+        if committed > terms.amount_msat and not terms.watched:
+            raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
+        fees = sum(a.fee_msat for a in self.attempts.values() if a.counts)
+        if fees > terms.max_fee_msat and not terms.watched:
+            raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
+        for action in actions:
+            match action:
+                case ev.FindRoutes(_, query, _):
+                    if query.amount_msat <= 0 or query.max_fee_msat < 0:
+                        raise SessionError(f"a query for {query.amount_msat} msat, fee {query.max_fee_msat}")
+                case ev.SendAttempt(_, route):
+                    if self.result is not None or self._verdict is not None:
+                        raise SessionError("a part after the verdict")
+                    if route is not None and route.delay_blocks > terms.max_delay_blocks:
+                        raise SessionError(f"a delay of {route.delay_blocks}, limit {terms.max_delay_blocks}")
+                case ev.Finish(result):
+                    if not isinstance(result, ev.Paid) and self.live:
+                        raise SessionError("an error while a part is out")
+                case _:
+                    pass

@@ -1,0 +1,140 @@
+"""The ends of a payment that is not made: code, words and documented data, one function each.
+
+The words say amount, limit and next step. `incorrect_or_unknown_payment_details` and `invoice expired` stand in
+no verdict but those two: some callers refund when they read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pay.errors import Code, PayError
+from pay.payment.attempt import Terms
+from pay.payment.failure import FailCode, Failure, describe, read_details
+from pay.routing.query import NoRoute, NoRouteReason, Route
+from pay.units import format_msat, format_scid
+
+if TYPE_CHECKING:
+    from pay.payment.session import FailedPart
+
+DESTINATION_CHANNEL = "0x0x0"
+"""erring_channel where the recipient answered (lightning-pay(7))."""
+
+FAILCODE_NAMES: dict[int, str] = {
+    **{code: f"WIRE_{code.name}" for code in FailCode},
+    FailCode.UNKNOWN_PAYMENT: "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS",
+}
+"""As the host names them in `failcodename`."""
+
+
+def failure_object(route: Route | None, failure: Failure) -> dict[str, Any]:
+    """The routing failure object of lightning-pay(7), with numeric codes only."""
+    data: dict[str, Any] = {}
+    index = failure.erring_index
+    if index is not None:
+        data["erring_index"] = index
+    if route is not None and index is not None and index <= len(route.hops):
+        if index > 0:
+            data["erring_node"] = route.hops[index - 1].node.hex()
+        if index < len(route.hops):
+            data["erring_channel"] = format_scid(route.hops[index].scid)
+            data["erring_direction"] = route.hops[index].direction
+        else:
+            data["erring_channel"] = DESTINATION_CHANNEL
+    if failure.failcode is not None:
+        data["failcode"] = failure.failcode
+    if failure.raw_message:
+        data["raw_message"] = failure.raw_message.hex()
+        update = read_details(failure.failcode, failure.raw_message).update_bytes
+        if update is not None:
+            data["channel_update"] = update.hex()
+    return data
+
+
+def in_words(failure: Failure) -> str:
+    """Why a part failed, without the codes' names."""
+    if failure.erring_index == 0:
+        return f"our own channel: {failure.reason or describe(failure.failcode)}"
+    return describe(failure.failcode)
+
+
+def refused(route: Route | None, failure: Failure) -> PayError:
+    """203: the recipient refuses for good."""
+    name = FAILCODE_NAMES.get(failure.failcode or 0, f"failure {failure.failcode}")
+    if failure.failcode is None:
+        message = failure.reason or "The node refused the payment"
+    elif failure.failcode == FailCode.UNKNOWN_PAYMENT:
+        message = f"The recipient refuses ({name}): it does not know this payment, or not with this amount"
+    else:
+        message = f"The recipient refuses ({name}): {describe(failure.failcode)}"
+    data = failure_object(route, failure)
+    if failure.failcode is not None:
+        data["failcodename"] = name
+    return PayError(Code.DESTINATION_FAILED, message, data)
+
+
+def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: int) -> PayError:
+    """205 or 206, with the numbers of the best route that breaks a limit."""
+    data: dict[str, Any] = {"reason": why.reason.value}
+    if why.fee_msat is not None:
+        data["fee"] = why.fee_msat
+        data["feepercent"] = round(why.fee_msat * 100 / terms.amount_msat, 6)
+    if why.delay_blocks is not None:
+        data["delay"] = why.delay_blocks
+    if why.max_sendable_msat is not None:
+        data["max_sendable_msat"] = why.max_sendable_msat
+    data["maxfee_msat"] = terms.max_fee_msat
+    data["maxdelay"] = terms.max_delay_blocks
+    words = why.message
+    if why.reason is NoRouteReason.TOO_EXPENSIVE:
+        words += f" (the limit comes from {terms.fee_limit_words})"
+    if tries:
+        own = bool(terms.exclude_nodes or terms.exclude_channels)
+        rest = words if own or why.reason is not NoRouteReason.EXCLUDED else "every other route was tried"
+        words = f"No route is left after {_tries(tries)}{_last(failures)}; {rest}"
+    return PayError(why.code, words, data)
+
+
+def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
+    """210: time is up, and nothing is out."""
+    seconds = round(terms.deadline_s - terms.created_at_s)
+    return PayError(
+        Code.STOPPED_RETRYING,
+        f"Not paid within retry_for ({seconds} s), stopped after {_tries(tries)}{_last(failures)}",
+    )
+
+
+def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
+    """210: the payment's budget of attempts is spent, and nothing is out."""
+    return PayError(
+        Code.STOPPED_RETRYING, f"Not paid: stopped after {_tries(tries)}, the most allowed{_last(failures)}"
+    )
+
+
+def expired(terms: Terms, now: int, failures: Sequence[FailedPart], tries: int) -> PayError:
+    """207, at the start or before another attempt."""
+    expiry = int(terms.expires_at_s)
+    after = f" after {_tries(tries)}{_last(failures)}" if tries else ""
+    return PayError(
+        Code.INVOICE_EXPIRED,
+        f"The invoice expired {now - expiry} s ago{after}: ask the recipient for a new one",
+        {"now": now, "expiry": expiry},
+    )
+
+
+def watched_failed(terms: Terms) -> PayError:
+    """210: the parts that somebody else had sent all failed."""
+    return PayError(
+        Code.STOPPED_RETRYING,
+        f"Not paid: the parts of {format_msat(terms.amount_msat)} that were out for this invoice have failed; "
+        "nothing is out now, so it can be paid again",
+    )
+
+
+def _tries(tries: int) -> str:
+    return f"{tries} attempt" if tries == 1 else f"{tries} attempts"
+
+
+def _last(failures: Sequence[FailedPart]) -> str:
+    return f"; last failure: {in_words(failures[-1].failure)}" if failures else ""
