@@ -1,6 +1,47 @@
-"""The channel graph as gossip tells it, and what one query adds to it, changes in it or forbids."""
+"""The channel graph as gossip tells it, and what one query adds to it, changes in it or forbids.
+
+The value types need only the standard library and are imported at once; what works on arrays brings numpy and
+is imported when first used, because the plugin answers the host's first questions before it can afford that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy, parse_channel_update
 
-__all__ = ["HintHop", "OwnChannel", "Policy", "RouteHint", "parse_channel_update"]
+if TYPE_CHECKING:
+    from pay.network.graph import ByTarget, ChannelGraph, PolicyColumns
+    from pay.network.overlay import NOT_OWN, ExtraArcs, Overlay
+
+__all__ = [
+    "NOT_OWN",
+    "ByTarget",
+    "ChannelGraph",
+    "ExtraArcs",
+    "HintHop",
+    "Overlay",
+    "OwnChannel",
+    "Policy",
+    "PolicyColumns",
+    "RouteHint",
+    "parse_channel_update",
+]
+
+_LAZY = {
+    "ByTarget": "graph",
+    "ChannelGraph": "graph",
+    "PolicyColumns": "graph",
+    "NOT_OWN": "overlay",
+    "ExtraArcs": "overlay",
+    "Overlay": "overlay",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"pay.network.{_LAZY[name]}"), name)

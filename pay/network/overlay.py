@@ -1,0 +1,321 @@
+"""What one query adds to the graph, changes in it and forbids.
+
+The graph is shared by all payments and is neither copied nor written to. An overlay closes some of its arcs and
+adds rows of its own; an arc that is changed is closed and added with its new values. In the order of their word:
+
+1. Our own channels replace whatever gossip says of the arcs out of us: gossip does not know what is spendable.
+2. A route hint adds a chain of private arcs to the recipient. Where a hint names an announced channel between the
+   same nodes, the policy that its owner signed holds; between other nodes the hint is a lie or a mix-up and that
+   hop is left out; if gossip knows no policy or a disabled one, the recipient's word is taken. Hops that start at
+   us (our own channels are known better), end at us, leave the recipient or stay where they are lead nowhere and
+   are left out; hints that go round in a circle are arcs like others, which no shortest path follows.
+3. A policy learnt from a failure replaces the graph's or the hint's, unless gossip has had a newer one since.
+4. A cap lowers what an arc takes: an HTLC above it is known not to pass.
+5. Exclusions close arcs, whoever spoke for them.
+
+A hint says nothing of sizes: its arcs take any amount, as if nothing could stop an HTLC there but the recipient's
+own choice to name them. Blinded paths are not handled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pay.network.graph import ChannelGraph, Flags, Ints, Keys, Numbers
+from pay.network.hints import HintHop, OwnChannel, RouteHint
+from pay.network.policy import Policy
+from pay.units import MAX_MSAT, NodeId, ScidDir
+
+NOT_OWN = -1
+
+
+class ExtraArcs(NamedTuple):
+    """The rows that exist for one query, columns as in `ChannelGraph`; m rows in no particular order.
+
+    Attributes
+    ----------
+    scid, direction : uint64[m], int8[m]
+        What a route names.
+    own : int32[m]
+        Index into `Overlay.own` of a channel of ours, whose `capacity_msat` is what is spendable for certain;
+        `NOT_OWN` for the others.
+    """
+
+    source: Numbers
+    target: Numbers
+    fee_base_msat: Ints
+    fee_ppm: Ints
+    cltv_delta: Numbers
+    htlc_min_msat: Ints
+    htlc_max_msat: Ints
+    capacity_msat: Ints
+    enabled: Flags
+    scid: Keys
+    direction: npt.NDArray[np.int8]
+    own: Numbers
+
+
+@dataclass(slots=True)
+class _Row:
+    source: int
+    target: int
+    fee_base_msat: int
+    fee_ppm: int
+    cltv_delta: int
+    htlc_min_msat: int
+    htlc_max_msat: int
+    capacity_msat: int
+    own: int = NOT_OWN
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the caller said, to build the same overlay without a part of it."""
+
+    source: NodeId
+    own: tuple[OwnChannel, ...]
+    recipient: NodeId | None
+    hints: tuple[RouteHint, ...]
+    policies: Mapping[ScidDir, Policy]
+    caps: Mapping[ScidDir, int]
+
+
+class Overlay:
+    """The graph as one query sees it.
+
+    Parameters
+    ----------
+    graph
+        Not modified. The overlay holds until channels are added to it.
+    source
+        We.
+    own
+        Our channels; those that are not connected, or have nothing to spend or no free HTLC slot, are left out.
+    recipient, hints
+        Who is to be paid, and the ways to him that the invoice tells. Hints need a recipient.
+    excluded_nodes, excluded_channels
+        Not to be used; unknown ones are ignored.
+    policies
+        Learnt from failures of this payment.
+    caps
+        Largest HTLC, in msat, that may pass a channel direction.
+
+    Attributes
+    ----------
+    graph
+    source : int
+        Our node number; like the recipient's it may lie behind the graph's (see `n_nodes`).
+    recipient : int or None
+    n_nodes : int
+        The graph's nodes, then those that only own channels and hints name.
+    own : tuple of OwnChannel
+        The usable ones.
+    closed : int32[k]
+        Arcs of the graph that this query must not use, ascending.
+    extra : ExtraArcs
+        Arcs that it may use beside the graph's.
+    n_excluded : int
+        How many arcs, of the graph and of the extra ones, the exclusions closed.
+
+    Raises
+    ------
+    ValueError
+        For hints without a recipient.
+    """
+
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        source: NodeId,
+        own: Sequence[OwnChannel],
+        *,
+        recipient: NodeId | None = None,
+        hints: Sequence[RouteHint] = (),
+        excluded_nodes: AbstractSet[NodeId] = frozenset(),
+        excluded_channels: AbstractSet[ScidDir] = frozenset(),
+        policies: Mapping[ScidDir, Policy] | None = None,
+        caps: Mapping[ScidDir, int] | None = None,
+    ):
+        if hints and recipient is None:
+            raise ValueError("route hints lead to a recipient, and none is given")
+        self._said = _Said(source, tuple(own), recipient, tuple(hints), policies or {}, caps or {})
+        self.graph = graph
+        self.own = tuple(channel for channel in own if _usable(channel))
+        self._unknown: dict[bytes, int] = {}
+        self._unknown_ids: list[NodeId] = []
+        self._rows: dict[ScidDir, _Row] = {}
+        self._closed: set[int] = set()
+        self.source = self._number(source)
+        self.recipient = None if recipient is None else self._number(recipient)
+        self._take_own()
+        for hint in hints:
+            self._take_hint(hint)
+        self._take_policies(self._said.policies)
+        self._take_caps(self._said.caps)
+        self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
+        self.n_nodes = graph.n_nodes + len(self._unknown_ids)
+        self.closed: Numbers = np.array(sorted(self._closed), np.int32)
+        self.extra = _columns(self._rows)
+
+    # -- look-ups ------------------------------------------------------------------------------------------
+
+    def node_number(self, node: bytes) -> int | None:
+        """As `ChannelGraph.node_number`, also for the nodes that only this query knows."""
+        number = self.graph.node_number(node)
+        return self._unknown.get(node) if number is None else number
+
+    def node_id(self, number: int) -> NodeId:
+        known = self.graph.n_nodes
+        return self.graph.node_id(number) if number < known else self._unknown_ids[number - known]
+
+    def without_exclusions(self) -> Overlay:
+        """The same but for the exclusions: whether they are what stands in the way."""
+        said = self._said
+        return Overlay(
+            self.graph, said.source, said.own, recipient=said.recipient, hints=said.hints,
+            policies=said.policies, caps=said.caps,
+        )  # fmt: skip
+
+    # -- building ------------------------------------------------------------------------------------------
+
+    def _number(self, node: NodeId) -> int:
+        number = self.node_number(node)
+        if number is None:
+            number = self._unknown[node] = self.graph.n_nodes + len(self._unknown_ids)
+            self._unknown_ids.append(node)
+        return number
+
+    def _take_own(self) -> None:
+        if self.source < self.graph.n_nodes:
+            self._closed.update((self.graph.arcs_into(self.source) ^ 1).tolist())
+        for index, channel in enumerate(self.own):
+            most = min(channel.htlc_max_msat, channel.spendable_msat)
+            self._rows[ScidDir(channel.scid, channel.direction)] = _Row(
+                self.source, self._number(channel.peer), 0, 0, 0,
+                channel.htlc_min_msat, most, channel.spendable_msat, index,
+            )  # fmt: skip
+
+    def _take_hint(self, hint: RouteHint) -> None:
+        recipient = self._said.recipient
+        assert recipient is not None
+        ends = [hop.node for hop in hint[1:]] + [recipient]
+        for hop, end in zip(hint, ends, strict=False):
+            start_number, end_number = self._number(hop.node), self._number(end)
+            if start_number in (self.source, self.recipient, end_number) or end_number == self.source:
+                continue
+            self._take_hint_hop(hop, ScidDir(hop.scid, hop.direction(end)), start_number, end_number)
+
+    def _take_hint_hop(self, hop: HintHop, named: ScidDir, start: int, end: int) -> None:
+        if named in self._rows:
+            return
+        size_msat = MAX_MSAT
+        graph, arc = self.graph, self.graph.arc_number(named)
+        if arc is not None:
+            announced = graph.source[arc] == start and graph.target[arc] == end
+            if not announced or graph.enabled[arc] or not graph.routable[arc >> 1]:
+                return
+            self._closed.add(arc)
+            size_msat = graph.size_msat(hop.scid) or MAX_MSAT
+        self._rows[named] = _Row(
+            start, end, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta, 0, size_msat, size_msat
+        )
+
+    def _take_policies(self, policies: Mapping[ScidDir, Policy]) -> None:
+        for named, policy in policies.items():
+            row, arc = self._rows.get(named), self._open_arc(named)
+            if row is not None and row.own != NOT_OWN:
+                continue
+            if arc is not None:
+                if policy.timestamp < self.graph.timestamp[arc]:
+                    continue
+                row = self._copy(arc)
+                if not self.graph.capacity_known[arc >> 1]:
+                    row.capacity_msat = min(policy.htlc_max_msat, MAX_MSAT)
+                self._closed.add(arc)
+                self._rows[named] = row
+            if row is None:
+                continue
+            if not policy.enabled:
+                del self._rows[named]
+                continue
+            row.fee_base_msat, row.fee_ppm = policy.fee_base_msat, policy.fee_ppm
+            row.cltv_delta = policy.cltv_delta
+            row.htlc_min_msat = min(policy.htlc_min_msat, MAX_MSAT)
+            row.htlc_max_msat = min(policy.htlc_max_msat, MAX_MSAT)
+
+    def _take_caps(self, caps: Mapping[ScidDir, int]) -> None:
+        for named, cap_msat in caps.items():
+            row, arc = self._rows.get(named), self._open_arc(named)
+            if arc is not None and self.graph.enabled[arc]:
+                row = self._rows[named] = self._copy(arc)
+                self._closed.add(arc)
+            if row is not None:
+                row.htlc_max_msat = min(row.htlc_max_msat, max(cap_msat, 0))
+                row.capacity_msat = min(row.capacity_msat, max(cap_msat, 0))
+
+    def _exclude(self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]) -> int:
+        """Closes what is excluded; returns the number of arcs that were open."""
+        arcs: set[int] = set()
+        for named in channels:
+            arc = self.graph.arc_number(named)
+            arcs.update(() if arc is None else (arc,))
+        numbers = {number for node in nodes if (number := self.node_number(node)) is not None}
+        for number in numbers:
+            if number < self.graph.n_nodes:
+                into = self.graph.arcs_into(number)
+                arcs.update(into.tolist(), (into ^ 1).tolist())
+        gone = [
+            named
+            for named, row in self._rows.items()
+            if named in channels or row.source in numbers or row.target in numbers
+        ]
+        for named in gone:
+            del self._rows[named]
+        count = len(gone) + sum(1 for arc in arcs - self._closed if self.graph.enabled[arc])
+        self._closed |= arcs
+        return count
+
+    def _open_arc(self, named: ScidDir) -> int | None:
+        """The graph's arc of this name, unless it was closed or replaced."""
+        arc = self.graph.arc_number(named)
+        return None if arc is None or arc in self._closed else arc
+
+    def _copy(self, arc: int) -> _Row:
+        graph = self.graph
+        return _Row(
+            int(graph.source[arc]), int(graph.target[arc]), int(graph.fee_base_msat[arc]),
+            int(graph.fee_ppm[arc]), int(graph.cltv_delta[arc]), int(graph.htlc_min_msat[arc]),
+            int(graph.htlc_max_msat[arc]), int(graph.capacity_msat[arc]),
+        )  # fmt: skip
+
+
+def _usable(channel: OwnChannel) -> bool:
+    return channel.usable and channel.free_htlcs > 0
+
+
+def _columns(rows: Mapping[ScidDir, _Row]) -> ExtraArcs:
+    values = rows.values()
+
+    def ints(name: str) -> Ints:
+        return np.array([getattr(row, name) for row in values], np.int64)
+
+    return ExtraArcs(
+        source=ints("source").astype(np.int32),
+        target=ints("target").astype(np.int32),
+        fee_base_msat=ints("fee_base_msat"),
+        fee_ppm=ints("fee_ppm"),
+        cltv_delta=ints("cltv_delta").astype(np.int32),
+        htlc_min_msat=ints("htlc_min_msat"),
+        htlc_max_msat=ints("htlc_max_msat"),
+        capacity_msat=ints("capacity_msat"),
+        enabled=np.ones(len(rows), np.bool_),
+        scid=np.array([named.scid for named in rows], np.uint64),
+        direction=np.array([named.direction for named in rows], np.int8),
+        own=ints("own").astype(np.int32),
+    )
