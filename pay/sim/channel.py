@@ -31,6 +31,9 @@ KNOWN_FEATURES = (1 << 64) - 1
 """Feature bits that every sender is taken to satisfy; an even bit above is one that it lacks."""
 
 
+NO_ALIASES = (Scid(0), Scid(0))
+
+
 def default_policy(capacity_msat: int) -> Policy:
     """What lightningd asks on mainnet unless told otherwise: 1 msat + 10 ppm, 34 blocks, all but the reserve."""
     return Policy(

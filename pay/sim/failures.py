@@ -123,3 +123,22 @@ def channel_update(
     )
     digest = sha256(sha256(body).digest()).digest()
     return b"\x01\x02" + keys.sign(secret or sha256(b"nobody").digest(), digest) + body
+
+
+class Updates:
+    """The channel_updates of one chain, each signed when it is first asked for and kept."""
+
+    __slots__ = ("_chain", "_kept")
+
+    def __init__(self, chain: str):
+        self._chain = chain
+        self._kept: dict[tuple[Scid, int, Policy], bytes] = {}
+
+    def get(self, scid: Scid, direction: int, policy: Policy, secret: bytes | None, announced: bool) -> bytes:
+        """As `channel_update`."""
+        key = (scid, direction, policy)
+        update = self._kept.get(key)
+        if update is None:
+            update = channel_update(self._chain, scid, direction, policy, secret=secret, announced=announced)
+            self._kept[key] = update
+        return update

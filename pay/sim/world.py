@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from pay.network import HintHop, Policy, RouteHint
 from pay.sim import failures, keys
-from pay.sim.channel import DEFAULT_FEATURES, SimChannel, SimPeer, default_policy
+from pay.sim.channel import DEFAULT_FEATURES, NO_ALIASES, SimChannel, SimPeer, default_policy
 from pay.sim.clock import Clock
 from pay.sim.faults import Faults
 from pay.sim.forwarding import Flight
@@ -33,9 +33,8 @@ from pay.sim.invoices import (
     settle_parts,
     unknown_details,
 )
+from pay.sim.names import ChannelNames
 from pay.units import NodeId, Scid
-
-_CHANNELS_PER_BLOCK = 500
 
 
 class World:
@@ -98,9 +97,8 @@ class World:
         self.invoices: dict[bytes, SimInvoice] = {}
         self.gossip_listeners: list[Callable[[SimChannel, int | None], None]] = []
         self.block_listeners: list[Callable[[int], None]] = []
-        self._aliases: dict[Scid, tuple[SimChannel, int]] = {}
-        self._pairs: dict[bytes, list[SimChannel]] = {}
-        self._updates: dict[tuple[Scid, int, Policy], bytes] = {}
+        self._names = ChannelNames(self.channels, seed)
+        self._updates = failures.Updates(chain)
         self._flights: dict[int, Flight] = {}
         self._rng = random.Random(seed)
         self._htlc_count = 0
@@ -160,8 +158,8 @@ class World:
         balance_msat = capacity_msat // 2 if balance_a_msat is None else balance_a_msat
         if not 0 <= balance_msat <= capacity_msat:
             raise ValueError(f"a balance of {balance_msat} msat in a channel of {capacity_msat} msat")
-        scid = self._new_scid() if scid is None else scid
-        if a == b or scid in self.channels or scid in self._aliases:
+        scid = self._names.new_scid() if scid is None else scid
+        if a == b or self._names.taken(scid):
             raise ValueError(f"channel {scid} is there already, or leads back to its own node")
         if policy_ab is None or policy_ba is None:
             default = default_policy(capacity_msat)
@@ -175,15 +173,12 @@ class World:
             capacity_msat - balance_msat if swapped else balance_msat,
             (policy_ba, policy_ab) if swapped else (policy_ab, policy_ba),
             announced,
-            (Scid(0), Scid(0)) if announced else (self._new_alias(scid, 0), self._new_alias(scid, 1)),
+            NO_ALIASES if announced else self._names.new_aliases(scid),
             self.latency_s if latency_s is None else latency_s,
         )
-        self.channels[scid] = channel
-        for side, node in enumerate(nodes):
+        self._names.add(channel)
+        for node in nodes:
             node.channels.append(channel)
-            if not announced:
-                self._aliases[channel.aliases[side]] = (channel, side)
-        self._pairs.setdefault(nodes[0].id + nodes[1].id, []).append(channel)
         self._tell(channel, None)
         return channel
 
@@ -192,18 +187,11 @@ class World:
 
         An unannounced one goes by its real scid only where `own`: in a route that `start` itself begins.
         """
-        channel = self.channels.get(scid)
-        if channel is not None:
-            known = channel.announced or own
-            return channel if known and start in (channel.nodes[0].id, channel.nodes[1].id) else None
-        named = self._aliases.get(scid)
-        if named is None or named[0].nodes[named[1]].id != start:
-            return None
-        return named[0]
+        return self._names.find(scid, start, own)
 
     def parallel(self, channel: SimChannel) -> Sequence[SimChannel]:
         """All channels between the same two nodes, this one included."""
-        return self._pairs[channel.nodes[0].id + channel.nodes[1].id]
+        return self._names.parallel(channel)
 
     def close_channel(self, channel: SimChannel) -> None:
         """No HTLC can be added any more; those inside are answered still."""
@@ -389,46 +377,10 @@ class World:
 
     def channel_update(self, channel: SimChannel, direction: int, scid: Scid | None = None) -> bytes:
         """The channel_update (138 bytes, with its type) of the true policy, signed if the node's key is known."""
-        scid = channel.scid if scid is None else scid
-        policy = channel.policies[direction]
-        key = (scid, direction, policy)
-        update = self._updates.get(key)
-        if update is None:
-            node = channel.nodes[direction]
-            secret = node.secret if node.has_secret else None
-            update = failures.channel_update(
-                self.chain, scid, direction, policy, secret=secret, announced=channel.announced
-            )
-            self._updates[key] = update
-        return update
-
-    def audit(self) -> None:
-        """Check that no money came or went: balances and HTLCs of every channel add up to its capacity.
-
-        Raises
-        ------
-        AssertionError
-            If the world itself is broken.
-        """
-        for channel in self.channels.values():
-            on_the_way = sum(htlc.amount_msat for htlc in channel.htlcs.values())
-            assert min(channel.balances_msat) >= 0, f"{channel!r} has a negative balance"
-            assert sum(channel.balances_msat) + on_the_way == channel.capacity_msat, f"{channel!r} does not add up"
-            live = [sum(h.direction == d for h in channel.htlcs.values()) for d in (0, 1)]
-            assert live == channel.live_htlcs, f"{channel!r} miscounts its HTLCs"
-
-    def _new_scid(self) -> Scid:
-        number = len(self.channels)
-        while True:
-            block, tx = divmod(number, _CHANNELS_PER_BLOCK)
-            scid = Scid((block + 1) << 40 | (tx + 1) << 16)
-            if scid not in self.channels:
-                return scid
-            number += 1
-
-    def _new_alias(self, scid: Scid, side: int) -> Scid:
-        # Block heights beyond any real one, so that an alias is never taken for a channel (BOLT 2).
-        return Scid(int.from_bytes(keys.derive(self.seed, "alias", scid, side)[:8], "big") | 0xF0 << 56)
+        node = channel.nodes[direction]
+        secret = node.secret if node.has_secret else None
+        named = channel.scid if scid is None else scid
+        return self._updates.get(named, direction, channel.policies[direction], secret, channel.announced)
 
     def _tell(self, channel: SimChannel, direction: int | None) -> None:
         if channel.announced:
