@@ -120,6 +120,8 @@ class Overlay:
         Arcs of the graph that this query must not use, ascending.
     extra : ExtraArcs
         Arcs that it may use beside the graph's.
+    n_hints : int
+        How many route hints were given, usable or not.
     n_excluded : int
         How many arcs, of the graph and of the extra ones, the exclusions closed.
 
@@ -158,6 +160,7 @@ class Overlay:
             self._take_hint(hint)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
+        self.n_hints = len(hints)
         self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
         self.n_nodes = graph.n_nodes + len(self._unknown_ids)
         self.closed: Numbers = np.array(sorted(self._closed), np.int32)
