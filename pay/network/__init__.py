@@ -12,6 +12,7 @@ from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy, parse_channel_update
 
 if TYPE_CHECKING:
+    from pay.network.gossip_store import GossipStore, GossipStoreError, ReadReport
     from pay.network.graph import ByTarget, ChannelGraph, PolicyColumns
     from pay.network.overlay import NOT_OWN, ExtraArcs, Overlay
 
@@ -20,11 +21,14 @@ __all__ = [
     "ByTarget",
     "ChannelGraph",
     "ExtraArcs",
+    "GossipStore",
+    "GossipStoreError",
     "HintHop",
     "Overlay",
     "OwnChannel",
     "Policy",
     "PolicyColumns",
+    "ReadReport",
     "RouteHint",
     "parse_channel_update",
 ]
@@ -32,7 +36,10 @@ __all__ = [
 _LAZY = {
     "ByTarget": "graph",
     "ChannelGraph": "graph",
+    "GossipStore": "gossip_store",
+    "GossipStoreError": "gossip_store",
     "PolicyColumns": "graph",
+    "ReadReport": "gossip_store",
     "NOT_OWN": "overlay",
     "ExtraArcs": "overlay",
     "Overlay": "overlay",

@@ -63,6 +63,13 @@ class PolicyColumns:
     enabled: Flags
     timestamp: Ints
 
+    def take(self, rows: npt.NDArray[np.intp]) -> PolicyColumns:
+        """Some of the rows."""
+        return PolicyColumns(
+            self.fee_base_msat[rows], self.fee_ppm[rows], self.cltv_delta[rows], self.htlc_min_msat[rows],
+            self.htlc_max_msat[rows], self.enabled[rows], self.timestamp[rows],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ByTarget:
