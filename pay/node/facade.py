@@ -1,0 +1,215 @@
+"""The commands of lightningd that we use, with types; what they answer is checked here and nowhere else.
+
+Reads are repeated until the host answers (`patient`): nothing was changed by them, and without the answer there is
+nothing true to say. `sendpay` is never repeated here; its caller knows what an unanswered one means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pay.network.hints import OwnChannel
+from pay.node.rpc import CallError, HostRpc, Unanswered
+from pay.payment.failure import Failure
+from pay.routing.query import Route
+from pay.units import direction_of, format_scid, parse_node_id, parse_scid
+
+log = logging.getLogger("pay.host")
+
+_RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
+
+USABLE_STATES = frozenset({"CHANNELD_NORMAL", "CHANNELD_AWAITING_SPLICE"})
+"""States in which a channel takes HTLCs; any other state is tolerated and unused."""
+
+
+class RowStatus(Enum):
+    PENDING = "pending"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of `listsendpays`: one part that the host has or had.
+
+    Parameters
+    ----------
+    amount_msat
+        What it delivers; None where the host does not know (a part with a foreign onion).
+    """
+
+    groupid: int
+    partid: int
+    status: RowStatus
+    amount_msat: int | None
+    sent_msat: int
+    created_at: int
+    destination: str | None
+    preimage: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartOrder:
+    """All that one `sendpay` says beside its route."""
+
+    payment_hash: str
+    total_msat: int
+    groupid: int
+    bolt11: str
+    payment_secret: str | None
+    payment_metadata: str | None
+    label: str | None
+    description: str | None
+    localinvreqid: str | None
+
+
+class Node:
+    """A typed view of the host's RPC."""
+
+    def __init__(self, rpc: HostRpc):
+        self._rpc = rpc
+
+    async def patient(self, method: str, params: dict[str, Any]) -> Any:
+        """Call a command that changes nothing until there is an answer. Raises CallError."""
+        pause_s = _RETRY_FIRST_S
+        while True:
+            try:
+                return await self._rpc.acall(method, params)
+            except Unanswered as error:
+                if pause_s == _RETRY_FIRST_S:
+                    log.warning("host_unanswered method=%s error=%r", method, str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _RETRY_MOST_S)
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        """Call once. Raises CallError, Unanswered."""
+        return await self._rpc.acall(method, params)
+
+    async def decode(self, invstring: str) -> dict[str, Any]:
+        return dict(await self.patient("decode", {"string": invstring}))
+
+    async def preapprove(self, invstring: str) -> None:
+        """Raises CallError where the operator's signer or policy declines."""
+        await self.patient("preapproveinvoice", {"bolt11": invstring})
+
+    async def rows(self, payment_hash: bytes) -> list[Row]:
+        """All parts of this hash that the host knows, in the order they were made."""
+        answer = await self.patient("listsendpays", {"payment_hash": payment_hash.hex()})
+        return [_row(fields) for fields in answer["payments"]]
+
+    async def own_channels(self, us: bytes) -> list[NamedChannel]:
+        answer = await self.patient("listpeerchannels", {})
+        return list(_own_channels(answer["channels"], us))
+
+    async def height(self) -> int:
+        return int((await self.patient("getinfo", {}))["blockheight"])
+
+    async def sendpay(self, order: PartOrder, partid: int, route: Route | None) -> dict[str, Any]:
+        """Send one part; `route` None is to ourselves. Raises CallError, Unanswered."""
+        params: dict[str, Any] = {
+            "route": sendpay_route(route),
+            "payment_hash": order.payment_hash,
+            "amount_msat": order.total_msat,
+            "partid": partid,
+            "groupid": order.groupid,
+            "bolt11": order.bolt11,
+        }
+        for key in ("payment_secret", "payment_metadata", "label", "description", "localinvreqid"):
+            value = getattr(order, key)
+            if value is not None:
+                params[key] = value
+        return dict(await self._rpc.acall("sendpay", params))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedChannel:
+    """One of our channels with all short_channel_ids that it goes by."""
+
+    channel: OwnChannel
+    names: frozenset[int]
+
+
+def sendpay_route(route: Route | None) -> list[dict[str, Any]]:
+    """`route` as `sendpay` takes it."""
+    if route is None:
+        return []
+    return [
+        {
+            "id": hop.node.hex(),
+            "channel": format_scid(hop.scid),
+            "direction": hop.direction,
+            "amount_msat": hop.amount_msat,
+            "delay": hop.delay_blocks,
+            "style": "tlv",
+        }
+        for hop in route.hops
+    ]
+
+
+def read_failure(code: int, message: str, data: dict[str, Any]) -> Failure:
+    """A failed part from the fields of a `sendpay_failure` or of an error of `sendpay`.
+
+    204 without an erring_index is a refusal of our own channel before there was an HTLC.
+    """
+    index = data.get("erring_index")
+    if index is None and code == 204:
+        index = 0
+    failcode = data.get("failcode")
+    return Failure(
+        erring_index=None if index is None else int(index),
+        failcode=None if failcode is None else int(failcode),
+        reason=message,
+        raw_message=bytes.fromhex(data.get("raw_message") or ""),
+    )
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    preimage = fields.get("payment_preimage")
+    amount = fields.get("amount_msat")
+    return Row(
+        groupid=int(fields.get("groupid", 0)),
+        partid=int(fields.get("partid", 0)),
+        status=RowStatus(fields["status"]),
+        amount_msat=None if amount is None else int(amount),
+        sent_msat=int(fields["amount_sent_msat"]),
+        created_at=int(fields["created_at"]),
+        destination=fields.get("destination"),
+        preimage=None if preimage is None else bytes.fromhex(preimage),
+    )
+
+
+def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[NamedChannel]:
+    for fields in channels:
+        alias = fields.get("alias") or {}
+        name = fields.get("short_channel_id") or alias.get("local")
+        if fields.get("state") not in USABLE_STATES or name is None:
+            continue
+        peer = parse_node_id(fields["peer_id"])
+        names = {name, *alias.values()}
+        updates = (fields.get("updates") or {}).get("local") or {}
+        spendable = int(fields.get("spendable_msat", 0))
+        channel = OwnChannel(
+            scid=parse_scid(name),
+            direction=direction_of(us, peer),
+            peer=peer,
+            spendable_msat=spendable,
+            receivable_msat=int(fields.get("receivable_msat", 0)),
+            htlc_min_msat=int(fields.get("minimum_htlc_out_msat", 0)),
+            htlc_max_msat=int(fields.get("maximum_htlc_out_msat", spendable)),
+            max_htlcs=int(fields.get("max_accepted_htlcs", 483)),
+            live_htlcs=sum(1 for htlc in fields.get("htlcs", ()) if htlc.get("direction") == "out"),
+            connected=bool(fields.get("peer_connected")) and fields.get("reestablished") is not False,
+            announced=not fields.get("private", False),
+            fee_base_msat=int(updates.get("fee_base_msat", 0)),
+            fee_ppm=int(updates.get("fee_proportional_millionths", 0)),
+            cltv_delta=int(updates.get("cltv_expiry_delta", 0)),
+        )
+        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names))
+
+
+__all__ = ["CallError", "NamedChannel", "Node", "PartOrder", "Row", "RowStatus", "Unanswered", "read_failure"]

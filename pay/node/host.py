@@ -1,0 +1,61 @@
+"""What the host is: its version, and what it does differently from others in the range that we serve.
+
+v24.11 to v26.06. The version is in the environment when getmanifest is asked, the rest is asked after init.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+OLDEST = (24, 11)
+INVSTRING_SINCE = (26, 6)
+"""`pay invstring` in the usage string; older hosts say `pay bolt11`."""
+XPAY_OWNS_LISTPAYS_SINCE = (26, 6)
+"""Before, the host's own `pay` plugin had it, and it went with it."""
+TRANSIENT_SINCE = (25, 2)
+"""`setconfig … transient`; before, setconfig writes the operator's configuration file."""
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """Release of the host; `v26.06.6-12-gabc` is (26, 6). A version that cannot be read counts as newest."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Version:
+        match = _VERSION.match(text or "")
+        return cls(int(match[1]), int(match[2])) if match else cls(99, 12)
+
+    def since(self, release: tuple[int, int]) -> bool:
+        return (self.year, self.month) >= release
+
+    def __str__(self) -> str:
+        return f"v{self.year}.{self.month:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """What init and the first calls told.
+
+    Parameters
+    ----------
+    us
+        Our node id, 33 bytes.
+    network
+        `bitcoin`, `regtest`, … as the host names it.
+    gossip_path
+        Of the gossip_store.
+    owns_listpays
+        Another plugin of the host answers `listpays`.
+    """
+
+    version: Version
+    us: bytes
+    network: str
+    gossip_path: str
+    owns_listpays: bool

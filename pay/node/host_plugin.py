@@ -1,0 +1,115 @@
+"""pyln-client's Plugin with its gaps filled: the one place where the wire between lightningd and us is handled.
+
+What pyln-client lacks and this adds: parameters handed over as they came (it binds them to a Python signature and
+calls the misfits -32600), errors with `data`, a manifest with `cancheck` and the manual's usage strings,
+notifications in the form of the host's own plugins, and a reader that survives what it cannot parse.
+
+Handlers run on the thread that reads stdin and must return at once: they hand over to the loop of the driver.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from pyln.client import Plugin
+from pyln.client.plugin import Request
+
+from pay.errors import PayError
+
+RawHandler = Callable[["Request"], None]
+
+
+class HostPlugin(Plugin):  # type: ignore[misc]
+    """The plugin as lightningd sees it.
+
+    Parameters
+    ----------
+    developer
+        lightningd runs with --developer.
+    """
+
+    def __init__(self, developer: bool = False):
+        super().__init__(dynamic=True)
+        self.developer = developer
+        self._raw: dict[str, RawHandler] = {}
+        self._usages: dict[str, str] = {}
+
+    def add_raw_method(self, name: str, handler: RawHandler, usage: str, description: str) -> None:
+        """Register a command whose handler gets the request with its `params` as they came.
+
+        The handler answers with `request.set_result` or `fail`, now or later, from any thread.
+        """
+        self.add_method(name, _unbound, background=True, description=description)
+        self._raw[name] = handler
+        self._usages[name] = usage
+
+    def fail(self, request: Request, error: PayError) -> None:
+        """Answer with an error: `data` as documented, and its fields flat beside it as the host's `pay` does."""
+        flat = {key: value for key, value in error.data.items() if key not in ("code", "message", "data")}
+        answer: dict[str, Any] = {"code": error.code, "message": error.message, **flat}
+        if error.data:
+            answer["data"] = error.data
+        self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": answer})
+
+    def announce(self, topic: str, fields: dict[str, Any]) -> None:
+        """Emit a notification for other plugins, its fields under the topic's name."""
+        self._write_locked({"jsonrpc": "2.0", "method": topic, "params": {topic: fields}})
+
+    # --- overridden -----------------------------------------------------------------------------------
+
+    def _getmanifest(self, **kwargs: Any) -> Any:
+        manifest = super()._getmanifest(**kwargs)
+        for method in manifest["rpcmethods"]:
+            method["usage"] = self._usages[method["name"]]
+        manifest["cancheck"] = True
+        return manifest
+
+    def _dispatch_request(self, request: Request) -> None:
+        name = request.method
+        if name == "check" and isinstance(request.params, dict | list):
+            name = _checked_command(request)
+        handler = self._raw.get(name)
+        if handler is None:
+            super()._dispatch_request(request)
+            return
+        try:
+            handler(request)
+        except Exception as error:
+            self.log(traceback.format_exc(), level="unusual")
+            self.fail(request, PayError(-1, f"Internal error: {error!r}"))
+
+    def _multi_dispatch(self, msgs: list[bytes]) -> bytes:
+        for message in msgs[:-1]:
+            if not message.strip():
+                continue
+            try:
+                request = self._parse_request(json.loads(message))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self.log(f"host_message_unreadable error={error!r} bytes={len(message)}", level="unusual")
+                continue
+            try:
+                if request.id is not None:
+                    self._dispatch_request(request)
+                else:
+                    self._dispatch_notification(request)
+            except Exception:
+                self.log(traceback.format_exc(), level="unusual")
+        return msgs[-1]
+
+
+def _unbound() -> None:
+    """Stands in pyln-client's table for a raw method; never called."""
+    raise AssertionError("raw methods are dispatched by HostPlugin")
+
+
+def _checked_command(request: Request) -> str:
+    """`check COMMAND …` reaches a plugin as method `check`: the command's name, and its params without it."""
+    params = request.params
+    if isinstance(params, list):
+        request.params = params[1:]
+        return str(params[0]) if params else ""
+    request.params = {key: value for key, value in params.items() if key != "command_to_check"}
+    return str(params.get("command_to_check", ""))

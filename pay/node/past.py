@@ -1,0 +1,94 @@
+"""What became of a payment hash so far, from the host's own table of parts.
+
+The host's rows are the truth across restarts and other senders. A group with a complete row is paid; a pending row
+may still become that; whatever failed is only history, and the number of the next group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pay.node.facade import Row, RowStatus
+from pay.payment.events import AdoptedPart
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaid:
+    """Nothing is out, nothing was paid; a new payment takes `next_groupid`."""
+
+    next_groupid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaidBefore:
+    """A group of this hash settled.
+
+    Parameters
+    ----------
+    delivered_msat
+        Sum of its settled and still pending parts; None where the host does not know an amount.
+    sent_msat
+        The same with fees.
+    parts
+        Attempts of that group that the host has rows of.
+    incomplete
+        Parts of it are still pending.
+    """
+
+    preimage: bytes
+    delivered_msat: int | None
+    sent_msat: int
+    parts: int
+    created_at: int
+    destination: str | None
+    incomplete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BeingPaid:
+    """Parts of this hash are out and no session of ours has them."""
+
+    groupid: int
+    parts: tuple[AdoptedPart, ...]
+    delivered_msat: int | None
+    created_at: int
+    destination: str | None
+
+
+Past = Unpaid | PaidBefore | BeingPaid
+
+
+def past_of(rows: Sequence[Row]) -> Past:
+    """Judge the rows of one payment hash."""
+    complete = next((row for row in rows if row.status is RowStatus.COMPLETE and row.preimage), None)
+    if complete is not None:
+        group = [row for row in rows if row.groupid == complete.groupid]
+        counted = [row for row in group if row.status is not RowStatus.FAILED]
+        assert complete.preimage is not None
+        return PaidBefore(
+            preimage=complete.preimage,
+            delivered_msat=_delivered(counted),
+            sent_msat=sum(row.sent_msat for row in counted),
+            parts=len(group),
+            created_at=min(row.created_at for row in group),
+            destination=complete.destination,
+            incomplete=any(row.status is RowStatus.PENDING for row in group),
+        )
+    pending = [row for row in rows if row.status is RowStatus.PENDING]
+    if pending:
+        # The host keeps at most one group pending.
+        groupid = pending[0].groupid
+        return BeingPaid(
+            groupid=groupid,
+            parts=tuple(AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat) for row in pending),
+            delivered_msat=_delivered(pending),
+            created_at=min(row.created_at for row in pending),
+            destination=pending[0].destination,
+        )
+    return Unpaid(next_groupid=max((row.groupid for row in rows), default=0) + 1)
+
+
+def _delivered(rows: Sequence[Row]) -> int | None:
+    amounts = [row.amount_msat for row in rows if row.amount_msat is not None]
+    return sum(amounts) if len(amounts) == len(rows) else None

@@ -1,0 +1,165 @@
+"""The graph's file and the planner, on a thread of their own so that neither keeps an answer waiting.
+
+One thread does both, so the graph never changes under a plan. It is also where numpy and SciPy are first imported:
+the host has our manifest long before. Where there is no gossip, payments go on with own channels and route hints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, TYPE_CHECKING
+
+from pay.invoice import Recipient
+from pay.invoice.recipient import ClearRecipient
+from pay.network.hints import HintHop
+from pay.node.facade import NamedChannel
+from pay.payment.events import FindRoutes
+from pay.routing.query import NoRoute, Route
+from pay.units import NodeId, ScidDir
+
+if TYPE_CHECKING:
+    from pay.network.gossip_store import GossipStore, ReadReport
+
+log = logging.getLogger("pay.gossip")
+
+
+class Planning:
+    """Answers `FindRoutes` from the graph as it is on disk now."""
+
+    def __init__(self, gossip_path: str):
+        self._path = gossip_path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
+        self._store: GossipStore | None = None
+        self._file: IO[bytes] | None = None
+        self._missing_said = False
+
+    async def load(self) -> None:
+        """Read the graph; a plan that is asked for meanwhile waits for it."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+
+    async def find(
+        self,
+        action: FindRoutes,
+        recipient: Recipient,
+        own: Sequence[NamedChannel],
+        in_flight: Mapping[ScidDir, int],
+    ) -> tuple[Route, ...] | NoRoute:
+        """Routes for `action`, checked against its query, or why there are none."""
+        hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
+
+    async def alias(self, node: NodeId) -> str | None:
+        """The name that a node gives itself."""
+
+        def look() -> str | None:
+            return self._store.graph.alias(node) if self._store is not None else None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+
+    # --- on the planner's thread ----------------------------------------------------------------------
+
+    def _load(self) -> None:
+        import pay.routing.planner  # noqa: F401  (brings numpy and SciPy in before the first payment)
+
+        began = time.monotonic()
+        self._refresh()
+        graph = self._graph()
+        seconds = time.monotonic() - began
+        log.info("gossip_loaded channels=%d nodes=%d seconds=%.2f", graph.n_channels, graph.n_nodes, seconds)
+
+    def _find(
+        self,
+        action: FindRoutes,
+        hints: tuple[tuple[HintHop, ...], ...],
+        own: Sequence[NamedChannel],
+        in_flight: Mapping[ScidDir, int],
+    ) -> tuple[Route, ...] | NoRoute:
+        from pay.network import Overlay
+        from pay.routing.planner import plan
+
+        self._refresh()
+        query, lessons = action.query, action.lessons
+        overlay = Overlay(
+            self._graph(),
+            query.source,
+            [named.channel for named in own],
+            recipient=query.destination,
+            hints=[
+                tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint)
+                for hint in hints
+            ],
+            excluded_nodes=lessons.excluded_nodes,
+            excluded_channels=_under_route_names(lessons.excluded_channels, own),
+            policies=lessons.policies,
+            caps=lessons.caps,
+        )
+        return plan(overlay, query, in_flight)
+
+    def _graph(self):  # type: ignore[no-untyped-def]
+        from pay.network import GossipStore
+
+        if self._store is None:
+            self._store = GossipStore()
+        return self._store.graph
+
+    def _refresh(self) -> None:
+        """Take in what the host has written since; the old graph stays where that cannot be read."""
+        from pay.network import GossipStoreError
+
+        self._graph()
+        assert self._store is not None
+        try:
+            if self._file is None or self._replaced():
+                self._reopen()
+            assert self._file is not None
+            report = self._store.read(self._file)
+            if report.ended:
+                self._reopen()
+                report = self._store.read(self._file)
+            self._missing_said = False
+            self._say(report)
+        except GossipStoreError as error:
+            log.warning("gossip_unreadable path=%s error=%r channels=%d", self._path, str(error), self._known())
+        except OSError as error:
+            if not self._missing_said:
+                self._missing_said = True
+                log.warning("gossip_missing path=%s error=%r channels=%d", self._path, str(error), self._known())
+
+    def _replaced(self) -> bool:
+        assert self._file is not None
+        there, here = os.stat(self._path), os.fstat(self._file.fileno())
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def _reopen(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115  (kept open between reads)
+
+    def _known(self) -> int:
+        return int(self._graph().n_channels)
+
+    def _say(self, report: ReadReport) -> None:
+        if report.records:
+            log.debug(
+                "gossip_read records=%d channels_added=%d channels_removed=%d policies=%d",
+                report.records,
+                report.channels_added,
+                report.channels_removed,
+                report.policies,
+            )
+
+
+def _under_route_names(excluded: frozenset[ScidDir], own: Sequence[NamedChannel]) -> frozenset[ScidDir]:
+    """The excluded directions, our own channels under the name that routes use.
+
+    A caller may name a channel of ours by its short_channel_id or by an alias.
+    """
+    names = {name: named.channel.scid for named in own for name in named.names}
+    return frozenset(ScidDir(names.get(channel.scid, channel.scid), channel.direction) for channel in excluded)

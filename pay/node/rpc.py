@@ -1,0 +1,155 @@
+"""Calls to lightningd over one connection, many at a time.
+
+pyln-client's `LightningRpc` opens a socket for every call and blocks until the answer; here the calls are
+multiplexed by their id on one connection of an asyncio loop, as lightningd's own plugins do it. At most
+`MAX_CALLS` wait for answers, further ones queue: a slow host makes us wait, it never makes us grow.
+
+A call can end without an answer although the host received it, because a command outlives its connection.
+`Unanswered` says exactly that, and only the caller knows whether the call may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from typing import Any
+
+from pyln.client.lightning import LightningRpc
+
+MAX_CALLS = 100
+"""lightningd itself takes at most 100 commands of a connection before it looks at others."""
+
+ANSWER_TIMEOUT_S = 60.0
+"""No command that we use waits for the network; after a minute the answer is taken as lost."""
+
+_READ_BYTES = 1 << 18
+_SUN_PATH_MAX = 100
+
+
+class Unanswered(Exception):
+    """The call may have been carried out or not, or may be carried out later."""
+
+
+class CallError(Exception):
+    """The host's answer is an error."""
+
+    def __init__(self, method: str, error: Any):
+        fields = error if isinstance(error, dict) else {"message": str(error)}
+        self.code = int(fields.get("code", -1))
+        self.message = str(fields.get("message", "no message"))
+        self.data: dict[str, Any] = fields["data"] if isinstance(fields.get("data"), dict) else {}
+        super().__init__(f"{method}: {self.message} ({self.code})")
+
+
+class HostRpc(LightningRpc):  # type: ignore[misc]
+    """lightningd's JSON-RPC socket on an asyncio loop.
+
+    Parameters
+    ----------
+    path
+        Of the socket; may be longer than a unix socket's name can be.
+    timeout_s
+        After this a call is `Unanswered`.
+    """
+
+    def __init__(self, path: str, timeout_s: float = ANSWER_TIMEOUT_S):
+        super().__init__(path)
+        self._path = path
+        self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(MAX_CALLS)
+        self._connecting = asyncio.Lock()
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._reader_task: asyncio.Task[None] | None = None
+
+    async def acall(self, method: str, params: dict[str, Any] | list[Any], prefix: str | None = None) -> Any:
+        """Call `method` and return its result.
+
+        Raises
+        ------
+        CallError
+            The host answered with an error.
+        Unanswered
+            There was no answer, for whatever reason.
+        """
+        async with self._slots:
+            ident = self.get_json_id(method, prefix)
+            self.next_id += 1
+            future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+            try:
+                writer = await self._connect()
+                self._waiting[ident] = future
+                request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
+                writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")
+                await writer.drain()
+                answer = await asyncio.wait_for(future, self._timeout_s)
+            except (OSError, TimeoutError) as error:
+                raise Unanswered(f"{method}: {error or 'no answer in time'}") from error
+            finally:
+                self._waiting.pop(ident, None)
+        if "error" in answer:
+            raise CallError(method, answer["error"])
+        if "result" not in answer:
+            raise Unanswered(f"{method}: an answer with neither result nor error")
+        return answer["result"]
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        async with self._connecting:
+            if self._writer is not None and not self._writer.is_closing():
+                return self._writer
+            with _short_name(self._path) as path:
+                reader, self._writer = await asyncio.open_unix_connection(path)
+            self._reader_task = asyncio.create_task(self._read(reader, self._writer))
+            return self._writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hand out answers until the connection ends or says something that is not JSON."""
+        reason = "the host closed the connection"
+        pending = bytearray()
+        scanned = 0
+        try:
+            while chunk := await reader.read(_READ_BYTES):
+                pending += chunk
+                while (end := pending.find(b"\n\n", scanned)) >= 0:
+                    message = bytes(pending[:end])
+                    del pending[: end + 2]
+                    scanned = 0
+                    self._deliver(message)
+                scanned = max(0, len(pending) - 1)
+        except OSError as error:
+            reason = str(error)
+        except ValueError as error:
+            reason = f"the host's answer is not JSON: {error}"
+            self.logger.warning("rpc_malformed error=%r", str(error))
+        finally:
+            writer.close()
+            if self._writer is writer:
+                self._writer = None
+                for future in self._waiting.values():
+                    if not future.done():
+                        future.set_exception(ConnectionError(reason))
+
+    def _deliver(self, message: bytes) -> None:
+        if not message.strip():
+            return
+        answer = json.loads(message)
+        if not isinstance(answer, dict):
+            raise ValueError("not an object")
+        future = self._waiting.get(str(answer.get("id")))
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+
+@contextlib.contextmanager
+def _short_name(path: str) -> Any:
+    """A name of the socket that fits into sockaddr_un, through its open directory where it must."""
+    if len(os.fsencode(path)) <= _SUN_PATH_MAX:
+        yield path
+        return
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120
+    try:
+        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"  # noqa: PTH119
+    finally:
+        os.close(directory)
