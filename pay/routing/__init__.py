@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route, RouteQuery
 
 if TYPE_CHECKING:
-    from pay.routing.check import PlanError, check
-    from pay.routing.explain import explain
-    from pay.routing.plan import plan
+    from pay.routing.planner import explain, plan
+    from pay.routing.verify import PlanError, check
 
 __all__ = [
     "Hop",
@@ -28,7 +27,7 @@ __all__ = [
     "plan",
 ]
 
-_LAZY = {"PlanError": "check", "check": "check", "explain": "explain", "plan": "plan"}
+_LAZY = {"PlanError": "verify", "check": "verify", "explain": "planner", "plan": "planner"}
 
 
 def __getattr__(name: str) -> Any:

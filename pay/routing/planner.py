@@ -1,0 +1,84 @@
+"""From a query to a plan: the routes that deliver its amount within its limits, or the reason why there are none.
+
+So far a plan is one route; `max_parts` above one is answered with one as well.
+
+Every plan is verified against its query before it leaves (`check`); one that fails there is an error of this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pay.network import Overlay
+from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.routing.reasons import over_limit, why_none
+from pay.routing.single import OverLimit, SinglePath
+from pay.routing.terrain import Terrain
+from pay.routing.verify import check
+from pay.units import ScidDir
+
+_NOTHING: Mapping[ScidDir, int] = {}
+
+
+def plan(
+    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int] = _NOTHING
+) -> tuple[Route, ...] | NoRoute:
+    """The best routes for a query.
+
+    Parameters
+    ----------
+    overlay
+        The network as this query sees it; its source and recipient are the query's.
+    in_flight
+        What we have under way on channels of others, msat.
+
+    Returns
+    -------
+    Routes that together deliver `query.amount_msat`, or why there are none. The same arguments give the same
+    answer.
+
+    Raises
+    ------
+    ValueError
+        If the query cannot be asked: no amount, or we are the recipient.
+    PlanError
+        If the plan breaks its own query: an error of the planner.
+    """
+    if query.amount_msat <= 0:
+        raise ValueError(f"nothing to deliver: {query.amount_msat} msat")
+    if query.source == query.destination:
+        raise ValueError("a route leads to another node")
+    found = _solve(overlay, query, in_flight)
+    if isinstance(found, NoRoute):
+        return found
+    check(overlay, query, (found,))
+    return (found,)
+
+
+def explain(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int] = _NOTHING) -> NoRoute | None:
+    """Why `plan` has no routes; None if it has some. Arguments and exceptions as there."""
+    planned = plan(overlay, query, in_flight)
+    return planned if isinstance(planned, NoRoute) else None
+
+
+def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> Route | NoRoute:
+    terrain = Terrain.of(overlay, query.destination, in_flight)
+    if terrain is None or not terrain.peers:
+        return why_none(overlay, terrain, query)
+    usable = terrain.arcs.usable(query.amount_msat)
+    noisy = terrain.arcs.with_noise(usable, query.seed, query.randomness)
+    search = SinglePath(terrain, query, noisy)
+    found = search.solve()
+    if found is None:
+        # Fees add to the amount on the way, so an arc that asks for a little more than the query's may serve.
+        wider = terrain.arcs.usable(query.amount_msat, slack_msat=query.max_fee_msat)
+        if len(wider.row) > len(usable.row):
+            search = SinglePath(terrain, query, wider, search.searches)
+            found = search.solve()
+    match found:
+        case Route():
+            return found
+        case OverLimit():
+            return over_limit(query, found)
+        case None:
+            return why_none(overlay, terrain, query, gave_up=search.searches >= query.max_searches)

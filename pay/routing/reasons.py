@@ -1,0 +1,267 @@
+"""Why there is no route, from the nearest obstacle to the farthest, with the figures that help.
+
+Each question is a reachability search over the arcs that remain when one kind of obstacle is lifted (the amount, the
+exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that could be sent is found by
+halving, since a channel that carries an amount also carries less (minima aside).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
+
+from pay.network import Overlay
+from pay.routing.arcs import Arcs
+from pay.routing.costs import Columns, can_carry
+from pay.routing.exact import most_own
+from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
+from pay.routing.single import Limit, OverLimit, SinglePath
+from pay.routing.terrain import Terrain
+from pay.units import MAX_MSAT, format_msat
+
+MAX_DELAY = 1 << 16
+"""Blocks: more than any route locks funds."""
+
+
+def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
+    """Routes exist, and the best of them breaks a limit."""
+    route = found.route
+    percent = 100 * route.fee_msat / query.amount_msat
+    match found.limit:
+        case Limit.FEE:
+            within = f"within {query.max_delay} blocks " if found.jointly else ""
+            reason, message = NoRouteReason.TOO_EXPENSIVE, (
+                f"the cheapest route {within}costs {format_msat(route.fee_msat)} ({percent:.4g} %) and at most "
+                f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+            )
+        case Limit.DELAY:
+            reason, message = NoRouteReason.TOO_LONG, (
+                f"the quickest route may lock funds for {route.delay_blocks} blocks and at most {query.max_delay} "
+                f"are allowed; raise maxdelay to pay"
+            )
+        case Limit.HOPS:
+            reason, message = NoRouteReason.TOO_MANY_HOPS, (
+                f"the shortest route has {len(route.hops)} hops, more than the {query.max_hops} allowed or than an "
+                f"onion can hold"
+            )
+    return NoRoute(reason, message, fee_msat=route.fee_msat, delay_blocks=route.delay_blocks)
+
+
+def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, gave_up: bool = False) -> NoRoute:
+    """No path carries the amount: what stands in the way."""
+    lifted = overlay.without_exclusions() if overlay.n_excluded else overlay
+    everything = Terrain.of(lifted, query.destination, {})
+    if everything is None or not _known(everything):
+        return _unknown(overlay, query)
+    if terrain is None or not terrain.peers:
+        return _no_own(overlay, everything)
+    reach = _Reach(terrain)
+    return (
+        _excluded(reach, everything, query)
+        or _own_too_small(terrain, query)
+        or _never(reach, terrain, query)
+        or _amount(reach, terrain, query)
+        or _fees_too_much(terrain, query)
+        or NoRoute(
+            NoRouteReason.GAVE_UP if gave_up else NoRouteReason.INSUFFICIENT_CAPACITY,
+            f"no route for {format_msat(query.amount_msat)} to node {query.destination.hex()}: with the fees on top, "
+            f"the channels on the way are too small",
+        )
+    )
+
+
+def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
+    """Whether there is a way for the amount, but for the exclusions."""
+    count = reach.terrain.overlay.n_excluded
+    if not count or reach.carries(query.amount_msat) or not _Reach(everything).carries(query.amount_msat):
+        return None
+    return NoRoute(
+        NoRouteReason.EXCLUDED,
+        f"every route for {format_msat(query.amount_msat)} to node {query.destination.hex()} leads through something "
+        f"excluded ({count} channel directions are)",
+        max_sendable_msat=reach.most(query.amount_msat),
+    )
+
+
+class _Reach:
+    """Which amounts find any way from our peers to the recipient, whatever it costs."""
+
+    def __init__(self, terrain: Terrain):
+        self.terrain = terrain
+
+    def carries(self, amount_msat: int) -> bool:
+        """Whether some path's channels all carry the amount."""
+        arcs = self.terrain.arcs
+        return self._reached(_open(arcs, arcs.graph, amount_msat), can_carry(arcs.extra, amount_msat), amount_msat)
+
+    def some_way(self) -> bool:
+        """Whether enabled channels lead there at all."""
+        arcs = self.terrain.arcs
+        mask = arcs.graph.enabled.copy()
+        mask[arcs.closed] = False
+        return self._reached(mask, arcs.extra.enabled, 0)
+
+    def any_way(self) -> bool:
+        """Whether channels lead there at all, disabled ones too."""
+        arcs = self.terrain.arcs
+        mask = np.ones(arcs.graph_rows, bool)
+        mask[arcs.closed] = False
+        return self._reached(mask, np.ones(len(arcs.extra_scid), bool), 0)
+
+    def most(self, below_msat: int) -> int:
+        """The largest amount less than `below_msat` that `carries`, to within 1 sat; 0 if none does."""
+        low, high = 0, below_msat
+        while high - low > 1_000:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.carries(middle) else (low, middle)
+        return low
+
+    def _reached(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], amount_msat: int) -> bool:
+        terrain = self.terrain
+        wanted = [n for n, own in terrain.peers.items() if max(map(most_own, own)) >= amount_msat]
+        return _reaches(terrain, in_graph, in_extra, wanted)
+
+
+def _open(arcs: Arcs, columns: Columns, amount_msat: int) -> NDArray[np.bool_]:
+    mask = can_carry(columns, amount_msat)
+    mask[arcs.closed] = False
+    return mask
+
+
+def _reaches(
+    terrain: Terrain, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], wanted: Collection[int]
+) -> bool:
+    grouped = terrain.arcs.grouped(in_graph, in_extra)
+    n = terrain.arcs.n_nodes
+    matrix = csr_array((np.ones(len(grouped.row)), grouped.source, grouped.indptr), shape=(n, n))
+    reached = breadth_first_order(matrix, terrain.target, return_predecessors=False)
+    return not set(wanted).isdisjoint(reached.tolist())
+
+
+def _known(terrain: Terrain) -> bool:
+    """Whether any channel leads to the recipient, of gossip's, of a hint's or of our own."""
+    graph, target = terrain.overlay.graph, terrain.target
+    in_graph = target < graph.n_nodes and len(graph.arcs_into(target)) > 0
+    return in_graph or target in terrain.peers or bool((terrain.arcs.extra.target == target).any())
+
+
+def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
+    node = query.destination.hex()
+    if overlay.n_hints:
+        return NoRoute(
+            NoRouteReason.BAD_HINTS,
+            f"node {node} is not in the graph and none of the invoice's {overlay.n_hints} route hints can be used; "
+            f"ask for a new invoice",
+        )
+    return NoRoute(
+        NoRouteReason.UNKNOWN_NODE,
+        f"node {node} has no known channel and the invoice no route hint; its channels may be private, or newer "
+        f"than our gossip",
+    )
+
+
+def _no_own(overlay: Overlay, everything: Terrain) -> NoRoute:
+    if everything.peers:
+        return NoRoute(NoRouteReason.EXCLUDED, "all of our channels that can send, or their peers, are excluded")
+    return NoRoute(
+        NoRouteReason.NO_OWN_CHANNELS,
+        "none of our channels is connected, in normal operation and has something to spend",
+        max_sendable_msat=0,
+    )
+
+
+def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """The amount against our own channels."""
+    own = [channel for channels in terrain.peers.values() for channel in channels]
+    largest = max(map(most_own, own))
+    if query.amount_msat > largest:
+        return NoRoute(
+            NoRouteReason.INSUFFICIENT_SPENDABLE,
+            f"{format_msat(query.amount_msat)} is more than the {format_msat(largest)} that the largest of our "
+            f"{len(own)} usable channels can send in one part now",
+            max_sendable_msat=largest,
+        )
+    least = min(channel.htlc_min_msat for channel in own)
+    if query.amount_msat < least:
+        return NoRoute(
+            NoRouteReason.BELOW_MINIMUM,
+            f"{query.amount_msat} msat is less than the {least} msat that our channels send at least",
+        )
+    return None
+
+
+def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """Ways that are closed for any amount."""
+    name = f"node {query.destination.hex()}"
+    if not reach.any_way():
+        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {name}")
+    if reach.some_way():
+        return None
+    arcs = terrain.arcs
+    into = arcs.graph.target == terrain.target
+    if not (arcs.graph.enabled & into).any() and not (arcs.extra.target == terrain.target).any():
+        return NoRoute(
+            NoRouteReason.RECIPIENT_DISABLED,
+            f"all {np.count_nonzero(into)} known channels of {name} are disabled towards it; it is probably offline",
+        )
+    return NoRoute(NoRouteReason.UNREACHABLE, f"all ways from us to {name} lead over disabled channels")
+
+
+def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """Ways that are closed for this amount."""
+    if reach.carries(query.amount_msat):
+        return None
+    amount, name = format_msat(query.amount_msat), f"node {query.destination.hex()}"
+    most = reach.most(query.amount_msat)
+    if not most:
+        return NoRoute(
+            NoRouteReason.BELOW_MINIMUM,
+            f"{amount} is less than the smallest payment that the channels towards {name} accept",
+        )
+    last = _largest_into(terrain)
+    where = f"the largest channel of {name}" if last <= most + 1_000 else f"the widest way to {name}"
+    return NoRoute(
+        NoRouteReason.INSUFFICIENT_CAPACITY,
+        f"{amount} in one part is too much: {where} takes at most about {format_msat(most)}",
+        max_sendable_msat=most,
+    )
+
+
+def _largest_into(terrain: Terrain) -> int:
+    """The largest HTLC that any open channel into the recipient takes, msat."""
+    arcs, largest = terrain.arcs, 0
+    closed = np.zeros(arcs.graph_rows, bool)
+    closed[arcs.closed] = True
+    for columns, shut in ((arcs.graph, closed), (arcs.extra, False)):
+        into = columns.enabled & (columns.target == terrain.target) & ~np.asarray(shut)
+        most = np.minimum(columns.htlc_max_msat, columns.capacity_msat)[into]
+        largest = max(largest, int(most.max(initial=0)))
+    return largest
+
+
+def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """The amount alone could be sent, but not with the fees on top."""
+    roomy = {
+        peer: tuple(replace(c, spendable_msat=MAX_MSAT, htlc_max_msat=MAX_MSAT) for c in own)
+        for peer, own in terrain.peers.items()
+    }
+    lifted = replace(query, max_fee_msat=MAX_MSAT, max_delay=MAX_DELAY)
+    found = SinglePath(replace(terrain, peers=roomy), lifted, terrain.arcs.usable(query.amount_msat)).solve()
+    if not isinstance(found, Route):
+        return None
+    peer = terrain.overlay.node_number(found.hops[0].node)
+    assert peer is not None
+    most = max(map(most_own, terrain.peers[peer]))
+    return NoRoute(
+        NoRouteReason.INSUFFICIENT_SPENDABLE,
+        f"{format_msat(query.amount_msat)} and fees of {format_msat(found.fee_msat)} on top are more than the "
+        f"{format_msat(most)} that our channels to the next node can send in one part now",
+        fee_msat=found.fee_msat,
+        delay_blocks=found.delay_blocks,
+        max_sendable_msat=max(most - found.fee_msat, 0),
+    )

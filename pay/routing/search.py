@@ -1,0 +1,58 @@
+"""Shortest paths from every node to the recipient, by SciPy's compiled Dijkstra.
+
+The search runs backwards: row v of the matrix holds the arcs INTO v, so that one search from the recipient gives
+every node's best way there, and with it the best first channel of ours. Parallel arcs stay side by side in a row
+(the search takes the better one); which of them a hop uses is decided by the exact pass, which knows the amount.
+
+SciPy relaxes each stored entry on its own and sums nothing; a weight of zero is an arc like another. Both are
+pinned by tests, because the documentation of `csgraph` promises neither.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+
+FAR_MSAT = 1e18
+"""No route is worth this: weights at or above it close an arc."""
+
+_NONE = -9999
+"""SciPy's predecessor of a node without one."""
+
+
+class Tree(NamedTuple):
+    """Each node's best way to the recipient.
+
+    `distance` float64[n] in msat, inf where there is no way; `onward` int32[n] is the next node of that way.
+    """
+
+    distance: NDArray[np.float64]
+    onward: NDArray[np.int32]
+
+    def path(self, node: int) -> list[int]:
+        """The nodes from `node` to the recipient, both included; `node` must have a finite distance."""
+        nodes = [node]
+        while (after := int(self.onward[nodes[-1]])) != _NONE:
+            nodes.append(after)
+        return nodes
+
+
+def shortest_tree(
+    indptr: NDArray[np.int32], source: NDArray[np.int32], weights: NDArray[np.float64], target: int
+) -> Tree:
+    """The best way from every node to `target`.
+
+    Parameters
+    ----------
+    indptr, source, weights
+        The arcs grouped by the node they lead to: `source[indptr[v]:indptr[v + 1]]` lead into v, each at its
+        weight, msat >= 0. int32[n + 1], int32[m], float64[m].
+    """
+    n = len(indptr) - 1
+    matrix = csr_array((weights, source, indptr), shape=(n, n))
+    distance, onward = dijkstra(matrix, indices=target, return_predecessors=True, limit=FAR_MSAT)
+    return Tree(distance, onward)

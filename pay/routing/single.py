@@ -1,0 +1,192 @@
+"""One path for the whole amount: the cheapest by the objective that keeps the limits.
+
+Without limits that bind this is one search and one exact pass. Otherwise:
+
+- An arc that does not carry the exact amount is left out and the search repeated. If that ends without a route, the
+  path of least fees is tried afresh: it has the least amounts everywhere, so what blocks it blocks every path.
+- A limit that the best route breaks (fee, delay, hops) is priced: the cheapest and the most frugal route span a
+  price at which both are worth the same, the search at that price replaces one of them, until nothing is gained
+  (Lagrangean relaxation; Jüttner et al., "Lagrange relaxation based method for the QoS routing problem", 2001).
+  If even the most frugal route breaks the limit, there is none, and its figure is the answer.
+
+What it knowingly does not do: the relaxation may miss the best of the routes within two limits at once (that
+problem is NP-hard), and where both bind tightly it may miss the only one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from math import inf, isfinite, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pay.routing.arcs import Usable
+from pay.routing.costs import HOP_MSAT, Prices
+from pay.routing.exact import ONION_BYTES, Traced, most_own, onion_bytes, trace
+from pay.routing.query import Route, RouteQuery
+from pay.routing.search import FAR_MSAT, shortest_tree
+from pay.routing.terrain import Terrain
+
+_TIE = 1e-6
+"""Weight of the objective where only a limit matters: decides between routes that use equally little of it."""
+
+
+class Limit(Enum):
+    """What a route may use only so much of; the value is the price of one unit of it."""
+
+    FEE = Prices(1.0, 0.0, 0.0, 0.0)
+    DELAY = Prices(0.0, 1.0, 0.0, 0.0)
+    HOPS = Prices(0.0, 0.0, 0.0, 1.0)
+
+    def use(self, route: Route) -> int:
+        """How much of it a route uses: msat, blocks, channels."""
+        match self:
+            case Limit.FEE:
+                return route.fee_msat
+            case Limit.DELAY:
+                return route.delay_blocks
+            case Limit.HOPS:
+                return len(route.hops)
+
+
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """Routes exist, but none within the limits: `route` is the one that uses least of `limit`; if `jointly`, of
+    those within the other limits."""
+
+    limit: Limit
+    route: Route
+    jointly: bool = False
+
+
+@dataclass(slots=True)
+class SinglePath:
+    """The work on one path of one query. `searches` counts the shortest-path searches made."""
+
+    terrain: Terrain
+    query: RouteQuery
+    usable: Usable
+    searches: int = 0
+    seen: list[Route] = field(default_factory=list)
+
+    def solve(self) -> Route | OverLimit | None:
+        """The best route found within the limits; None if no path carries the amount at all."""
+        goal = Prices.of(self.query)
+        first = self._best(goal)
+        if first is not None and not self.broken(first):
+            return first
+        if self.usable.terms.noise is not None:
+            self.usable = self.usable.quiet()
+            first = self._best(goal)
+        first = first or self._best(_only(Limit.FEE, goal))
+        if first is None or not self.broken(first):
+            return first
+        for limit in self.broken(first):
+            least = self._best(_only(limit, goal))
+            if least is not None and limit in self.broken(least):
+                return OverLimit(limit, least)
+            if least is not None:
+                self._relax(goal, limit, first, least)
+        return self._best_seen(goal) or self._jointly(goal)
+
+    def broken(self, route: Route) -> list[Limit]:
+        """The limits that a route breaks."""
+        query = self.query
+        broken = []
+        if route.fee_msat > query.max_fee_msat:
+            broken.append(Limit.FEE)
+        if route.delay_blocks > query.max_delay:
+            broken.append(Limit.DELAY)
+        # BOLT 4: hop_payloads is 1,300 bytes, and the sender must not exceed it.
+        if len(route.hops) > query.max_hops or onion_bytes(route, query.metadata_bytes) > ONION_BYTES:
+            broken.append(Limit.HOPS)
+        return broken
+
+    def _jointly(self, goal: Prices) -> Route | OverLimit | None:
+        """Each limit can be kept, but no route seen keeps them all: the cheapest fee within the others."""
+        cheapest = self._best(_only(Limit.FEE, goal))
+        if cheapest is None:
+            return None
+        for limit in (Limit.DELAY, Limit.HOPS):
+            least = self._best(_only(limit, goal))
+            if limit in self.broken(cheapest) and least is not None:
+                self._relax(_only(Limit.FEE, goal), limit, cheapest, least)
+        if route := self._best_seen(goal):
+            return route
+        within = [route for route in self.seen if self.broken(route) == [Limit.FEE]]
+        if within:
+            return OverLimit(Limit.FEE, min(within, key=Limit.FEE.use), jointly=True)
+        worst = self.broken(cheapest)[0]
+        return OverLimit(worst, min(self.seen, key=worst.use))
+
+    def _relax(self, goal: Prices, limit: Limit, best: Route, frugal: Route) -> None:
+        """Searches between the route that is best by `goal` and breaks `limit`, and the one that keeps it."""
+        while self.searches < self.query.max_searches and limit.use(best) > limit.use(frugal):
+            price = (worth(frugal, goal) - worth(best, goal)) / (limit.use(best) - limit.use(frugal))
+            prices = goal.plus(limit.value, max(price, 0.0))
+            route = self._best(prices)
+            if route is None or worth(route, prices) >= worth(best, prices) * (1 - 1e-9):
+                return
+            if limit in self.broken(route):
+                best = route
+            else:
+                frugal = route
+
+    def _best_seen(self, goal: Prices) -> Route | None:
+        within = [route for route in self.seen if not self.broken(route)]
+        return min(within, key=lambda route: worth(route, goal), default=None)
+
+    def _best(self, prices: Prices) -> Route | None:
+        """The route of the least cost at these prices, every exact amount carried, whatever the limits."""
+        weights = self.usable.terms.weights(prices)
+        shut: set[int] = set()
+        best: Traced | None = None
+        while self.searches < self.query.max_searches:
+            traced, blocked = self._search(weights, prices, shut)
+            if traced is not None and (best is None or traced.cost_msat < best.cost_msat):
+                best = traced
+            if not blocked:
+                break
+            shut |= blocked
+            weights[list(blocked)] = inf
+        if best is None:
+            return None
+        self.seen.append(best.route)
+        return best.route
+
+    def _search(
+        self, weights: NDArray[np.float64], prices: Prices, shut: set[int]
+    ) -> tuple[Traced | None, set[int]]:
+        """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
+        terrain, query = self.terrain, self.query
+        self.searches += 1
+        tree = shortest_tree(self.usable.indptr, self.usable.source, weights, terrain.target)
+        peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
+        blocked: set[int] = set()
+        for distance, peer in sorted((float(tree.distance[peer]), peer) for peer in peers):
+            if not isfinite(distance) or distance >= FAR_MSAT:
+                break
+            path = tree.path(peer)
+            ids = [terrain.node_id(node) for node in path]
+            result = trace(
+                terrain.arcs, self.usable, terrain.peers[peer], path, ids, query, prices, query.amount_msat, shut
+            )
+            if isinstance(result, Traced):
+                return result, blocked
+            blocked.update(result.positions)
+        return None, blocked
+
+
+def worth(route: Route, prices: Prices) -> float:
+    """The cost of a route at these prices, msat."""
+    blocks = route.delay_blocks - route.hops[-1].delay_blocks
+    cost = prices.fee * route.fee_msat + prices.block * blocks + prices.hop * (len(route.hops) - 1)
+    return cost - prices.nat * log(route.probability)
+
+
+def _only(limit: Limit, goal: Prices) -> Prices:
+    """Prices under which hardly anything but one limit counts."""
+    nothing = Prices(0.0, 0.0, 0.0, HOP_MSAT)
+    return nothing.plus(limit.value, 1.0).plus(goal, _TIE)

@@ -1,0 +1,100 @@
+"""One plan's view of the overlay: arcs, our channels by peer, the recipient, and what is in flight already.
+
+Our own channels are no arcs: what they can send is certain and they cost nothing, so a search ends at our peers.
+
+What is in flight on an arc is taken off what is believed to be there: with `f` passed or under way of a channel of
+`c`, the balance is uniform over the rest and a further `a` finds it with `(c - f + 1 - a) / (c - f + 1)`. On our own
+channels nothing is taken off, because what the host calls spendable is without the HTLCs that are out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pay.network import NOT_OWN, Overlay, OwnChannel
+from pay.routing.arcs import Arcs
+from pay.routing.costs import Columns
+from pay.units import NodeId, ScidDir
+
+
+@dataclass(frozen=True, slots=True)
+class Terrain:
+    """What a plan is made on.
+
+    Parameters
+    ----------
+    target
+        The recipient's node number.
+    peers
+        Our channels that can send, by their peer's node number; never empty values.
+    """
+
+    overlay: Overlay
+    arcs: Arcs
+    target: int
+    peers: Mapping[int, tuple[OwnChannel, ...]]
+
+    def node_id(self, number: int) -> NodeId:
+        return self.overlay.node_id(number)
+
+    @classmethod
+    def of(cls, overlay: Overlay, destination: NodeId, in_flight: Mapping[ScidDir, int]) -> Terrain | None:
+        """None if nothing is known of the destination."""
+        target = overlay.node_number(destination)
+        if target is None:
+            return None
+        return cls(overlay, _arcs(overlay, in_flight), target, _peers(overlay))
+
+
+def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
+    """Our usable channels with what the overlay allows each, by peer."""
+    extra = overlay.extra
+    peers: dict[int, tuple[OwnChannel, ...]] = {}
+    for row in np.flatnonzero(extra.own != NOT_OWN):
+        channel = replace(
+            overlay.own[extra.own[row]],
+            spendable_msat=int(extra.capacity_msat[row]),
+            htlc_max_msat=int(extra.htlc_max_msat[row]),
+        )
+        if channel.usable:
+            peer = int(extra.target[row])
+            peers[peer] = (*peers.get(peer, ()), channel)
+    return peers
+
+
+def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
+    graph, extra = overlay.graph, overlay.extra
+    theirs = np.flatnonzero(extra.own == NOT_OWN)
+    rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
+    scids, directions, closed = extra.scid[theirs], extra.direction[theirs], overlay.closed
+    replaced = _replaced(overlay, in_flight)
+    if replaced:
+        arcs = np.array(list(replaced), np.int32)
+        copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
+        rows = Columns(*(np.concatenate(pair) for pair in zip(rows, copied, strict=True)))
+        scids = np.concatenate((scids, graph.scids[arcs >> 1]))
+        directions = np.concatenate((directions, (arcs & 1).astype(np.int8)))
+        closed = np.concatenate((closed, arcs))
+    if in_flight:
+        used = [in_flight.get(ScidDir(*named), 0) for named in zip(scids.tolist(), directions.tolist(), strict=True)]
+        rows.capacity_msat[:] = np.maximum(rows.capacity_msat - np.array(used, np.int64), 0)
+    return Arcs(
+        n_nodes=overlay.n_nodes,
+        graph=Columns(*(getattr(graph, name) for name in Columns._fields)),
+        scids=graph.scids,
+        by_target=graph.by_target().arcs,
+        extra=rows,
+        extra_scid=scids,
+        extra_direction=directions,
+        closed=closed,
+    )
+
+
+def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> list[int]:
+    """The graph's arcs that have something in flight and are open."""
+    closed = set(overlay.closed.tolist()) if in_flight else set()
+    numbers = (overlay.graph.arc_number(named) for named, amount in in_flight.items() if amount > 0)
+    return [arc for arc in numbers if arc is not None and arc not in closed]
