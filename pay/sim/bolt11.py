@@ -53,8 +53,8 @@ class Bolt11:
     """All that an invoice says. What `encode` takes and what `decode` gives.
 
     `fallbacks` are output scripts. `features` is a number whose bit n is feature n. `extra` holds the fields
-    that a reader must ignore: tag letter and the data in bech32 characters. `signature` (DER) and `payee` are
-    ignored by `encode`, but that `payee_named` says whether the key is written as field `n`.
+    that a reader must ignore: tag letter and the data in bech32 characters. `payee_named` says whether `payee` is
+    written as field `n` (whoever signs, if it is `NOBODY`); otherwise `encode` ignores it, and `signature` (DER).
     """
 
     payment_hash: bytes
@@ -96,7 +96,7 @@ def encode(invoice: Bolt11, secret: bytes, *, order: str = FIELD_ORDER) -> str:
     """
     hrp = "ln" + invoice.currency + _amount_text(invoice.amount_msat)
     words = w.words_of_uint(invoice.created_at, 7)
-    payee = w.public_key_of(secret)
+    payee = invoice.payee or w.public_key_of(secret)
     fields = list(_fields(invoice, payee))
     for letter in order:
         words += b"".join(w.tagged(letter, data) for name, data in fields if name == letter)
@@ -161,7 +161,9 @@ def canonical(text: str) -> str:
     return text[text.startswith(("lightning:", "LIGHTNING:")) * len("lightning:") :].lower()
 
 
-def decode(text: str, *, known_features: frozenset[int] | None = KNOWN_FEATURES) -> Bolt11:
+def decode(
+    text: str, *, known_features: frozenset[int] | None = KNOWN_FEATURES, check_signature: bool = True
+) -> Bolt11:
     """Read an invoice and check its signature.
 
     Parameters
@@ -170,6 +172,8 @@ def decode(text: str, *, known_features: frozenset[int] | None = KNOWN_FEATURES)
         In lower or upper case, with or without the scheme `lightning:`.
     known_features
         The even feature bits that are understood; None accepts all.
+    check_signature
+        False believes field `n` whoever signed: for invoices in the name of a node whose key the box lacks.
 
     Raises
     ------
@@ -195,7 +199,10 @@ def decode(text: str, *, known_features: frozenset[int] | None = KNOWN_FEATURES)
     if len(words) - end < w.SIGNATURE_WORDS:
         raise ValueError("can't read signature: truncated")
     signature = w.bytes_of_words(words[end:])
-    payee, der = w.verify(w.signed_hash(hrp, words[:end]), signature, found.get("n"))
+    named = found.get("n")
+    payee, der = w.verify(w.signed_hash(hrp, words[:end]), signature, named if check_signature else None)
+    if named is not None:
+        payee = named
     return Bolt11(
         currency=currency, amount_msat=amount_msat, created_at=w.uint_of(words[:7]),
         payment_hash=found["p"], payment_secret=found["s"], description=found.get("d"),

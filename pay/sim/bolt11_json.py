@@ -35,8 +35,10 @@ _BECH32M = 0x2BC830A3
 """Checksum constant of witness versions above 0 (BIP 350)."""
 
 
-def decode_answer(text: str, known_features: frozenset[int] | None = KNOWN_FEATURES) -> dict[str, Any]:
-    """The object that `decode` answers for this string.
+def decode_answer(
+    text: str, known_features: frozenset[int] | None = KNOWN_FEATURES, *, check_signature: bool = True
+) -> dict[str, Any]:
+    """The object that `decode` answers for this string; the parameters are those of `bolt11.decode`.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def decode_answer(text: str, known_features: frozenset[int] | None = KNOWN_FEATU
     """
     bare = text[len("lightning:") :] if text.startswith(("lightning:", "LIGHTNING:")) else text
     try:
-        return bolt11_json(decode(bare, known_features=known_features))
+        return bolt11_json(decode(bare, known_features=known_features, check_signature=check_signature))
     except ValueError as error:
         problem = str(error) if _LIKELY_BOLT11.fullmatch(bare) else "Unparsable string"
     raise PayError(Code.INVALID_PARAMS, f"string: {problem}: invalid token (see logs for details)")
