@@ -262,9 +262,19 @@ class StoreWriter:
     def name_node(self, node: NodeId, alias: str, features: int, timestamp: int) -> None:
         """A node_announcement comes in; the one before is marked deleted."""
         before = self._announcements.get(node)
-        self.append(gossip.node_announcement(node, alias, timestamp, features), timestamp)
+        self.append(*self.name_record(node, alias, features, timestamp))
         if before is not None:
             self.mark(before, Flag.DELETED)
+
+    def name_record(self, node: NodeId, alias: str, features: int, timestamp: int) -> tuple[bytes, int]:
+        """The record of a first node_announcement, for `extend`; it belongs behind a channel of the node."""
+        return gossip.node_announcement(node, alias, timestamp, features), timestamp
+
+    def has_channel(self, scid: Scid) -> bool:
+        return scid in self._channels
+
+    def has_named(self, node: NodeId) -> bool:
+        return node in self._announcements
 
     def spend_channel(self, scid: Scid, height: int) -> None:
         """The funding output was spent at `height`: the channel is dying. Raises KeyError if unknown."""
