@@ -31,8 +31,8 @@ PIECE = 2 << 20
 _CHANNEL_BYTES = 760
 """Of a store for each channel: two updates, an announcement, an amount. More with node announcements."""
 
-_MARK = 44
-"""Bytes of a message that make it unlike others: they reach into its signature or hold its uuid."""
+_MARK = 480
+"""Bytes of a message that make it unlike others: all of an update, all but the keys of an announcement."""
 
 
 class GossipStoreError(Exception):
@@ -266,9 +266,8 @@ def _apply_part(graph: ChannelGraph, records: Records, announced: wire.Channels,
     known = graph.n_channels
     if len(announced.scid):
         ends = graph.number_nodes(announced.nodes)
-        lesser, greater = ends[: len(announced.scid)], ends[len(announced.scid) :]
         numbers = graph.add_channels(
-            announced.scid, lesser, greater, announced.capacity_msat, announced.routable
+            announced.scid, ends[::2], ends[1::2], announced.capacity_msat, announced.routable
         )
         if announced.dying.any():
             graph.mark_dying(announced.scid[announced.dying])

@@ -192,7 +192,7 @@ class Channels:
     position: npt.NDArray[np.intp]
     scid: Keys
     nodes: list[bytes]
-    """2 n ids: all lesser ones, then all greater ones."""
+    """2 n ids: the lesser and the greater one of each channel."""
     capacity_msat: Ints
     routable: Flags
     dying: Flags
@@ -218,7 +218,8 @@ def channels(records: Records) -> Channels:
         # BOLT 7: "if there is an unknown even bit set in the features field: MUST NOT attempt to route messages
         # through the channel." No even bit of a channel is defined.
         routable[row] = not any(byte & 0x55 for byte in data[begin : begin + int(features[row])])
-    nodes = rows["node_1"].tolist() + rows["node_2"].tolist()
+    nodes = [b""] * (2 * len(rows))
+    nodes[::2], nodes[1::2] = rows["node_1"].tolist(), rows["node_2"].tolist()
     dying = records.flags[position] & _DYING != 0
     return Channels(position, rows["scid"].astype(np.uint64), nodes, capacity, routable, dying)
 
