@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pay.network import Policy
+from pay.network import HintHop, Policy, RouteHint
 from pay.sim.faults import Faults
 from pay.units import NodeId, Scid
 
@@ -210,6 +210,14 @@ class SimChannel:
     def name_for(self, node: NodeId) -> Scid:
         """What `node` calls the channel in its own routes: the real scid if announced, else its local alias."""
         return self.scid if self.announced else self.aliases[self.side(node)]
+
+    def hint_for(self, recipient: NodeId) -> RouteHint:
+        """The route hint over this channel that `recipient`, one of its ends, would put into an invoice."""
+        direction = 1 - self.side(recipient)
+        policy = self.policies[direction]
+        scid = self.scid if self.announced else self.aliases[direction]
+        start = self.nodes[direction].id
+        return (HintHop(start, scid, policy.fee_base_msat, policy.fee_ppm, policy.cltv_delta),)
 
     def connected(self) -> bool:
         """Whether both ends are there and nothing keeps them apart."""

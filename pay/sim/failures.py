@@ -12,8 +12,8 @@ from enum import IntEnum
 from hashlib import sha256
 
 from pay.network import Policy
-from pay.sim import keys
-from pay.units import Scid
+from pay.sim import gossip, keys
+from pay.units import Scid, ScidDir
 
 BADONION = 0x8000
 PERM = 0x4000
@@ -28,6 +28,11 @@ CHAIN_HASHES = {
     "regtest": bytes.fromhex("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"),
 }
 """chain -> chain_hash as it stands in messages (BOLT 0)."""
+
+_SIGNED_FROM = 2 + 64
+_MESSAGE_FLAGS = _SIGNED_FROM + 32 + 8 + 4
+_DONT_FORWARD = 2
+"""Offsets in, and a message flag of, a channel_update (BOLT 7)."""
 
 
 class FailCode(IntEnum):
@@ -108,21 +113,12 @@ def channel_update(
 
     Without a secret the signature is made with a key of nobody: well formed, not valid.
     """
-    flags = direction | (0 if policy.enabled else 2)
-    body = CHAIN_HASHES[chain] + struct.pack(
-        ">QIBBHQIIQ",
-        scid,
-        policy.timestamp,
-        1 if announced else 3,  # BOLT 7: must_be_one, dont_forward
-        flags,
-        policy.cltv_delta,
-        policy.htlc_min_msat,
-        policy.fee_base_msat,
-        policy.fee_ppm,
-        policy.htlc_max_msat,
-    )
+    message = bytearray(gossip.channel_update(ScidDir(scid, direction), policy, CHAIN_HASHES[chain]))
+    if not announced:
+        message[_MESSAGE_FLAGS] |= _DONT_FORWARD
+    body = bytes(message[_SIGNED_FROM:])
     digest = sha256(sha256(body).digest()).digest()
-    return b"\x01\x02" + keys.sign(secret or sha256(b"nobody").digest(), digest) + body
+    return bytes(message[:2]) + keys.sign(secret or sha256(b"nobody").digest(), digest) + body
 
 
 class Updates:

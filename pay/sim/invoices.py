@@ -183,11 +183,7 @@ def unknown_details(amount_msat: int, height: int) -> bytes:
 def _refusal(now: float, invoice: SimInvoice, htlc: Incoming, final: FinalPayload, height: int) -> bytes | None:
     """The failure message with which this HTLC is turned away at once, None if it joins the set."""
     refused = unknown_details(htlc.amount_msat, height)
-    # BOLT 4: if the payment hash has already been paid, MAY treat the payment hash as unknown.
-    if invoice.cancelled or invoice.status(now) is not InvoiceStatus.UNPAID:
-        return refused
-    # BOLT 4: if the `payment_secret` doesn't match, or is required and is not present, MUST fail the HTLC.
-    if invoice.payment_secret != final.payment_secret:
+    if payment_problem(now, invoice, invoice.payment_hash, final.total_msat, final.payment_secret) is not None:
         return refused
     if final.metadata != invoice.metadata:
         if invoice.metadata is None:
@@ -196,14 +192,35 @@ def _refusal(now: float, invoice: SimInvoice, htlc: Incoming, final: FinalPayloa
     # BOLT 4: MUST return an error if `cltv_expiry` < current height + min_final_cltv_expiry_delta.
     if htlc.cltv_expiry < height + invoice.final_cltv:
         return refused
-    # BOLT 4: "amount paid" is `total_msat`; less than expected MUST fail, more than twice SHOULD.
-    expected = invoice.amount_msat
-    if expected is not None and not expected <= final.total_msat <= 2 * expected:
-        return refused
     # BOLT 4: without basic_mpp, and without a secret, one HTLC must carry it all.
     alone = invoice.payment_secret is None or not invoice.features & _BASIC_MPP
     if alone and (invoice.parts or htlc.amount_msat < final.total_msat):
         return refused
+    return None
+
+
+def payment_problem(
+    now: float, invoice: SimInvoice | None, payment_hash: bytes, total_msat: int, payment_secret: bytes | None
+) -> str | None:
+    """Why a payment of `total_msat` is not what the invoice asks for, in lightningd's words; None if it is."""
+    name = payment_hash.hex()
+    # BOLT 4: if the payment hash is unknown, MUST fail the HTLC.
+    if invoice is None:
+        return f"Unknown invoice {name}"
+    # BOLT 4: if the payment hash has already been paid, MAY treat the payment hash as unknown.
+    if invoice.cancelled or invoice.status(now) is not InvoiceStatus.UNPAID:
+        return f"Already paid or expired invoice {name}"
+    # BOLT 4: if the `payment_secret` doesn't match, or is required and is not present, MUST fail the HTLC.
+    if payment_secret is None and invoice.payment_secret is not None:
+        return f"Attempt to pay {name} without secret"
+    if payment_secret is not None and payment_secret != invoice.payment_secret:
+        return f"Attempt to pay {name} with wrong payment_secret"
+    # BOLT 4: "amount paid" is `total_msat`; less than expected MUST fail, more than twice SHOULD.
+    expected_msat = invoice.amount_msat
+    if expected_msat is not None and total_msat < expected_msat:
+        return f"Attempt to pay {name} with amount {total_msat}msat < {expected_msat}msat"
+    if expected_msat is not None and total_msat > 2 * expected_msat:
+        return f"Attempt to pay {name} with amount {total_msat}msat > {2 * expected_msat}msat"
     return None
 
 

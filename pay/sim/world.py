@@ -1,9 +1,8 @@
 """A Lightning network in a box: nodes and channels with true balances, and HTLCs that find their way or do not.
 
-The world knows what no node knows, and answers a sender only through outcomes of HTLCs, as the real network does.
-It runs on a clock (virtual in tests, real behind a simulated node), is the same every time for a seed, and
-misbehaves where it is told to (`Faults`). It has no on-chain side but a height, and no onions: the hops a sender
-would have wrapped are handed over as they are.
+The world knows what no node knows, and answers a sender only through outcomes of HTLCs, as the network does. It
+runs on a clock (virtual in tests, real behind a simulated node), is the same every time for a seed, and misbehaves
+where it is told to (`Faults`). It has no on-chain side but a height, and no onions.
 
 Sources: BOLT 2 (reserve, HTLC limits), BOLT 4 (forwarding, errors, sets of parts), BOLT 7 (policies, directions).
 """
@@ -14,8 +13,9 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import count
 
-from pay.network import HintHop, Policy, RouteHint
+from pay.network import Policy, RouteHint
 from pay.sim import failures, keys
 from pay.sim.channel import DEFAULT_FEATURES, NO_ALIASES, SimChannel, SimPeer, default_policy
 from pay.sim.clock import Clock
@@ -30,6 +30,7 @@ from pay.sim.invoices import (
     SimInvoice,
     bolt11_of,
     fail_parts,
+    payment_problem,
     settle_parts,
     unknown_details,
 )
@@ -62,10 +63,9 @@ class World:
     Attributes
     ----------
     nodes, channels, invoices
-        By node id, by real short_channel_id, by payment_hash.
+        By node id, real short_channel_id, payment_hash.
     gossip_listeners
-        Called with (channel, direction) when gossip tells a new policy, (channel, None) when an announced
-        channel was opened or closed.
+        Called with an announced channel and the direction whose policy is new, None if it was opened or closed.
     block_listeners
         Called with the new height.
     """
@@ -101,8 +101,8 @@ class World:
         self._updates = failures.Updates(chain)
         self._flights: dict[int, Flight] = {}
         self._rng = random.Random(seed)
-        self._htlc_count = 0
-        self._noise_count = 0
+        self._htlc_ids = count(1)
+        self._noise_ids = count(1)
 
     # Nodes and channels.
 
@@ -122,10 +122,10 @@ class World:
             If there is such a node already.
         """
         name = f"node{len(self.nodes)}" if name is None else name
-        secret = keys.node_secret(self.seed, name) if node_id is None else None
-        if secret is not None:
+        secret = None
+        if node_id is None:
+            secret = keys.node_secret(self.seed, name)
             node_id = keys.node_id(secret)
-        assert node_id is not None
         if node_id in self.nodes:
             raise ValueError(f"node {name} ({node_id.hex()}) is there already")
         node = SimPeer(node_id, name, features, latency_s, secret)
@@ -153,7 +153,7 @@ class World:
         Raises
         ------
         ValueError
-            For a balance that the channel does not hold, an scid in use, or a channel with oneself.
+            For a balance that it does not hold, an scid in use, or a channel with oneself.
         """
         balance_msat = capacity_msat // 2 if balance_a_msat is None else balance_a_msat
         if not 0 <= balance_msat <= capacity_msat:
@@ -210,14 +210,6 @@ class World:
             channel.gossiped[direction] = channel.policies[direction]
             self._tell(channel, direction)
 
-    def hint_for(self, channel: SimChannel, recipient: NodeId) -> RouteHint:
-        """The route hint over `channel` that `recipient` would put into an invoice."""
-        direction = 1 - channel.side(recipient)
-        policy = channel.policies[direction]
-        scid = channel.scid if channel.announced else channel.aliases[direction]
-        start = channel.nodes[direction].id
-        return (HintHop(start, scid, policy.fee_base_msat, policy.fee_ppm, policy.cltv_delta),)
-
     # Paying.
 
     def send(
@@ -230,10 +222,7 @@ class World:
     ) -> int:
         """Offer one HTLC; `done` is called once with its outcome, later, if it ever gets one.
 
-        Returns
-        -------
-        int
-            The number of the HTLC, unique in this world.
+        Returns the number of the HTLC, unique in this world.
 
         Raises
         ------
@@ -244,11 +233,28 @@ class World:
         """
         if not hops:
             raise ValueError("a route needs at least one hop")
-        self._htlc_count += 1
-        flight = Flight(self, self._htlc_count, self.nodes[source], hops, payment_hash, final, done)
+        flight = Flight(self, next(self._htlc_ids), self.nodes[source], hops, payment_hash, final, done)
         flight.launch()
         self._flights[flight.htlc_id] = flight
         return flight.htlc_id
+
+    def pay_self(self, node: NodeId, payment_hash: bytes, amount_msat: int, payment_secret: bytes | None) -> bytes:
+        """What `sendpay` with a route of no hops does: settle an invoice of one's own at once.
+
+        Returns the preimage.
+
+        Raises
+        ------
+        ValueError
+            In lightningd's words, if the invoice cannot be paid so (203, incorrect_or_unknown_payment_details).
+        """
+        invoice = self.invoices.get(payment_hash)
+        invoice = invoice if invoice is not None and invoice.node == node else None
+        problem = payment_problem(self.clock.now(), invoice, payment_hash, amount_msat, payment_secret)
+        if invoice is None or problem is not None:
+            raise ValueError(problem)
+        invoice.paid_at, invoice.received_msat = int(self.clock.now()), amount_msat
+        return invoice.preimage
 
     @property
     def in_flight(self) -> int:
@@ -342,7 +348,7 @@ class World:
                 if flight.parked:
                     flight.expire()
                 elif (invoice := self.invoices.get(flight.payment_hash)) and flight in invoice.parts:
-                    # A recipient gives back what it holds before the channel would have to close over it.
+                    # A recipient gives back what it holds before a channel has to close over it.
                     self._give_back(invoice)
         for listener in self.block_listeners:
             listener(self.height)
@@ -354,7 +360,7 @@ class World:
         self.resume(peer)
 
     def set_channel_faults(self, channel: SimChannel, start: NodeId, faults: Faults | None) -> None:
-        """Let one direction of a channel, the one away from `start`, misbehave or behave."""
+        """The same for one direction of a channel, the one away from `start`."""
         channel.faults[channel.side(start)] = faults
         for peer in channel.nodes:
             self.resume(peer)
@@ -371,9 +377,8 @@ class World:
 
     def noise(self, length: int) -> bytes:
         """Bytes that mean nothing, other ones each time."""
-        self._noise_count += 1
-        blocks = -(-length // 32)
-        return b"".join(keys.derive(self.seed, "noise", self._noise_count, n) for n in range(blocks))[:length]
+        number, blocks = next(self._noise_ids), -(-length // 32)
+        return b"".join(keys.derive(self.seed, "noise", number, n) for n in range(blocks))[:length]
 
     def channel_update(self, channel: SimChannel, direction: int, scid: Scid | None = None) -> bytes:
         """The channel_update (138 bytes, with its type) of the true policy, signed if the node's key is known."""
