@@ -11,7 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(HERE, ".venv")
-REMEDY = "run `make -C {} install` as the user that runs lightningd".format(HERE)
+REMEDY = f"run `make -C {HERE} install` as the user that runs lightningd"
 
 
 def refuse(reason):
@@ -40,7 +40,7 @@ def main():
         try:
             os.execv(python, [python, os.path.join(HERE, "plugin.py")] + sys.argv[1:])
         except OSError as error:
-            refuse("{}: {}: {}".format(python, error.strerror, REMEDY))
+            refuse(f"{python}: {error.strerror}: {REMEDY}")
     if sys.version_info < (3, 11):
         refuse("Python 3.11 or newer is needed, this is {}.{}: ".format(*sys.version_info) + REMEDY)
     # One thread is all that the small arrays need; more would only cost the node memory.
@@ -49,7 +49,7 @@ def main():
     try:
         from pay.node.app import UnsupportedHost, run
     except ImportError as error:
-        refuse("{}: {}".format(error, REMEDY))
+        refuse(f"{error}: {REMEDY}")
     try:
         run(sys.argv[1:])
     except UnsupportedHost as error:

@@ -20,7 +20,7 @@ def add_options(plugin: Plugin) -> None:
     plugin.add_option(
         ALLOW_XPAY,
         False,
-        "Leave it to cln-xpay whether it answers `pay` in our place (default: its xpay-handle-pay is switched off)",
+        "Let cln-xpay answer `pay` in our place where its xpay-handle-pay says so (default: that is switched off)",
         opt_type="bool",
     )
     plugin.add_option(

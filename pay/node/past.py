@@ -7,10 +7,13 @@ may still become that; whatever failed is only history, and the number of the ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pay.node.facade import Row, RowStatus
-from pay.payment.events import AdoptedPart
+from pay.payment.attempt import Terms
+from pay.payment.events import AdoptedPart, Paid
+from pay.payment.report import success_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ def past_of(rows: Sequence[Row]) -> Past:
             destination=pending[0].destination,
         )
     return Unpaid(next_groupid=max((row.groupid for row in rows), default=0) + 1)
+
+
+def repeat_json(terms: Terms, past: PaidBefore, amount_msat: int) -> dict[str, Any]:
+    """The success object of a payment made earlier, with its original values."""
+    paid = Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.incomplete)
+    return success_json(replace(terms, created_at_s=past.created_at), paid)
 
 
 def _delivered(rows: Sequence[Row]) -> int | None:

@@ -16,14 +16,15 @@ from typing import IO, TYPE_CHECKING
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
-from pay.network.hints import HintHop
+from pay.network.hints import HintHop, RouteHint
 from pay.node.facade import NamedChannel
 from pay.payment.events import FindRoutes
 from pay.routing.query import NoRoute, Route
 from pay.units import NodeId, ScidDir
 
 if TYPE_CHECKING:
-    from pay.network.gossip_store import GossipStore, ReadReport
+    from pay.network import ChannelGraph, GossipStore
+    from pay.network.gossip_store import ReadReport
 
 log = logging.getLogger("pay.gossip")
 
@@ -50,7 +51,7 @@ class Planning:
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
         """Routes for `action`, checked against its query, or why there are none."""
-        hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
+        hints = _hints(recipient)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
 
@@ -76,7 +77,7 @@ class Planning:
     def _find(
         self,
         action: FindRoutes,
-        hints: tuple[tuple[HintHop, ...], ...],
+        hints: Sequence[RouteHint],
         own: Sequence[NamedChannel],
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
@@ -90,10 +91,7 @@ class Planning:
             query.source,
             [named.channel for named in own],
             recipient=query.destination,
-            hints=[
-                tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint)
-                for hint in hints
-            ],
+            hints=hints,
             excluded_nodes=lessons.excluded_nodes,
             excluded_channels=_under_route_names(lessons.excluded_channels, own),
             policies=lessons.policies,
@@ -101,7 +99,7 @@ class Planning:
         )
         return plan(overlay, query, in_flight)
 
-    def _graph(self):  # type: ignore[no-untyped-def]
+    def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore
 
         if self._store is None:
@@ -154,6 +152,13 @@ class Planning:
                 report.channels_removed,
                 report.policies,
             )
+
+
+def _hints(recipient: Recipient) -> tuple[RouteHint, ...]:
+    hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
+    return tuple(
+        tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint) for hint in hints
+    )
 
 
 def _under_route_names(excluded: frozenset[ScidDir], own: Sequence[NamedChannel]) -> frozenset[ScidDir]:

@@ -36,10 +36,11 @@ class CallError(Exception):
     """The host's answer is an error."""
 
     def __init__(self, method: str, error: Any):
-        fields = error if isinstance(error, dict) else {"message": str(error)}
+        fields: dict[str, Any] = error if isinstance(error, dict) else {"message": str(error)}
         self.code = int(fields.get("code", -1))
         self.message = str(fields.get("message", "no message"))
-        self.data: dict[str, Any] = fields["data"] if isinstance(fields.get("data"), dict) else {}
+        data = fields.get("data")
+        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
         super().__init__(f"{method}: {self.message} ({self.code})")
 
 
@@ -148,8 +149,8 @@ def _short_name(path: str) -> Any:
     if len(os.fsencode(path)) <= _SUN_PATH_MAX:
         yield path
         return
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"  # noqa: PTH119
+        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
     finally:
         os.close(directory)

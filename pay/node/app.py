@@ -1,0 +1,167 @@
+"""Puts the plugin together: the wire on the main thread, the driver's loop on a second, the planner on a third.
+
+The thread that reads stdin only hands over; it is never kept from the next message by a payment, a plan or a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyln.client.plugin import Request
+
+from pay.errors import PayError
+from pay.node.host import INVSTRING_SINCE, OLDEST, Version
+from pay.node.host_plugin import HostPlugin
+from pay.node.options import add_options
+from pay.payment.request import parse_request, usage
+
+if TYPE_CHECKING:
+    from pay.node.service import Service
+
+log = logging.getLogger("pay")
+
+PAY_DESCRIPTION = "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not"
+
+
+class UnsupportedHost(Exception):
+    """This host cannot be served; the words are for its operator."""
+
+
+class RequestCaller:
+    """The caller of `pay` behind a JSON-RPC request; that he has gone away is nothing to a payment."""
+
+    def __init__(self, plugin: HostPlugin, request: Request):
+        self._plugin = plugin
+        self._request = request
+
+    def succeed(self, result: dict[str, Any]) -> None:
+        self._quietly(lambda: self._request.set_result(result))
+
+    def fail(self, error: PayError) -> None:
+        self._quietly(lambda: self._plugin.fail(self._request, error))
+
+    def tell(self, message: str) -> None:
+        self._quietly(lambda: self._request.notify(message))
+
+    def _quietly(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (OSError, ValueError):
+            log.exception("answer_not_written id=%s", self._request.id)
+
+
+class Application:
+    """The plugin: its commands, subscriptions and options, and the loop that serves them."""
+
+    def __init__(self, arguments: Sequence[str]):
+        self.version = Version.parse(os.environ.get("LIGHTNINGD_VERSION"))
+        if not self.version.since(OLDEST):
+            oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
+            raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
+        self.plugin = HostPlugin(developer="--developer" in arguments)
+        self.loop = asyncio.new_event_loop()
+        self._service: Service | None = None
+        self._started = threading.Event()
+        self._register()
+        _set_logging()
+
+    def run(self) -> None:
+        """Serve until the host closes stdin."""
+        threading.Thread(target=self._run_loop, name="driver", daemon=True).start()
+        self.plugin.run()
+
+    # --- what the host sees -----------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        plugin = self.plugin
+        shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
+        plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
+        add_options(plugin)
+        plugin.init()(self._on_init)
+        plugin.add_notification_topic("pay_success")
+        plugin.add_notification_topic("pay_failure")
+        for topic in ("sendpay_success", "sendpay_failure", "block_added", "plugin_started"):
+            plugin.add_subscription(topic, self._notification(topic))
+        plugin.add_subscription("shutdown", _on_shutdown)
+
+    def _on_init(self, **_kwargs: Any) -> None:
+        directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
+        self._hand_over(self._start(str(Path(directory) / name), directory))
+
+    def _on_pay(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        try:
+            parsed = parse_request(request.params, self.plugin.developer)
+        except PayError as error:
+            log.info("pay_refused code=%d message=%r", error.code, error.message)
+            caller.fail(error)
+            return
+        if request.method == "check":
+            self._hand_over(self._check(parsed, caller))
+        else:
+            self._hand_over(self._pay(parsed, caller))
+
+    def _notification(self, topic: str) -> Callable[..., None]:
+        def handle(**params: Any) -> None:
+            fields = params.get(topic)
+            if not isinstance(fields, dict):
+                fields = params.get("payload")
+            self._hand_over(self._tell(topic, fields if isinstance(fields, dict) else {}))
+
+        handle.__name__ = f"on_{topic}"
+        return handle
+
+    def _hand_over(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(_logged(work), self.loop)
+
+    # --- on the driver's loop ---------------------------------------------------------------------------
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    async def _start(self, rpc_path: str, directory: str) -> None:
+        from pay.node.service import Service
+
+        self._service = Service(self.plugin, self.version, rpc_path, directory)
+        await self._service.start()
+
+    async def _pay(self, parsed: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.pay(parsed, caller)
+
+    async def _check(self, parsed: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.check(parsed, caller)
+
+    async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
+        if self._service is not None:
+            await self._service.notification(topic, fields)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Entry point of `plugin.py`. Raises UnsupportedHost before anything is read or written."""
+    Application(arguments).run()
+
+
+def _on_shutdown(**_kwargs: Any) -> None:
+    # The host holds all that must outlive us; nothing is written at the end.
+    os._exit(0)
+
+
+def _set_logging() -> None:
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("pay").setLevel(logging.DEBUG)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("handler_failed")

@@ -1,0 +1,391 @@
+"""Turns what sessions say into calls, and what the host answers into events; runs any number of them on one loop.
+
+Every session is told one thing at a time, on the loop's thread. What takes time – a plan, a call – is a task that
+ends in an event. Outcomes come by notification; every half a minute what is out is compared with the host's table,
+so that a lost notification is found.
+
+An exception inside one session ends that payment alone: no new part is sent, its parts are watched to their end in
+the host's table, and only then its callers read -1, or the success that came all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from pay.errors import Code, PayError
+from pay.node.facade import CallError, NamedChannel, Node, Row, RowStatus, Unanswered, read_failure
+from pay.node.past import PaidBefore, past_of, repeat_json
+from pay.node.planning import Planning
+from pay.node.running import Running, Waiter
+from pay.node.words import brief, path_words
+from pay.payment import events as ev
+from pay.payment.attempt import Terms
+from pay.payment.failure import Failure
+from pay.payment.report import error_data, success_json
+from pay.payment.session import PaymentSession
+from pay.payment.states import AttemptStatus, State
+from pay.routing.query import NoRoute, Route
+from pay.units import Scid, ScidDir
+
+log = logging.getLogger("pay")
+
+RECONCILE_S = 30.0
+"""How often parts that are out are compared with the host's table."""
+
+_REPEAT_FIRST_S, _REPEAT_MOST_S = 0.1, 5.0
+
+IN_PROGRESS, ALREADY_USED = 200, 201
+"""sendpay: another group is pending; the hash, or this part of it, was used."""
+
+
+class Driver:
+    """All live payments of this plugin.
+
+    Parameters
+    ----------
+    detour
+        Called with a waiter whose payment turned out to be somebody else's: looks at the host's past again.
+    on_paid, on_failed
+        For the notifications that other plugins read.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        planning: Planning,
+        us: bytes,
+        detour: Callable[[Waiter], Coroutine[Any, Any, None]],
+        on_paid: Callable[[Running, ev.Paid], None],
+        on_failed: Callable[[Running, PayError], None],
+    ):
+        self._node = node
+        self._planning = planning
+        self._us = us
+        self._detour = detour
+        self._on_paid = on_paid
+        self._on_failed = on_failed
+        self._height = 0
+        self._own_fetch: asyncio.Task[list[NamedChannel]] | None = None
+        self.payments: dict[bytes, Running] = {}
+
+    def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
+        """Begin a payment, or watch the parts that were found."""
+        terms = running.session.terms
+        self.payments[terms.payment_hash] = running
+        log.info(
+            "payment_start %s amount_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
+            running.name,
+            terms.amount_msat,
+            terms.destination.hex(),
+            terms.max_fee_msat,
+            terms.max_delay_blocks,
+            terms.watched,
+        )
+        self._task(running, self._reconcile(running))
+        self.post(running, ev.Started(adopted))
+
+    # --- what the host tells ----------------------------------------------------------------------------
+
+    def block_added(self, height: int) -> None:
+        self._height = max(self._height, height)
+        for running in list(self.payments.values()):
+            if running.height_wanted is not None and self._height >= running.height_wanted:
+                running.height_wanted = None
+                self.post(running, ev.HeightReached(self._height))
+
+    def sendpay_success(self, fields: dict[str, Any]) -> None:
+        running = self._of(fields)
+        if running is not None:
+            preimage = bytes.fromhex(fields["payment_preimage"])
+            self.post(running, ev.AttemptSettled(int(fields.get("partid", 0)), preimage))
+
+    def sendpay_failure(self, fields: dict[str, Any]) -> None:
+        data = fields.get("data") or {}
+        running = self._of(data)
+        if running is not None:
+            failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
+            self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
+
+    def _of(self, fields: dict[str, Any]) -> Running | None:
+        running = self.payments.get(bytes.fromhex(fields.get("payment_hash", "")))
+        if running is None or running.session.terms.groupid != int(fields.get("groupid", 0)):
+            return None
+        return running
+
+    # --- events in, actions out -------------------------------------------------------------------------
+
+    def post(self, running: Running, event: ev.Event) -> None:
+        """Tell a session what happened and do what it says."""
+        if running.crashed:
+            return
+        try:
+            log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
+            for action in running.session.handle(event, time.time()):
+                log.debug("action %s %s", running.name, brief(action))
+                self._do(running, action)
+        except Exception:
+            log.exception("session_crashed %s", running.name)
+            self._crash(running)
+            return
+        if running.session.state is State.DONE:
+            self._forget(running)
+
+    def _do(self, running: Running, action: ev.Action) -> None:
+        match action:
+            case ev.FindRoutes():
+                self._task(running, self._find(running, action))
+            case ev.SendAttempt(partid, route):
+                task = self._task(running, self._send(running, partid, route))
+                running.sending.add(task)
+                task.add_done_callback(running.sending.discard)
+            case ev.WakeAt(at_s):
+                loop = asyncio.get_running_loop()
+                if running.timer is not None:
+                    running.timer.cancel()
+                running.timer = loop.call_later(
+                    max(0.0, at_s - time.time()), self.post, running, ev.TimerFired()
+                )
+            case ev.WaitHeight(height):
+                running.height_wanted = height
+                if self._height >= height:
+                    self.block_added(self._height)
+            case ev.Notify(message):
+                for waiter in running.waiters:
+                    waiter.caller.tell(message)
+            case ev.Finish(result):
+                self._finish(running, result)
+
+    def _finish(self, running: Running, result: ev.Result) -> None:
+        waiters, running.waiters = running.waiters, []
+        session = running.session
+        match result:
+            case ev.Paid():
+                log.info(
+                    "payment_paid %s amount_msat=%d sent_msat=%d parts=%d seconds=%.2f",
+                    running.name,
+                    result.amount_msat,
+                    result.sent_msat,
+                    result.parts,
+                    time.time() - session.terms.created_at_s,
+                )
+                answer = success_json(session.terms, result)
+                for waiter in waiters:
+                    waiter.caller.succeed(answer)
+                self._on_paid(running, result)
+            case ev.NotPaid(error):
+                full = PayError(error.code, error.message, error_data(session, error))
+                log.info(
+                    "payment_failed %s code=%d attempts=%d message=%r",
+                    running.name,
+                    error.code,
+                    len(session.attempts),
+                    error.message,
+                )
+                for waiter in waiters:
+                    waiter.caller.fail(full)
+                self._on_failed(running, full)
+            case ev.Elsewhere(reason):
+                log.info("payment_elsewhere %s reason=%r", running.name, reason)
+                self.payments.pop(session.terms.payment_hash, None)
+                for waiter in waiters:
+                    waiter.detours += 1
+                    self._detached(self._detour(waiter))
+
+    def _forget(self, running: Running) -> None:
+        payment_hash = running.session.terms.payment_hash
+        if self.payments.get(payment_hash) is running:
+            del self.payments[payment_hash]
+        if running.timer is not None:
+            running.timer.cancel()
+        for task in running.tasks - running.sending:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    # --- tasks ------------------------------------------------------------------------------------------
+
+    async def _find(self, running: Running, action: ev.FindRoutes) -> None:
+        """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
+        running.question = action
+        try:
+            own = _less_unsent(await self._own_channels(), self._unsent())
+            answer = await self._planning.find(action, running.recipient, own, self._in_flight())
+        except CallError as error:
+            self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {error}")))
+            return
+        except Exception as error:
+            log.exception("plan_failed %s", running.name)
+            self.post(running, ev.Cancelled(PayError(Code.OTHER, f"Internal error in the planner: {error!r}")))
+            return
+        if isinstance(answer, NoRoute):
+            self.post(running, ev.NoRouteFound(action.query_id, answer))
+        else:
+            self.post(running, ev.RoutesFound(action.query_id, answer))
+
+    async def _send(self, running: Running, partid: int, route: Route | None) -> None:
+        """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
+        assert running.order is not None
+        log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
+        pause_s = _REPEAT_FIRST_S
+        while True:
+            try:
+                answer = await self._node.sendpay(running.order, partid, route)
+            except Unanswered as error:
+                log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _REPEAT_MOST_S)
+            except CallError as error:
+                await self._refused(running, partid, error)
+                return
+            else:
+                if answer.get("status") == "complete":
+                    preimage = bytes.fromhex(answer["payment_preimage"])
+                    self.post(running, ev.AttemptSettled(partid, preimage))
+                else:
+                    self.post(running, ev.AttemptAccepted(partid))
+                return
+
+    async def _refused(self, running: Running, partid: int, error: CallError) -> None:
+        """`sendpay` answered with an error: what that says of the part, and of the payment."""
+        log.debug(
+            "sendpay_refused %s partid=%d code=%d reason=%r", running.name, partid, error.code, error.message
+        )
+        if error.code == IN_PROGRESS:
+            self.post(running, ev.HashTaken(partid, error.message))
+        elif error.code == ALREADY_USED:
+            rows = await self._node.rows(running.session.terms.payment_hash)
+            groupid = running.session.terms.groupid
+            ours = next((row for row in rows if (row.groupid, row.partid) == (groupid, partid)), None)
+            if ours is None:
+                self.post(running, ev.HashTaken(partid, error.message))
+            else:
+                self._tell_row(running, ours)
+        elif error.code in (202, 203, 204):
+            failure = read_failure(error.code, error.message, error.data)
+            self.post(running, ev.AttemptFailed(partid, failure, self._height))
+        else:
+            why = PayError(Code.OTHER, f"The node refused to send a part: {error.message} (code {error.code})")
+            self.post(running, ev.Cancelled(why))
+            self.post(running, ev.AttemptFailed(partid, Failure(None, None, error.message), self._height))
+
+    async def _reconcile(self, running: Running) -> None:
+        """Find in the host's table what a lost notification would have told."""
+        while running.session.state is not State.DONE:
+            await asyncio.sleep(RECONCILE_S)
+            if not running.session.live:
+                continue
+            groupid = running.session.terms.groupid
+            for row in await self._node.rows(running.session.terms.payment_hash):
+                if row.groupid == groupid:
+                    self._tell_row(running, row)
+
+    def _tell_row(self, running: Running, row: Row) -> None:
+        match row.status:
+            case RowStatus.COMPLETE:
+                if row.preimage is not None:
+                    self.post(running, ev.AttemptSettled(row.partid, row.preimage))
+            case RowStatus.FAILED:
+                failure = Failure(None, None, "the node has it as failed, its reason was not heard")
+                self.post(running, ev.AttemptFailed(row.partid, failure, self._height))
+            case RowStatus.PENDING:
+                self.post(running, ev.AttemptAccepted(row.partid))
+
+    def _crash(self, running: Running) -> None:
+        running.crashed = True
+        if running.timer is not None:
+            running.timer.cancel()
+        self._detached(self._drain_crashed(running))
+
+    async def _drain_crashed(self, running: Running) -> None:
+        """Answer the callers of a crashed session once the host's table shows how it ended."""
+        terms = running.session.terms
+        if running.sending:
+            await asyncio.wait(set(running.sending))
+        while True:
+            rows = await self._node.rows(terms.payment_hash)
+            past = past_of(rows)
+            if isinstance(past, PaidBefore) or not any(row.status is RowStatus.PENDING for row in rows):
+                break
+            await asyncio.sleep(_REPEAT_MOST_S)
+        error = PayError(
+            Code.OTHER,
+            "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
+            {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
+        )
+        for waiter in running.waiters:
+            if isinstance(past, PaidBefore):
+                waiter.caller.succeed(repeat_json(terms, past, terms.amount_msat))
+            else:
+                waiter.caller.fail(error)
+        running.waiters = []
+        self._forget(running)
+
+    # --- what plans must know ---------------------------------------------------------------------------
+
+    async def _own_channels(self) -> list[NamedChannel]:
+        """Our channels as they are now; questions that come together share one answer."""
+        if self._own_fetch is None or self._own_fetch.done():
+            self._own_fetch = asyncio.create_task(self._node.own_channels(self._us))
+        return await asyncio.shield(self._own_fetch)
+
+    def _in_flight(self) -> dict[ScidDir, int]:
+        """What live parts of all payments hold on channels of others, msat."""
+        held: dict[ScidDir, int] = {}
+        for running in self.payments.values():
+            for attempt in running.session.live:
+                for hop in attempt.route.hops[1:] if attempt.route else ():
+                    held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
+        return held
+
+    def _unsent(self) -> dict[Scid, int]:
+        """What is on its way to the host and not yet taken from a channel's spendable amount, msat."""
+        held: dict[Scid, int] = {}
+        for running in self.payments.values():
+            for attempt in running.session.live:
+                if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
+                    scid = attempt.route.hops[0].scid
+                    held[scid] = held.get(scid, 0) + attempt.sent_msat
+        return held
+
+    # --- small things -----------------------------------------------------------------------------------
+
+    def _task(self, running: Running, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._detached(work)
+        running.tasks.add(task)
+        task.add_done_callback(running.tasks.discard)
+        return task
+
+    def _detached(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        _ALIVE.add(task)
+        task.add_done_callback(_end)
+        return task
+
+
+_ALIVE: set[asyncio.Task[None]] = set()
+"""The loop itself holds tasks only weakly."""
+
+
+def _end(task: asyncio.Task[None]) -> None:
+    _ALIVE.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("task_failed", exc_info=task.exception())
+
+
+def new_running(terms: Terms, recipient: Any, order: Any, waiter: Waiter) -> Running:
+    """A payment that has not begun yet."""
+    return Running(PaymentSession(terms), recipient, order, [waiter])
+
+
+def _less_unsent(own: list[NamedChannel], unsent: dict[Scid, int]) -> list[NamedChannel]:
+    if not unsent:
+        return own
+    return [
+        replace(named, channel=replace(c, spendable_msat=max(0, c.spendable_msat - unsent.get(c.scid, 0))))
+        for named in own
+        for c in (named.channel,)
+    ]

@@ -1,0 +1,311 @@
+"""One call of `pay`, from its parameters to a payment that runs, in the order that keeps answers true.
+
+    parameters → decode → our payments and the past of this hash → other checks → preapproval → start
+
+Callers book most errors as "surely unpaid", so what the host knows of the hash is looked at before any error that
+an invoice can give: an expired invoice that was paid is a success, and one with a part out is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+from pay.errors import Code, PayError, invalid_param
+from pay.invoice import Invoice, Recipient, normalise, recipient_of
+from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.node.driver import Driver, new_running
+from pay.node.facade import CallError, Node, PartOrder, Row
+from pay.node.host import HostInfo
+from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
+from pay.node.running import Running, Waiter
+from pay.payment.attempt import Terms
+from pay.payment.request import PayRequest
+from pay.units import NodeId
+
+log = logging.getLogger("pay")
+
+_MOST_DETOURS = 3
+"""How often a call follows the host to another group of its hash before it says that this does not end."""
+
+
+class Payer:
+    """Takes calls of `pay`.
+
+    Parameters
+    ----------
+    failure_cost_msat
+        Reads the option, which may change while we run.
+    """
+
+    def __init__(self, node: Node, host: HostInfo, failure_cost_msat: Callable[[], int]):
+        self._node = node
+        self._host = host
+        self._us = NodeId(host.us)
+        self._failure_cost_msat = failure_cost_msat
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self.driver: Driver
+
+    async def pay(self, waiter: Waiter) -> None:
+        """Pay, attach, repeat or refuse; the waiter's caller is answered now or when the payment ends."""
+        try:
+            await self._pay(waiter)
+        except PayError as error:
+            log.info("pay_refused code=%d message=%r", error.code, error.message)
+            waiter.caller.fail(error)
+        except Exception as error:
+            log.exception("pay_crashed")
+            waiter.caller.fail(PayError(Code.OTHER, f"Internal error before anything was sent: {error!r}"))
+
+    async def check(self, request: PayRequest) -> None:
+        """All that can be said of a call without paying. Raises PayError."""
+        invoice = await self._decode(request)
+        self._check_request(request, invoice)
+        recipient = self._recipient(invoice)
+        self._check_limits(request, invoice, recipient)
+        await self._preapprove(invoice, only_check=True)
+
+    async def _pay(self, waiter: Waiter) -> None:
+        request = waiter.request
+        invoice = await self._decode(request)
+        # Two calls for one hash: the second must see what the first one started.
+        lock = self._locks.setdefault(invoice.payment_hash, asyncio.Lock())
+        async with lock:
+            running = self.driver.payments.get(invoice.payment_hash)
+            if running is not None:
+                self._attach(running, waiter, invoice)
+                return
+            past = past_of(await self._rows(invoice.payment_hash))
+            match past:
+                case PaidBefore():
+                    self._repeat(past, waiter, invoice)
+                case BeingPaid():
+                    self._watch(past, waiter, invoice)
+                case Unpaid(next_groupid):
+                    await self._begin(next_groupid, waiter, invoice)
+
+    async def _begin(self, groupid: int, waiter: Waiter, invoice: Invoice) -> None:
+        request = waiter.request
+        if waiter.detours >= _MOST_DETOURS:
+            raise PayError(Code.OTHER, "The node refuses parts of this payment as if another one were running")
+        self._check_request(request, invoice)
+        now = time.time()
+        if now > invoice.expires_at:
+            raise PayError(
+                Code.INVOICE_EXPIRED,
+                f"The invoice expired {int(now) - invoice.expires_at} s ago: ask the recipient for a new one",
+                {"now": int(now), "expiry": invoice.expires_at},
+            )
+        recipient = self._recipient(invoice)
+        self._check_limits(request, invoice, recipient)
+        await self._preapprove(invoice)
+        terms = self._terms(request, invoice, recipient, groupid, time.time())
+        self.driver.start(new_running(terms, recipient, _order(request, invoice, terms), waiter))
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    async def _decode(self, request: PayRequest) -> Invoice:
+        invstring = normalise(request.invstring)
+        try:
+            decoded = await self._node.decode(invstring)
+        except CallError as error:
+            raise invalid_param("bolt11", error.message) from error
+        return Invoice.from_decode(invstring, decoded, self._host.network)
+
+    async def _rows(self, payment_hash: bytes) -> list[Row]:
+        """The host's past of this hash: without it there is no answer, as each one could be a lie."""
+        while True:
+            try:
+                return await self._node.rows(payment_hash)
+            except CallError as error:
+                log.warning("past_unknown payment_hash=%s error=%r", payment_hash.hex(), str(error))
+                await asyncio.sleep(1.0)
+
+    async def _preapprove(self, invoice: Invoice, only_check: bool = False) -> None:
+        try:
+            if only_check:
+                params = {"command_to_check": "preapproveinvoice", "bolt11": invoice.invstring}
+                await self._node.patient("check", params)
+            else:
+                await self._node.preapprove(invoice.invstring)
+        except CallError as error:
+            raise PayError(error.code, error.message, error.data) from error
+
+    def _attach(self, running: Running, waiter: Waiter, invoice: Invoice) -> None:
+        """Wait for the payment that runs; its own limits go on to apply."""
+        terms = running.session.terms
+        self._same_payment(waiter.request, invoice, terms.amount_msat, terms.destination.hex(), "is being paid")
+        running.waiters.append(waiter)
+        waiter.caller.tell(
+            f"This invoice is being paid since {time.time() - terms.created_at_s:.0f} s, waiting for that: "
+            f"its limits apply, a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
+        )
+        log.info("payment_attached %s callers=%d", running.name, len(running.waiters))
+
+    def _repeat(self, past: PaidBefore, waiter: Waiter, invoice: Invoice) -> None:
+        """Paid before: the same answer again."""
+        amount = self._same_payment(
+            waiter.request, invoice, past.delivered_msat, past.destination, "was already paid"
+        )
+        terms = self._watch_terms(invoice, amount, past.created_at, 0)
+        log.info("payment_repeated payment_hash=%s created_at=%d", invoice.payment_hash.hex(), past.created_at)
+        waiter.caller.tell(f"Already paid at {past.created_at} (unix time): nothing was sent now")
+        waiter.caller.succeed(repeat_json(terms, past, amount))
+
+    def _watch(self, past: BeingPaid, waiter: Waiter, invoice: Invoice) -> None:
+        """Parts of this hash are out that no session of ours knows: wait for them, add none."""
+        amount = self._same_payment(
+            waiter.request, invoice, past.delivered_msat, past.destination, "is being paid", total_known=False
+        )
+        terms = self._watch_terms(invoice, amount, past.created_at, past.groupid)
+        waiter.caller.tell("Parts of this payment are already out: waiting for them, none is added")
+        self.driver.start(new_running(terms, self._recipient_or_clear(invoice), None, waiter), past.parts)
+
+    def _same_payment(
+        self,
+        request: PayRequest,
+        invoice: Invoice,
+        delivered_msat: int | None,
+        destination: str | None,
+        what: str,
+        total_known: bool = True,
+    ) -> int:
+        """The amount to answer with, if the call means the payment that is or was made. Raises 201.
+
+        Of a payment that somebody else makes, only what is out now is known, not what it will come to.
+        """
+        amount = request.partial_msat or invoice.amount_msat or request.amount_msat
+        chosen = request.partial_msat is not None or invoice.amount_msat is None
+        if destination is not None and destination != invoice.payee.hex():
+            raise PayError(
+                Code.ALREADY_USED,
+                f"This payment_hash {what} to {destination}: this invoice is of {invoice.payee.hex()}",
+            )
+        if amount is None:
+            return delivered_msat or 0
+        if not total_known:
+            differs = chosen
+        elif delivered_msat is None:
+            differs = False
+        else:
+            differs = delivered_msat != amount if chosen else delivered_msat < amount
+        if differs:
+            known = "an unknown total" if delivered_msat is None or not total_known else f"{delivered_msat}msat"
+            raise PayError(Code.ALREADY_USED, f"This payment_hash {what} with {known}, not with {amount}msat")
+        return amount
+
+    # --- checks -----------------------------------------------------------------------------------------
+
+    def _check_request(self, request: PayRequest, invoice: Invoice) -> None:
+        """What the parameters say against what the invoice says. Raises -32602."""
+        if invoice.amount_msat is not None and request.amount_msat is not None:
+            raise invalid_param(
+                "amount_msat", f"unnecessary, the invoice asks for {invoice.amount_msat}msat: leave it out"
+            )
+        amount = invoice.amount_msat if invoice.amount_msat is not None else request.amount_msat
+        if amount is None:
+            raise PayError(Code.INVALID_PARAMS, "missing required parameter: amount_msat (the invoice has none)")
+        if amount == 0:
+            raise invalid_param("bolt11", "the invoice asks for 0msat: nothing can be sent")
+        if request.partial_msat is not None:
+            if request.partial_msat > amount:
+                raise invalid_param("partial_msat", f"must be less or equal to total amount {amount}msat")
+            if invoice.payee == self._us:
+                raise invalid_param("partial_msat", "not supported for a payment to ourselves")
+        if request.description is not None and not invoice.describe_hash_matches(request.description):
+            raise invalid_param("description", "does not match the invoice's description hash")
+
+    def _check_limits(self, request: PayRequest, invoice: Invoice, recipient: Recipient) -> None:
+        """What can be seen to fail before a route is looked for."""
+        if invoice.payee in request.exclude_nodes:
+            raise PayError(Code.ROUTE_NOT_FOUND, "Payee is manually excluded", {"reason": "excluded"})
+        if self._us in request.exclude_nodes:
+            raise PayError(Code.ROUTE_NOT_FOUND, "Our own node is manually excluded", {"reason": "excluded"})
+        match recipient:
+            case BlindedRecipient():
+                raise PayError(
+                    Code.OTHER, "BOLT 12 invoices have blinded paths, which this sender cannot use yet: use `xpay`"
+                )
+            case ClearRecipient():
+                if invoice.final_cltv > request.maxdelay_blocks:
+                    raise PayError(
+                        Code.ROUTE_TOO_EXPENSIVE,
+                        f"The recipient alone wants a delay of {invoice.final_cltv} blocks, maxdelay is "
+                        f"{request.maxdelay_blocks}: raise maxdelay",
+                        {"delay": invoice.final_cltv, "maxdelay": request.maxdelay_blocks, "reason": "too_long"},
+                    )
+            case SelfRecipient():
+                pass
+
+    def _recipient(self, invoice: Invoice) -> Recipient:
+        return recipient_of(invoice, self._us)
+
+    def _recipient_or_clear(self, invoice: Invoice) -> Recipient:
+        return ClearRecipient(invoice.payee, (), False)
+
+    # --- values -----------------------------------------------------------------------------------------
+
+    def _terms(
+        self, request: PayRequest, invoice: Invoice, recipient: Recipient, groupid: int, now: float
+    ) -> Terms:
+        total = invoice.amount_msat or request.amount_msat or 0
+        amount = request.partial_msat or total
+        return Terms(
+            payment_hash=invoice.payment_hash,
+            groupid=groupid,
+            source=self._us,
+            destination=invoice.payee,
+            amount_msat=amount,
+            total_msat=total,
+            final_cltv=invoice.final_cltv,
+            max_fee_msat=request.fee_limit_msat(amount),
+            fee_limit_words=request.fee_limit_words(amount),
+            max_delay_blocks=request.maxdelay_blocks,
+            deadline_s=now + request.retry_for_s,
+            expires_at_s=invoice.expires_at,
+            created_at_s=now,
+            riskfactor=float(request.riskfactor),
+            failure_cost_msat=self._failure_cost_msat(),
+            exclude_nodes=request.exclude_nodes,
+            exclude_channels=request.exclude_channels,
+            seed=int.from_bytes(os.urandom(8), "big"),
+            metadata_bytes=len(invoice.payment_metadata or b""),
+            to_self=isinstance(recipient, SelfRecipient),
+        )
+
+    def _watch_terms(self, invoice: Invoice, amount_msat: int, created_at: float, groupid: int) -> Terms:
+        return Terms(
+            payment_hash=invoice.payment_hash,
+            groupid=groupid,
+            source=self._us,
+            destination=invoice.payee,
+            amount_msat=amount_msat,
+            total_msat=amount_msat,
+            final_cltv=0,
+            max_fee_msat=0,
+            fee_limit_words="none",
+            max_delay_blocks=0,
+            deadline_s=created_at,
+            expires_at_s=invoice.expires_at,
+            created_at_s=created_at,
+            watched=True,
+        )
+
+
+def _order(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:
+    return PartOrder(
+        payment_hash=invoice.payment_hash.hex(),
+        total_msat=terms.total_msat,
+        groupid=terms.groupid,
+        bolt11=invoice.invstring,
+        payment_secret=invoice.payment_secret.hex() if invoice.payment_secret else None,
+        payment_metadata=invoice.payment_metadata.hex() if invoice.payment_metadata else None,
+        label=request.label,
+        description=request.description,
+        localinvreqid=request.localinvreqid,
+    )
+

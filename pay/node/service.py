@@ -1,0 +1,156 @@
+"""What runs on the driver's loop once the host has said who it is: discovery, then the serving of calls.
+
+At start the host's identity, chain and gossip are looked up, and cln-xpay is kept from answering `pay` in our
+place: since v26.06 it does so by default, whoever registered the command, and drops what it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from pay.errors import PayError
+from pay.node import options
+from pay.node.driver import Driver
+from pay.node.facade import CallError, Node, Unanswered
+from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
+from pay.node.host_plugin import HostPlugin
+from pay.node.payer import Payer
+from pay.node.planning import Planning
+from pay.node.rpc import HostRpc
+from pay.node.running import Caller, Running, Waiter
+from pay.payment.events import Paid
+from pay.payment.request import PayRequest
+
+log = logging.getLogger("pay")
+
+XPAY_OPTION = "xpay-handle-pay"
+
+
+class Service:
+    """Everything behind the commands.
+
+    Parameters
+    ----------
+    rpc_path, directory
+        The host's socket and its directory, where the gossip_store is.
+    """
+
+    def __init__(self, plugin: HostPlugin, version: Version, rpc_path: str, directory: str):
+        self._plugin = plugin
+        self._version = version
+        self._directory = directory
+        self._node = Node(HostRpc(rpc_path))
+        self._planning = Planning(str(Path(directory) / "gossip_store"))
+        self._payer: Payer | None = None
+        self._ready = asyncio.Event()
+        self._height = 0
+
+    async def start(self) -> None:
+        """Find out what the host is; calls wait for it, and plans for the graph."""
+        loading = asyncio.create_task(self._planning.load())
+        info = await self._node.patient("getinfo", {})
+        host = HostInfo(
+            version=self._version,
+            us=bytes.fromhex(info["id"]),
+            network=info["network"],
+            gossip_path=str(Path(self._directory) / "gossip_store"),
+            owns_listpays=await self._has_command("listpays"),
+        )
+        await self._keep_pay()
+        payer = Payer(self._node, host, lambda: options.failure_cost_msat(self._plugin))
+        payer.driver = Driver(self._node, self._planning, host.us, payer.pay, self._say_paid, self._say_failed)
+        payer.driver.block_added(max(self._height, int(info["blockheight"])))
+        self._payer = payer
+        self._ready.set()
+        log.info(
+            "started version=%s id=%s network=%s listpays=%s",
+            self._version,
+            host.us.hex(),
+            host.network,
+            "host" if host.owns_listpays else "missing",
+        )
+        await loading
+
+    async def pay(self, request: PayRequest, caller: Caller) -> None:
+        payer = await self._when_ready()
+        await payer.pay(Waiter(request, caller))
+
+    async def check(self, request: PayRequest, caller: Caller) -> None:
+        payer = await self._when_ready()
+        try:
+            await payer.check(request)
+        except PayError as error:
+            caller.fail(error)
+        else:
+            caller.succeed({"command_to_check": "pay"})
+
+    async def notification(self, topic: str, fields: dict[str, Any]) -> None:
+        match topic:
+            case "block_added":
+                self._height = int((fields.get("block") or fields)["height"])
+                if self._payer is not None:
+                    self._payer.driver.block_added(self._height)
+            case "sendpay_success":
+                if self._payer is not None:
+                    self._payer.driver.sendpay_success(fields)
+            case "sendpay_failure":
+                if self._payer is not None:
+                    self._payer.driver.sendpay_failure(fields)
+            case "plugin_started":
+                await self._ready.wait()
+                await self._keep_pay()
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    async def _when_ready(self) -> Payer:
+        await self._ready.wait()
+        assert self._payer is not None
+        return self._payer
+
+    async def _has_command(self, name: str) -> bool:
+        try:
+            await self._node.patient("help", {"command": name})
+        except CallError:
+            return False
+        return True
+
+    async def _keep_pay(self) -> None:
+        """Keep cln-xpay from answering `pay`, unless the operator wants it so; until the host stops, no longer."""
+        try:
+            found = (await self._node.patient("listconfigs", {"config": XPAY_OPTION}))["configs"]
+            if not found.get(XPAY_OPTION, {}).get("value_bool", True):
+                return
+        except (CallError, KeyError):
+            return  # no cln-xpay that has it
+        if options.flag(self._plugin, options.ALLOW_XPAY):
+            log.info("xpay_answers_pay option=%s reason=%r", XPAY_OPTION, f"{options.ALLOW_XPAY} is set")
+            return
+        if not self._version.since(TRANSIENT_SINCE):
+            remedy = f"remove {XPAY_OPTION} from the configuration"
+            log.warning("xpay_answers_pay option=%s remedy=%r", XPAY_OPTION, remedy)
+            return
+        try:
+            await self._node.call("setconfig", {"config": XPAY_OPTION, "val": False, "transient": True})
+            log.info("xpay_kept_off option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION)
+        except (CallError, Unanswered) as error:
+            log.warning("xpay_answers_pay option=%s error=%r", XPAY_OPTION, str(error))
+
+    def _say_paid(self, running: Running, _paid: Paid) -> None:
+        if running.order is not None:
+            self._plugin.announce(
+                "pay_success", {"payment_hash": running.order.payment_hash, "bolt11": running.order.bolt11}
+            )
+
+    def _say_failed(self, running: Running, error: PayError) -> None:
+        if running.order is not None:
+            self._plugin.announce(
+                "pay_failure",
+                {
+                    "payment_hash": running.order.payment_hash,
+                    "bolt11": running.order.bolt11,
+                    "error": {"message": error.message},
+                },
+            )

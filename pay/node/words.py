@@ -1,0 +1,32 @@
+"""Events, actions and routes as log lines say them: greppable, one word and its figures."""
+
+from __future__ import annotations
+
+from pay.payment import events as ev
+from pay.routing.query import Route
+from pay.units import format_scid
+
+
+def path_words(route: Route | None) -> str:
+    """The channels of a route with the amount that each is given."""
+    if route is None:
+        return "self"
+    return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)
+
+
+def brief(value: ev.Event | ev.Action) -> str:
+    """An event or action by its name, with the figures that matter."""
+    name = type(value).__name__
+    match value:
+        case ev.RoutesFound(_, routes):
+            return f"{name} routes={len(routes)} fee_msat={sum(route.fee_msat for route in routes)}"
+        case ev.NoRouteFound(_, why):
+            return f"{name} reason={why.reason.value}"
+        case ev.AttemptFailed(partid, failure, _):
+            return f"{name} partid={partid} erring_index={failure.erring_index} failcode={failure.failcode}"
+        case ev.AttemptAccepted(partid) | ev.SendAttempt(partid, _) | ev.AttemptSettled(partid, _):
+            return f"{name} partid={partid}"
+        case ev.FindRoutes(query_id, query, _):
+            return f"{name} query={query_id} amount_msat={query.amount_msat} max_fee_msat={query.max_fee_msat}"
+        case _:
+            return name
