@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 _ADJECTIVES = """
-amber autumn bold brave bright calm clever copper crimson dusty early fair gentle golden green happy icy ivory jolly
-keen kind late lively lucky merry misty noble olive patient proud quick quiet rapid rusty scarlet silent silver
-sleepy solar steady sunny swift tidy velvet violet warm wild wise
+amber autumn bold brave bright calm clever copper crimson dusty early fair gentle golden green happy icy
+ivory jolly keen kind late lively lucky merry misty noble olive patient proud quick quiet rapid rusty
+scarlet silent silver sleepy solar steady sunny swift tidy velvet violet warm wild wise
 """
 _NOUNS = """
-acorn badger beacon beaver birch bison brook canyon castle cedar cobra comet coral crane delta dolphin eagle ember
-falcon fern finch fjord forest fox glacier harbor hawk heron island jackal kestrel lagoon lantern lark lynx maple
-meadow meteor otter owl panda pebble pine puma quartz raven river robin salmon sparrow spruce summit thistle tiger
-tulip walrus willow wolf
+acorn badger beacon beaver birch bison brook canyon castle cedar cobra comet coral crane delta dolphin eagle
+ember falcon fern finch fjord forest fox glacier harbor hawk heron island jackal kestrel lagoon lantern lark
+lynx maple meadow meteor otter owl panda pebble pine puma quartz raven river robin salmon sparrow spruce
+summit thistle tiger tulip walrus willow wolf
 """
 _FIRST, _SECOND = (tuple(words.split()) for words in (_ADJECTIVES, _NOUNS))
 

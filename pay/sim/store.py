@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, IntFlag
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -29,6 +30,9 @@ from pay.units import NodeId, Scid, ScidDir
 DYING_BLOCKS = 72
 """How long a channel is remembered after its funding output was spent (BOLT 7: a delay of at least 72 blocks,
 so that a splice does not interrupt it)."""
+
+_CHUNK = 8192
+"""Records that are written at once, a few megabytes."""
 
 _HEADER = struct.Struct(">HHII")
 
@@ -176,7 +180,11 @@ class StoreWriter:
 
     def extend(self, records: Iterable[tuple[bytes, int]]) -> None:
         """Adds many (message, timestamp) at once, complete."""
-        records = list(records)
+        records = iter(records)
+        while chunk := list(islice(records, _CHUNK)):
+            self._extend(chunk)
+
+    def _extend(self, records: Sequence[tuple[bytes, int]]) -> None:
         flags = Flag.COMPLETED if self.version >= StoreVersion.V25_12 else 0
         parts = []
         start = self.length

@@ -20,19 +20,21 @@ def write_store(
 ) -> StoreWriter:
     """Writes all announced, open channels and their nodes as a new gossip_store into `file`."""
     writer = StoreWriter(file, CHAIN_HASHES[world.chain], version, uuid)
-    records: list[tuple[bytes, int]] = []
-    for channel in world.channels.values():
-        if channel.announced and not channel.closed:
-            records += _channel_records(writer, channel)
-    for peer in world.nodes.values():
-        if any(channel.announced and not channel.closed for channel in peer.channels):
-            records.append(writer.name_record(peer.id, peer.name, peer.features, _named_at(peer)))
-    writer.extend(records)
+    announced = (channel for channel in world.channels.values() if channel.announced and not channel.closed)
+    writer.extend(record for channel in announced for record in _channel_records(writer, channel))
+    writer.extend(
+        writer.name_record(peer.id, peer.name, peer.features, _named_at(peer))
+        for peer in world.nodes.values()
+        if any(channel.announced and not channel.closed for channel in peer.channels)
+    )
     return writer
 
 
 def keep_up(world: World, writer: StoreWriter) -> None:
-    """From now on every announcement, policy and closing in `world` is appended by `writer`."""
+    """From now on every announcement, policy and closing in `world` is appended by `writer`.
+
+    Nodes whose keys the world knows are named with their first channel; others cannot speak up.
+    """
     dying: dict[Scid, int] = {}
 
     def gossip(channel: SimChannel, direction: int | None) -> None:
@@ -43,7 +45,7 @@ def keep_up(world: World, writer: StoreWriter) -> None:
         elif not channel.closed:
             writer.extend(_channel_records(writer, channel))
             for peer in channel.nodes:
-                if not writer.has_named(peer.id):
+                if peer.has_secret and not writer.has_named(peer.id):
                     writer.name_node(peer.id, peer.name, peer.features, _named_at(peer))
         elif channel.scid not in dying and writer.has_channel(channel.scid):
             writer.spend_channel(channel.scid, world.height)

@@ -252,6 +252,25 @@ def test_a_long_description_is_hashed_instead():
     assert (read.description, read.description_hash) == (None, sha256(long.encode()).digest())
 
 
+def test_nonsense_is_refused_or_signed_by_a_stranger():
+    """Random words under a right checksum: a ValueError and nothing else, or a payee that nobody is."""
+    rng = random.Random(7)
+    refused = 0
+    whole = bytes(bech32_decode(encode(replace(PLAIN, features=1 << 14), KEY))[1])
+    for _ in range(300):
+        if rng.random() < 0.5:
+            data = bytes(rng.randrange(32) for _ in range(rng.randrange(300)))
+        else:
+            at = rng.randrange(7, len(whole) - words.SIGNATURE_WORDS)
+            data = whole[:at] + bytes(rng.randrange(32) for _ in range(rng.randrange(4))) + whole[at + 1 :]
+        text = bech32_encode(rng.choice(["lnbc", "lnbc1", "lnbcrt20u", "lntb0p", "ln", "lnbcm"]), data)
+        try:
+            assert decode(text, known_features=None).payee.hex() != PAYEE
+        except ValueError:
+            refused += 1
+    assert 200 < refused < 300
+
+
 @pytest.mark.parametrize("text", ["", "abc", "12", "lnbc25m", "lno1abc", "lnbcm1qq"])
 def test_what_does_not_look_like_an_invoice(text):
     with pytest.raises(PayError) as refusal:
