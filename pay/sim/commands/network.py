@@ -1,0 +1,241 @@
+"""Peers, channels and gossip: listpeers, listpeerchannels, listhtlcs, listnodes, listchannels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pay.sim.channel import SimChannel
+from pay.sim.commands.table import Answer, host_command
+from pay.sim.gossip import feature_bytes
+from pay.sim.jsonstream import RpcError
+from pay.sim.params import INVALID_PARAMS, any_value, node_id, opt, short_channel_id, u32, u64
+from pay.sim.rpcserver import Command
+from pay.units import format_scid
+
+if TYPE_CHECKING:
+    from pay.sim.node import SimNode
+
+_MAX_MSAT = (1 << 64) - 1
+_DUST_MSAT = 546_000
+
+
+@host_command("listpeers", opt("id", node_id), opt("level", any_value))
+def listpeers(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    peers: dict[bytes, list[SimChannel]] = {}
+    for channel in node.own_channels():
+        peers.setdefault(channel.peer_of(node.us).id, []).append(channel)
+    shown = []
+    for peer_id, channels in peers.items():
+        if args["id"] not in (None, peer_id):
+            continue
+        entry: dict[str, Any] = {"id": peer_id.hex(), "connected": any(c.connected() for c in channels)}
+        entry["num_channels"] = len(channels)
+        if entry["connected"]:
+            entry["netaddr"] = ["127.0.0.1:9735"]
+            entry["features"] = feature_bytes(channels[0].peer_of(node.us).features).hex()
+        shown.append(entry)
+    return {"peers": shown}
+
+
+@host_command("listpeerchannels", opt("id", node_id), opt("channel_id", any_value))
+def listpeerchannels(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    channels = [c for c in node.own_channels() if args["id"] in (None, c.peer_of(node.us).id)]
+    return {"channels": [_peer_channel(node, channel) for channel in channels]}
+
+
+def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
+    """One channel of ours. What has to do with its transactions is filler of the right shape."""
+    us, side = node.us, channel.side(node.us)
+    connected = channel.connected() and not channel.closed
+    state = "ONCHAIN" if channel.closed else "CHANNELD_NORMAL"
+    funding_txid = f"{channel.scid:064x}"
+    entry: dict[str, Any] = {"peer_id": channel.peer_of(us).id.hex(), "peer_connected": channel.connected()}
+    if connected:
+        entry["reestablished"] = True
+    entry |= {
+        "channel_type": {"bits": [12, 22], "names": ["static_remotekey/even", "anchors/even"]},
+        "ignore_fee_limits": True,
+        "updates": _updates(channel, side),
+        "state": state,
+        "last_tx_fee_msat": 0,
+        "lost_state": False,
+        "feerate": {"perkw": 253, "perkb": 1012},
+    }
+    if connected:
+        entry["owner"] = "channeld"
+    entry |= {
+        "short_channel_id": format_scid(channel.scid),
+        "direction": side,
+        "channel_id": funding_txid,
+        "funding_txid": funding_txid,
+        "funding_outnum": 0,
+        "private": not channel.announced,
+        "opener": "local" if side == 0 else "remote",
+    }
+    if channel.closed:
+        entry["closer"] = "remote"
+    if not channel.announced:
+        entry["alias"] = {
+            "local": format_scid(channel.aliases[side]), "remote": format_scid(channel.aliases[1 - side])
+        }  # fmt: skip
+    entry["features"] = ["option_static_remotekey", "option_anchors"]
+    entry |= _money(node, channel, side)
+    entry |= {
+        "state_changes": [],
+        "status": [f"{state}:Channel ready for use."] if connected else [],
+        "in_payments_offered": 0, "in_offered_msat": 0, "in_payments_fulfilled": 0, "in_fulfilled_msat": 0,
+        "out_payments_offered": 0, "out_offered_msat": 0, "out_payments_fulfilled": 0, "out_fulfilled_msat": 0,
+        "htlcs": [
+            {
+                "direction": "out" if htlc.direction == side else "in", "id": number,
+                "amount_msat": htlc.amount_msat, "expiry": htlc.cltv_expiry,
+                "payment_hash": htlc.payment_hash.hex(), "state": _htlc_state(htlc.direction == side),
+            }
+            for number, htlc in enumerate(channel.htlcs.values())
+        ],
+    }  # fmt: skip
+    return entry
+
+
+def _money(node: SimNode, channel: SimChannel, side: int) -> dict[str, Any]:
+    us, to_us_msat = node.us, channel.balances_msat[side]
+    # HTLCs of ours that are on their way count as ours, as lightningd counts them.
+    owned_msat = to_us_msat + sum(h.amount_msat for h in channel.htlcs.values() if h.direction == side)
+    opened_by_us = side == 0
+    capacity_msat = channel.capacity_msat
+    usable = not channel.closed
+    policy = channel.policies[side]
+    return {
+        "funding": {
+            "local_funds_msat": capacity_msat if opened_by_us else 0,
+            "remote_funds_msat": 0 if opened_by_us else capacity_msat,
+            "pushed_msat": 0,
+            "withheld": False,
+        },
+        "to_us_msat": owned_msat,
+        "min_to_us_msat": owned_msat,
+        "max_to_us_msat": owned_msat,
+        "total_msat": capacity_msat,
+        "fee_base_msat": policy.fee_base_msat,
+        "fee_proportional_millionths": policy.fee_ppm,
+        "dust_limit_msat": _DUST_MSAT,
+        "their_max_htlc_value_in_flight_msat": _MAX_MSAT,
+        "our_max_htlc_value_in_flight_msat": _MAX_MSAT,
+        "their_reserve_msat": channel.reserves_msat[1 - side],
+        "our_reserve_msat": channel.reserves_msat[side],
+        "spendable_msat": channel.spendable_msat(us) if usable else 0,
+        "receivable_msat": channel.receivable_msat(us) if usable else 0,
+        "minimum_htlc_in_msat": 0,
+        "minimum_htlc_out_msat": policy.htlc_min_msat,
+        "maximum_htlc_out_msat": policy.htlc_max_msat,
+        "their_to_self_delay": 144,
+        "our_to_self_delay": 144,
+        # Of HTLCs that come in; the peer's limit for ours is not reported.
+        "max_accepted_htlcs": channel.htlc_limits[1 - side],
+    }
+
+
+def _updates(channel: SimChannel, side: int) -> dict[str, Any]:
+    def shown(direction: int) -> dict[str, Any]:
+        policy = channel.policies[direction]
+        return {
+            "htlc_minimum_msat": policy.htlc_min_msat,
+            "htlc_maximum_msat": policy.htlc_max_msat,
+            "cltv_expiry_delta": policy.cltv_delta,
+            "fee_base_msat": policy.fee_base_msat,
+            "fee_proportional_millionths": policy.fee_ppm,
+        }
+
+    return {"local": shown(side), "remote": shown(1 - side)}
+
+
+def _htlc_state(ours: bool) -> str:
+    return "SENT_ADD_ACK_REVOCATION" if ours else "RCVD_ADD_ACK_REVOCATION"
+
+
+@host_command("listhtlcs", opt("id", any_value), opt("index", any_value), opt("start", u64, 0), opt("limit", u32))
+def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """HTLCs in our channels now; the past is not kept."""
+    shown = []
+    for channel in node.own_channels():
+        side = channel.side(node.us)
+        if args["id"] not in (None, format_scid(channel.scid), f"{channel.scid:064x}"):
+            continue
+        for number, ((htlc_id, _), htlc) in enumerate(channel.htlcs.items()):
+            shown.append({
+                "created_index": htlc_id,
+                "short_channel_id": format_scid(channel.scid),
+                "id": number,
+                "expiry": htlc.cltv_expiry,
+                "direction": "out" if htlc.direction == side else "in",
+                "amount_msat": htlc.amount_msat,
+                "payment_hash": htlc.payment_hash.hex(),
+                "state": _htlc_state(htlc.direction == side),
+            })
+    return {"htlcs": shown}
+
+
+@host_command("listnodes", opt("id", node_id))
+def listnodes(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    shown = []
+    peers = node.world.nodes.values() if args["id"] is None else filter(None, [node.world.nodes.get(args["id"])])
+    now_s = int(node.world.clock.now())
+    for peer in peers:
+        if any(channel.announced and not channel.closed for channel in peer.channels):
+            shown.append({
+                "nodeid": peer.id.hex(),
+                "alias": peer.name,
+                "color": peer.id.hex()[:6],
+                "last_timestamp": now_s,
+                "features": feature_bytes(peer.features).hex(),
+                "addresses": [],
+            })
+    return {"nodes": shown}
+
+
+@host_command(
+    "listchannels", opt("short_channel_id", short_channel_id), opt("source", node_id), opt("destination", node_id)
+)
+def listchannels(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """What gossip says, which need not be true."""
+    given = [name for name in ("short_channel_id", "source", "destination") if args[name] is not None]
+    if len(given) > 1:
+        raise RpcError(INVALID_PARAMS, "Can only specify one of `short_channel_id`, `source` or `destination`")
+    shown = []
+    for channel in _candidates(node, args):
+        for direction, policy in enumerate(channel.gossiped):
+            ends = channel.nodes[direction].id, channel.nodes[1 - direction].id
+            asked = args["source"] in (None, ends[0]) and args["destination"] in (None, ends[1])
+            if policy is None or not asked:
+                continue
+            shown.append({
+                "source": ends[0].hex(),
+                "destination": ends[1].hex(),
+                "short_channel_id": format_scid(channel.scid),
+                "direction": direction,
+                "public": True,
+                "amount_msat": channel.capacity_msat,
+                "message_flags": 1,
+                "channel_flags": direction | (0 if policy.enabled else 2),
+                "active": policy.enabled,
+                "last_update": policy.timestamp,
+                "base_fee_millisatoshi": policy.fee_base_msat,
+                "fee_per_millionth": policy.fee_ppm,
+                "delay": policy.cltv_delta,
+                "htlc_minimum_msat": policy.htlc_min_msat,
+                "htlc_maximum_msat": policy.htlc_max_msat,
+                "features": "",
+            })
+    return {"channels": shown}
+
+
+def _candidates(node: SimNode, args: dict[str, Any]) -> list[SimChannel]:
+    if args["short_channel_id"] is not None:
+        found = node.world.channels.get(args["short_channel_id"])
+        channels = [] if found is None else [found]
+    elif args["source"] is not None or args["destination"] is not None:
+        end = node.world.nodes.get(args["source"] or args["destination"])
+        channels = [] if end is None else end.channels
+    else:
+        channels = list(node.world.channels.values())
+    return [channel for channel in channels if channel.announced and not channel.closed]

@@ -1,0 +1,74 @@
+"""Commands that no lightningd has: what a person needs to play with the simulated network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pay.sim.channel import SimPeer
+from pay.sim.commands.table import Answer, host_command
+from pay.sim.jsonstream import RpcError
+from pay.sim.params import INVALID_PARAMS, boolean, msat_or_any, number, opt, req, string, u64
+from pay.sim.rpcserver import Command
+from pay.units import format_msat, parse_node_id
+
+if TYPE_CHECKING:
+    from pay.sim.node import SimNode
+
+
+@host_command(
+    "sim-invoice", req("payee", string), req("amount_msat", msat_or_any), opt("description", string, "simulated"),
+    opt("expiry", u64, 3600), opt("hold", boolean, False),
+)  # fmt: skip
+def sim_invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """An invoice of any node of the world: by its id, by its alias, or of a node picked at random ("any")."""
+    payee = _payee(node, args["payee"])
+    hints = [c.hint_for(payee.id) for c in payee.channels if not c.announced and not c.closed]
+    try:
+        made = node.world.create_invoice(
+            payee.id, args["amount_msat"], args["description"], expiry=args["expiry"], hints=hints,
+            hold=args["hold"],
+        )  # fmt: skip
+        bolt11 = made.bolt11
+    except ValueError as error:
+        raise RpcError(INVALID_PARAMS, f"payee: {error}") from error
+    return {
+        "bolt11": bolt11,
+        "payee": payee.id.hex(),
+        "alias": payee.name,
+        "payment_hash": made.payment_hash.hex(),
+    }
+
+
+def _payee(node: SimNode, wanted: str) -> SimPeer:
+    others = [peer for peer in node.world.nodes.values() if peer.id != node.us and peer.channels]
+    if wanted == "any" and others:
+        return others[node.db.next_index("sim_payee") * 7919 % len(others)]
+    try:
+        found = node.world.nodes.get(parse_node_id(wanted))
+    except ValueError:
+        found = next((peer for peer in node.world.nodes.values() if peer.name == wanted), None)
+    if found is None:
+        raise RpcError(INVALID_PARAMS, f"payee: no node of this world is called {wanted!r}")
+    return found
+
+
+@host_command("sim-mine", opt("blocks", number, 1))
+def sim_mine(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """Blocks, now."""
+    node.world.mine(args["blocks"])
+    return {"blockheight": node.height}
+
+
+@host_command("sim-world")
+def sim_world(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """The size of the network and what we could send at all."""
+    spendable_msat = sum(channel.spendable_msat(node.us) for channel in node.own_channels())
+    return {
+        "nodes": len(node.world.nodes),
+        "channels": len(node.world.channels),
+        "own_channels": len(node.own_channels()),
+        "spendable_msat": spendable_msat,
+        "spendable": format_msat(spendable_msat),
+        "htlcs_in_flight": node.world.in_flight,
+        "blockheight": node.height,
+    }

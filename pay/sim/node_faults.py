@@ -1,0 +1,49 @@
+"""Misbehaviour of the node itself on request: what its sockets, pipes and notifications do wrong.
+
+Set on `SimNode.faults` at any time; it takes hold of what happens from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class NodeFaults:
+    """How the stand-in for lightningd misbehaves. Sets of methods and topics name what is hit; "*" is all."""
+
+    hang: set[str] = field(default_factory=set)
+    """Commands that are carried out but never answered."""
+    ignore: set[str] = field(default_factory=set)
+    """Commands that are neither carried out nor answered."""
+    errors: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Commands that fail with this code and message without being carried out."""
+    delay_s: dict[str, float] = field(default_factory=dict)
+    """Commands that start this many seconds late."""
+    garbage: set[str] = field(default_factory=set)
+    """Commands answered with something that is not JSON, after having been carried out."""
+    hang_up: set[str] = field(default_factory=set)
+    """Commands after which the connection is closed instead of answered."""
+    only_plugin: bool = False
+    """Whether the faults of commands above spare all connections but those of the plugins' own process."""
+    refuse_connections: bool = False
+    """The socket's file is there, but nobody accepts."""
+    drop: set[str] = field(default_factory=set)
+    """Notifications that are not sent."""
+    double: set[str] = field(default_factory=set)
+    """Notifications that are sent twice."""
+    late_s: dict[str, float] = field(default_factory=dict)
+    """Notifications that come this many seconds late."""
+    early_outcomes: bool = False
+    """Outcomes are announced before `sendpay` is answered (its answer waits for them)."""
+    no_commitment: bool = False
+    """`sendpay` leaves its row and no HTLC, until the node is killed; restarts do not bring the HTLC."""
+    commitment_delay_s: float = 0.0
+    """Seconds from the answer of `sendpay` to the HTLC."""
+    decline_preapproval: bool = False
+    """`preapproveinvoice` answers 213."""
+
+
+def hits(names: set[str] | dict[str, float] | dict[str, tuple[int, str]], name: str) -> bool:
+    """Whether `name`, or everything, is named."""
+    return name in names or "*" in names
