@@ -190,12 +190,7 @@ def decode(
     if len(words) < 7:
         raise ValueError("Can't get 35-bit timestamp: truncated")
     found, extra, end = _read_fields(words, known_features)
-    if "p" not in found:
-        raise ValueError("No valid 'p' field found")
-    if "s" not in found:
-        raise ValueError("Missing required payment secret (s field)")
-    if "d" not in found and "h" not in found:
-        raise ValueError("must have either 'd' or 'h' field")
+    _require_fields(found)
     if len(words) - end < w.SIGNATURE_WORDS:
         raise ValueError("can't read signature: truncated")
     signature = w.bytes_of_words(words[end:])
@@ -267,6 +262,15 @@ def _read_fields(
         if letter == "9" and value is not None and known_features is not None:
             _check_features(value, known_features)
     return found, extra, at
+
+
+def _require_fields(found: Mapping[str, Any]) -> None:
+    if "p" not in found:
+        raise ValueError("No valid 'p' field found")
+    if "s" not in found:
+        raise ValueError("Missing required payment secret (s field)")
+    if "d" not in found and "h" not in found:
+        raise ValueError("must have either 'd' or 'h' field")
 
 
 def _check_features(features: int, known: frozenset[int]) -> None:

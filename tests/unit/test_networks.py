@@ -80,7 +80,7 @@ def test_the_same_seed_makes_the_same_world():
 
 
 def test_few_nodes_have_most_channels():
-    """Scale-free: half the nodes have at most 3 channels, the largest tens of times as many, 3 come with a node."""
+    """Scale-free: half the nodes have at most 3 channels, the largest tens of times as many; 3 for each node."""
     made = world(2000)
     degrees = np.sort([len(peer.channels) for peer in made.nodes.values()])
     assert degrees[1000] <= 3
