@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pay.network import records as wire
 from pay.network.graph import ChannelGraph
@@ -264,27 +265,17 @@ def _apply(graph: ChannelGraph, records: Records, report: ReadReport) -> None:
 
 def _apply_part(graph: ChannelGraph, records: Records, announced: wire.Channels, report: ReadReport) -> None:
     known = graph.n_channels
-    if len(announced.scid):
-        ends = graph.number_nodes(announced.nodes)
-        numbers = graph.add_channels(
-            announced.scid, ends[::2], ends[1::2], announced.capacity_msat, announced.routable
-        )
-        if announced.dying.any():
-            graph.mark_dying(announced.scid[announced.dying])
-        # Where each new channel was announced; of several announcements the first.
-        seen = np.full(graph.n_channels, -1, np.int64)
-        seen[numbers[::-1]] = announced.position[::-1]
-        seen[:known] = -1
-    else:
-        seen = np.full(graph.n_channels, -1, np.int64)
+    since = _announce(graph, announced)
     report.channels_added += graph.n_channels - known
     position, scids, direction, policies = wire.updates(records)
     if len(position):
         channel = graph.find_channels(scids)
-        # An update before its announcement is of an earlier channel that is gone.
-        taken = np.flatnonzero((channel >= 0) & (position > seen[channel]))
+        taken = channel >= 0
+        # An update before its channel's announcement was meant for an earlier channel that is gone.
+        new = channel >= known
+        taken[new] = position[new] > since[channel[new] - known]
         arcs = (2 * channel[taken] + direction[taken]).astype(np.int32)
-        report.policies += graph.update_arcs(arcs, policies.take(taken))
+        report.policies += graph.update_arcs(arcs, policies.take(np.flatnonzero(taken)))
     for node, alias, features, timestamp in wire.nodes(records):
         report.names += graph.name_node(node, alias, features, timestamp)
     _, dying = wire.scids(records, Type.CHANNEL_DYING)
@@ -293,3 +284,19 @@ def _apply_part(graph: ChannelGraph, records: Records, announced: wire.Channels,
     _, deleted = wire.scids(records, Type.DELETE_CHANNEL)
     if len(deleted):
         report.channels_removed += graph.remove_channels(deleted)
+
+
+def _announce(graph: ChannelGraph, announced: wire.Channels) -> npt.NDArray[np.intp]:
+    """Adds the channels; returns for each new one where it was announced first, intp[new channels]."""
+    known = graph.n_channels
+    if not len(announced.scid):
+        return np.empty(0, np.intp)
+    ends = graph.number_nodes(announced.nodes)
+    numbers = graph.add_channels(
+        announced.scid, ends[::2], ends[1::2], announced.capacity_msat, announced.routable
+    )
+    if announced.dying.any():
+        graph.mark_dying(announced.scid[announced.dying])
+    since = np.zeros(graph.n_channels, np.intp)
+    since[numbers[::-1]] = announced.position[::-1]
+    return since[known:]
