@@ -197,14 +197,12 @@ class SimChannel:
         return self.balances_msat[self.side(node)]
 
     def spendable_msat(self, node: NodeId) -> int:
-        """What `node` could send now: its balance without the reserve, nothing if no HTLC slot is free."""
+        """What `node` has to send: its balance without the reserve (free HTLC slots are not its matter)."""
         side = self.side(node)
-        if self.live_htlcs[side] >= self.htlc_limits[side]:
-            return 0
         return max(0, self.balances_msat[side] - self.reserves_msat[side])
 
     def receivable_msat(self, node: NodeId) -> int:
-        """What `node` could receive now."""
+        """What the peer of `node` has to send."""
         return self.spendable_msat(self.peer_of(node).id)
 
     def name_for(self, node: NodeId) -> Scid:

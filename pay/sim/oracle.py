@@ -89,7 +89,8 @@ def cheapest_route(
 
     Dijkstra backwards from the recipient; a node's label is the amount that must arrive there, which never gets
     less on the way to the sender, so the first label that is final is the least. Expiries come along and only
-    break ties. Nodes that misbehave are taken to behave, unless they are offline.
+    break ties. Nodes that misbehave are taken to behave, unless they are offline. (It may miss a
+    route where only a dearer way onwards reaches a channel's minimum.)
 
     Parameters
     ----------
@@ -176,6 +177,8 @@ def _room_msat(channel: SimChannel, direction: int, source: NodeId) -> int:
     start = channel.nodes[direction].id
     # A sender does not ask itself for leave: its own policy binds others only.
     if start != source and not channel.policies[direction].enabled:
+        return 0
+    if channel.live_htlcs[direction] >= channel.htlc_limits[direction]:
         return 0
     return channel.spendable_msat(start)
 

@@ -171,6 +171,14 @@ def test_features_that_senders_lack():
     assert line.pay("ABC", invoice) == Settled(invoice.preimage)
 
 
+def test_amounts_at_the_limits_pass():
+    line = Line("ABC")
+    invoice = line.world.create_invoice(line.nodes["C"].id, AMOUNT, "")
+    exact = replace(PLAIN, htlc_min_msat=AMOUNT, htlc_max_msat=AMOUNT)
+    line.world.set_policy(line.channels["BC"], line.nodes["B"].id, exact)
+    assert line.pay("ABC", invoice) == Settled(invoice.preimage)
+
+
 def test_the_reserve_stays_and_the_last_msat_above_it_goes():
     """B has 500,000 sat of 1,000,000 towards C and keeps 10,000: 490,000 go, one msat more does not."""
     line = Line("ABC", capacity_msat=1_000_000 * SAT)
@@ -237,6 +245,18 @@ def test_a_node_may_forward_over_another_channel_to_the_same_peer():
     invoice = line.world.create_invoice(line.nodes["C"].id, AMOUNT, "")
     assert line.pay("ABC", invoice) == Settled(invoice.preimage)
     assert line.balance("BC'") == 500_000 * SAT - AMOUNT
+
+
+def test_of_several_others_it_takes_the_one_with_the_most_that_is_not_faulty():
+    """B ══ C four times: empty (named), some, more, most but broken."""
+    line = parallel_line()
+    for balance_sat in (600_000, 700_000):
+        line.join("B", "C", balance_a_msat=balance_sat * SAT)
+    b, c = line.nodes["B"].id, line.nodes["C"].id
+    line.world.set_channel_faults(line.channels["BC'''"], b, Faults(fail_code=FailCode.TEMPORARY_NODE_FAILURE))
+    assert line.pay("ABC", line.world.create_invoice(c, AMOUNT, "")).preimage
+    left_sat = [line.balance("BC" + "'" * primes) // SAT for primes in range(4)]
+    assert left_sat == [0, 500_000, 500_000, 700_000]
 
 
 def test_but_it_does_not_where_the_other_channel_asks_more_or_forwarding_is_strict():
@@ -323,6 +343,8 @@ def test_what_our_own_channel_refuses_comes_as_an_outcome_of_index_0():
     invoice = line.world.create_invoice(line.nodes["B"].id, AMOUNT, "")
     assert line.pay("AB", invoice).text.endswith("(WIRE_TEMPORARY_CHANNEL_FAILURE: Too many HTLCs)")
     channel.htlc_limits[channel.side(a)] = 1
+    nothing = [WireHop(channel.scid, line.nodes["B"].id, 0, 1010)]
+    assert line.pay(nothing, invoice).failcode == FailCode.AMOUNT_BELOW_MINIMUM
     assert line.pay("AB", invoice) == Settled(invoice.preimage)
 
 

@@ -146,8 +146,26 @@ def test_nothing_goes_beyond_the_flow_nor_through_what_is_closed_offline_or_disa
     line.world.set_policy(line.channels["BC"], b, PLAIN)
     line.world.set_policy(line.channels["AB"], a, replace(PLAIN, enabled=False))
     assert not blocked(), "what we ask of others does not bind ourselves"
+    own = line.channels["AB"].side(a)
+    line.channels["AB"].htlc_limits[own] = 0
+    assert blocked()
+    line.channels["AB"].htlc_limits[own] = 1
+    assert not blocked()
     line.world.close_channel(line.channels["AB"])
     assert blocked()
+
+
+def test_our_own_fee_does_not_drive_us_away_from_a_cheap_route():
+    """By B it costs 0.01 %, by C a little more; that A asks a lot of others on AB costs A nothing."""
+    line = Line("ABD")
+    line.nodes["C"] = line.world.add_node("C")
+    line.join("A", "C")
+    line.join("C", "D", policy_ab=replace(PLAIN, fee_ppm=101))
+    a, d = line.nodes["A"].id, line.nodes["D"].id
+    line.world.set_policy(line.channels["AB"], a, replace(PLAIN, fee_ppm=50_000, htlc_min_msat=10**9))
+    route = cheapest_route(line.world, a, d, 100_000 * SAT)
+    assert [hop.node for hop in route.hops] == [line.nodes["B"].id, d]
+    assert route.hops[0].cltv_expiry == line.world.height + 18 + PLAIN.cltv_delta
 
 
 def test_a_route_may_end_in_an_unannounced_channel_by_the_right_name():

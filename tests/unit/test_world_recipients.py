@@ -152,6 +152,17 @@ def test_without_multi_part_or_secret_one_htlc_must_carry_it_all():
         assert line.pay("ABC", invoice) == Settled(invoice.preimage)
 
 
+def test_a_second_htlc_does_not_join_a_first_that_carries_it_all():
+    line = Line("ABC")
+    invoice = line.world.create_invoice(line.nodes["C"].id, AMOUNT, "", hold=True, features=1 << 8 | 1 << 14)
+    first = line.launch("ABC", invoice)
+    line.clock.run_until_idle()
+    assert line.pay("ABC", invoice).message == details(AMOUNT)
+    line.world.release_invoice(invoice)
+    line.clock.run_until_idle()
+    assert first == [Settled(invoice.preimage)]
+
+
 def test_an_invoice_without_amount_takes_any():
     line = Line("ABC")
     invoice = line.world.create_invoice(line.nodes["C"].id, None, "donation")
