@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
+from pathlib import Path
 
 from pay.sim import cli
+from pay.units import parse_msat
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from pay.sim import demo
+
+    return demo.run(args.nodes, args.network, args.amount, args.seed)
 
 
 def main() -> int:
@@ -19,11 +26,12 @@ def main() -> int:
     call = commands.add_parser("call", help="one command to the running node")
     cli.add_call_arguments(call)
     call.set_defaults(run=cli.run_call)
-    if "demo" in sys.argv[1:2]:
-        demo = importlib.import_module("pay.sim.demo")
-        show = commands.add_parser("demo", help="pay invoices on a simulated network")
-        demo.add_arguments(show)
-        show.set_defaults(run=demo.run)
+    show = commands.add_parser("demo", help="pay invoices on a simulated network")
+    show.add_argument("--nodes", type=int, default=500, help="size of a generated network (default 500)")
+    show.add_argument("--network", type=Path, help="a gossip_store to read instead, plain or xz")
+    show.add_argument("--amount", type=parse_msat, help="of every invoice, e.g. 50000sat")
+    show.add_argument("--seed", type=int, default=1)
+    show.set_defaults(run=_demo)
     args = parser.parse_args()
     status: int = args.run(args)
     return status

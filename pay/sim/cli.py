@@ -86,7 +86,7 @@ def _greet(node: SimNode, args: argparse.Namespace) -> None:
     world = node.world
     lines = [
         f"A simulated node is up: {node.peer.name}, {node.us.hex()}",
-        f"  {node.network}, {len(world.nodes):,} nodes, {len(world.channels):,} channels; the host is {node.version}",
+        f"  {node.network}, {len(world.nodes):,} nodes, {len(world.channels):,} channels; {node.version}",
         f"  socket  {node.rpc_path}",
         f"  log     {node.directory / 'log'}",
         f"  pay     {f'answered by {owner.path}' if owner else 'NOT there: the log says why'}",
