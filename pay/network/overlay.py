@@ -255,7 +255,7 @@ class Overlay:
     def _take_caps(self, caps: Mapping[ScidDir, int]) -> None:
         for named, cap_msat in caps.items():
             row, arc = self._rows.get(named), self._open_arc(named)
-            if arc is not None and self.graph.enabled[arc]:
+            if arc is not None and self.graph.enabled[arc] and cap_msat < self.graph.capacity_msat[arc]:
                 row = self._rows[named] = self._copy(arc)
                 self._closed.add(arc)
             if row is not None:

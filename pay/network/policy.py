@@ -48,8 +48,8 @@ def parse_channel_update(message: bytes) -> tuple[ScidDir, Policy]:
     ValueError
         If it is too short to be one, or lacks the htlc_maximum_msat that BOLT 7 requires.
     """
-    # Of two readings the one of the right length is right: a signature may begin with 0x0102 as well.
-    typed = len(message) >= _LAYOUT.size + 2 and message[:2] == CHANNEL_UPDATE.to_bytes(2, "big")
+    # A signature may begin like the type; a message without it and of just this length has none.
+    typed = len(message) != _LAYOUT.size and message[:2] == CHANNEL_UPDATE.to_bytes(2, "big")
     body = message[2:] if typed else message
     if len(body) < _LAYOUT.size:
         raise ValueError(f"channel_update of {len(message)} bytes, at least {_LAYOUT.size} expected")
