@@ -161,12 +161,13 @@ class ChannelGraph:
 
     def number_nodes(self, nodes: Sequence[bytes]) -> Numbers:
         """The numbers of node ids, new ones for those not seen before."""
-        known = list(map(self._numbers.get, nodes))
+        known, before = list(map(self._numbers.get, nodes)), len(self._ids)
         for at, number in enumerate(known):
             if number is None:
                 known[at] = self._numbers.setdefault(nodes[at], len(self._ids))
                 if known[at] == len(self._ids):
                     self._ids.append(NodeId(nodes[at]))
+        self.changes += len(self._ids) != before
         return np.array(known, np.int32)
 
     def alias(self, node: bytes) -> str | None:

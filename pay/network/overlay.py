@@ -201,7 +201,7 @@ class Overlay:
             most = min(channel.htlc_max_msat, channel.spendable_msat)
             self._rows[ScidDir(channel.scid, channel.direction)] = _Row(
                 self.source, self._number(channel.peer), 0, 0, 0,
-                channel.htlc_min_msat, most, channel.spendable_msat, index,
+                min(channel.htlc_min_msat, MAX_MSAT), most, channel.spendable_msat, index,
             )  # fmt: skip
 
     def _take_hint(self, hint: RouteHint) -> None:

@@ -68,7 +68,9 @@ def test_grouped_by_destination_as_a_loop_would() -> None:
 def test_a_node_without_channels_has_an_empty_group() -> None:
     graph = triangle()
     graph.by_target()
+    before = graph.changes
     number = graph.number_nodes([b"\3" * 33])[0]
+    assert graph.changes > before
     assert graph.arcs_into(int(number)).tolist() == []
 
 

@@ -93,6 +93,13 @@ def test_a_channel_that_can_send_nothing_is_left_out(changes: dict[str, object])
     assert rows(overlay)[2, U, B]["own"] == 0
 
 
+def test_limits_that_say_no_limit_fit() -> None:
+    """The host reports 2^64 - 1 where a peer set no maximum."""
+    overlay = Overlay(world(), U, [own(1, A, htlc_max_msat=2**64 - 1, htlc_min_msat=2**64 - 1)])
+    row = rows(overlay)[1, U, A]
+    assert (row["htlc_min_msat"], row["htlc_max_msat"]) == (MAX_MSAT, 400_000_000)
+
+
 def test_we_may_be_unknown_and_our_channels_unannounced() -> None:
     """A wallet with one private channel, named by its alias: we get a number behind the graph's."""
     graph, alias = ChannelGraph(), Scid((1 << 64) - 5)
