@@ -20,6 +20,10 @@ $(VENV)/.dev: $(VENV)/.installed tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/requirements.txt
 	@touch $@
 
+$(VENV)/.real: $(VENV)/.dev tests/real/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/real/requirements.txt
+	@touch $@
+
 install: $(VENV)/.installed ## What the plugin needs, in .venv
 dev: $(VENV)/.dev ## What the tests and the linters need as well
 
@@ -32,7 +36,7 @@ simnode: $(VENV)/.installed ## A simulated node that stays up, to play with
 test: $(VENV)/.dev ## All tests that need no real node
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/real --ignore tests/bench
 
-real: $(VENV)/.dev ## The tests against the lightningd on the PATH (skipped where there is none)
+real: $(VENV)/.dev $(if $(shell command -v lightningd),$(VENV)/.real) ## The tests against the lightningd on the PATH (skipped where there is none)
 	$(BIN)/python -m pytest -q tests/real
 
 bench: $(VENV)/.dev ## Measurements, as tables

@@ -1,0 +1,5 @@
+"""The tests; helpers that assert are rewritten by pytest as the tests themselves are."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.sendpay_table", "tests.rawrpc")

@@ -1,0 +1,84 @@
+"""Tests against a real lightningd: what they need, or why they are skipped.
+
+`make real` installs pyln-testing beside the other tools and runs this directory. Where lightningd, bitcoind or
+pyln-testing is missing every test is skipped, with the reason in the summary.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.real.network import CHECKOUT, Node, Regtest
+
+# pyln-testing reads these when it is imported: it expects plugins written in Rust, and gRPC, unless told not to.
+os.environ.setdefault("RUST", "0")
+os.environ.setdefault("TEST_NETWORK", "regtest")
+
+PLUGIN = CHECKOUT / "plugin.py"
+WITH_PLUGIN = {"disable-plugin": "pay", "plugin": str(PLUGIN)}
+
+
+def missing() -> str | None:
+    """What keeps these tests from running, None if nothing does."""
+    for program in ("lightningd", "lightning-cli", "bitcoind"):
+        if shutil.which(program) is None:
+            return f"{program} is not on the PATH"
+    if importlib.util.find_spec("pyln.testing") is None:
+        return "pyln-testing is not installed (make real does that)"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = missing()
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.real)
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The plain node and those it pays to: host ── hub ── far."""
+
+    regtest: Regtest
+    host: Node
+    hub: Node
+    far: Node
+
+
+@pytest.fixture(scope="session")
+def regtest() -> Iterator[Regtest]:
+    """bitcoind, and every node of the session; what a failed run leaves is in the directory it names."""
+    directory = Path(tempfile.mkdtemp(prefix="pay-real-"))
+    network = Regtest(directory)
+    failed = True
+    try:
+        yield network
+        broken = network.broken_lines()
+        assert broken == []
+        failed = False
+    finally:
+        network.stop()
+        if failed:
+            print(f"logs are kept in {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def line(regtest: Regtest) -> Line:
+    """host ── hub ── far, announced, a million sat each, all on the left side at the start; ten HTLCs at most."""
+    few = {"max-concurrent-htlcs": 10}
+    host, hub, far = regtest.start({**few, "may_reconnect": False}, {**few, "may_reconnect": False}, few)
+    regtest.open_channels((host, hub), (hub, far))
+    return Line(regtest, host, hub, far)
