@@ -156,6 +156,8 @@ def _on_shutdown(**_kwargs: Any) -> None:
 
 
 def _set_logging() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("pay").setLevel(logging.DEBUG)
 

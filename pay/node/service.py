@@ -50,6 +50,8 @@ class Service:
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
+        # First of all: until this is done cln-xpay takes every `pay` that arrives.
+        await self._keep_pay()
         loading = asyncio.create_task(self._planning.load())
         info = await self._node.patient("getinfo", {})
         host = HostInfo(
@@ -59,7 +61,6 @@ class Service:
             gossip_path=str(Path(self._directory) / "gossip_store"),
             owns_listpays=await self._has_command("listpays"),
         )
-        await self._keep_pay()
         payer = Payer(self._node, host, lambda: options.failure_cost_msat(self._plugin))
         payer.driver = Driver(self._node, self._planning, host.us, payer.pay, self._say_paid, self._say_failed)
         payer.driver.block_added(max(self._height, int(info["blockheight"])))

@@ -127,8 +127,8 @@ class SimInvoice:
         return InvoiceStatus.EXPIRED if now > self.expires_at else InvoiceStatus.UNPAID
 
 
-def bolt11_of(invoice: SimInvoice, chain: str, secret: bytes) -> str:
-    """The invoice as text, signed."""
+def bolt11_of(invoice: SimInvoice, chain: str, secret: bytes, payee: NodeId | None = None) -> str:
+    """The invoice as text, signed; in the name of `payee` where the key is not the recipient's."""
     fields = Bolt11(
         payment_hash=invoice.payment_hash,
         created_at=invoice.created_at,
@@ -142,6 +142,7 @@ def bolt11_of(invoice: SimInvoice, chain: str, secret: bytes) -> str:
         features=invoice.features,
         payment_metadata=invoice.metadata,
         routes=invoice.hints,
+        **({} if payee is None else {"payee_named": True, "payee": payee}),
     )
     return encode(fields, secret)
 

@@ -16,7 +16,7 @@ from hashlib import sha256
 from itertools import count
 
 from pay.network import Policy, RouteHint
-from pay.sim import failures, keys
+from pay.sim import failures, keys, unkeyed
 from pay.sim.channel import DEFAULT_FEATURES, NO_ALIASES, SimChannel, SimPeer, default_policy
 from pay.sim.clock import Clock
 from pay.sim.faults import Faults
@@ -28,7 +28,6 @@ from pay.sim.invoices import (
     INVOICE_FEATURES,
     MPP_TIMEOUT_S,
     SimInvoice,
-    bolt11_of,
     fail_parts,
     payment_problem,
     settle_parts,
@@ -397,4 +396,4 @@ class World:
         fail_parts(invoice, lambda part: unknown_details(part.amount_msat, height))
 
     def _encode(self, invoice: SimInvoice) -> str:
-        return bolt11_of(invoice, self.chain, self.nodes[invoice.node].secret)
+        return unkeyed.encode(self, invoice)

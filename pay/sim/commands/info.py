@@ -11,6 +11,7 @@ from pay.sim.commands.table import COMMANDS, Answer, CheckDone, host_command
 from pay.sim.jsonstream import RpcError
 from pay.sim.params import any_value, node_id, number, opt, req, string, u32, usage, without
 from pay.sim.rpcserver import Command
+from pay.sim.unkeyed import needs_signature
 
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
@@ -51,7 +52,7 @@ def ping(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
 @host_command("decode", req("string", string))
 def decode(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     try:
-        return decode_answer(args["string"])
+        return decode_answer(args["string"], check_signature=needs_signature(node.world, args["string"]))
     except PayError as error:
         raise RpcError(error.code, error.message, error.data or None) from error
 

@@ -25,6 +25,7 @@ from pay.sim.params import (
 )
 from pay.sim.params import sha256 as hash_param
 from pay.sim.rpcserver import Command
+from pay.sim.unkeyed import needs_signature
 
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
@@ -90,7 +91,8 @@ def listinvoices(node: SimNode, command: Command, args: dict[str, Any]) -> Answe
     wanted_hash = args["payment_hash"]
     if args["invstring"] is not None:
         try:
-            wanted_hash = decode_bolt11(args["invstring"]).payment_hash
+            known = needs_signature(node.world, args["invstring"])
+            wanted_hash = decode_bolt11(args["invstring"], check_signature=known).payment_hash
         except ValueError:
             raise RpcError(INVALID_PARAMS, "Invalid invstring") from None
     rows = node.db.query("SELECT * FROM invoices ORDER BY id")

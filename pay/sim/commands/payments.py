@@ -28,6 +28,7 @@ from pay.sim.params import (
 from pay.sim.payments import PartRequest, RouteHop
 from pay.sim.payments_db import Payment, Status
 from pay.sim.rpcserver import Command
+from pay.sim.unkeyed import needs_signature
 from pay.units import ScidDir, parse_node_id, parse_scid
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def _select(node: SimNode, args: dict[str, Any]) -> list[Payment]:
         raise RpcError(INVALID_PARAMS, "Cannot use start with bolt11 or payment_hash")
     if args["bolt11"] is not None:
         try:
-            payment_hash = decode_bolt11(args["bolt11"]).payment_hash
+            known = needs_signature(node.world, args["bolt11"])
+            payment_hash = decode_bolt11(args["bolt11"], check_signature=known).payment_hash
         except ValueError as error:
             raise RpcError(INVALID_PARAMS, f"Invalid invstring: {error}") from None
     if payment_hash is not None:

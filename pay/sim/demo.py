@@ -1,0 +1,296 @@
+"""The demonstration: the real `plugin.py` pays invoices on a simulated network, and every answer is judged.
+
+Before each payment the world says what must come of it: whether a route within the limits could carry the amount
+over the true balances (which the payer cannot see), or which documented error fits. The demonstration fails if one
+answer is not that, or if a balance anywhere does not add up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pay.sim import networks, oracle
+from pay.sim.channel import SimPeer
+from pay.sim.clock import RealClock
+from pay.sim.faults import Faults
+from pay.sim.jsonstream import RpcError
+from pay.sim.node import SimNode
+from pay.sim.world import World
+from pay.units import format_msat, format_scid
+
+LATENCY_S = 0.005
+"""Of a hop, one way: short, so that the demonstration is."""
+
+COLUMNS = (("payee", 22), ("amount", 17), ("result", 9), ("fee", 14), ("hops", 4), ("tries", 5), ("time", 7))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One payment of the demonstration.
+
+    Parameters
+    ----------
+    expected
+        `complete`, or the error code that must come.
+    why
+        What this shows, or why it must fail.
+    """
+
+    payee: str
+    params: dict[str, Any]
+    amount_msat: int
+    expected: str
+    why: str
+
+
+@dataclass(slots=True)
+class Shown:
+    """How a payment ended."""
+
+    result: str
+    words: str
+    fee_msat: int | None = None
+    hops: int | None = None
+    tries: int = 0
+    seconds: float = 0.0
+    routes: list[list[str]] = field(default_factory=list)
+
+
+class Demo:
+    """One run of the demonstration on a network of its own."""
+
+    def __init__(self, nodes: int, network: Path | None, amount_msat: int | None, seed: int):
+        self._nodes = nodes
+        self._network = network
+        self._amount_msat = amount_msat
+        self._random = random.Random(seed)
+        self._seed = seed
+        self._directory = Path(tempfile.mkdtemp(prefix="pay-demo-"))
+        self.failed = 0
+
+    async def run(self) -> int:
+        """Print the table; the exit status."""
+        try:
+            began = time.monotonic()
+            self._build()
+            async with SimNode(self.world, self.us.id, self._directory) as self.node:
+                print(
+                    f"{len(self.world.nodes):,} nodes, {len(self.world.channels):,} channels, "
+                    f"we have {len(self.us.channels)} channels and can send "
+                    f"{format_msat(sum(c.spendable_msat(self.us.id) for c in self.us.channels))} at most\n"
+                )
+                await self._plugin_started()
+                _print_row([name for name, _ in COLUMNS], "")
+                for make in self._plan():
+                    await self._show(await make())
+            oracle.audit(self.world)
+            seconds = time.monotonic() - began
+            if self.failed:
+                print(f"\n{self.failed} payments did not end as the world says they must", file=sys.stderr)
+                print(*[line for line in self.node.lines if line.level in ("unusual", "broken")][-10:], sep="\n")
+                return 1
+            print(f"\nEvery payment ended as it must, all balances add up ({seconds:.1f} s)")
+            return 0
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    # --- the world --------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        chain = "regtest" if self._network is None else "bitcoin"
+        self.world = World(RealClock(asyncio.get_running_loop()), seed=self._seed, chain=chain)
+        if self._network is None:
+            networks.generate(self.world, self._nodes, seed=self._seed)
+        else:
+            with networks.open_store(self._network) as store:
+                networks.read_store(self.world, store, seed=self._seed)
+        self.us = networks.join(self.world, "us", seed=self._seed)
+        for peer in self.world.nodes.values():
+            peer.latency_s = LATENCY_S
+        forwarding = [p for p in self.world.nodes.values() if p.id != self.us.id and p.channels]
+        self._payees = sorted(forwarding, key=lambda peer: peer.id)
+
+    def _plan(self) -> list[Callable[[], Awaitable[Case]]]:
+        sizes_sat = (1, 100, 1_000, 21_000, 50_000, 100_000, 250_000)
+        cases: list[Callable[[], Awaitable[Case]]] = [
+            lambda sat=sat: self._ordinary(sat * 1000)  # type: ignore[misc]
+            for sat in (sizes_sat if self._amount_msat is None else ())
+        ]
+        if self._amount_msat is not None:
+            cases += [lambda: self._ordinary(self._amount_msat or 0)] * 7
+        return [
+            *cases, self._peer, self._unannounced, self._amountless, self._twice, self._no_fee, self._no_delay,
+            self._excluded, self._too_much, self._expired, self._refuses, self._offline, self._wrong_amount,
+        ]  # fmt: skip
+
+    async def _plugin_started(self) -> None:
+        """Until the plugin has kept cln-xpay from answering in its place."""
+        for _ in range(200):
+            if any("started version=" in line.text for line in self.node.lines):
+                return
+            await asyncio.sleep(0.05)
+        raise RuntimeError("the plugin did not start:\n" + "\n".join(map(str, self.node.lines)))
+
+    # --- cases ------------------------------------------------------------------------------------------
+
+    async def _ordinary(self, amount_msat: int) -> Case:
+        payee = self._payable(amount_msat)
+        expected, why = "complete", "an ordinary payment"
+        if payee is None:
+            payee = self._random.choice(self._payees)
+            expected, why = "205", "no route carries that much in one part"
+        return self._case(payee, amount_msat, expected, why)
+
+    async def _peer(self) -> Case:
+        channel = self.us.channels[0]
+        peer = channel.nodes[1 - channel.side(self.us.id)]
+        return self._case(peer, 30_000_000, "complete", "our own peer: no fee")
+
+    async def _unannounced(self) -> Case:
+        """A phone behind a channel that gossip does not know of, named by a route hint."""
+        hub = self._payable(50_000_000)
+        assert hub is not None
+        phone = self.world.add_node("a phone")
+        phone.latency_s = LATENCY_S
+        channel = self.world.add_channel(hub.id, phone.id, 1_000_000_000, 900_000_000, announced=False)
+        made = self.world.create_invoice(phone.id, 40_000_000, "coffee", hints=[channel.hint_for(phone.id)])
+        return Case(phone.name, {"bolt11": made.bolt11}, 40_000_000, "complete", "reached by a route hint only")
+
+    async def _amountless(self) -> Case:
+        payee = self._payable(5_000_000)
+        assert payee is not None
+        made = self.world.create_invoice(payee.id, None, "a gift")
+        params = {"bolt11": made.bolt11, "amount_msat": "5000sat", "label": "gift"}
+        return Case(payee.name, params, 5_000_000, "complete", "the payer chooses the amount")
+
+    async def _twice(self) -> Case:
+        case = await self._ordinary(2_000_000)
+        await self.node.call("pay", case.params)
+        return Case(case.payee, case.params, case.amount_msat, "complete", "paid before: the same answer, at once")
+
+    async def _no_fee(self) -> Case:
+        payee = self._payable(70_000_000, least_fee_msat=1)
+        assert payee is not None
+        return self._case(payee, 70_000_000, "206", "maxfee=0 and every route costs something", maxfee=0)
+
+    async def _no_delay(self) -> Case:
+        payee = self._payable(70_000_000, least_fee_msat=1)
+        assert payee is not None
+        return self._case(payee, 70_000_000, "206", "maxdelay=20 is less than any route takes", maxdelay=20)
+
+    async def _excluded(self) -> Case:
+        payee = self._payable(9_000_000)
+        assert payee is not None
+        ours = [format_scid(c.name_for(self.us.id)) for c in self.us.channels]
+        return self._case(payee, 9_000_000, "205", "all of our own channels are excluded", exclude=ours)
+
+    async def _too_much(self) -> Case:
+        spendable = sum(c.spendable_msat(self.us.id) for c in self.us.channels)
+        payee = self._random.choice(self._payees)
+        return self._case(payee, spendable + 1_000_000, "205", "more than we have")
+
+    async def _expired(self) -> Case:
+        payee = self._random.choice(self._payees)
+        made = self.world.create_invoice(
+            payee.id, 1_000_000, "late", expiry=60, created_at=int(self.world.clock.now()) - 3600
+        )
+        return Case(payee.name, {"bolt11": made.bolt11}, 1_000_000, "207", "the invoice has expired")
+
+    async def _refuses(self) -> Case:
+        payee = self._payable(1_000_000)
+        assert payee is not None
+        made = self.world.create_invoice(payee.id, 1_000_000, "cancelled")
+        self.world.cancel_invoice(made)
+        return Case(payee.name, {"bolt11": made.bolt11}, 1_000_000, "203", "the recipient has cancelled it")
+
+    async def _offline(self) -> Case:
+        payee = self._payable(1_500_000, least_fee_msat=1)
+        assert payee is not None
+        self.world.set_faults(payee.id, Faults(offline=True))
+        return self._case(payee, 1_500_000, "205", "the recipient is offline")
+
+    async def _wrong_amount(self) -> Case:
+        payee = self._random.choice(self._payees)
+        return self._case(payee, 1_000_000, "-32602", "the invoice has an amount already", amount_msat=5)
+
+    def _case(self, payee: SimPeer, asked_msat: int, expected: str, why: str, **params: Any) -> Case:
+        made = self.world.create_invoice(payee.id, asked_msat, "demo")
+        return Case(payee.name, {"bolt11": made.bolt11, **params}, asked_msat, expected, why)
+
+    def _payable(self, amount_msat: int, least_fee_msat: int = 0) -> SimPeer | None:
+        """A payee whom some route really reaches with this amount, within the default fee limit."""
+        limit_msat = max(5_000, amount_msat // 200)
+        for payee in self._random.sample(self._payees, min(60, len(self._payees))):
+            route = oracle.cheapest_route(self.world, self.us.id, payee.id, amount_msat)
+            if route is not None and least_fee_msat <= route.fee_msat <= limit_msat:
+                return payee
+        return None
+
+    # --- the table --------------------------------------------------------------------------------------
+
+    async def _show(self, case: Case) -> None:
+        shown = await self._pay(case)
+        right = shown.result == case.expected
+        self.failed += not right
+        _print_row(
+            [
+                case.payee[:22],
+                format_msat(case.amount_msat),
+                ("paid" if shown.result == "complete" else shown.result) + ("" if right else " !"),
+                "" if shown.fee_msat is None else format_msat(shown.fee_msat),
+                "" if shown.hops is None else str(shown.hops),
+                str(shown.tries or ""),
+                f"{shown.seconds:.2f} s",
+            ],
+            case.why if right else f"expected {case.expected}: {case.why}",
+        )
+        if shown.result != "complete":
+            print(f"    {shown.words}")
+        if self._amount_msat is not None:
+            for route in shown.routes:
+                print("    " + " → ".join(route))
+
+    async def _pay(self, case: Case) -> Shown:
+        before = len(self.node.recorded)
+        began = time.monotonic()
+        try:
+            answer = await self.node.call("pay", case.params)
+            shown = Shown("complete", "")
+            shown.fee_msat = answer["amount_sent_msat"] - answer["amount_msat"]
+            if hashlib.sha256(bytes.fromhex(answer["payment_preimage"])).hexdigest() != answer["payment_hash"]:
+                shown = Shown("lie", "the preimage is not of this hash")
+        except RpcError as error:
+            shown = Shown(str(error.code), error.message)
+        shown.seconds = time.monotonic() - began
+        sent = [r.params["route"] for r in list(self.node.recorded)[before:] if r.method == "sendpay"]
+        shown.tries = len(sent)
+        if sent:
+            shown.hops = len(sent[-1])
+            names = self.world.nodes
+            shown.routes = [["us"] + [names[bytes.fromhex(hop["id"])].name for hop in route] for route in sent]  # type: ignore[index]
+        return shown
+
+
+def _print_row(cells: list[str], why: str) -> None:
+    padded = [
+        cell.ljust(width) if name in ("payee", "result") else cell.rjust(width)
+        for cell, (name, width) in zip(cells, COLUMNS, strict=True)
+    ]
+    print(("  ".join(padded) + "  " + why).rstrip(), flush=True)
+
+
+def run(nodes: int, network: Path | None, amount_msat: int | None, seed: int) -> int:
+    """Run the demonstration; its exit status is 0 only if every payment ended as it must."""
+    logging.disable(logging.WARNING)
+    return asyncio.run(Demo(nodes, network, amount_msat, seed).run())
