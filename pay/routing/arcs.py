@@ -1,20 +1,24 @@
 """The arcs that one plan may use: the graph's, as the overlay changes them, less what cannot carry an amount.
 
-An arc is one direction of a channel between two node numbers. The rows of the graph come first, numbered as the
-graph numbers them; rows that exist for this plan only follow: route hints, arcs whose policy was learnt from a
-failure, arcs with something in flight. A row that is replaced is closed, so nothing of the graph is copied or
-written to.
+An arc is one direction of a channel between two node numbers. The rows of the graph come first, sorted as the
+search needs them; rows that exist for this plan only follow: route hints, arcs whose policy was learnt from a
+failure, arcs with something in flight. A row that is replaced is closed, so a plan writes to nothing shared.
+
+The sorted copy of the graph's columns (5 MB on the mainnet snapshot) is what makes a plan fast: an arc that cannot
+carry the amount costs three comparisons over contiguous memory, and what remains is read in order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pay.routing.costs import Columns, Terms, can_carry, terms
+from pay.network import ChannelGraph
+from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
 
 
 class Arc(NamedTuple):
@@ -36,7 +40,7 @@ class Arc(NamedTuple):
 class Grouped(NamedTuple):
     """Arcs grouped by the node they lead to; see `Usable`."""
 
-    row: NDArray[np.int32]
+    row: NDArray[np.intp]
     source: NDArray[np.int32]
     indptr: NDArray[np.int32]
 
@@ -45,10 +49,10 @@ class Grouped(NamedTuple):
 class Usable:
     """The m arcs that can carry an amount, grouped by the node they lead to, over n nodes.
 
-    `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` int32[m] says which arcs they are.
+    `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` intp[m] says which arcs they are.
     """
 
-    row: NDArray[np.int32]
+    row: NDArray[np.intp]
     source: NDArray[np.int32]
     indptr: NDArray[np.int32]
     terms: Terms
@@ -64,97 +68,132 @@ class Usable:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphRows:
+    """The graph's arcs in the order of a backward search: sorted by the node they lead to.
+
+    The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's number
+    of each row, `row` int32[arcs] the inverse.
+    """
+
+    rows: Rows
+    start: NDArray[np.int32]
+    arc: NDArray[np.int32]
+    row: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, graph: ChannelGraph) -> GraphRows:
+        """Kept until the graph changes: plans come in bursts, gossip by the minute."""
+        kept = _kept.get(graph)
+        if kept is None or kept[0] != graph.changes:
+            grouped = graph.by_target()
+            row = np.empty(len(grouped.arcs), np.int32)
+            row[grouped.arcs] = np.arange(len(row), dtype=np.int32)
+            kept = (graph.changes, cls(Rows.of(graph, grouped.arcs), grouped.start, grouped.arcs, row))
+            _kept[graph] = kept
+        return kept[1]
+
+
+_kept: WeakKeyDictionary[ChannelGraph, tuple[int, GraphRows]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
 class Arcs:
-    """All arcs of one plan.
+    """All arcs of one plan: rows of the graph first, then the rows of this plan only.
 
     Parameters
     ----------
     n_nodes
         Of the graph and of the overlay together.
-    graph, scids
-        The graph's rows, and the short_channel_id of each channel; row 2c + d is direction d of channel c.
-    by_target
-        The graph's rows sorted by the node they lead to, int32.
     extra, extra_scid, extra_direction
-        The rows of this plan only, any order.
+        The rows of this plan only, any order; `extra_rows` is the same for the search.
     closed
-        Graph rows that this plan must not use.
+        Rows of the graph that this plan must not use, int32.
     """
 
     n_nodes: int
-    graph: Columns
-    scids: NDArray[np.uint64]
-    by_target: NDArray[np.int32]
+    graph: ChannelGraph
+    known: GraphRows
     extra: Columns
+    extra_rows: Rows
     extra_scid: NDArray[np.uint64]
     extra_direction: NDArray[np.int8]
     closed: NDArray[np.int32]
 
     @property
     def graph_rows(self) -> int:
-        return len(self.graph.source)
+        return len(self.known.arc)
 
     def usable(self, amount_msat: int, slack_msat: int = 0) -> Usable:
         """The arcs that can carry `amount_msat`; for `slack_msat` see `can_carry`."""
-        in_graph = can_carry(self.graph, amount_msat, slack_msat)
-        in_graph[self.closed] = False
-        in_extra = can_carry(self.extra, amount_msat, slack_msat)
-        grouped = self.grouped(in_graph, in_extra)
-        mine = grouped.row < self.graph_rows
-        if mine.all():
-            return Usable(*grouped, terms(self.graph, grouped.row, amount_msat))
-        costs = [
-            terms(self.graph, grouped.row[mine], amount_msat),
-            terms(self.extra, grouped.row[~mine] - self.graph_rows, amount_msat),
-        ]
-        merged = []
-        for ours, others in zip(*((c.fee, c.blocks, c.nats) for c in costs), strict=True):
-            column = np.empty(len(mine))
-            column[mine], column[~mine] = ours, others
-            merged.append(column)
-        return Usable(*grouped, Terms(*merged))
-
-    def grouped(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_]) -> Grouped:
-        """The chosen rows, grouped by the node they lead to. Shapes bool[graph rows], bool[extra rows]."""
-        row = self.by_target[in_graph[self.by_target]]
-        target, source = self.graph.target[row], self.graph.source[row]
-        add = np.flatnonzero(in_extra).astype(np.int32)
+        in_graph, in_extra = self.carrying(amount_msat, slack_msat)
+        row = np.flatnonzero(in_graph)
+        costs = terms(self.known.rows, row, amount_msat)
+        grouped, add, at = self.grouped(in_graph, in_extra)
         if len(add):
-            add = add[np.argsort(self.extra.target[add], kind="stable")]
-            at = np.searchsorted(target, self.extra.target[add], side="right")
-            row = np.insert(row, at, add + np.int32(self.graph_rows))
-            target = np.insert(target, at, self.extra.target[add])
-            source = np.insert(source, at, self.extra.source[add])
-        indptr = np.zeros(self.n_nodes + 1, np.int32)
-        np.cumsum(np.bincount(target, minlength=self.n_nodes), out=indptr[1:])
-        return Grouped(row, source, indptr)
+            costs = costs.inserted(at, terms(self.extra_rows, add, amount_msat))
+        return Usable(*grouped, costs)
+
+    def carrying(self, amount_msat: int, slack_msat: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which rows can carry an amount: of the graph and of the extra ones, closed ones excepted."""
+        in_graph = can_carry(self.known.rows, amount_msat, slack_msat)
+        in_graph[self.closed] = False
+        return in_graph, can_carry(self.extra_rows, amount_msat, slack_msat)
+
+    def grouped(
+        self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_]
+    ) -> tuple[Grouped, NDArray[np.intp], NDArray[np.intp]]:
+        """The chosen rows, grouped by the node they lead to. Shapes bool[graph rows], bool[extra rows].
+
+        Also the extra rows among them, and before which of the graph's chosen rows each was put.
+        """
+        row = np.flatnonzero(in_graph)
+        source = self.known.rows.source[row]
+        before = np.zeros(len(in_graph) + 1, np.int32)
+        np.cumsum(in_graph, out=before[1:])
+        indptr = np.full(self.n_nodes + 1, before[-1], np.int32)
+        indptr[: len(self.known.start)] = before[self.known.start]
+        add = np.flatnonzero(in_extra)
+        target = self.extra_rows.target[add]
+        at = indptr[target + 1].astype(np.intp)
+        if len(add):
+            order = np.argsort(target, kind="stable")
+            add, target, at = add[order], target[order], at[order]
+            row = np.insert(row, at, add + self.graph_rows)
+            source = np.insert(source, at, self.extra_rows.source[add])
+            indptr[1:] += np.cumsum(np.bincount(target, minlength=self.n_nodes)).astype(np.int32)
+        return Grouped(row, source, indptr), add, at
 
     def arc(self, row: int) -> Arc:
         """One row in integers."""
+        columns: ChannelGraph | Columns
         if row < self.graph_rows:
-            columns, scid, direction = self.graph, int(self.scids[row >> 1]), row & 1
+            at, columns = int(self.known.arc[row]), self.graph
+            scid, direction = int(self.graph.scids[at >> 1]), at & 1
         else:
-            row -= self.graph_rows
-            columns, scid, direction = self.extra, int(self.extra_scid[row]), int(self.extra_direction[row])
+            at, columns = row - self.graph_rows, self.extra
+            scid, direction = int(self.extra_scid[at]), int(self.extra_direction[at])
         return Arc(
             scid,
             direction,
-            int(columns.fee_base_msat[row]),
-            int(columns.fee_ppm[row]),
-            int(columns.cltv_delta[row]),
-            int(columns.htlc_min_msat[row]),
-            min(int(columns.htlc_max_msat[row]), int(columns.capacity_msat[row])),
-            int(columns.capacity_msat[row]),
+            int(columns.fee_base_msat[at]),
+            int(columns.fee_ppm[at]),
+            int(columns.cltv_delta[at]),
+            int(columns.htlc_min_msat[at]),
+            min(int(columns.htlc_max_msat[at]), int(columns.capacity_msat[at])),
+            int(columns.capacity_msat[at]),
         )
 
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:
         """The same arcs with a factor each between 1 and 1 + `randomness`, the same for a seed and an arc.
 
-        Drawn for all rows of the graph, so that an arc keeps its factor whatever else can carry the amount.
+        Drawn for all arcs of the graph by number, so that one keeps its factor whatever else can carry the amount.
         """
         if randomness <= 0:
             return usable
         draw = np.random.default_rng(seed).random(self.graph_rows + len(self.extra_scid), dtype=np.float32)
-        noise = draw[usable.row] * np.float64(randomness)
-        noise += 1.0
-        return replace(usable, terms=replace(usable.terms, noise=noise))
+        draw *= np.float32(randomness)
+        draw += np.float32(1.0)
+        arc = usable.row.copy()
+        mine = arc < self.graph_rows
+        arc[mine] = self.known.arc[arc[mine]]
+        return replace(usable, terms=replace(usable.terms, noise=draw[arc]))

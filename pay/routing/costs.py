@@ -24,18 +24,59 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pay.network import ChannelGraph
 from pay.routing.query import BLOCKS_PER_YEAR, RouteQuery
 
 HOP_MSAT = 1e-3
 """Price of a hop, msat: keeps weights positive and prefers the shorter of two free paths."""
 
 
-class Columns(NamedTuple):
-    """Policies of arcs, one row an arc; amounts in msat, CLTV deltas in blocks.
+class Rows(NamedTuple):
+    """Arcs as the search sees them, one row an arc.
 
-    `capacity_msat` is the most that is believed to be on the arc's side: the channel's capacity less what we
-    have in flight there, or the amount that is known not to pass, if less.
+    What only ranks is float32 (a rounding of 6e-8, less than the fee of a fee); what decides is int64.
+
+    Attributes
+    ----------
+    source, target
+        Node numbers.
+    fee_base_msat, fee_ppm, cltv_delta
+        As in `Policy`.
+    room_msat
+        One more than the most that is believed to be on the arc's side: the channel's capacity less what we have
+        in flight there, or the amount that is known not to pass, if less.
+    least_msat, most_msat
+        The HTLCs that it takes; -1 at most if it is closed.
     """
+
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    fee_base_msat: NDArray[np.float32]
+    fee_ppm: NDArray[np.float32]
+    cltv_delta: NDArray[np.float32]
+    room_msat: NDArray[np.float32]
+    least_msat: NDArray[np.int64]
+    most_msat: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: ChannelGraph | Columns, rows: NDArray[np.integer] | slice = slice(None)) -> Rows:
+        """Some arcs of the graph, or of what an overlay adds, in the order of `rows`."""
+        most = np.minimum(columns.htlc_max_msat, columns.capacity_msat)
+        most[~columns.enabled] = -1
+        return cls(
+            columns.source[rows],
+            columns.target[rows],
+            columns.fee_base_msat[rows].astype(np.float32),
+            columns.fee_ppm[rows].astype(np.float32),
+            columns.cltv_delta[rows].astype(np.float32),
+            (columns.capacity_msat[rows] + 1).astype(np.float32),
+            columns.htlc_min_msat[rows],
+            most[rows],
+        )
+
+
+class Columns(NamedTuple):
+    """The exact policies of arcs, as `ChannelGraph` has them; msat and blocks."""
 
     source: NDArray[np.int32]
     target: NDArray[np.int32]
@@ -67,46 +108,60 @@ class Prices(NamedTuple):
         return Prices(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 
 
+COLUMNS = Columns._fields
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float64[m] each.
+    """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
-    `noise` is float[m] of factors >= 1, or None.
+    `noise` is float32[m] of factors >= 1, or None.
     """
 
-    fee: NDArray[np.float64]
-    blocks: NDArray[np.float64]
-    nats: NDArray[np.float64]
-    noise: NDArray[np.float64] | None = None
+    fee: NDArray[np.float32]
+    blocks: NDArray[np.float32]
+    nats: NDArray[np.float32]
+    noise: NDArray[np.float32] | None = None
 
     def weights(self, prices: Prices) -> NDArray[np.float64]:
         """The weight of each arc, msat, float64[m], > 0."""
-        total = self.fee * prices.fee
-        total += self.blocks * prices.block
-        total += self.nats * prices.nat
+        total = self.fee * np.float32(prices.fee)
+        total += self.blocks * np.float32(prices.block)
+        total += self.nats * np.float32(prices.nat)
         if self.noise is not None:
             total *= self.noise
-        total += prices.hop
-        return total
+        weights: NDArray[np.float64] = total.astype(np.float64)
+        weights += prices.hop
+        return weights
+
+    def inserted(self, at: NDArray[np.intp], more: Terms) -> Terms:
+        """These, with the rows of `more` before the positions `at`; neither has noise."""
+        return Terms(
+            np.insert(self.fee, at, more.fee),
+            np.insert(self.blocks, at, more.blocks),
+            np.insert(self.nats, at, more.nats),
+        )
 
 
-def can_carry(columns: Columns, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
+def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
     """Whether each arc is open and accepts an HTLC of `amount_msat`, bool[m].
 
     `slack_msat` lowers the arcs' minima: what fees may yet add to the amount further up a route.
     """
-    carries = columns.htlc_min_msat <= amount_msat + slack_msat
-    carries &= columns.enabled
-    carries &= columns.htlc_max_msat >= amount_msat
-    carries &= columns.capacity_msat >= amount_msat
+    carries = rows.most_msat >= amount_msat
+    carries &= rows.least_msat <= amount_msat + slack_msat
     return carries
 
 
-def terms(columns: Columns, arcs: NDArray[np.int32], amount_msat: int) -> Terms:
-    """The cost of sending `amount_msat` over each of `arcs` (row numbers, all of which can carry it)."""
-    fee = columns.fee_ppm[arcs] * np.float64(amount_msat * 1e-6)
-    fee += columns.fee_base_msat[arcs]
-    blocks = columns.cltv_delta[arcs].astype(np.float64)
-    room = columns.capacity_msat[arcs] + 1.0
-    nats = -np.log((room - amount_msat) / room)
-    return Terms(fee, blocks, nats.astype(np.float64, copy=False))
+def terms(rows: Rows, at: NDArray[np.intp], amount_msat: int) -> Terms:
+    """The cost of sending `amount_msat` over each of the rows `at`, all of which can carry it."""
+    amount = np.float32(amount_msat)
+    fee = rows.fee_ppm[at] * np.float32(amount_msat * 1e-6)
+    fee += rows.fee_base_msat[at]
+    room = rows.room_msat[at]
+    # In float32 an arc that is just large enough may look too small; in integers one msat of room is left.
+    nats = np.maximum(room - amount, np.float32(1.0))
+    nats /= room
+    np.log(nats, out=nats)
+    np.negative(nats, out=nats)
+    return Terms(fee, rows.cltv_delta[at], nats)

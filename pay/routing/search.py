@@ -42,9 +42,13 @@ class Tree(NamedTuple):
 
 
 def shortest_tree(
-    indptr: NDArray[np.int32], source: NDArray[np.int32], weights: NDArray[np.float64], target: int
+    indptr: NDArray[np.int32],
+    source: NDArray[np.int32],
+    weights: NDArray[np.float64],
+    target: int,
+    within_msat: float = FAR_MSAT,
 ) -> Tree:
-    """The best way from every node to `target`.
+    """The best way to `target` from every node that has one of at most `within_msat`.
 
     Parameters
     ----------
@@ -54,5 +58,5 @@ def shortest_tree(
     """
     n = len(indptr) - 1
     matrix = csr_array((weights, source, indptr), shape=(n, n))
-    distance, onward = dijkstra(matrix, indices=target, return_predecessors=True, limit=FAR_MSAT)
+    distance, onward = dijkstra(matrix, indices=target, return_predecessors=True, limit=within_msat)
     return Tree(distance, onward)

@@ -26,11 +26,18 @@ from pay.routing.arcs import Usable
 from pay.routing.costs import HOP_MSAT, Prices
 from pay.routing.exact import ONION_BYTES, Traced, most_own, onion_bytes, trace
 from pay.routing.query import Route, RouteQuery
-from pay.routing.search import FAR_MSAT, shortest_tree
+from pay.routing.search import FAR_MSAT, Tree, shortest_tree
 from pay.routing.terrain import Terrain
 
 _TIE = 1e-6
 """Weight of the objective where only a limit matters: decides between routes that use equally little of it."""
+
+
+_REACH_GROWTH = 1.8
+_REACH_MOST = 1e13
+"""A search looks no farther than it must: on the mainnet snapshot our best peer is nearer to the recipient than 85 %
+to 99 % of all nodes. It starts near and looks `_REACH_GROWTH` times as far, then by that squared, until it meets a
+peer; beyond `_REACH_MOST` (msat) it looks everywhere."""
 
 
 class Limit(Enum):
@@ -160,13 +167,23 @@ class SinglePath:
         self, weights: NDArray[np.float64], prices: Prices, shut: set[int]
     ) -> tuple[Traced | None, set[int]]:
         """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
-        terrain, query = self.terrain, self.query
         self.searches += 1
-        tree = shortest_tree(self.usable.indptr, self.usable.source, weights, terrain.target)
+        usable, within, growth = self.usable, _first_reach(self.query, prices), _REACH_GROWTH
+        while True:
+            tree = shortest_tree(usable.indptr, usable.source, weights, self.terrain.target, within)
+            traced, blocked = self._trace_best(tree, prices, shut)
+            if traced is not None or blocked or within >= FAR_MSAT:
+                return traced, blocked
+            within = within * growth if within * growth < _REACH_MOST else FAR_MSAT
+            growth *= growth
+
+    def _trace_best(self, tree: Tree, prices: Prices, shut: set[int]) -> tuple[Traced | None, set[int]]:
+        """The best of the ways from our peers that can be traced, and what stood in the way of better ones."""
+        terrain, query = self.terrain, self.query
         peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
         blocked: set[int] = set()
         for distance, peer in sorted((float(tree.distance[peer]), peer) for peer in peers):
-            if not isfinite(distance) or distance >= FAR_MSAT:
+            if not isfinite(distance):
                 break
             path = tree.path(peer)
             ids = [terrain.node_id(node) for node in path]
@@ -177,6 +194,11 @@ class SinglePath:
                 return result, blocked
             blocked.update(result.positions)
         return None, blocked
+
+
+def _first_reach(query: RouteQuery, prices: Prices) -> float:
+    """How far the first search looks: about what most routes cost."""
+    return prices.fee * (600 + query.amount_msat * 2.5e-4) + prices.hop * 4 + prices.block * 80
 
 
 def worth(route: Route, prices: Prices) -> float:

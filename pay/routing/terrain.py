@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pay.network import NOT_OWN, Overlay, OwnChannel
-from pay.routing.arcs import Arcs
-from pay.routing.costs import Columns
-from pay.units import NodeId, ScidDir
+from pay.routing.arcs import Arcs, GraphRows
+from pay.routing.costs import Columns, Rows
+from pay.units import NodeId, Scid, ScidDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +66,23 @@ def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
 
 
 def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
-    graph, extra = overlay.graph, overlay.extra
+    graph, extra, known = overlay.graph, overlay.extra, GraphRows.of(overlay.graph)
     theirs = np.flatnonzero(extra.own == NOT_OWN)
     rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
     scids, directions, closed = extra.scid[theirs], extra.direction[theirs], overlay.closed
     replaced = _replaced(overlay, in_flight)
     if replaced:
-        arcs = np.array(list(replaced), np.int32)
+        arcs = np.array(replaced, np.int32)
         copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
         rows = Columns(*(np.concatenate(pair) for pair in zip(rows, copied, strict=True)))
         scids = np.concatenate((scids, graph.scids[arcs >> 1]))
         directions = np.concatenate((directions, (arcs & 1).astype(np.int8)))
         closed = np.concatenate((closed, arcs))
     if in_flight:
-        used = [in_flight.get(ScidDir(*named), 0) for named in zip(scids.tolist(), directions.tolist(), strict=True)]
+        names = zip(scids.tolist(), directions.tolist(), strict=True)
+        used = [in_flight.get(ScidDir(Scid(scid), direction), 0) for scid, direction in names]
         rows.capacity_msat[:] = np.maximum(rows.capacity_msat - np.array(used, np.int64), 0)
-    return Arcs(
-        n_nodes=overlay.n_nodes,
-        graph=Columns(*(getattr(graph, name) for name in Columns._fields)),
-        scids=graph.scids,
-        by_target=graph.by_target().arcs,
-        extra=rows,
-        extra_scid=scids,
-        extra_direction=directions,
-        closed=closed,
-    )
+    return Arcs(overlay.n_nodes, graph, known, rows, Rows.of(rows), scids, directions, known.row[closed])
 
 
 def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> list[int]:

@@ -1,0 +1,136 @@
+"""The planner on small random networks, against every path there is.
+
+The networks are multigraphs of up to six nodes with parallel channels, free ones, disabled ones, tight minima and
+maxima, and own channels of all sizes; the reference enumerates all simple paths in exact integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pay.errors import Code
+from pay.network import Policy
+from pay.routing import NoRoute, NoRouteReason, RouteQuery, check, plan
+from tests.routing_tools import SAT, Net, all_routes, path_cost, query
+
+NODES = "abcdef"
+AMOUNT = 100_000 * SAT
+EXAMPLES = settings(max_examples=150, deadline=None)
+
+
+@st.composite
+def networks(draw: st.DrawFn, *, tight: bool) -> Net:
+    """Tight ones have channels that the amount, or the amount with fees, just does not fit in."""
+    net = Net()
+    number = 0
+    sizes = st.sampled_from([AMOUNT, AMOUNT + 50, AMOUNT + 2_000, 2 * AMOUNT, 20 * AMOUNT])
+    size = sizes if tight else st.sampled_from([3 * AMOUNT, 20 * AMOUNT, 20 * AMOUNT + 7])
+    asks = st.builds(
+        Policy,
+        fee_base_msat=st.sampled_from([0, 0, 1, 1_000, 5_000]),
+        fee_ppm=st.sampled_from([0, 0, 1, 100, 1_000]),
+        cltv_delta=st.sampled_from([0, 6, 40, 144]),
+        htlc_min_msat=st.sampled_from([0, 1, AMOUNT, AMOUNT + 1_000, 2 * AMOUNT] if tight else [0, 1]),
+        htlc_max_msat=size,
+        enabled=st.sampled_from([True, True, True, True, False]),
+        timestamp=st.just(1),
+    )
+    for _ in range(draw(st.integers(1, 9))):
+        a, b = draw(st.permutations(NODES))[:2]
+        number += 1
+        net.link(number, a, b, draw(size), back=draw(asks), **_link(draw(asks)))
+    for _ in range(draw(st.integers(1, 3))):
+        number += 1
+        net.own(number, draw(st.sampled_from(NODES)), draw(size))
+    return net
+
+
+def _link(asked: Policy) -> dict[str, object]:
+    return {
+        "base": asked.fee_base_msat, "ppm": asked.fee_ppm, "cltv": asked.cltv_delta, "low": asked.htlc_min_msat,
+        "high": asked.htlc_max_msat, "enabled": asked.enabled,
+    }  # fmt: skip
+
+
+@EXAMPLES
+@given(networks(tight=False), st.sampled_from([0, 1_000, 10_000, 1_000_000]), st.sampled_from([0.0, 10.0, 500.0]))
+def test_the_path_is_the_best_there_is(net: Net, failure_cost: int, riskfactor: float) -> None:
+    """Without limits that bind the objective is the least of all paths, at the query's amount, and there is a route
+    exactly where there is a path."""
+    asked = query("a", AMOUNT, failure_cost_msat=failure_cost, riskfactor=riskfactor)
+    planned = plan(net.overlay("a"), asked)
+    costs = [path_cost(net, asked, route) for route in all_routes(net, asked, "a")]
+    assert isinstance(planned, NoRoute) == (not costs)
+    if not isinstance(planned, NoRoute):
+        assert path_cost(net, asked, planned[0]) <= min(costs) * (1 + 1e-5) + 0.1
+
+
+@EXAMPLES
+@given(
+    networks(tight=True),
+    st.sampled_from([0, 1_000, 9_000, 10**12]),
+    st.sampled_from([18, 60, 200, 10**5]),
+    st.sampled_from([1, 2, 3, 20]),
+    st.sampled_from([0.0, 0.5]),
+    st.integers(0, 3),
+)
+def test_no_limit_is_ever_broken(
+    net: Net, max_fee: int, max_delay: int, max_hops: int, randomness: float, seed: int
+) -> None:
+    """Whatever the limits, a route is one of those that the reference enumerates, amounts exact, and within them;
+    and where one limit alone forbids every path, that is said with the figure of the best one."""
+    asked = query(
+        "a", AMOUNT, max_fee_msat=max_fee, max_delay=max_delay, max_hops=max_hops, randomness=randomness, seed=seed
+    )
+    planned = plan(net.overlay("a"), asked)
+    routes = list(all_routes(net, asked, "a"))
+    if isinstance(planned, NoRoute):
+        _is_justified(planned, asked, routes)
+        return
+    check(net.overlay("a"), asked, planned)
+    (route,) = planned
+    assert route.hops in [other.hops for other in routes]
+    assert route.fee_msat <= max_fee and route.delay_blocks <= max_delay and len(route.hops) <= max_hops
+
+
+def _is_justified(none: NoRoute, asked: RouteQuery, routes: list) -> None:
+    match none.reason:
+        case NoRouteReason.TOO_EXPENSIVE:
+            assert none.code is Code.ROUTE_TOO_EXPENSIVE and none.fee_msat is not None
+            assert none.fee_msat > asked.max_fee_msat
+            within = [r for r in routes if r.delay_blocks <= asked.max_delay and len(r.hops) <= asked.max_hops]
+            cheapest = min(route.fee_msat for route in within or routes)
+            assert none.fee_msat <= cheapest * 1.01 + 2 or min(r.fee_msat for r in routes) <= asked.max_fee_msat
+        case NoRouteReason.TOO_LONG:
+            assert none.code is Code.ROUTE_TOO_EXPENSIVE and none.delay_blocks is not None
+            assert none.delay_blocks > asked.max_delay
+            assert none.delay_blocks == min(route.delay_blocks for route in routes)
+        case NoRouteReason.TOO_MANY_HOPS:
+            assert min(len(route.hops) for route in routes) > asked.max_hops
+        case _:
+            assert none.code is Code.ROUTE_NOT_FOUND
+            assert not routes
+
+
+@EXAMPLES
+@given(networks(tight=True), st.sampled_from([18, 60, 200]))
+def test_a_limit_alone_hides_no_route(net: Net, max_delay: int) -> None:
+    """With one limit, a route is found if and only if some path keeps it."""
+    asked = query("a", AMOUNT)
+    fees = sorted(route.fee_msat for route in all_routes(net, asked, "a"))
+    for max_fee in {fees[0], fees[0] - 1} if fees else {0}:
+        limited = replace(asked, max_fee_msat=max_fee)
+        assert isinstance(plan(net.overlay("a"), limited), NoRoute) == (not fees or max_fee < fees[0])
+    delays = sorted(route.delay_blocks for route in all_routes(net, asked, "a"))
+    limited = replace(asked, max_delay=max_delay)
+    assert isinstance(plan(net.overlay("a"), limited), NoRoute) == (not delays or max_delay < delays[0])
+
+
+@EXAMPLES
+@given(networks(tight=True), st.integers(0, 5))
+def test_the_same_question_has_the_same_answer(net: Net, seed: int) -> None:
+    asked = query("a", AMOUNT, randomness=0.3, seed=seed, max_fee_msat=6_000)
+    assert plan(net.overlay("a"), asked) == plan(net.overlay("a"), asked)
