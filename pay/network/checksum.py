@@ -1,9 +1,9 @@
 """CRC-32C of many records at once.
 
 The store keeps the CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of every message, begun with the
-record's timestamp. The standard library has only CRC-32's other polynomial, and a loop over 39 MB in Python takes
-many seconds. Here all messages of one length advance together, four bytes a step, each step two look-ups in
-tables of 65,536 entries: some 0.1 s for the 203,000 records of a mainnet store.
+record's timestamp. The standard library has only CRC-32's other polynomial, and a loop over 39 MB in Python
+takes many seconds. Here all messages of one length advance together, four bytes a step, each step two
+look-ups in tables of 65,536 entries: some 0.1 s for the 203,000 records of a mainnet store.
 """
 
 from __future__ import annotations

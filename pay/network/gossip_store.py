@@ -1,16 +1,18 @@
 """The reader of the host's gossip_store: from an open file into the graph, only what was appended since.
 
-The file is read a piece at a time and nothing of its bytes is kept. What is in a piece is applied all at once,
-kind by kind; that is the same as record by record, because updates and announcements do not depend on each other
-beyond the one that announces the channel, and where a piece both announces and deletes a channel it is divided.
+The file is read a piece at a time and nothing of its bytes is kept. What is in a piece is applied all at
+once, kind by kind; that is the same as record by record, because updates and announcements do not depend on
+each other beyond the one that announces the channel, and where a piece both announces and deletes a channel
+it is divided.
 
-The host compacts the store now and then: it writes a new file and ends the old one with a record that names the
-place up to which both say the same, and the new one's uuid. Who reads the old one to its end goes on in the new
-one from there; otherwise – an older host, a file that was replaced while nobody looked – all is read again, into
-a new graph. A file is known by its first record and by the last one that was read from it.
+The host compacts the store now and then: it writes a new file and ends the old one with a record that names
+the place up to which both say the same, and the new one's uuid. Who reads the old one to its end goes on in
+the new one from there; otherwise – an older host, a file that was replaced while nobody looked – all is read
+again, into a new graph. A file is known by its first record and by the last one that was read from it.
 
 Bytes that cannot be a store's are reported once, by an exception; what was read before them stays. Every call
-tries that place again, as the host repairs what a failed write left. Signatures are not checked: the host has.
+tries that place again, as the host repairs what a failed write left. Signatures are not checked: the host
+has.
 """
 
 from __future__ import annotations

@@ -279,23 +279,25 @@ class ChannelGraph:
             self.reserve(max(end, self._room + self._room // 2) if end > self._room else end)
             self.n_channels = end
             self._expose()
+            self._clear(start)
             self.scids[start:] = scids[new]
             self.capacity_known[start:] = capacity_msat[new] > 0
             self.routable[start:] = True if routable is None else routable[new]
-            self.dying[start:] = False
             for direction, (tail, head) in enumerate(((source, target), (target, source))):
                 rows = slice(2 * start + direction, None, 2)
                 self.source[rows], self.target[rows] = tail[new], head[new]
                 self.capacity_msat[rows] = np.minimum(capacity_msat[new], MAX_MSAT)
-            for column in (self.fee_base_msat, self.fee_ppm, self.cltv_delta, self.htlc_min_msat):
-                column[2 * start :] = 0
-            self.htlc_max_msat[2 * start :] = 0
-            self.enabled[2 * start :] = False
-            self.timestamp[2 * start :] = NEVER
             self._index.put(scids[new], np.arange(start, end, dtype=np.int32))
             self._by_target = None
             self.changes += 1
         return self._index.find(scids)
+
+    def _clear(self, start: int) -> None:
+        """The channels from `start` on have no policies yet."""
+        for name in _ARC_COLUMNS:
+            self._full[name][2 * start : 2 * self.n_channels] = 0
+        self.timestamp[2 * start :] = NEVER
+        self.dying[start:] = False
 
     def update_arcs(self, arcs: Numbers, policies: PolicyColumns) -> int:
         """Writes policies in place; of several for one arc, and of the known one, the newest holds.

@@ -1,20 +1,23 @@
 """What one query adds to the graph, changes in it and forbids.
 
-The graph is shared by all payments and is neither copied nor written to. An overlay closes some of its arcs and
-adds rows of its own; an arc that is changed is closed and added with its new values. In the order of their word:
+The graph is shared by all payments and is neither copied nor written to. An overlay closes some of its arcs
+and adds rows of its own; an arc that is changed is closed and added with its new values. In the order of
+their word:
 
-1. Our own channels replace whatever gossip says of the arcs out of us: gossip does not know what is spendable.
-2. A route hint adds a chain of private arcs to the recipient. Where a hint names an announced channel between the
-   same nodes, the policy that its owner signed holds; between other nodes the hint is a lie or a mix-up and that
-   hop is left out; if gossip knows no policy or a disabled one, the recipient's word is taken. Hops that start at
-   us (our own channels are known better), end at us, leave the recipient or stay where they are lead nowhere and
-   are left out; hints that go round in a circle are arcs like others, which no shortest path follows.
+1. Our own channels replace whatever gossip says of the arcs out of us: gossip does not know what is
+   spendable.
+2. A route hint adds a chain of private arcs to the recipient. Where a hint names an announced channel between
+   the same nodes, the policy that its owner signed holds; between other nodes the hint is a lie or a mix-up
+   and that hop is left out; if gossip knows no policy or a disabled one, the recipient's word is taken. Hops
+   that start at us (our own channels are known better), end at us, leave the recipient or stay where they are
+   lead nowhere and are left out; hints that go round in a circle are arcs like others, which no shortest path
+   follows.
 3. A policy learnt from a failure replaces the graph's or the hint's, unless gossip has had a newer one since.
 4. A cap lowers what an arc takes: an HTLC above it is known not to pass.
 5. Exclusions close arcs, whoever spoke for them.
 
-A hint says nothing of sizes: its arcs take any amount, as if nothing could stop an HTLC there but the recipient's
-own choice to name them. Blinded paths are not handled here.
+A hint says nothing of sizes: its arcs take any amount, as if nothing could stop an HTLC there but the
+recipient's own choice to name them. Blinded paths are not handled here.
 """
 
 from __future__ import annotations

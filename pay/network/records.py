@@ -1,17 +1,17 @@
 """The records of a gossip_store, cut out of its bytes many at a time.
 
-After one version byte (three bits major, five minor) the file is a sequence of records: a header of 12 bytes –
-flags, length, CRC-32C, timestamp, all big-endian – and a message of `length` bytes that begins with its type.
-256 to 258 are BOLT 7's gossip messages as they came from the peers, 41xx are the host's own. The host appends;
-of what is written it changes only flags (and, rarely, a timestamp with its checksum).
+After one version byte (three bits major, five minor) the file is a sequence of records: a header of 12 bytes
+– flags, length, CRC-32C, timestamp, all big-endian – and a message of `length` bytes that begins with its
+type. 256 to 258 are BOLT 7's gossip messages as they came from the peers, 41xx are the host's own. The host
+appends; of what is written it changes only flags (and, rarely, a timestamp with its checksum).
 
-Minor versions: up to 12 private channels stood in the file (ours only, which the overlay knows better: skipped);
-up to 13 a flag marked zombies; from 15 a flag says that a record is written completely; from 16 the first record
-is the file's uuid, and the record that ends a file names the uuid of its successor.
+Minor versions: up to 12 private channels stood in the file (ours only, which the overlay knows better:
+skipped); up to 13 a flag marked zombies; from 15 a flag says that a record is written completely; from 16 the
+first record is the file's uuid, and the record that ends a file names the uuid of its successor.
 
-Only the walk from record to record is a Python loop (0.3 us each); fields are taken out of all records of a kind
-at once. Source: the host's common/gossip_store.h, gossip_store_wire.csv and gossipd/gossip_store.c, v24.11 to
-v26.06.
+Only the walk from record to record is a Python loop (0.3 us each); fields are taken out of all records of a
+kind at once. Source: the host's common/gossip_store.h, gossip_store_wire.csv and gossipd/gossip_store.c,
+v24.11 to v26.06.
 """
 
 from __future__ import annotations
@@ -152,12 +152,9 @@ def cut(data: bytes, minor: int, *, at_end: bool) -> Cut:
     if broken < n:
         n, problem = broken, "a record without a message"
     live = np.flatnonzero(~dead[:n])
-    good = sound(
-        np.frombuffer(data, np.uint8), start[live] + HEADER, length[live],
-        head["time"][live].astype(np.uint32), head["crc"][live].astype(np.uint32),
-    )  # fmt: skip
-    if not good.all():
-        bad = int(live[np.argmin(good)])
+    bad = _first_unsound(data, start[live], head[live])
+    if bad is not None:
+        bad = int(live[bad])
         # Before the completed flag existed, the last record of the file may be one that is being written.
         torn = minor < COMPLETED_SINCE and at_end and bad == len(starts) - 1
         n, problem = bad, None if torn else "a bad checksum"
@@ -168,6 +165,15 @@ def cut(data: bytes, minor: int, *, at_end: bool) -> Cut:
     records = Records(data, start[live] + HEADER, length[live], kinds[live], flags[live])
     used = int(start[n - 1] + HEADER + length[n - 1]) if n else 0
     return Cut(records, used, int(start[n - 1]) if n else None, problem)
+
+
+def _first_unsound(data: bytes, start: Ints, head: npt.NDArray[np.void]) -> int | None:
+    """The first of these records whose checksum is wrong."""
+    good = sound(
+        np.frombuffer(data, np.uint8), start + HEADER, head["length"].astype(np.int64),
+        head["time"].astype(np.uint32), head["crc"].astype(np.uint32),
+    )  # fmt: skip
+    return None if good.all() else int(np.argmin(good))
 
 
 def _first(where: Flags, n: int) -> int:
