@@ -8,7 +8,7 @@ invoice is paid once; a held one is settled or refused only on request.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -142,8 +142,9 @@ def bolt11_of(invoice: SimInvoice, chain: str, secret: bytes, payee: NodeId | No
         features=invoice.features,
         payment_metadata=invoice.metadata,
         routes=invoice.hints,
-        **({} if payee is None else {"payee_named": True, "payee": payee}),
     )
+    if payee is not None:
+        fields = replace(fields, payee_named=True, payee=payee)
     return encode(fields, secret)
 
 
