@@ -238,6 +238,9 @@ class Driver:
                 log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _REPEAT_MOST_S)
+                if route is None and await self._has_row(running, partid):
+                    # v26.06 dies of a payment to itself that is repeated.
+                    return
             except CallError as error:
                 await self._refused(running, partid, error)
                 return
@@ -249,6 +252,15 @@ class Driver:
                     self.post(running, ev.AttemptAccepted(partid))
                 return
 
+    async def _has_row(self, running: Running, partid: int) -> bool:
+        """Whether the host has the part in its table; if so the session is told what became of it."""
+        terms = running.session.terms
+        for row in await self._node.rows(terms.payment_hash):
+            if (row.groupid, row.partid) == (terms.groupid, partid):
+                self._tell_row(running, row)
+                return True
+        return False
+
     async def _refused(self, running: Running, partid: int, error: CallError) -> None:
         """`sendpay` answered with an error: what that says of the part, and of the payment."""
         log.debug(
@@ -257,13 +269,8 @@ class Driver:
         if error.code == IN_PROGRESS:
             self.post(running, ev.HashTaken(partid, error.message))
         elif error.code == ALREADY_USED:
-            rows = await self._node.rows(running.session.terms.payment_hash)
-            groupid = running.session.terms.groupid
-            ours = next((row for row in rows if (row.groupid, row.partid) == (groupid, partid)), None)
-            if ours is None:
+            if not await self._has_row(running, partid):
                 self.post(running, ev.HashTaken(partid, error.message))
-            else:
-                self._tell_row(running, ours)
         elif error.code in (202, 203, 204):
             failure = read_failure(error.code, error.message, error.data)
             self.post(running, ev.AttemptFailed(partid, failure, self._height))

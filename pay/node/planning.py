@@ -113,15 +113,17 @@ class Planning:
         self._graph()
         assert self._store is not None
         try:
-            if self._file is None or self._replaced():
+            if self._file is None:
                 self._reopen()
+            replaced = self._replaced()
             assert self._file is not None
+            # The old file is read to its end first: from there the reader goes on in the new one.
             report = self._store.read(self._file)
-            if report.ended:
-                self._reopen()
-                report = self._store.read(self._file)
-            self._missing_said = False
             self._say(report)
+            if report.ended or replaced:
+                self._reopen()
+                self._say(self._store.read(self._file))
+            self._missing_said = False
         except GossipStoreError as error:
             log.warning("gossip_unreadable path=%s error=%r channels=%d", self._path, str(error), self._known())
         except OSError as error:

@@ -34,6 +34,8 @@ class Recorded:
     params: Any
     peer_pid: int
     """Process of the caller: `SimNode.plugin_pids` tells whether it was a plugin."""
+    at_s: float
+    """Of the loop's clock."""
 
 
 class Dispatcher:
@@ -45,7 +47,8 @@ class Dispatcher:
     def take(self, command: Command) -> None:
         """Called for every request, in the order of arrival; simple commands are answered at once."""
         pid = command.connection.peer_pid if command.connection is not None else 0
-        self._node.recorded.append(Recorded(command.method, command.params, pid))
+        now_s = asyncio.get_running_loop().time()
+        self._node.recorded.append(Recorded(command.method, command.params, pid, now_s))
         faulty = not self._node.faults.only_plugin or pid in self._node.plugin_pids
         if faulty:
             command.silenced = self._spoil
