@@ -194,8 +194,8 @@ class Payments:
     def pay_ourselves(self, part: PartRequest) -> dict[str, Any] | Awaitable[dict[str, Any]]:
         """A route without hops: our own invoice is settled at once. Raises RpcError.
 
-        lightningd v26.06 does not look at earlier rows here. A repeat is refused by its database, of which it dies,
-        and so does this node: the answer never comes.
+        lightningd v26.06 does not look at earlier rows here. A repeat is refused by its database, of which it
+        dies, and so does this node: the answer never comes.
         """
         node, loop = self._node, asyncio.get_running_loop()
         if node.db.payment(*part.key) is not None:
