@@ -118,7 +118,8 @@ def fits(channel: OwnChannel, amount_msat: int) -> bool:
 
 
 def path_cost(net: Net, asked: RouteQuery, route: Route) -> float:
-    """The objective of a route's nodes at the query's amount, the best of parallel channels between each two."""
+    """The objective of a route's nodes at the query's amount, the best of parallel channels between each
+    two."""
     total = 0.0
     for before, hop in zip(route.hops, route.hops[1:], strict=False):
         total += min(

@@ -4,8 +4,8 @@ An arc is one direction of a channel between two node numbers. The rows of the g
 search needs them; rows that exist for this plan only follow: route hints, arcs whose policy was learnt from a
 failure, arcs with something in flight. A row that is replaced is closed, so a plan writes to nothing shared.
 
-The sorted copy of the graph's columns (5 MB on the mainnet snapshot) is what makes a plan fast: an arc that cannot
-carry the amount costs three comparisons over contiguous memory, and what remains is read in order.
+The sorted copy of the graph's columns (5 MB on the mainnet snapshot) is what makes a plan fast: an arc that
+cannot carry the amount costs three comparisons over contiguous memory, and what remains is read in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
 
 
 class Arc(NamedTuple):
-    """One arc in plain integers; `most_msat` is the least of its HTLC maximum and what is believed to be there."""
+    """One arc in plain integers; `most_msat` is its HTLC maximum or what is believed to be there, if less."""
 
     scid: int
     direction: int
@@ -71,8 +71,8 @@ class Usable:
 class GraphRows:
     """The graph's arcs in the order of a backward search: sorted by the node they lead to.
 
-    The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's number
-    of each row, `row` int32[arcs] the inverse.
+    The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's
+    number of each row, `row` int32[arcs] the inverse.
     """
 
     rows: Rows
@@ -184,9 +184,10 @@ class Arcs:
         )
 
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:
-        """The same arcs with a factor each between 1 and 1 + `randomness`, the same for a seed and an arc.
+        """The same arcs with a factor each between 1 and 1 + `randomness`.
 
-        Drawn for all arcs of the graph by number, so that one keeps its factor whatever else can carry the amount.
+        Drawn for all arcs of the graph by number, so that an arc keeps its factor for a seed, whatever the
+        amount.
         """
         if randomness <= 0:
             return usable

@@ -2,12 +2,12 @@
 
 One objective, in msat: `fee + price of locked time + failure cost * (-ln P)`.
 
-- The fee is BOLT 7's `base + amount * ppm / 1e6`, here in float64: floats only rank, the exact pass decides.
+- The fee is BOLT 7's `base + amount * ppm / 1e6`, here in float32: floats only rank, the exact pass decides.
 - Time is priced as capital: `amount * cltv_delta * riskfactor / 100 / blocks per year`.
 - P is the chance that an arc can forward the amount when nothing is known but its capacity and the balance is
-  believed to be uniform over it: `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322, section 2).
-  The price of a failure in msat makes the nats comparable with fees: a path is worth taking over a likelier one
-  if it saves more than `failure_cost_msat` per nat.
+  believed to be uniform over it: `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322). A
+  price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves more than
+  `failure_cost_msat` per nat.
 
 Costs are evaluated at the query's amount on every arc, that is without the fees of the arcs behind it: an error
 of second order (fee of the fee), which makes the search an ordinary shortest path.
@@ -43,8 +43,8 @@ class Rows(NamedTuple):
     fee_base_msat, fee_ppm, cltv_delta
         As in `Policy`.
     room_msat
-        One more than the most that is believed to be on the arc's side: the channel's capacity less what we have
-        in flight there, or the amount that is known not to pass, if less.
+        One more than the most that is believed to be on the arc's side: the channel's capacity less what we
+        have in flight there, or the amount that is known not to pass, if less.
     least_msat, most_msat
         The HTLCs that it takes; -1 at most if it is closed.
     """
@@ -54,7 +54,7 @@ class Rows(NamedTuple):
     fee_base_msat: NDArray[np.float32]
     fee_ppm: NDArray[np.float32]
     cltv_delta: NDArray[np.float32]
-    room_msat: NDArray[np.float32]
+    room_msat: NDArray[np.int64]
     least_msat: NDArray[np.int64]
     most_msat: NDArray[np.int64]
 
@@ -69,7 +69,7 @@ class Rows(NamedTuple):
             columns.fee_base_msat[rows].astype(np.float32),
             columns.fee_ppm[rows].astype(np.float32),
             columns.cltv_delta[rows].astype(np.float32),
-            (columns.capacity_msat[rows] + 1).astype(np.float32),
+            columns.capacity_msat[rows] + 1,
             columns.htlc_min_msat[rows],
             most[rows],
         )
@@ -155,13 +155,14 @@ def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.b
 
 def terms(rows: Rows, at: NDArray[np.intp], amount_msat: int) -> Terms:
     """The cost of sending `amount_msat` over each of the rows `at`, all of which can carry it."""
-    amount = np.float32(amount_msat)
     fee = rows.fee_ppm[at] * np.float32(amount_msat * 1e-6)
     fee += rows.fee_base_msat[at]
     room = rows.room_msat[at]
-    # In float32 an arc that is just large enough may look too small; in integers one msat of room is left.
-    nats = np.maximum(room - amount, np.float32(1.0))
-    nats /= room
+    whole = room.astype(np.float32)
+    # Subtracted as integers: where the amount is nearly all there is, the difference of two float32 means nothing.
+    room -= amount_msat
+    nats = room.astype(np.float32)
+    nats /= whole
     np.log(nats, out=nats)
     np.negative(nats, out=nats)
     return Terms(fee, rows.cltv_delta[at], nats)

@@ -1,11 +1,11 @@
 """From a path of nodes to a route in exact integers, backwards from the recipient.
 
-BOLT 7: a node takes its fee on what it forwards, so amounts are known from the end only; the CLTV of an HTLC is that
-of the next one plus the delta of the channel that it leaves through. Of parallel channels each hop takes the one that
-is best at the amount that it must really carry. Our own channel asks nothing of us.
+BOLT 7: a node takes its fee on what it forwards, so amounts are known from the end only; the CLTV of an HTLC
+is that of the next one plus the delta of the channel that it leaves through. Of parallel channels each hop
+takes the one that is best at the amount that it must really carry. Our own channel asks nothing of us.
 
-Where no channel between two nodes carries the exact amount (fees may lift it over a maximum that the query's amount
-kept below), the pass reports which arcs are in the way and the search goes on without them.
+Where no channel between two nodes carries the exact amount (fees may lift it over a maximum that the query's
+amount kept below), the pass reports which arcs are in the way and the search goes on without them.
 
 BOLT 4: the payloads of all hops fit in 1,300 bytes.
 """
@@ -40,8 +40,10 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Positions (in `Usable`) of the parallel arcs of which none carries the exact amount; empty if it is our own
-    channels to that peer that cannot."""
+    """None of the parallel arcs at these positions of `Usable` carries the exact amount.
+
+    Empty if it is our own channels to the first node that cannot.
+    """
 
     positions: tuple[int, ...]
 
@@ -113,7 +115,7 @@ def chance(arc: Arc, amount_msat: int) -> float:
 
 
 def pick_own(own: Sequence[OwnChannel], amount_msat: int) -> OwnChannel | None:
-    """Our channel for an HTLC of `amount_msat`: the one with the least to spare, so that large ones stay large."""
+    """Our channel for an HTLC of `amount_msat`: the smallest that does, so that large ones stay large."""
     fitting = [channel for channel in own if channel.htlc_min_msat <= amount_msat <= most_own(channel)]
     return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)
 
@@ -124,7 +126,7 @@ def most_own(channel: OwnChannel) -> int:
 
 
 def onion_bytes(route: Route, metadata_bytes: int = 0) -> int:
-    """Size of the hop payloads of `route` (BOLT 4, tlv_payload), HMACs included, the payment's total at its longest."""
+    """Size of the hop payloads of `route` (BOLT 4, tlv_payload), HMACs included; the total at its longest."""
     total = 0
     for hop in route.hops[1:]:
         total += _framed(2 + _tu64(hop.amount_msat) + 2 + _CLTV_BYTES + 2 + 8)

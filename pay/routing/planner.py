@@ -1,8 +1,9 @@
-"""From a query to a plan: the routes that deliver its amount within its limits, or the reason why there are none.
+"""From a query to a plan: the routes that deliver its amount within its limits, or why there are none.
 
 So far a plan is one route; `max_parts` above one is answered with one as well.
 
-Every plan is verified against its query before it leaves (`check`); one that fails there is an error of this room.
+Every plan is verified against its query before it leaves (`check`); one that fails there is an error of this
+room.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Why there is no route, from the nearest obstacle to the farthest, with the figures that help.
 
-Each question is a reachability search over the arcs that remain when one kind of obstacle is lifted (the amount, the
-exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that could be sent is found by
-halving, since a channel that carries an amount also carries less (minima aside).
+Each question is a reachability search over the arcs that remain when one kind of obstacle is lifted (the
+amount, the exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that could
+be sent is found by halving, since a channel that carries an amount also carries less (minima aside).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
         case Limit.FEE:
             within = f"within {query.max_delay} blocks " if found.jointly else ""
             reason, message = NoRouteReason.TOO_EXPENSIVE, (
-                f"the cheapest route {within}costs {format_msat(route.fee_msat)} ({percent:.4g} %) and at most "
-                f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+                f"the cheapest route {within}costs {format_msat(route.fee_msat)} ({percent:.4g} %) and at "
+                f"most {format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
             )
         case Limit.DELAY:
             reason, message = NoRouteReason.TOO_LONG, (
-                f"the quickest route may lock funds for {route.delay_blocks} blocks and at most {query.max_delay} "
-                f"are allowed; raise maxdelay to pay"
+                f"the quickest route may lock funds for {route.delay_blocks} blocks and at most "
+                f"{query.max_delay} are allowed; raise maxdelay to pay"
             )
         case Limit.HOPS:
             reason, message = NoRouteReason.TOO_MANY_HOPS, (
-                f"the shortest route has {len(route.hops)} hops, more than the {query.max_hops} allowed or than an "
-                f"onion can hold"
+                f"the shortest route has {len(route.hops)} hops, more than the {query.max_hops} allowed or "
+                f"than an onion can hold"
             )
     return NoRoute(reason, message, fee_msat=route.fee_msat, delay_blocks=route.delay_blocks)
 
@@ -67,8 +67,8 @@ def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, ga
         or _fees_too_much(terrain, query)
         or NoRoute(
             NoRouteReason.GAVE_UP if gave_up else NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"no route for {format_msat(query.amount_msat)} to node {query.destination.hex()}: with the fees on top, "
-            f"the channels on the way are too small",
+            f"no route for {format_msat(query.amount_msat)} to node {query.destination.hex()}: with the fees on "
+            f"top, the channels on the way are too small",
         )
     )
 
@@ -80,8 +80,8 @@ def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute 
         return None
     return NoRoute(
         NoRouteReason.EXCLUDED,
-        f"every route for {format_msat(query.amount_msat)} to node {query.destination.hex()} leads through something "
-        f"excluded ({count} channel directions are)",
+        f"every route for {format_msat(query.amount_msat)} to node {query.destination.hex()} leads through "
+        f"something excluded ({count} channel directions are)",
         max_sendable_msat=reach.most(query.amount_msat),
     )
 
@@ -111,7 +111,7 @@ class _Reach:
         return self._reached(mask, np.ones(len(arcs.extra_scid), bool), 0)
 
     def most(self, below_msat: int) -> int:
-        """The largest amount less than `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
+        """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
         own = [most_own(channel) for channels in self.terrain.peers.values() for channel in channels]
         low, high = 0, min(below_msat, max(own) + 1, _largest_into(self.terrain) + 1)
         if self.carries(high - 1):
@@ -149,13 +149,13 @@ def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
     if overlay.n_hints:
         return NoRoute(
             NoRouteReason.BAD_HINTS,
-            f"node {node} is not in the graph and none of the invoice's {overlay.n_hints} route hints can be used; "
-            f"ask for a new invoice",
+            f"node {node} is not in the graph and none of the invoice's {overlay.n_hints} route hints can be "
+            f"used; ask for a new invoice",
         )
     return NoRoute(
         NoRouteReason.UNKNOWN_NODE,
-        f"node {node} has no known channel and the invoice no route hint; its channels may be private, or newer "
-        f"than our gossip",
+        f"node {node} has no known channel and the invoice no route hint; its channels may be private, or "
+        f"newer than our gossip",
     )
 
 
@@ -201,7 +201,8 @@ def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None
     if not (arcs.graph.enabled & into).any() and not (arcs.extra.target == terrain.target).any():
         return NoRoute(
             NoRouteReason.RECIPIENT_DISABLED,
-            f"all {np.count_nonzero(into)} known channels of {name} are disabled towards it; it is probably offline",
+            f"all {np.count_nonzero(into)} known channels of {name} are disabled towards it; it is probably "
+            f"offline",
         )
     return NoRoute(NoRouteReason.UNREACHABLE, f"all ways from us to {name} lead over disabled channels")
 

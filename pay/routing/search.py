@@ -1,8 +1,9 @@
 """Shortest paths from every node to the recipient, by SciPy's compiled Dijkstra.
 
-The search runs backwards: row v of the matrix holds the arcs INTO v, so that one search from the recipient gives
-every node's best way there, and with it the best first channel of ours. Parallel arcs stay side by side in a row
-(the search takes the better one); which of them a hop uses is decided by the exact pass, which knows the amount.
+The search runs backwards: row v of the matrix holds the arcs INTO v, so that one search from the recipient
+gives every node's best way there, and with it the best first channel of ours. Parallel arcs stay side by side
+in a row (the search takes the better one); which of them a hop uses is decided by the exact pass, which knows
+the amount.
 
 SciPy relaxes each stored entry on its own and sums nothing; a weight of zero is an arc like another. Both are
 pinned by tests, because the documentation of `csgraph` promises neither.

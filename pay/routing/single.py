@@ -2,8 +2,9 @@
 
 Without limits that bind this is one search and one exact pass. Otherwise:
 
-- An arc that does not carry the exact amount is left out and the search repeated. If that ends without a route, the
-  path of least fees is tried afresh: it has the least amounts everywhere, so what blocks it blocks every path.
+- An arc that does not carry the exact amount is left out and the search repeated. If that ends without a
+  route, the path of least fees is tried afresh: it has the least amounts everywhere, so what blocks it blocks
+  every path.
 - A limit that the best route breaks (fee, delay, hops) is priced: the cheapest and the most frugal route span a
   price at which both are worth the same, the search at that price replaces one of them, until nothing is gained
   (Lagrangean relaxation; Jüttner et al., "Lagrange relaxation based method for the QoS routing problem", 2001).
@@ -35,9 +36,9 @@ _TIE = 1e-6
 
 _REACH_GROWTH = 1.8
 _REACH_MOST = 1e13
-"""A search looks no farther than it must: on the mainnet snapshot our best peer is nearer to the recipient than 85 %
-to 99 % of all nodes. It starts near and looks `_REACH_GROWTH` times as far, then by that squared, until it meets a
-peer; beyond `_REACH_MOST` (msat) it looks everywhere."""
+"""A search looks no farther than it must: on the mainnet snapshot our best peer is nearer to the recipient
+than 85 % to 99 % of all nodes. It starts near and looks `_REACH_GROWTH` times as far, then by that squared,
+until it meets a peer; beyond `_REACH_MOST` (msat) it looks everywhere."""
 
 
 class Limit(Enum):

@@ -1,10 +1,12 @@
 """One plan's view of the overlay: arcs, our channels by peer, the recipient, and what is in flight already.
 
-Our own channels are no arcs: what they can send is certain and they cost nothing, so a search ends at our peers.
+Our own channels are no arcs: what they can send is certain and they cost nothing, so a search ends at
+our peers.
 
-What is in flight on an arc is taken off what is believed to be there: with `f` passed or under way of a channel of
-`c`, the balance is uniform over the rest and a further `a` finds it with `(c - f + 1 - a) / (c - f + 1)`. On our own
-channels nothing is taken off, because what the host calls spendable is without the HTLCs that are out.
+What is in flight on an arc is taken off what is believed to be there: with `f` passed or under way of a
+channel of `c`, the balance is uniform over the rest, and a further `a` passes with the chance
+`(c - f + 1 - a) / (c - f + 1)`. On our own channels nothing is taken off, because what the host calls
+spendable is without the HTLCs that are out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Every plan is verified against its query before it is used: integers only, and nothing of the planner's arrays.
+"""Every plan is verified against its query before it is used, in integers and without the planner's arrays.
 
 It looks each channel up again in the overlay and recomputes fees and CLTVs as each node on the way would demand
-them (BOLT 7: HTLCs should pay at least fee_base_msat + amount_to_forward * fee_proportional_millionths / 1000000).
-What it finds is an error of the planner, never of the network or the caller.
+them (BOLT 7: HTLCs should pay at least fee_base_msat + amount_to_forward * fee_proportional_millionths /
+1000000). What it finds is an error of the planner, never of the network or the caller.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The planner on small random networks, against every path there is.
 
-The networks are multigraphs of up to six nodes with parallel channels, free ones, disabled ones, tight minima and
-maxima, and own channels of all sizes; the reference enumerates all simple paths in exact integers.
+The networks are multigraphs of up to six nodes with parallel channels, free ones, disabled ones, tight minima
+and maxima, and own channels of all sizes; the reference enumerates all simple paths in exact integers.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def _link(asked: Policy) -> dict[str, object]:
 @EXAMPLES
 @given(networks(tight=False), st.sampled_from([0, 1_000, 10_000, 1_000_000]), st.sampled_from([0.0, 10.0, 500.0]))
 def test_the_path_is_the_best_there_is(net: Net, failure_cost: int, riskfactor: float) -> None:
-    """Without limits that bind the objective is the least of all paths, at the query's amount, and there is a route
-    exactly where there is a path."""
+    """Without limits that bind the objective is the least of all paths, at the query's amount, and there is a
+    route exactly where there is a path."""
     asked = query("a", AMOUNT, failure_cost_msat=failure_cost, riskfactor=riskfactor)
     planned = plan(net.overlay("a"), asked)
     costs = [path_cost(net, asked, route) for route in all_routes(net, asked, "a")]
@@ -80,8 +80,8 @@ def test_the_path_is_the_best_there_is(net: Net, failure_cost: int, riskfactor: 
 def test_no_limit_is_ever_broken(
     net: Net, max_fee: int, max_delay: int, max_hops: int, randomness: float, seed: int
 ) -> None:
-    """Whatever the limits, a route is one of those that the reference enumerates, amounts exact, and within them;
-    and where one limit alone forbids every path, that is said with the figure of the best one."""
+    """Whatever the limits, a route is one of those that the reference enumerates, amounts exact, and within
+    them; and where one limit alone forbids every path, that is said with the figure of the best one."""
     asked = query(
         "a", AMOUNT, max_fee_msat=max_fee, max_delay=max_delay, max_hops=max_hops, randomness=randomness, seed=seed
     )

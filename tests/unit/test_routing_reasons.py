@@ -1,0 +1,156 @@
+"""Why there is no route: the reason, its code, and figures that help, without anything sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from pay.errors import Code
+from pay.network import HintHop
+from pay.routing import NoRoute, NoRouteReason, RouteQuery, explain, plan
+from pay.units import ScidDir, direction_of
+from tests.routing_tools import SAT, US, Net, node, query, scid
+
+
+def why(net: Net, asked: RouteQuery, **overlay: object) -> NoRoute:
+    to = asked.destination[1:].decode().rstrip(".")
+    none = explain(net.overlay(to, **overlay), asked)
+    assert none is not None
+    assert none == plan(net.overlay(to, **overlay), asked)
+    return none
+
+
+def line() -> Net:
+    """us ─1─ a ─2─ b ─3─ c; 1 holds 5,000,000 sat, the others 10,000,000; 1 sat and 40 blocks a hop."""
+    net = Net().own(1, "a", 5_000_000 * SAT)
+    return net.link(2, "a", "b", base=1_000, ppm=0).link(3, "b", "c", base=1_000, ppm=0)
+
+
+def test_there_is_nothing_to_explain() -> None:
+    assert explain(line().overlay("c"), query("c", 10**6)) is None
+
+
+def test_unknown_node() -> None:
+    none = why(line(), query("z", 10**6))
+    assert (none.reason, none.code) == (NoRouteReason.UNKNOWN_NODE, Code.ROUTE_NOT_FOUND)
+    assert node("z").hex() in none.message and "hint" in none.message
+
+
+def test_hints_that_lead_nowhere() -> None:
+    """The only hint claims that an announced channel of other nodes leads to z."""
+    none = why(line(), query("z", 10**6), hints=[(HintHop(node("a"), scid(3), 0, 0, 0),)])
+    assert none.reason is NoRouteReason.BAD_HINTS and "1 route hint" in none.message
+
+
+def test_hints_that_start_where_we_cannot_get() -> None:
+    none = why(line(), query("z", 10**6), hints=[(HintHop(node("y"), scid(9), 0, 0, 0),)])
+    assert none.reason is NoRouteReason.UNREACHABLE
+
+
+@pytest.mark.parametrize("changes", [{"connected": False}, {"live_htlcs": 30}])
+def test_no_own_channel(changes: dict[str, object]) -> None:
+    net = Net().own(1, "a", 10**9, **changes).link(2, "a", "b")
+    none = why(net, query("b", 10**6))
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.NO_OWN_CHANNELS, 0)
+
+
+def test_not_enough_to_spend() -> None:
+    """Two channels of 3,000 and 2,000 sat: 4,000 sat do not leave in one part."""
+    net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b")
+    none = why(net, query("b", 4_000 * SAT))
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 3_000 * SAT)
+    assert "4,000 sat" in none.message and "3,000 sat" in none.message
+
+
+def test_enough_for_the_amount_but_not_for_the_fees() -> None:
+    """3,000 sat spendable, 3,000 sat to pay, 2 sat of fees: 2,998 sat can be sent."""
+    net = Net().own(1, "a", 3_000 * SAT).link(2, "a", "b", base=2_000, ppm=0)
+    none = why(net, query("b", 3_000 * SAT))
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 2_998 * SAT)
+    assert none.fee_msat == 2_000
+    assert not isinstance(plan(net.overlay("b"), query("b", 2_998 * SAT)), NoRoute)
+
+
+def test_all_channels_of_the_recipient_are_disabled() -> None:
+    net = line().link(4, "b", "d", enabled=False).link(5, "c", "d", enabled=False)
+    none = why(net, query("d", 10**6))
+    assert none.reason is NoRouteReason.RECIPIENT_DISABLED and "all 2 " in none.message
+
+
+def test_an_island() -> None:
+    net = line().link(4, "x", "y")
+    assert why(net, query("y", 10**6)).reason is NoRouteReason.UNREACHABLE
+
+
+def test_all_ways_are_disabled_on_the_way() -> None:
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", enabled=False).link(3, "b", "c")
+    assert why(net, query("c", 10**6)).reason is NoRouteReason.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        {"excluded_nodes": frozenset({node("b")})},
+        {"excluded_channels": frozenset({ScidDir(scid(3), direction_of(node("b"), node("c")))})},
+        {"excluded_channels": frozenset({ScidDir(scid(1), direction_of(node(US), node("a")))})},
+    ],
+)
+def test_every_route_is_excluded(excluded: dict[str, object]) -> None:
+    none = why(line(), query("c", 10**6), **excluded)
+    assert (none.reason, none.code) == (NoRouteReason.EXCLUDED, Code.ROUTE_NOT_FOUND)
+
+
+def test_exclusions_are_not_blamed_for_what_they_did_not_do() -> None:
+    net = line().link(4, "x", "y")
+    none = why(net, query("y", 10**6), excluded_nodes=frozenset({node("b")}))
+    assert none.reason is NoRouteReason.UNREACHABLE
+
+
+def test_channels_on_the_way_are_too_small() -> None:
+    """The way to d ends in a channel that takes 700,000 sat; asked for 900,000."""
+    net = line().link(4, "c", "d", 700_000 * SAT)
+    none = why(net, query("d", 900_000 * SAT))
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_CAPACITY, 700_000 * SAT)
+    assert "700,000 sat" in none.message
+    net.link(5, "d", "e")
+    none = why(net, query("e", 900_000 * SAT))
+    assert none.max_sendable_msat is not None
+    assert 690_000 * SAT <= none.max_sendable_msat <= 700_000 * SAT
+
+
+def test_less_than_any_channel_takes() -> None:
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", low=10_000)
+    assert why(net, query("b", 9_000)).reason is NoRouteReason.BELOW_MINIMUM
+    net = Net().own(1, "a", 10**9, htlc_min_msat=10_000).link(2, "a", "b")
+    assert why(net, query("b", 9_000)).reason is NoRouteReason.BELOW_MINIMUM
+
+
+def test_too_expensive_says_the_cheapest_fee_and_its_percentage() -> None:
+    """us ─ a ─ b ─ c costs 2 sat, which is 1 % of 200 sat; 1,999 msat are allowed. (a ─ c costs 50 sat.)"""
+    net = line().link(4, "a", "c", base=50_000)
+    none = why(net, query("c", 200 * SAT, max_fee_msat=1_999))
+    assert (none.reason, none.code, none.fee_msat) == (
+        NoRouteReason.TOO_EXPENSIVE, Code.ROUTE_TOO_EXPENSIVE, 2_000,
+    )  # fmt: skip
+    assert "2 sat" in none.message and "1 %" in none.message and "1.999 sat" in none.message
+
+
+def test_too_long_says_the_least_delay() -> None:
+    none = why(line(), query("c", 10**6, max_delay=97))
+    assert (none.reason, none.code, none.delay_blocks) == (
+        NoRouteReason.TOO_LONG, Code.ROUTE_TOO_EXPENSIVE, 98,
+    )  # fmt: skip
+    assert "98 blocks" in none.message and "97" in none.message
+
+
+def test_the_cheap_way_is_long_and_the_quick_way_dear() -> None:
+    """Either limit can be kept, not both: the answer is what the cheapest way within the delay costs."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", base=1, ppm=0, cltv=900)
+    net.link(3, "a", "c", ppm=0, cltv=0).link(4, "c", "b", base=9_000, ppm=0, cltv=10)
+    none = why(net, query("b", 10**6, max_fee_msat=100, max_delay=500))
+    assert (none.reason, none.fee_msat, none.delay_blocks) == (NoRouteReason.TOO_EXPENSIVE, 9_000, 28)
+    assert "within 500 blocks" in none.message
+
+
+def test_too_many_hops() -> None:
+    none = why(line(), query("c", 10**6, max_hops=2))
+    assert (none.reason, none.code) == (NoRouteReason.TOO_MANY_HOPS, Code.ROUTE_NOT_FOUND)
