@@ -101,3 +101,11 @@ class Attempt:
     @property
     def fee_msat(self) -> int:
         return self.sent_msat - self.amount_msat
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPart:
+    """A failure as it is reported later: the part and the answer."""
+
+    partid: int
+    failure: Failure

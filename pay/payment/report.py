@@ -50,7 +50,7 @@ def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
             {
                 "partid": part.partid,
                 **_amounts(session.attempts[part.partid]),
-                **failure_object(session.attempts[part.partid].route, part.failure),
+                **failure_object(terms, session.attempts[part.partid].route, part.failure),
                 "message": in_words(part.failure),
             }
             for part in session.failures

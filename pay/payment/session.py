@@ -15,15 +15,17 @@ What it does not do: choose routes (the planner), know balances (the beliefs), s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pay.errors import PayError
 from pay.payment import events as ev
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.failure import Failure
-from pay.payment.interpret import CapChannel, ExcludeChannel, ExcludeNode, Lesson, NewPolicy, interpret
+from pay.payment.interpret import interpret
+from pay.payment.lessons import learn
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
+    cancelled,
     expired,
     no_route,
     refused,
@@ -36,14 +38,6 @@ from pay.routing.query import NoRoute, Route, RouteQuery
 
 class SessionError(Exception):
     """An invariant of the session is broken: our bug, whatever the world did."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedPart:
-    """A failure as it is reported later: the part, the answer, and the height it was judged at."""
-
-    partid: int
-    failure: Failure
 
 
 class PaymentSession:
@@ -118,7 +112,8 @@ class PaymentSession:
         if allowed is None:
             return []
         actions = self._dispatch(event, now)
-        if self.state not in allowed:
+        # News that is old or told twice (a void query, a part that is over) leaves every state as it is.
+        if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
         self._check(actions)
         return actions
@@ -145,18 +140,23 @@ class PaymentSession:
             case ev.HeightReached(height):
                 return self._request(now) if height >= self._height_wanted else []
             case ev.Cancelled(error):
-                return self._conclude(ev.NotPaid(error))
+                return self._conclude(ev.NotPaid(cancelled(error)))
 
     # --- events -------------------------------------------------------------------------------------------
 
     def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
-        if adopted:
+        if self.queries or self.attempts:
+            return []
+        if adopted or self.terms.watched:
             for part in adopted:
                 self.attempts[part.partid] = Attempt(
                     part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, now
                 )
             return self._conclude(ev.NotPaid(watched_failed(self.terms)))
         if self.terms.to_self:
+            stop = self._must_stop(now)
+            if stop is not None:
+                return self._conclude(ev.NotPaid(stop))
             # The host takes a payment to ourselves with partid 0 only, and there is no other route to try.
             amount = self.terms.amount_msat
             self.attempts[0] = Attempt(0, None, amount, amount, AttemptStatus.CREATED, now)
@@ -168,6 +168,9 @@ class PaymentSession:
         stop = self._must_stop(now)
         if stop is not None:
             return self._conclude(ev.NotPaid(stop))
+        planned_msat, left_msat = sum(route.amount_msat for route in routes), self._left_msat
+        if planned_msat != left_msat or any(route.amount_msat <= 0 for route in routes):
+            raise SessionError(f"a plan for {planned_msat} msat where {left_msat} msat are left to pay")
         actions: list[ev.Action] = []
         for route in routes:
             partid = self._next_partid
@@ -205,16 +208,17 @@ class PaymentSession:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         if attempt.route is None:
-            return self._conclude(self._verdict or ev.NotPaid(refused(None, failure)))
+            return self._conclude(self._verdict or ev.NotPaid(refused(self.terms, None, failure)))
         outcome = interpret(attempt.route, failure, our_height)
-        self._learn(outcome.lessons)
+        self._lessons = learn(self._lessons, outcome.lessons)
         if outcome.refused:
-            return self._conclude(ev.NotPaid(refused(attempt.route, failure)))
+            return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
         if self._verdict is not None:
             return self._conclude(self._verdict)
         if outcome.wait_for_height is not None:
             return self._wait_for_height(outcome.wait_for_height, partid, now)
         if self.state is State.WAITING_HEIGHT:
+            self._mark(partid, AttemptStatus.RETRYING)
             return []
         return self._request(now, retried=partid)
 
@@ -249,6 +253,8 @@ class PaymentSession:
         return [
             ev.Notify(f"The recipient is at block {height}, we are not yet: waiting for it"),
             ev.WaitHeight(self._height_wanted),
+            # Nothing else is sure to end this wait, and an earlier timer may have come while parts were out.
+            ev.WakeAt(self.terms.deadline_s),
         ]
 
     def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
@@ -258,7 +264,7 @@ class PaymentSession:
             return self._conclude(ev.NotPaid(stop))
         if retried is not None:
             self._mark(retried, AttemptStatus.RETRYING)
-        left_msat = self.terms.amount_msat - self.delivered_msat - self.in_flight_msat
+        left_msat = self._left_msat
         spent_msat = sum(a.fee_msat for a in self.attempts.values() if a.counts)
         self.queries += 1
         self._query_open = True
@@ -295,12 +301,15 @@ class PaymentSession:
     def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
         """No new parts; answer now if nothing is out, else once nothing is."""
         self._close_query()
-        self._verdict = verdict
+        self._end_retries()
+        if not isinstance(self._verdict, ev.Elsewhere):
+            # Another group of this hash may still pay: no failure of a part of ours says that it did not.
+            self._verdict = verdict
         if self.live:
             self.state = State.DRAINING_FAILED
             return []
         self.state = State.DONE
-        return self._finish(verdict)
+        return self._finish(self._verdict)
 
     def _finish(self, result: ev.Result) -> list[ev.Action]:
         if self.result is not None:
@@ -319,25 +328,12 @@ class PaymentSession:
             incomplete=bool(self.live),
         )
 
-    def _learn(self, lessons: tuple[Lesson, ...]) -> None:
-        known = self._lessons
-        nodes, channels = set(known.excluded_nodes), set(known.excluded_channels)
-        caps, policies = dict(known.caps), dict(known.policies)
-        for lesson in lessons:
-            match lesson:
-                case CapChannel(channel, amount_msat):
-                    caps[channel] = min(amount_msat, caps.get(channel, amount_msat))
-                case ExcludeChannel(channel):
-                    channels.add(channel)
-                case ExcludeNode(node):
-                    nodes.add(node)
-                case NewPolicy(channel, policy):
-                    if policies.get(channel) == policy:
-                        channels.add(channel)
-                    policies[channel] = policy
-        self._lessons = ev.Lessons(frozenset(nodes), frozenset(channels), caps, policies)
-
     # --- small things -------------------------------------------------------------------------------------
+
+    @property
+    def _left_msat(self) -> int:
+        """What is neither delivered nor in flight."""
+        return self.terms.amount_msat - self.delivered_msat - self.in_flight_msat
 
     def _answers(self, query_id: int) -> bool:
         if not self._query_open or query_id != self.queries:
@@ -355,22 +351,27 @@ class PaymentSession:
             self.attempts[partid] = replace(attempt, status=status)
 
     def _end_retries(self) -> None:
-        """No attempt of a finished payment is Retrying."""
+        """No attempt is Retrying once no more parts are planned."""
         for partid, attempt in self.attempts.items():
             if attempt.status is AttemptStatus.RETRYING:
                 self._mark(partid, AttemptStatus.FAILED)
 
     def _check(self, actions: list[ev.Action]) -> None:
         terms = self.terms
-        committed = self.delivered_msat + self.in_flight_msat + self._requested_msat
-        if committed > terms.amount_msat and not terms.watched:
-            raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
-        fees = sum(a.fee_msat for a in self.attempts.values() if a.counts)
-        if fees > terms.max_fee_msat and not terms.watched:
-            raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
+        # A part reported failed that is paid all the same may add up to more than the amount: then it is
+        # paid, nothing more is sent, and the preimage must reach the callers.
+        if not terms.watched and not isinstance(self.result, ev.Paid):
+            committed = self.delivered_msat + self.in_flight_msat + self._requested_msat
+            if committed > terms.amount_msat:
+                raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
+            fees = sum(a.fee_msat for a in self.attempts.values() if a.counts)
+            if fees > terms.max_fee_msat:
+                raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
         for action in actions:
             match action:
                 case ev.FindRoutes(_, query, _):
+                    if self.result is not None or self._verdict is not None:
+                        raise SessionError("a query after the verdict")
                     if query.amount_msat <= 0 or query.max_fee_msat < 0:
                         raise SessionError(f"a query for {query.amount_msat} msat, fee {query.max_fee_msat}")
                 case ev.SendAttempt(_, route):

@@ -5,7 +5,8 @@ Settled, Retrying (failed, and its amount is being planned again) or Failed. Ins
 waiting for. "Gave up but parts are out" and "preimage but parts are out" are states, not flags.
 
 `TRANSITIONS` says for each state and event which states may follow. An event that a state does not list is
-without meaning there and leaves it as it is.
+without meaning there and leaves it as it is. So does a listed one that says nothing new: an answer to a void
+query, an outcome told twice.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_H, ev.AttemptSettled): frozenset({_P, _D}),
     (_H, ev.AttemptFailed): frozenset({_H, _F, _D}),
     (_H, ev.HashTaken): frozenset({_F, _D}),
-    (_H, ev.TimerFired): frozenset({_F, _D}),
+    (_H, ev.TimerFired): frozenset({_H, _F, _D}),
     (_H, ev.Cancelled): frozenset({_F, _D}),
     (_F, ev.AttemptAccepted): frozenset({_F}),
     (_F, ev.AttemptSettled): frozenset({_P, _D}),

@@ -6,17 +6,15 @@ no verdict but those two: some callers refund when they read them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pay.errors import Code, PayError
-from pay.payment.attempt import Terms
+from pay.payment.attempt import FailedPart, Terms
 from pay.payment.failure import FailCode, Failure, describe, read_details
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
-
-if TYPE_CHECKING:
-    from pay.payment.session import FailedPart
 
 DESTINATION_CHANNEL = "0x0x0"
 """erring_channel where the recipient answered (lightning-pay(7))."""
@@ -28,12 +26,24 @@ FAILCODE_NAMES: dict[int, str] = {
 """As the host names them in `failcodename`."""
 
 
-def failure_object(route: Route | None, failure: Failure) -> dict[str, Any]:
+_FINAL_WORDS = re.compile("incorrect_or_unknown_payment_details|invoice expired", re.IGNORECASE)
+
+
+def host_words(text: str) -> str:
+    """What the host said, without the two phrases that callers take for a final verdict."""
+    return _FINAL_WORDS.sub("…", text)
+
+
+def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
     """The routing failure object of lightning-pay(7), with numeric codes only."""
     data: dict[str, Any] = {}
     index = failure.erring_index
     if index is not None:
         data["erring_index"] = index
+    if index == 0:
+        data["erring_node"] = terms.source.hex()
+    if index == 0 and terms.to_self:
+        data["erring_channel"] = DESTINATION_CHANNEL
     if route is not None and index is not None and index <= len(route.hops):
         if index > 0:
             data["erring_node"] = route.hops[index - 1].node.hex()
@@ -55,20 +65,20 @@ def failure_object(route: Route | None, failure: Failure) -> dict[str, Any]:
 def in_words(failure: Failure) -> str:
     """Why a part failed, without the codes' names."""
     if failure.erring_index == 0:
-        return f"our own channel: {failure.reason or describe(failure.failcode)}"
+        return f"our own channel: {host_words(failure.reason) or describe(failure.failcode)}"
     return describe(failure.failcode)
 
 
-def refused(route: Route | None, failure: Failure) -> PayError:
+def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     """203: the recipient refuses for good."""
     name = FAILCODE_NAMES.get(failure.failcode or 0, f"failure {failure.failcode}")
     if failure.failcode is None:
-        message = failure.reason or "The node refused the payment"
+        message = host_words(failure.reason) or "The node refused the payment"
     elif failure.failcode == FailCode.UNKNOWN_PAYMENT:
         message = f"The recipient refuses ({name}): it does not know this payment, or not with this amount"
     else:
         message = f"The recipient refuses ({name}): {describe(failure.failcode)}"
-    data = failure_object(route, failure)
+    data = failure_object(terms, route, failure)
     if failure.failcode is not None:
         data["failcodename"] = name
     return PayError(Code.DESTINATION_FAILED, message, data)
@@ -94,6 +104,11 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         rest = words if own or why.reason is not NoRouteReason.EXCLUDED else "every other route was tried"
         words = f"No route is left after {_tries(tries)}{_last(failures)}; {rest}"
     return PayError(why.code, words, data)
+
+
+def cancelled(error: PayError) -> PayError:
+    """`error` as the reason of no further parts; where it repeats the host's words, they are no final verdict."""
+    return PayError(error.code, host_words(error.message), error.data)
 
 
 def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
