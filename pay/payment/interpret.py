@@ -103,9 +103,11 @@ def _recipient(hops: tuple[Hop, ...], failure: Failure, our_height: int) -> Outc
         if height is not None and height > our_height:
             return Outcome(wait_for_height=height)
         return Outcome(refused=True)
-    tampered = (FailCode.FINAL_INCORRECT_CLTV_EXPIRY, FailCode.FINAL_INCORRECT_HTLC_AMOUNT)
-    temporary = (FailCode.TEMPORARY_NODE_FAILURE, FailCode.MPP_TIMEOUT, *tampered)
-    if code in temporary and len(hops) > 1:
+    if code in (FailCode.TEMPORARY_NODE_FAILURE, FailCode.MPP_TIMEOUT):
+        return Outcome((ExcludeChannel(hops[-1].scid_dir),))
+    # Somebody on the way may have changed what we sent; on our own channel there is nobody.
+    tampered = code in (FailCode.FINAL_INCORRECT_CLTV_EXPIRY, FailCode.FINAL_INCORRECT_HTLC_AMOUNT)
+    if tampered and len(hops) > 1:
         return Outcome((ExcludeChannel(hops[-1].scid_dir),))
     return Outcome(refused=True)
 
