@@ -50,7 +50,7 @@ def parse_msat(value: Any) -> int:
             )
         value = int(whole) * 10**power + int((fraction + "0" * power)[:power] or 0)
     if value < 0:
-        raise ValueError(f"should not be negative: {value}")
+        raise ValueError(f"should not be negative: {show(value)}")
     if value > MAX_MSAT:
         raise ValueError(f"is more than all bitcoin there are: {show(value)}")
     return int(value)

@@ -111,7 +111,8 @@ class Invoice:
         """Whether `description` is what the invoice commits to by its hash; True where it has none."""
         if self.description_hash is None:
             return True
-        return hashlib.sha256(description.encode()).digest() == self.description_hash
+        # JSON can carry half a surrogate pair, which has no UTF-8: it matches nothing.
+        return hashlib.sha256(description.encode(errors="surrogatepass")).digest() == self.description_hash
 
     @property
     def multi_part(self) -> bool:

@@ -6,9 +6,10 @@ money are read exactly (`Decimal`), never through a float. Source: lightning-pay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from pay.errors import Code, PayError, invalid_param
@@ -41,6 +42,9 @@ DEFAULT_RETRY_FOR_S = 60
 DEFAULT_MAXDELAY_BLOCKS = 2016
 
 _U32 = (1 << 32) - 1
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_MOST_DIGITS = 40
+"""More in a percentage are no precision but work: exact fractions of long numbers take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +200,12 @@ def _text(value: Any) -> str:
 def _non_negative_decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"should be a number, not {show(value)}")
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        raise ValueError(f"should be a number, not {show(value)}") from None
-    if not number.is_finite() or number < 0:
+    text = str(value)
+    # Of all that Decimal reads (infinities, "1_000", other scripts' digits) only what JSON calls a number.
+    if _NUMBER.fullmatch(text) is None or len(text) > _MOST_DIGITS:
+        raise ValueError(f"should be a number, not {show(value)}")
+    number = Decimal(text)
+    if number < 0:
         raise ValueError(f"should be a number of 0 or more, not {show(value)}")
     if number > 1_000_000_000 or (number and number.adjusted() < -18):
         raise ValueError(f"should be a number from 0 to 1000000000, not {show(value)}")
