@@ -40,13 +40,14 @@ class Option:
         if self.kind == "int" and re.fullmatch(r"-?[0-9]+", text) is None:
             raise OptionError(f"'{text}' is not a number")
         if self.kind == "bool" and text not in ("true", "false"):
-            raise OptionError(f"'{text}' is not a bool, must be \"true\" or \"false\"")
+            raise OptionError(f"'{text}' is not a bool, must be \\"true\\" or \\"false\\"")
 
     def typed(self, text: str) -> Any:
         """The value in JSON's type."""
         if self.kind == "bool":
             return text == "true"
-        return int(text) if self.kind in ("int", "msat") else text
+        number = self.kind in ("int", "msat") and re.fullmatch(r"-?[0-9]+", text) is not None
+        return int(text) if number else text
 
     @property
     def value(self) -> Any:

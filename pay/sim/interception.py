@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pay.sim.configs import Option
 from pay.sim.jsonstream import RpcError
+from pay.sim.plugins import BUILTIN_PLUGINS
 from pay.sim.rpcserver import Command
 
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
 
 XPAY_SINCE = (24, 11)
-BUILTIN_PLUGINS = "/usr/libexec/c-lightning/plugins"
 XPAY_PATH = f"{BUILTIN_PLUGINS}/cln-xpay"
 _KNOWN = frozenset({
     "bolt11", "amount_msat", "retry_for", "maxfee", "partial_msat", "maxfeepercent", "exemptfee", "maxdelay",

@@ -15,6 +15,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,14 +25,14 @@ from pay.sim.configs import Configs, Option, builtin_options
 from pay.sim.dispatch import Dispatcher, Recorded
 from pay.sim.gossip import feature_bytes
 from pay.sim.gossip_file import GossipFile
-from pay.sim.interception import BUILTIN_PLUGINS, XPAY_PATH, XPAY_SINCE, xpay_option
+from pay.sim.interception import XPAY_PATH, XPAY_SINCE, xpay_option
 from pay.sim.jsonstream import RpcError
 from pay.sim.node_faults import NodeFaults, hits
 from pay.sim.params import INVALID_PARAMS
 from pay.sim.payments import Payments
 from pay.sim.payments_db import Database
 from pay.sim.pluginhost import PluginDied, PluginProcess, PluginState
-from pay.sim.plugins import Plugins, PluginSettings
+from pay.sim.plugins import BUILTIN_PLUGINS, Plugins, PluginSettings
 from pay.sim.rpcserver import Command, RpcServer, call
 from pay.sim.world import World
 from pay.units import NodeId
@@ -53,6 +54,17 @@ class LogLine:
     level: str
     source: str
     text: str
+
+    def warning(self, now_s: float) -> dict[str, Any]:
+        """The notification `warning` about it."""
+        at = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds")
+        return {
+            "level": "error" if self.level == "broken" else "warn",
+            "time": f"{now_s:.9f}",
+            "timestamp": at.replace("+00:00", "Z"),
+            "source": self.source,
+            "log": self.text,
+        }
 
     def __str__(self) -> str:
         return f"{self.level.upper():7} {self.source}: {self.text}"
@@ -296,7 +308,12 @@ class SimNode:
         for name, value in self._given_options.items():
             self.configs.give(name, value, "cmdline")
         for row in self.db.query("SELECT name, value FROM setconfig"):
-            self.configs.give(row["name"], json.loads(row["value"]), f"{self.directory.parent}/config.setconfig:1")
+            self.configs.give(row["name"], json.loads(row["value"]), self.setconfig_source)
+
+    @property
+    def setconfig_source(self) -> str:
+        """Where lightningd writes what is set for good, as `listconfigs` shows it."""
+        return f"{self.directory}/config.setconfig:2"
 
     def remember_config(self, name: str, values: list[str]) -> None:
         """A `setconfig` that is to last."""
@@ -365,6 +382,8 @@ class SimNode:
         self.lines.append(line)
         if self._log_file is not None:
             self._log_file.write(f"{line}\n")
+        if level in ("unusual", "broken") and self.running:
+            self.notify("warning", line.warning(self.world.clock.now()))
 
     def _block_added(self, height: int) -> None:
         self.notify("block_added", {"hash": f"{height:064x}", "height": self.height})

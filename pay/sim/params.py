@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coincurve import PublicKey
+
 from pay.sim.jsonstream import RpcError
 from pay.units import parse_msat, parse_node_id, parse_scid
 
@@ -178,6 +180,7 @@ def _hex(length: int, problem: str) -> Callable[[Any], bytes]:
 sha256 = _hex(32, "should be a 32 byte hex value")
 secret = _hex(32, "should be a 32 byte hex value")
 hex_bytes = _hex(0, "should be a hex value")
+preimage = _hex(32, "should be 64 hex digits")
 
 
 def msat(value: Any) -> int:
@@ -190,9 +193,10 @@ def msat(value: Any) -> int:
 def msat_or_any(value: Any) -> int | None:
     if value == "any":
         return None
-    amount = msat_or_problem(value, "should be millisatoshis or 'any'")
+    problem = "should be positive msat or 'any'"
+    amount = msat_or_problem(value, problem)
     if amount == 0:
-        raise BadParam("should be millisatoshis or 'any'")
+        raise BadParam(problem)
     return amount
 
 
@@ -206,9 +210,11 @@ def msat_or_problem(value: Any, problem: str) -> int:
 
 def node_id(value: Any) -> bytes:
     try:
-        return parse_node_id(value)
+        node = parse_node_id(value)
+        PublicKey(node)
     except ValueError:
         raise BadParam("should be a node id") from None
+    return node
 
 
 def short_channel_id(value: Any) -> int:

@@ -153,9 +153,12 @@ class Payments:
         """The channel the HTLC goes out over; scid 0x0x0 means any to that peer with enough of ours."""
         world, us, hop = self._node.world, self._node.us, part.route[0]
         channel = world.find_channel(hop.scid, us, own=True)
-        if hop.scid == 0 and channel is None:
+        if channel is None:
             ours = [c for c in self._node.own_channels() if c.peer_of(us).id == hop.node and not c.closed]
-            channel = next((c for c in ours if c.balance_msat(us) > part.amount_msat), None)
+            if hop.scid == 0:
+                channel = next((c for c in ours if c.balance_msat(us) > part.amount_msat), None)
+            else:
+                channel = next((c for c in ours if local_aliases(c)[c.side(us)] == hop.scid), None)
         direction = direction_of(us, hop.node)
         if channel is None or channel.closed or channel.peer_of(us).id != hop.node:
             raise RpcError(
@@ -174,7 +177,8 @@ class Payments:
         """Expiries count from the next block, as lightningd's do to leave some margin."""
         base = self._node.height + 1
         hops = [WireHop(h.scid, h.node, h.amount_msat, base + h.delay_blocks) for h in part.route]
-        hops[0] = WireHop(channel.name_for(self._node.us), hops[0].node, hops[0].amount_msat, hops[0].cltv_expiry)
+        if self._node.world.find_channel(hops[0].scid, self._node.us, own=True) is not channel:
+            hops[0] = replace(hops[0], scid=channel.name_for(self._node.us))
         return hops
 
     def _commit(self, key: PartKey, hops: list[WireHop], final: FinalPayload) -> None:
@@ -212,6 +216,7 @@ class Payments:
             told = self._failed(row, DESTINATION_FAILED, text, fields, None)
             # The caller is told in fewer words than everybody else.
             raise RpcError(told.code, str(problem), told.data) from None
+        node.notify("invoice_payment", _paid_invoice(node, part, preimage))
         row = self._succeeded(row, preimage)
         # The caller sees the row as it was made, with the outcome written over it.
         return replace(row, updated_index=0, completed_at=None).to_json()
@@ -270,6 +275,19 @@ class Payments:
         if row.status is Status.FAILED:
             raise _remembered(row)
         return row.to_json()
+
+
+def local_aliases(channel: SimChannel) -> tuple[Scid, Scid]:
+    """What each side calls the channel besides its scid; announced ones have such names as well (BOLT 2)."""
+    if not channel.announced:
+        return channel.aliases
+    name = 0xF1 << 56 | (channel.scid >> 16) << 17 | (channel.scid & 0x7FFF) << 1
+    return Scid(name & (1 << 64) - 1), Scid((name | 1) & (1 << 64) - 1)
+
+
+def _paid_invoice(node: SimNode, part: PartRequest, preimage: bytes) -> dict[str, Any]:
+    rows = node.db.query("SELECT label FROM invoices WHERE payment_hash = ?", part.payment_hash)
+    return {"msat": part.amount_msat, "preimage": preimage.hex(), "label": rows[0]["label"] if rows else ""}
 
 
 def _key(row: Payment) -> PartKey:

@@ -21,6 +21,7 @@ from pay.sim.pluginhost import PluginDied, PluginProcess, PluginState, Progress
 
 STARTUP_TIMEOUT_S = 60.0
 SHUTDOWN_TIMEOUT_S = 30.0
+BUILTIN_PLUGINS = "/usr/libexec/c-lightning/plugins"
 HOOKS = frozenset({
     "rpc_command", "htlc_accepted", "invoice_payment", "peer_connected", "db_write", "commitment_revocation",
     "openchannel", "openchannel2", "openchannel2_changed", "openchannel2_sign", "rbf_channel", "custommsg",
@@ -217,7 +218,7 @@ class Plugins:
                 return '"usage" not provided by plugin'
             owner = self.owner(name)
             if owner is not None or name in self._host_methods():
-                holder = owner.path if owner is not None else self.settings.directory / "plugins" / "builtin"
+                holder = owner.path if owner is not None else builtin_owner(name)
                 return (
                     f'Could not register method "{name}", a method with that name is already registered'
                     f" by plugin {holder}"
@@ -312,6 +313,11 @@ class Plugins:
             if plugin.name == name or ("/" in name and plugin.path == Path(name).resolve()):
                 return plugin
         raise RpcError(-32602, f"Could not find plugin {name}")
+
+
+def builtin_owner(method: str) -> str:
+    """Path of the plugin of lightningd's own that has this method."""
+    return f"{BUILTIN_PLUGINS}/{'pay' if method == 'pay' else 'cln-xpay'}"
 
 
 def _describe(plugin: PluginProcess) -> dict[str, Any]:

@@ -36,10 +36,12 @@ async def setconfig(node: SimNode, command: Command, args: dict[str, Any]) -> An
     option = node.find_option(args["config"], command)
     if not option.dynamic:
         raise node.bad_param("config", "Not a dynamic config option", args["config"], command)
-    values = _values(option, args["val"])
+    # lightningd looks for the values of a multi option by name only: given by position there are none.
+    by_name = isinstance(command.params, dict) or not option.multi
+    values = _values(option, args["val"] if by_name else None)
     await _ask_owner(node, command, option, values)
     checked(command)
-    source = "setconfig transient" if args["transient"] else f"{node.directory.parent}/config.setconfig:1"
+    source = "setconfig transient" if args["transient"] else node.setconfig_source
     option.values[:] = [(value, source) for value in values]
     if not args["transient"]:
         node.remember_config(option.name, values)

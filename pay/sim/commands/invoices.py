@@ -19,6 +19,7 @@ from pay.sim.params import (
     msat_or_any,
     number,
     opt,
+    preimage,
     req,
     u32,
     u64,
@@ -38,7 +39,7 @@ _MAX_DESCRIPTION_BYTES = 639
 
 @host_command(
     "invoice", req("amount_msat", msat_or_any), req("label", label), req("description", escaped_string),
-    opt("expiry", u64, _WEEK_S), opt("fallbacks", any_value), opt("preimage", hex_bytes),
+    opt("expiry", u64, _WEEK_S), opt("fallbacks", any_value), opt("preimage", preimage),
     opt("exposeprivatechannels", any_value), opt("cltv", number), opt("deschashonly", boolean, False),
     checks_itself=True,
 )  # fmt: skip
@@ -69,13 +70,19 @@ def invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
         args["label"], made.bolt11, made.payment_hash, made.preimage, made.payment_secret, made.amount_msat,
         description, made.expires_at,
     )  # fmt: skip
-    return {
+    created = {"msat": made.amount_msat, "preimage": made.preimage.hex(), "label": args["label"]}
+    node.notify("invoice_creation", {name: value for name, value in created.items() if value is not None})
+    answer: Answer = {
         "payment_hash": made.payment_hash.hex(),
         "expires_at": made.expires_at,
         "bolt11": made.bolt11,
         "payment_secret": (made.payment_secret or b"").hex(),
         "created_index": node.db.query("SELECT max(id) FROM invoices")[0][0],
     }
+    receivable_msat = sum(c.receivable_msat(node.us) for c in node.own_channels() if not c.closed)
+    if (args["amount_msat"] or 1) >= receivable_msat:
+        answer["warning_capacity"] = "Insufficient incoming channel capacity to pay invoice"
+    return answer
 
 
 @host_command(

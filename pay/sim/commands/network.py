@@ -9,6 +9,7 @@ from pay.sim.commands.table import Answer, host_command
 from pay.sim.gossip import feature_bytes
 from pay.sim.jsonstream import RpcError
 from pay.sim.params import INVALID_PARAMS, any_value, node_id, opt, short_channel_id, u32, u64
+from pay.sim.payments import local_aliases
 from pay.sim.rpcserver import Command
 from pay.units import format_scid
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_MSAT = (1 << 64) - 1
 _DUST_MSAT = 546_000
+_CLOSE_TO_SCRIPT = f"0014{'00' * 20}"
+_CLOSE_TO_ADDRESS = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"
 
 
 @host_command("listpeers", opt("id", node_id), opt("level", any_value))
@@ -69,19 +72,25 @@ def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
         "channel_id": funding_txid,
         "funding_txid": funding_txid,
         "funding_outnum": 0,
+        "scratch_txid": funding_txid,
+        "close_to_addr": _CLOSE_TO_ADDRESS,
+        "close_to": _CLOSE_TO_SCRIPT,
         "private": not channel.announced,
         "opener": "local" if side == 0 else "remote",
     }
     if channel.closed:
         entry["closer"] = "remote"
-    if not channel.announced:
-        entry["alias"] = {
-            "local": format_scid(channel.aliases[side]), "remote": format_scid(channel.aliases[1 - side])
-        }  # fmt: skip
+    aliases = local_aliases(channel)
+    entry["alias"] = {"local": format_scid(aliases[side]), "remote": format_scid(aliases[1 - side])}
     entry["features"] = ["option_static_remotekey", "option_anchors"]
     entry |= _money(node, channel, side)
     entry |= {
-        "state_changes": [],
+        "state_changes": [
+            {
+                "timestamp": "2026-01-01T00:00:00.000Z", "old_state": "CHANNELD_AWAITING_LOCKIN",
+                "new_state": "CHANNELD_NORMAL", "cause": "user", "message": "Lockin complete",
+            }
+        ],
         "status": [f"{state}:Channel ready for use."] if connected else [],
         "in_payments_offered": 0, "in_offered_msat": 0, "in_payments_fulfilled": 0, "in_fulfilled_msat": 0,
         "out_payments_offered": 0, "out_offered_msat": 0, "out_payments_fulfilled": 0, "out_fulfilled_msat": 0,
@@ -90,6 +99,7 @@ def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
                 "direction": "out" if htlc.direction == side else "in", "id": number,
                 "amount_msat": htlc.amount_msat, "expiry": htlc.cltv_expiry,
                 "payment_hash": htlc.payment_hash.hex(), "state": _htlc_state(htlc.direction == side),
+                **({"local_trimmed": True} if htlc.amount_msat < _DUST_MSAT else {}),
             }
             for number, htlc in enumerate(channel.htlcs.values())
         ],
@@ -110,6 +120,7 @@ def _money(node: SimNode, channel: SimChannel, side: int) -> dict[str, Any]:
             "local_funds_msat": capacity_msat if opened_by_us else 0,
             "remote_funds_msat": 0 if opened_by_us else capacity_msat,
             "pushed_msat": 0,
+            "psbt": "cHNidP8BAAoCAAAAAAAAAAAAAA==",
             "withheld": False,
         },
         "to_us_msat": owned_msat,
@@ -164,6 +175,7 @@ def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
         for number, ((htlc_id, _), htlc) in enumerate(channel.htlcs.items()):
             shown.append({
                 "created_index": htlc_id,
+                "updated_index": htlc_id,
                 "short_channel_id": format_scid(channel.scid),
                 "id": number,
                 "expiry": htlc.cltv_expiry,
