@@ -76,7 +76,7 @@ def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
     if replaced:
         arcs = np.array(replaced, np.int32)
         copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
-        rows = Columns(*(np.concatenate(pair) for pair in zip(rows, copied, strict=True)))
+        rows = Columns(*(np.concatenate((getattr(rows, n), getattr(copied, n))) for n in Columns._fields))
         scids = np.concatenate((scids, graph.scids[arcs >> 1]))
         directions = np.concatenate((directions, (arcs & 1).astype(np.int8)))
         closed = np.concatenate((closed, arcs))
