@@ -222,7 +222,7 @@ def run(case: Case, bench: Bench) -> None:
         bench.hold(invoice)
     try:
         for step in case.before:
-            _take(step, bench, invoice)
+            take(step, bench, invoice)
             if case.held:
                 _arrive(bench, invoice)
         answer = bench.call(*_request(case.call, bench, invoice))
@@ -241,7 +241,8 @@ def run(case: Case, bench: Bench) -> None:
             _release(bench, invoice, "2002")
 
 
-def _take(step: Step, bench: Bench, invoice: Invoice) -> None:
+def take(step: Step, bench: Bench, invoice: Invoice) -> None:
+    """One step on the way to a state."""
     match step:
         case Send() | Call():
             bench.call(*_request(step, bench, invoice))

@@ -11,12 +11,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.real.network import CHECKOUT, Node, Regtest
+from tests.real.bench import Line, RealBench
+from tests.real.network import CHECKOUT, Regtest
 
 # pyln-testing reads these when it is imported: it expects plugins written in Rust, and gRPC, unless told not to.
 os.environ.setdefault("RUST", "0")
@@ -46,16 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The plain node and those it pays to: host ── hub ── far."""
-
-    regtest: Regtest
-    host: Node
-    hub: Node
-    far: Node
-
-
 @pytest.fixture(scope="session")
 def regtest() -> Iterator[Regtest]:
     """bitcoind, and every node of the session; what a failed run leaves is in the directory it names."""
@@ -82,3 +72,9 @@ def line(regtest: Regtest) -> Line:
     host, hub, far = regtest.start({**few, "may_reconnect": False}, {**few, "may_reconnect": False}, few)
     regtest.open_channels((host, hub), (hub, far))
     return Line(regtest, host, hub, far)
+
+
+@pytest.fixture(scope="session")
+def bench(line: Line) -> RealBench:
+    """The line, as the tables want it."""
+    return RealBench(line)
