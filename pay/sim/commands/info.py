@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pay.errors import PayError
 from pay.sim.bolt11_json import decode_answer
-from pay.sim.commands.table import COMMANDS, Answer, CheckDone, host_command
+from pay.sim.commands.table import COMMANDS, Answer, CheckDone, checked, host_command
 from pay.sim.jsonstream import RpcError
-from pay.sim.params import any_value, node_id, number, opt, req, string, u32, usage, without
+from pay.sim.params import any_value, node_id, number, opt, req, string, usage, without
 from pay.sim.rpcserver import Command
 from pay.sim.unkeyed import needs_signature
 
@@ -32,7 +32,7 @@ def getinfo(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
         "num_active_channels": sum(not channel.closed for channel in channels),
         "num_inactive_channels": sum(channel.closed for channel in channels),
         "address": [],
-        "binding": [],
+        "binding": [{"type": "ipv4", "address": "127.0.0.1", "port": 9735}],
         "version": node.version,
         "blockheight": node.height,
         "network": node.network,
@@ -49,15 +49,17 @@ def ping(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     return {"totlen": args["pongbytes"] + 4}
 
 
-@host_command("decode", req("string", string))
+@host_command("decode", req("string", string), checks_itself=True)
 def decode(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     try:
-        return decode_answer(args["string"], check_signature=needs_signature(node.world, args["string"]))
+        answer = decode_answer(args["string"], check_signature=needs_signature(node.world, args["string"]))
     except PayError as error:
         raise RpcError(error.code, error.message, error.data or None) from error
+    checked(command)
+    return answer
 
 
-@host_command("waitblockheight", req("blockheight", u32), opt("timeout", u32, 60))
+@host_command("waitblockheight", req("blockheight", number), opt("timeout", number, 60))
 async def waitblockheight(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     reached = node.height_reached(args["blockheight"])
     try:

@@ -13,7 +13,6 @@ from pay.sim.params import (
     any_value,
     boolean,
     escaped_string,
-    hex_bytes,
     invstring,
     label,
     msat_or_any,

@@ -57,7 +57,6 @@ def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
         entry["reestablished"] = True
     entry |= {
         "channel_type": {"bits": [12, 22], "names": ["static_remotekey/even", "anchors/even"]},
-        "ignore_fee_limits": True,
         "updates": _updates(channel, side),
         "state": state,
         "last_tx_fee_msat": 0,
