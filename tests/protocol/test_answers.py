@@ -1,4 +1,4 @@
-"""The box answers with lightningd's keys, types, codes and words; `tests/real` holds lightningd to the same record."""
+"""The box answers with lightningd's keys, types, codes and words; `tests/real` holds lightningd to this record."""
 
 from __future__ import annotations
 
