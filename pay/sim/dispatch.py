@@ -79,8 +79,8 @@ class Dispatcher:
 
     def _route(self, command: Command) -> None:
         """To whom it belongs, past the hooks."""
-        if not self._node.running:
-            return
+        if not self._node.running or self._node.dispatcher is not self:
+            return  # came in before the node died
         method, plugins = command.method, self._node.plugins
         if method not in self._node.host_methods() and plugins.owner(method) is None:
             command.fail(RpcError(METHOD_NOT_FOUND, f"Unknown command '{method}'"))

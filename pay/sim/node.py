@@ -11,11 +11,10 @@ Source: lightningd v26.06 (jsonrpc.c, plugin.c, pay.c); what differs in hosts be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +27,7 @@ from pay.sim.gossip_file import GossipFile
 from pay.sim.interception import XPAY_PATH, XPAY_SINCE, xpay_option
 from pay.sim.jsonstream import RpcError
 from pay.sim.node_faults import NodeFaults, hits
+from pay.sim.node_log import LogLine
 from pay.sim.params import INVALID_PARAMS
 from pay.sim.payments import Payments
 from pay.sim.payments_db import Database
@@ -45,29 +45,6 @@ KILL_GRACE_S = 5.0
 
 class NodeDied(Exception):
     """The node cannot start, or an important plugin took it down; says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of the node's log. Levels: trace, debug, info, unusual, broken, and stderr of plugins."""
-
-    level: str
-    source: str
-    text: str
-
-    def warning(self, now_s: float) -> dict[str, Any]:
-        """The notification `warning` about it."""
-        at = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds")
-        return {
-            "level": "error" if self.level == "broken" else "warn",
-            "time": f"{now_s:.9f}",
-            "timestamp": at.replace("+00:00", "Z"),
-            "source": self.source,
-            "log": self.text,
-        }
-
-    def __str__(self) -> str:
-        return f"{self.level.upper():7} {self.source}: {self.text}"
 
 
 class SimNode:
@@ -253,6 +230,14 @@ class SimNode:
         """Start again from the directory, after `stop` or `kill`."""
         await self.start()
 
+    async def refuse_connections(self) -> None:
+        """From now on connecting fails; connections that are there go on."""
+        self._server.stop_listening()
+
+    async def accept_connections(self) -> None:
+        """Clients are welcome again."""
+        await self._server.start()
+
     async def stopped(self) -> None:
         """Wait until somebody stops the node (the command `stop`, or an important plugin that died)."""
         await self._stopped.wait()
@@ -272,7 +257,8 @@ class SimNode:
     async def _tear_down(self) -> None:
         self.running = False
         self.payments.detach()
-        self.world.block_listeners.remove(self._block_added)
+        with contextlib.suppress(ValueError):
+            self.world.block_listeners.remove(self._block_added)
         self._gossip.close()
         await self._server.close()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -369,13 +355,13 @@ class SimNode:
         delay_s = self.faults.late_s.get(topic, self.faults.late_s.get("*", 0.0))
         for _ in range(2 if hits(self.faults.double, topic) else 1):
             if delay_s:
-                asyncio.get_running_loop().call_later(delay_s, self._notify_now, topic, payload)
+                asyncio.get_running_loop().call_later(delay_s, self._notify_late, self.plugins, topic, payload)
             else:
                 self.plugins.notify(topic, payload)
 
-    def _notify_now(self, topic: str, payload: dict[str, Any]) -> None:
-        if self.running:
-            self.plugins.notify(topic, payload)
+    def _notify_late(self, plugins: Plugins, topic: str, payload: dict[str, Any]) -> None:
+        if self.running and plugins is self.plugins:
+            plugins.notify(topic, payload)
 
     def log(self, level: str, source: str, text: str) -> None:
         line = LogLine(level, source, text)
@@ -387,8 +373,11 @@ class SimNode:
 
     def _block_added(self, height: int) -> None:
         self.notify("block_added", {"hash": f"{height:064x}", "height": self.height})
-        for wanted, reached in list(self._height_waiters):
-            if wanted <= self.height and not reached.done():
+        waiters, self._height_waiters = self._height_waiters, []
+        for wanted, reached in waiters:
+            if wanted > self.height and not reached.done():
+                self._height_waiters.append((wanted, reached))
+            elif not reached.done():
                 reached.set_result(None)
 
     def height_reached(self, height: int) -> asyncio.Future[None]:

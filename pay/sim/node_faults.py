@@ -26,8 +26,6 @@ class NodeFaults:
     """Commands after which the connection is closed instead of answered."""
     only_plugin: bool = False
     """Whether the faults of commands above spare all connections but those of the plugins' own process."""
-    refuse_connections: bool = False
-    """The socket's file is there, but nobody accepts."""
     drop: set[str] = field(default_factory=set)
     """Notifications that are not sent."""
     double: set[str] = field(default_factory=set)

@@ -183,7 +183,7 @@ class Payments:
 
     def _commit(self, key: PartKey, hops: list[WireHop], final: FinalPayload) -> None:
         """The HTLC comes to be, unless the node died in between."""
-        if not self._node.running:
+        if not self._node.running or self._node.payments is not self:
             return
         try:
             self._wire.offer(key, hops, final)

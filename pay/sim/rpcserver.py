@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -122,14 +123,16 @@ class RpcServer:
         self._readers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen. A socket file left behind by a process that died is replaced."""
+        """Listen. A socket file left behind by a process that died is replaced, none is removed at the end."""
         self.path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with short_path(self.path) as path:
             listener.bind(path)
         self.path.chmod(0o600)
         listener.listen(128)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener)
+        # From Python 3.13 on asyncio would remove the file, which lightningd leaves behind.
+        keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, **keep)
 
     def stop_listening(self) -> None:
         """New clients are refused (the file stays, as after a crash)."""

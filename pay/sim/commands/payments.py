@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,19 @@ def sendpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer | A
         amount_msat if total_msat is None else total_msat, args["payment_secret"], args["payment_metadata"],
         args["label"], args["bolt11"], args["description"],
     )  # fmt: skip
-    return node.payments.send(part) if route else node.payments.pay_ourselves(part)
+    if not route:
+        return node.payments.pay_ourselves(part)
+    answer = node.payments.send(part)
+    return _after_outcome(node, part, answer) if node.faults.early_outcomes else answer
+
+
+async def _after_outcome(node: SimNode, part: PartRequest, answer: Answer) -> Answer:
+    """The answer, held back until everybody else knows the outcome."""
+    row = node.db.payment(*part.key)
+    if row is not None:
+        with contextlib.suppress(RpcError):
+            await node.payments.wait(row, None)
+    return answer
 
 
 @host_command(
