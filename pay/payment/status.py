@@ -1,0 +1,171 @@
+"""What `paystatus` shows of a payment: the builtin's fields, so that its readers work, and what it never told.
+
+Added to it: the payment's and each attempt's state in words, the route with names, amounts and delays, where
+a failed attempt failed, and for one that is out the height and the time by which it must end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pay.payment import events as ev
+from pay.payment.attempt import Attempt, Terms
+from pay.payment.session import PaymentSession
+from pay.payment.states import AttemptStatus
+from pay.payment.verdict import FAILCODE_NAMES, failure_object, in_words
+from pay.routing.query import Hop
+from pay.units import NodeId, format_msat, format_scid
+
+FIRST_STRATEGY = "Initial attempt"
+"""Readers look for these words on the first attempt."""
+
+BLOCK_S = 600
+"""Seconds of a block on average, to turn a height into a time."""
+
+Alias = Callable[[NodeId], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PartTimes:
+    """What the edge knows of a part beside the session.
+
+    Parameters
+    ----------
+    ended_s
+        Unix time; None while it is out.
+    sent_height
+        Block at which it was sent; 0 where unknown.
+    """
+
+    started_s: float
+    ended_s: float | None
+    sent_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When and where a status is asked for."""
+
+    now_s: float
+    height: int
+
+
+def paystatus_entry(
+    session: PaymentSession,
+    bolt11: str | None,
+    label: str | None,
+    times: Mapping[int, PartTimes],
+    moment: Moment,
+    alias: Alias,
+) -> dict[str, Any]:
+    """One element of `paystatus`' array `pay`."""
+    terms = session.terms
+    entry: dict[str, Any] = {}
+    if label is not None:
+        entry["label"] = label
+    if bolt11 is not None:
+        entry["bolt11"] = bolt11
+    entry |= {
+        "amount_msat": terms.amount_msat,
+        "destination": terms.destination.hex(),
+        "payment_hash": terms.payment_hash.hex(),
+        "groupid": terms.groupid,
+        "created_at": int(terms.created_at_s),
+        "session_status": session.status.value,
+        "settled_amount": session.delivered_msat,
+        "in_flight_amount": session.in_flight_msat,
+        "waiting_for": session.state.value,
+    }
+    if isinstance(session.result, ev.NotPaid):
+        error = session.result.error
+        entry["failure"] = {"code": error.code, "message": error.message}
+    entry["attempts"] = [
+        _attempt(attempt, number, times.get(attempt.partid), moment, alias, session)
+        for number, attempt in enumerate(session.attempts.values())
+    ]
+    return entry
+
+
+def _attempt(
+    attempt: Attempt,
+    number: int,
+    times: PartTimes | None,
+    moment: Moment,
+    alias: Alias,
+    session: PaymentSession,
+) -> dict[str, Any]:
+    started = attempt.started_s if times is None else times.started_s
+    fields: dict[str, Any] = {
+        "strategy": FIRST_STRATEGY if number == 0 else _strategy(attempt),
+        "start_time": _time(started),
+        "age_in_seconds": max(0, int(moment.now_s - started)),
+    }
+    if times is not None and times.ended_s is not None:
+        fields["end_time"] = _time(times.ended_s)
+    fields["state"] = "pending" if attempt.live else "completed"
+    if attempt.status is AttemptStatus.SETTLED and isinstance(session.result, ev.Paid):
+        fields["success"] = {"id": attempt.partid, "payment_preimage": session.result.preimage.hex()}
+    elif not attempt.live:
+        fields["failure"] = _failure(attempt, session.terms)
+    fields |= {
+        "status": attempt.status.value,
+        "partid": attempt.partid,
+        "amount_msat": attempt.amount_msat,
+        "amount_sent_msat": attempt.sent_msat,
+        "fee_msat": attempt.fee_msat,
+    }
+    if attempt.route is None:
+        fields["route_unknown"] = True
+        return fields
+    fields["delay"] = attempt.route.delay_blocks
+    fields["route"] = [_hop(hop, alias) for hop in attempt.route.hops]
+    if attempt.live and times is not None and times.sent_height:
+        fields["must_resolve"] = _deadline(times.sent_height + attempt.route.delay_blocks + 1, moment)
+    return fields
+
+
+def _strategy(attempt: Attempt) -> str:
+    return f"Part {attempt.partid}: {format_msat(attempt.amount_msat)} by another route"
+
+
+def _failure(attempt: Attempt, terms: Terms) -> dict[str, Any]:
+    """As the builtin shows it; without the host's answer only that it failed is known."""
+    failure = attempt.failure
+    if failure is None:
+        return {"code": 204, "message": "the node did not take this part"}
+    data = {"id": attempt.partid, **failure_object(terms, attempt.route, failure)}
+    if failure.failcode is not None:
+        data["failcodename"] = FAILCODE_NAMES.get(failure.failcode, f"{failure.failcode}")
+    return {"code": 202 if failure.erring_index is None else 204, "message": in_words(failure), "data": data}
+
+
+def _hop(hop: Hop, alias: Alias) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": hop.node.hex()}
+    name = alias(hop.node)
+    if name:
+        shown["alias"] = name
+    return {
+        **shown,
+        "channel": format_scid(hop.scid),
+        "direction": hop.direction,
+        "amount_msat": hop.amount_msat,
+        "delay": hop.delay_blocks,
+    }
+
+
+def _deadline(height: int, moment: Moment) -> dict[str, Any]:
+    """Until when an HTLC can be out: its own channel's peer must have settled or failed it by then (BOLT 2)."""
+    blocks = max(0, height - moment.height)
+    return {
+        "height": height,
+        "blocks_left": blocks,
+        "estimated_time": _time(moment.now_s + blocks * BLOCK_S),
+    }
+
+
+def _time(unix_s: float) -> str:
+    moment = datetime.fromtimestamp(unix_s, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
