@@ -82,7 +82,7 @@ class Application:
         plugin = self.plugin
         shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
         plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
-        add_options(plugin)
+        add_options(plugin, plugin.developer)
         plugin.init()(self._on_init)
         plugin.add_notification_topic("pay_success")
         plugin.add_notification_topic("pay_failure")

@@ -14,33 +14,30 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 from pay.errors import Code, PayError
-from pay.node.facade import CallError, NamedChannel, Node, Row, RowStatus, Unanswered, read_failure
+from pay.node.facade import CallError, Node, RowStatus, read_failure
+from pay.node.holdings import OwnChannels, in_flight
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
 from pay.node.running import Running, Waiter
-from pay.node.words import brief, path_words
+from pay.node.sender import Sender
+from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import Failure
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
-from pay.payment.states import AttemptStatus, State
-from pay.routing.query import NoRoute, Route
-from pay.units import Scid, ScidDir
+from pay.payment.states import State
+from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
 
 RECONCILE_S = 30.0
 """How often parts that are out are compared with the host's table."""
 
-_REPEAT_FIRST_S, _REPEAT_MOST_S = 0.1, 5.0
-
-IN_PROGRESS, ALREADY_USED = 200, 201
-"""sendpay: another group is pending; the hash, or this part of it, was used."""
+_CRASHED_LOOK_S = 5.0
+"""How often the parts of a crashed session are looked at."""
 
 
 class Driver:
@@ -65,12 +62,12 @@ class Driver:
     ):
         self._node = node
         self._planning = planning
-        self._us = us
         self._detour = detour
         self._on_paid = on_paid
         self._on_failed = on_failed
         self._height = 0
-        self._own_fetch: asyncio.Task[list[NamedChannel]] | None = None
+        self._own = OwnChannels(node, us)
+        self._sender = Sender(node, self.post, lambda: self._height)
         self.payments: dict[bytes, Running] = {}
 
     def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
@@ -140,7 +137,7 @@ class Driver:
             case ev.FindRoutes():
                 self._task(running, self._find(running, action))
             case ev.SendAttempt(partid, route):
-                task = self._task(running, self._send(running, partid, route))
+                task = self._task(running, self._sender.send(running, partid, route))
                 running.sending.add(task)
                 task.add_done_callback(running.sending.discard)
             case ev.WakeAt(at_s):
@@ -212,8 +209,9 @@ class Driver:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
         running.question = action
         try:
-            own = _less_unsent(await self._own_channels(), self._unsent())
-            answer = await self._planning.find(action, running.recipient, own, self._in_flight())
+            own = await self._own.now(self.payments.values())
+            held = in_flight(self.payments.values())
+            answer = await self._planning.find(action, running.recipient, own, held)
         except CallError as error:
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {error}")))
             return
@@ -226,59 +224,6 @@ class Driver:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _send(self, running: Running, partid: int, route: Route | None) -> None:
-        """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
-        assert running.order is not None
-        log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
-        pause_s = _REPEAT_FIRST_S
-        while True:
-            try:
-                answer = await self._node.sendpay(running.order, partid, route)
-            except Unanswered as error:
-                log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, _REPEAT_MOST_S)
-                if route is None and await self._has_row(running, partid):
-                    # v26.06 dies of a payment to itself that is repeated.
-                    return
-            except CallError as error:
-                await self._refused(running, partid, error)
-                return
-            else:
-                if answer.get("status") == "complete":
-                    preimage = bytes.fromhex(answer["payment_preimage"])
-                    self.post(running, ev.AttemptSettled(partid, preimage))
-                else:
-                    self.post(running, ev.AttemptAccepted(partid))
-                return
-
-    async def _has_row(self, running: Running, partid: int) -> bool:
-        """Whether the host has the part in its table; if so the session is told what became of it."""
-        terms = running.session.terms
-        for row in await self._node.rows(terms.payment_hash):
-            if (row.groupid, row.partid) == (terms.groupid, partid):
-                self._tell_row(running, row)
-                return True
-        return False
-
-    async def _refused(self, running: Running, partid: int, error: CallError) -> None:
-        """`sendpay` answered with an error: what that says of the part, and of the payment."""
-        log.debug(
-            "sendpay_refused %s partid=%d code=%d reason=%r", running.name, partid, error.code, error.message
-        )
-        if error.code == IN_PROGRESS:
-            self.post(running, ev.HashTaken(partid, error.message))
-        elif error.code == ALREADY_USED:
-            if not await self._has_row(running, partid):
-                self.post(running, ev.HashTaken(partid, error.message))
-        elif error.code in (202, 203, 204):
-            failure = read_failure(error.code, error.message, error.data)
-            self.post(running, ev.AttemptFailed(partid, failure, self._height))
-        else:
-            why = PayError(Code.OTHER, f"The node refused to send a part: {error.message} (code {error.code})")
-            self.post(running, ev.Cancelled(why))
-            self.post(running, ev.AttemptFailed(partid, Failure(None, None, error.message), self._height))
-
     async def _reconcile(self, running: Running) -> None:
         """Find in the host's table what a lost notification would have told."""
         while running.session.state is not State.DONE:
@@ -288,18 +233,7 @@ class Driver:
             groupid = running.session.terms.groupid
             for row in await self._node.rows(running.session.terms.payment_hash):
                 if row.groupid == groupid:
-                    self._tell_row(running, row)
-
-    def _tell_row(self, running: Running, row: Row) -> None:
-        match row.status:
-            case RowStatus.COMPLETE:
-                if row.preimage is not None:
-                    self.post(running, ev.AttemptSettled(row.partid, row.preimage))
-            case RowStatus.FAILED:
-                failure = Failure(None, None, "the node has it as failed, its reason was not heard")
-                self.post(running, ev.AttemptFailed(row.partid, failure, self._height))
-            case RowStatus.PENDING:
-                self.post(running, ev.AttemptAccepted(row.partid))
+                    self._sender.tell_row(running, row)
 
     def _crash(self, running: Running) -> None:
         running.crashed = True
@@ -317,7 +251,7 @@ class Driver:
             past = past_of(rows)
             if isinstance(past, PaidBefore) or not any(row.status is RowStatus.PENDING for row in rows):
                 break
-            await asyncio.sleep(_REPEAT_MOST_S)
+            await asyncio.sleep(_CRASHED_LOOK_S)
         error = PayError(
             Code.OTHER,
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
@@ -330,33 +264,6 @@ class Driver:
                 waiter.caller.fail(error)
         running.waiters = []
         self._forget(running)
-
-    # --- what plans must know ---------------------------------------------------------------------------
-
-    async def _own_channels(self) -> list[NamedChannel]:
-        """Our channels as they are now; questions that come together share one answer."""
-        if self._own_fetch is None or self._own_fetch.done():
-            self._own_fetch = asyncio.create_task(self._node.own_channels(self._us))
-        return await asyncio.shield(self._own_fetch)
-
-    def _in_flight(self) -> dict[ScidDir, int]:
-        """What live parts of all payments hold on channels of others, msat."""
-        held: dict[ScidDir, int] = {}
-        for running in self.payments.values():
-            for attempt in running.session.live:
-                for hop in attempt.route.hops[1:] if attempt.route else ():
-                    held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
-        return held
-
-    def _unsent(self) -> dict[Scid, int]:
-        """What is on its way to the host and not yet taken from a channel's spendable amount, msat."""
-        held: dict[Scid, int] = {}
-        for running in self.payments.values():
-            for attempt in running.session.live:
-                if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
-                    scid = attempt.route.hops[0].scid
-                    held[scid] = held.get(scid, 0) + attempt.sent_msat
-        return held
 
     # --- small things -----------------------------------------------------------------------------------
 
@@ -386,13 +293,3 @@ def _end(task: asyncio.Task[None]) -> None:
 def new_running(terms: Terms, recipient: Any, order: Any, waiter: Waiter) -> Running:
     """A payment that has not begun yet."""
     return Running(PaymentSession(terms), recipient, order, [waiter])
-
-
-def _less_unsent(own: list[NamedChannel], unsent: dict[Scid, int]) -> list[NamedChannel]:
-    if not unsent:
-        return own
-    return [
-        replace(named, channel=replace(c, spendable_msat=max(0, c.spendable_msat - unsent.get(c.scid, 0))))
-        for named in own
-        for c in (named.channel,)
-    ]

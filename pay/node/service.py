@@ -19,7 +19,7 @@ from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.payer import Payer
 from pay.node.planning import Planning
-from pay.node.rpc import HostRpc
+from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.node.running import Caller, Running, Waiter
 from pay.payment.events import Paid
 from pay.payment.request import PayRequest
@@ -42,7 +42,7 @@ class Service:
         self._plugin = plugin
         self._version = version
         self._directory = directory
-        self._node = Node(HostRpc(rpc_path))
+        self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         self._planning = Planning(str(Path(directory) / "gossip_store"))
         self._payer: Payer | None = None
         self._ready = asyncio.Event()
