@@ -1,0 +1,59 @@
+"""What plans must know of money that is under way: ours on channels of others, and what our own channels still have.
+
+Both are derived from the live attempts of all payments each time they are asked for, so nothing can leak.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pay.node.facade import NamedChannel, Node
+from pay.node.running import Running
+from pay.payment.states import AttemptStatus
+from pay.units import Scid, ScidDir
+
+
+class OwnChannels:
+    """Our channels as they are now; questions that come together share one answer of the host."""
+
+    def __init__(self, node: Node, us: bytes):
+        self._node = node
+        self._us = us
+        self._fetch: asyncio.Task[list[NamedChannel]] | None = None
+
+    async def now(self, payments: Iterable[Running]) -> list[NamedChannel]:
+        """With what `payments` have ordered and the host has not yet taken from a channel. Raises CallError."""
+        if self._fetch is None or self._fetch.done():
+            self._fetch = asyncio.create_task(self._node.own_channels(self._us))
+        own = await asyncio.shield(self._fetch)
+        held = _unsent(payments)
+        return [_less(named, held.get(named.channel.scid, 0)) for named in own]
+
+
+def in_flight(payments: Iterable[Running]) -> dict[ScidDir, int]:
+    """What live parts hold on channels of others, msat."""
+    held: dict[ScidDir, int] = {}
+    for running in payments:
+        for attempt in running.session.live:
+            for hop in attempt.route.hops[1:] if attempt.route else ():
+                held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
+    return held
+
+
+def _unsent(payments: Iterable[Running]) -> dict[Scid, int]:
+    held: dict[Scid, int] = {}
+    for running in payments:
+        for attempt in running.session.live:
+            if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
+                scid = attempt.route.hops[0].scid
+                held[scid] = held.get(scid, 0) + attempt.sent_msat
+    return held
+
+
+def _less(named: NamedChannel, held_msat: int) -> NamedChannel:
+    if not held_msat:
+        return named
+    channel = named.channel
+    return replace(named, channel=replace(channel, spendable_msat=max(0, channel.spendable_msat - held_msat)))

@@ -1,0 +1,107 @@
+"""One `sendpay` and all that can come of it, told to the session as events.
+
+A call without an answer is in flight: it is repeated to the letter until there is one, as the host takes only the
+first. An error says that the part is not out, that somebody else has the hash, or that the payment cannot go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pay.errors import Code, PayError
+from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
+from pay.node.running import Running
+from pay.node.words import path_words
+from pay.payment import events as ev
+from pay.payment.failure import Failure
+from pay.routing.query import Route
+
+log = logging.getLogger("pay")
+
+_REPEAT_FIRST_S, _REPEAT_MOST_S = 0.1, 5.0
+
+IN_PROGRESS, ALREADY_USED = 200, 201
+"""sendpay: another group is pending; the hash, or this part of it, was used."""
+
+
+class Sender:
+    """Sends parts and reads the host's rows of them.
+
+    Parameters
+    ----------
+    post
+        Tells a session what happened.
+    height
+        The block that we are at.
+    """
+
+    def __init__(self, node: Node, post: Callable[[Running, ev.Event], None], height: Callable[[], int]):
+        self._node = node
+        self._post = post
+        self._height = height
+
+    async def send(self, running: Running, partid: int, route: Route | None) -> None:
+        """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
+        assert running.order is not None
+        log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
+        pause_s = _REPEAT_FIRST_S
+        while True:
+            try:
+                answer = await self._node.sendpay(running.order, partid, route)
+            except Unanswered as error:
+                log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _REPEAT_MOST_S)
+                if route is None and await self._has_row(running, partid):
+                    # v26.06 dies of a payment to itself that is repeated.
+                    return
+            except CallError as error:
+                await self._refused(running, partid, error)
+                return
+            else:
+                if answer.get("status") == "complete":
+                    preimage = bytes.fromhex(answer["payment_preimage"])
+                    self._post(running, ev.AttemptSettled(partid, preimage))
+                else:
+                    self._post(running, ev.AttemptAccepted(partid))
+                return
+
+    async def _has_row(self, running: Running, partid: int) -> bool:
+        """Whether the host has the part in its table; if so the session is told what became of it."""
+        terms = running.session.terms
+        for row in await self._node.rows(terms.payment_hash):
+            if (row.groupid, row.partid) == (terms.groupid, partid):
+                self.tell_row(running, row)
+                return True
+        return False
+
+    async def _refused(self, running: Running, partid: int, error: CallError) -> None:
+        """`sendpay` answered with an error: what that says of the part, and of the payment."""
+        log.debug(
+            "sendpay_refused %s partid=%d code=%d reason=%r", running.name, partid, error.code, error.message
+        )
+        if error.code == IN_PROGRESS:
+            self._post(running, ev.HashTaken(partid, error.message))
+        elif error.code == ALREADY_USED:
+            if not await self._has_row(running, partid):
+                self._post(running, ev.HashTaken(partid, error.message))
+        elif error.code in (202, 203, 204):
+            failure = read_failure(error.code, error.message, error.data)
+            self._post(running, ev.AttemptFailed(partid, failure, self._height()))
+        else:
+            why = PayError(Code.OTHER, f"The node refused to send a part: {error.message} (code {error.code})")
+            self._post(running, ev.Cancelled(why))
+            self._post(running, ev.AttemptFailed(partid, Failure(None, None, error.message), self._height()))
+
+    def tell_row(self, running: Running, row: Row) -> None:
+        match row.status:
+            case RowStatus.COMPLETE:
+                if row.preimage is not None:
+                    self._post(running, ev.AttemptSettled(row.partid, row.preimage))
+            case RowStatus.FAILED:
+                failure = Failure(None, None, "the node has it as failed, its reason was not heard")
+                self._post(running, ev.AttemptFailed(row.partid, failure, self._height()))
+            case RowStatus.PENDING:
+                self._post(running, ev.AttemptAccepted(row.partid))
