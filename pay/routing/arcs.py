@@ -33,8 +33,15 @@ class Arc(NamedTuple):
     most_msat: int
     capacity_msat: int
 
-    def carries(self, amount_msat: int) -> bool:
-        return self.htlc_min_msat <= amount_msat <= self.most_msat
+    def carries(self, amount_msat: int, load_msat: int = 0) -> bool:
+        """Whether it takes an HTLC of `amount_msat` beside others of the same plan."""
+        most = min(self.most_msat, self.capacity_msat - load_msat)
+        return self.htlc_min_msat <= amount_msat <= most
+
+    def chance(self, amount_msat: int, load_msat: int = 0) -> float:
+        """The believed chance that it can forward an amount that it carries, if it can the load. See costs."""
+        room = self.capacity_msat + 1 - load_msat
+        return (room - amount_msat) / room
 
 
 class Grouped(NamedTuple):

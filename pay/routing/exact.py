@@ -12,15 +12,17 @@ BOLT 4: the payloads of all hops fit in 1,300 bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf, log, prod
+from dataclasses import dataclass, field
+from math import log, prod
 
 from pay.network import OwnChannel
-from pay.routing.arcs import Arc, Arcs, Usable
+from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
 from pay.routing.query import Hop, Route, RouteQuery
-from pay.units import NodeId, Scid, fee_msat
+from pay.routing.terrain import Terrain
+from pay.units import Scid, ScidDir, fee_msat
 
 ONION_BYTES = 1_300
 """BOLT 4: length of hop_payloads."""
@@ -48,76 +50,92 @@ class Blocked:
     positions: tuple[int, ...]
 
 
-def trace(
-    arcs: Arcs,
-    usable: Usable,
-    own: Sequence[OwnChannel],
-    path: Sequence[int],
-    ids: Sequence[NodeId],
-    query: RouteQuery,
-    prices: Prices,
-    amount_msat: int,
-    shut: frozenset[int] | set[int] = frozenset(),
-) -> Traced | Blocked:
-    """The exact route along `path`, the node numbers from our peer to the recipient.
+@dataclass(slots=True)
+class Load:
+    """What the routes of one plan so far put on each channel direction: msat and HTLCs."""
+
+    msat: Counter[ScidDir] = field(default_factory=Counter)
+    htlcs: Counter[ScidDir] = field(default_factory=Counter)
+
+    def add(self, route: Route) -> None:
+        for hop in route.hops:
+            self.msat[hop.scid_dir] += hop.amount_msat
+            self.htlcs[hop.scid_dir] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tracer:
+    """What a path is traced with.
 
     Parameters
     ----------
-    own
-        Our channels to the first node of `path`.
-    ids
-        Node ids of `path`, in its order.
     shut
         Positions in `usable` that must not be used.
+    load
+        Of the other routes of the same plan: it takes from what is believed to be on an arc.
     """
-    amount, delay, cost = amount_msat, query.final_cltv, 0.0
-    hops: list[Hop] = []
-    chances: list[float] = []
-    for at in range(len(path) - 1, 0, -1):
-        between = [int(p) for p in usable.between(path[at - 1], path[at]) if int(p) not in shut]
-        best = _best(arcs, usable, between, amount, prices)
-        if best is None:
-            return Blocked(tuple(between))
-        arc, price = best
-        hops.append(Hop(Scid(arc.scid), arc.direction, ids[at], amount, delay))
-        chances.append(chance(arc, amount))
-        cost += price
-        amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
-        delay += arc.cltv_delta
-    channel = pick_own(own, amount)
-    if channel is None:
-        return Blocked(())
-    hops.append(Hop(channel.scid, channel.direction, ids[0], amount, delay))
-    return Traced(Route(tuple(reversed(hops)), prod(chances)), cost)
 
+    terrain: Terrain
+    usable: Usable
+    query: RouteQuery
+    prices: Prices
+    shut: set[int] = field(default_factory=set)
+    load: Load = field(default_factory=Load)
 
-def _best(
-    arcs: Arcs, usable: Usable, positions: Sequence[int], amount_msat: int, prices: Prices
-) -> tuple[Arc, float] | None:
-    """The cheapest of parallel arcs that carries the amount, with its cost in msat."""
-    best, least = None, inf
-    for position in positions:
-        arc = arcs.arc(int(usable.row[position]))
-        if not arc.carries(amount_msat):
-            continue
-        price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-        price += prices.block * arc.cltv_delta - prices.nat * log(chance(arc, amount_msat))
-        if usable.terms.noise is not None:
-            price *= float(usable.terms.noise[position])
-        if price + prices.hop < least:
-            best, least = arc, price + prices.hop
-    return None if best is None else (best, least)
+    def trace(self, path: Sequence[int], amount_msat: int) -> Traced | Blocked:
+        """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient."""
+        amount, delay, cost = amount_msat, self.query.final_cltv, 0.0
+        hops: list[Hop] = []
+        chances: list[float] = []
+        for start, end in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
+            between = [int(at) for at in self.usable.between(start, end) if int(at) not in self.shut]
+            best = self._best(between, amount)
+            if best is None:
+                return Blocked(tuple(between))
+            arc, price, chance = best
+            hops.append(Hop(Scid(arc.scid), arc.direction, self.terrain.node_id(end), amount, delay))
+            chances.append(chance)
+            cost += price
+            amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
+            delay += arc.cltv_delta
+        channel = self._own(path[0], amount)
+        if channel is None:
+            return Blocked(())
+        hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
+        return Traced(Route(tuple(reversed(hops)), prod(chances)), cost)
 
+    def _best(self, positions: Sequence[int], amount_msat: int) -> tuple[Arc, float, float] | None:
+        """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
+        best: tuple[Arc, float, float] | None = None
+        for position in positions:
+            arc = self.terrain.arcs.arc(int(self.usable.row[position]))
+            load = self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
+            if not arc.carries(amount_msat, load):
+                continue
+            chance = arc.chance(amount_msat, load)
+            price = self.prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
+            price += self.prices.block * arc.cltv_delta - self.prices.nat * log(chance)
+            if self.usable.terms.noise is not None:
+                price *= float(self.usable.terms.noise[position])
+            price += self.prices.hop
+            if best is None or price < best[1]:
+                best = arc, price, chance
+        return best
 
-def chance(arc: Arc, amount_msat: int) -> float:
-    """The believed chance that an arc can forward `amount_msat`, which it carries by its policy. See costs."""
-    return (arc.capacity_msat + 1 - amount_msat) / (arc.capacity_msat + 1)
+    def _own(self, peer: int, amount_msat: int) -> OwnChannel | None:
+        """Our channel to a peer for such an HTLC: the smallest that does, so that large ones stay large."""
+        fitting = [
+            channel
+            for channel in self.terrain.peers[peer]
+            if channel.htlc_min_msat <= amount_msat <= self._most_own(channel)
+        ]
+        return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)
 
-
-def pick_own(own: Sequence[OwnChannel], amount_msat: int) -> OwnChannel | None:
-    """Our channel for an HTLC of `amount_msat`: the smallest that does, so that large ones stay large."""
-    fitting = [channel for channel in own if channel.htlc_min_msat <= amount_msat <= most_own(channel)]
-    return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)
+    def _most_own(self, channel: OwnChannel) -> int:
+        named = ScidDir(channel.scid, channel.direction)
+        if self.load.htlcs and self.load.htlcs[named] >= channel.free_htlcs:
+            return 0
+        return min(channel.spendable_msat - self.load.msat[named], channel.htlc_max_msat)
 
 
 def most_own(channel: OwnChannel) -> int:

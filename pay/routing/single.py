@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pay.routing.arcs import Usable
 from pay.routing.costs import HOP_MSAT, Prices
-from pay.routing.exact import ONION_BYTES, Traced, most_own, onion_bytes, trace
+from pay.routing.exact import ONION_BYTES, Traced, Tracer, most_own, onion_bytes
 from pay.routing.query import Route, RouteQuery
 from pay.routing.search import FAR_MSAT, Tree, shortest_tree
 from pay.routing.terrain import Terrain
@@ -149,36 +149,34 @@ class SinglePath:
     def _best(self, prices: Prices) -> Route | None:
         """The route of the least cost at these prices, every exact amount carried, whatever the limits."""
         weights = self.usable.terms.weights(prices)
-        shut: set[int] = set()
+        tracer = Tracer(self.terrain, self.usable, self.query, prices)
         best: Traced | None = None
         while self.searches < self.query.max_searches:
-            traced, blocked = self._search(weights, prices, shut)
+            traced, blocked = self._search(weights, tracer)
             if traced is not None and (best is None or traced.cost_msat < best.cost_msat):
                 best = traced
             if not blocked:
                 break
-            shut |= blocked
+            tracer.shut.update(blocked)
             weights[list(blocked)] = inf
         if best is None:
             return None
         self.seen.append(best.route)
         return best.route
 
-    def _search(
-        self, weights: NDArray[np.float64], prices: Prices, shut: set[int]
-    ) -> tuple[Traced | None, set[int]]:
+    def _search(self, weights: NDArray[np.float64], tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
         self.searches += 1
-        usable, within, growth = self.usable, _first_reach(self.query, prices), _REACH_GROWTH
+        usable, within, growth = self.usable, first_reach(self.query, tracer.prices), _REACH_GROWTH
         while True:
             tree = shortest_tree(usable.indptr, usable.source, weights, self.terrain.target, within)
-            traced, blocked = self._trace_best(tree, prices, shut)
+            traced, blocked = self._trace_best(tree, tracer)
             if traced is not None or blocked or within >= FAR_MSAT:
                 return traced, blocked
             within = within * growth if within * growth < _REACH_MOST else FAR_MSAT
             growth *= growth
 
-    def _trace_best(self, tree: Tree, prices: Prices, shut: set[int]) -> tuple[Traced | None, set[int]]:
+    def _trace_best(self, tree: Tree, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """The best of the ways from our peers that can be traced, and what stood in the way of better ones."""
         terrain, query = self.terrain, self.query
         peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
@@ -186,18 +184,14 @@ class SinglePath:
         for distance, peer in sorted((float(tree.distance[peer]), peer) for peer in peers):
             if not isfinite(distance):
                 break
-            path = tree.path(peer)
-            ids = [terrain.node_id(node) for node in path]
-            result = trace(
-                terrain.arcs, self.usable, terrain.peers[peer], path, ids, query, prices, query.amount_msat, shut
-            )
+            result = tracer.trace(tree.path(peer), query.amount_msat)
             if isinstance(result, Traced):
                 return result, blocked
             blocked.update(result.positions)
         return None, blocked
 
 
-def _first_reach(query: RouteQuery, prices: Prices) -> float:
+def first_reach(query: RouteQuery, prices: Prices) -> float:
     """How far the first search looks: about what most routes cost."""
     return prices.fee * (600 + query.amount_msat * 2.5e-4) + prices.hop * 4 + prices.block * 80
 
