@@ -49,6 +49,8 @@ class Driver:
         Called with a waiter whose payment turned out to be somebody else's: looks at the host's past again.
     on_paid, on_failed
         For the notifications that other plugins read.
+    reconcile_s
+        How often parts that are out are compared with the host's table.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Driver:
         detour: Callable[[Waiter], Coroutine[Any, Any, None]],
         on_paid: Callable[[Running, ev.Paid], None],
         on_failed: Callable[[Running, PayError], None],
+        reconcile_s: float = RECONCILE_S,
     ):
         self._node = node
         self._planning = planning
         self._detour = detour
         self._on_paid = on_paid
         self._on_failed = on_failed
+        self._reconcile_s = reconcile_s
         self._height = 0
         self._own = OwnChannels(node, us)
         self._sender = Sender(node, self.post, lambda: self._height)
@@ -227,7 +231,7 @@ class Driver:
     async def _reconcile(self, running: Running) -> None:
         """Find in the host's table what a lost notification would have told."""
         while running.session.state is not State.DONE:
-            await asyncio.sleep(RECONCILE_S)
+            await asyncio.sleep(self._reconcile_s)
             if not running.session.live:
                 continue
             groupid = running.session.terms.groupid

@@ -62,7 +62,15 @@ class Service:
             owns_listpays=await self._has_command("listpays"),
         )
         payer = Payer(self._node, host, lambda: options.failure_cost_msat(self._plugin))
-        payer.driver = Driver(self._node, self._planning, host.us, payer.pay, self._say_paid, self._say_failed)
+        payer.driver = Driver(
+            self._node,
+            self._planning,
+            host.us,
+            payer.pay,
+            self._say_paid,
+            self._say_failed,
+            options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S),
+        )
         payer.driver.block_added(max(self._height, int(info["blockheight"])))
         self._payer = payer
         self._ready.set()
