@@ -13,7 +13,7 @@ from typing import Any
 
 from pay.errors import PayError
 from pay.node import options
-from pay.node.driver import Driver
+from pay.node.driver import RECONCILE_S, Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
