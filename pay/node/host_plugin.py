@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pyln.client import Plugin
-from pyln.client.plugin import Request
+from pyln.client.plugin import MethodType, Request
 
-from pay.errors import PayError
+from pay.errors import Code, PayError
 
 RawHandler = Callable[["Request"], None]
 
@@ -34,7 +34,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
     def __init__(self, developer: bool = False):
         super().__init__(dynamic=True)
         self.developer = developer
-        self._raw: dict[str, RawHandler] = {}
+        self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
 
     def add_raw_method(self, name: str, handler: RawHandler, usage: str, description: str) -> None:
@@ -45,6 +45,11 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self.add_method(name, _unbound, background=True, description=description)
         self._raw[name] = handler
         self._usages[name] = usage
+
+    def add_raw_hook(self, name: str, handler: RawHandler, filters: list[str]) -> None:
+        """Register a hook whose handler answers with `request.set_result`, now or later."""
+        self.add_hook(name, _ignored, background=True, filters=filters)
+        self._raw[name] = handler
 
     def fail(self, request: Request, error: PayError) -> None:
         """Answer with an error: `data` as documented, and its fields flat beside it as the host's `pay` does."""
@@ -58,7 +63,31 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         """Emit a notification for other plugins, its fields under the topic's name."""
         self._write_locked({"jsonrpc": "2.0", "method": topic, "params": {topic: fields}})
 
+    def _on_setconfig(self, request: Request) -> None:
+        """A new value for one of our dynamic options, or only the question whether it would do."""
+        name, value = request.params["config"], request.params.get("val")
+        option = self.options[name]
+        try:
+            if option.on_change is not None:
+                option.on_change(self, name, value)
+        except ValueError as error:
+            self.fail(request, PayError(Code.INVALID_PARAMS, str(error)))
+            return
+        if request.method == "check":
+            request.set_result({"command_to_check": "setconfig"})
+            return
+        option.value = value
+        self.log(f"option_set name={name} value={value}")
+        request.set_result({})
+
     # --- overridden -----------------------------------------------------------------------------------
+
+    def _write_locked(self, obj: Any) -> None:
+        # What cannot be encoded (half a surrogate pair that a caller escaped) must not cost the answer.
+        message = json.dumps(obj, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+        with self.write_lock:
+            self.stdout.buffer.write(message)
+            self.stdout.flush()
 
     def _getmanifest(self, **kwargs: Any) -> Any:
         manifest = super()._getmanifest(**kwargs)
@@ -79,6 +108,10 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             handler(request)
         except Exception as error:
             self.log(traceback.format_exc(), level="unusual")
+            if self.methods[name].mtype is MethodType.HOOK:
+                # An error is not an answer to a hook: the host would stop.
+                request.set_result({"result": "continue"})
+                return
             self.fail(request, PayError(-1, f"Internal error: {error!r}"))
 
     def _multi_dispatch(self, msgs: list[bytes]) -> bytes:
@@ -103,6 +136,10 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 def _unbound() -> None:
     """Stands in pyln-client's table for a raw method; never called."""
     raise AssertionError("raw methods are dispatched by HostPlugin")
+
+
+def _ignored(**_kwargs: Any) -> None:
+    """Stands in pyln-client's table for a raw hook; never called."""
 
 
 def _checked_command(request: Request) -> str:

@@ -124,6 +124,8 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         if name not in given:
             return default
         try:
+            if not _is_text(given[name]):
+                raise ValueError("has a character that is none")
             return parse(given[name])
         except ValueError as error:
             raise invalid_param(name, str(error)) from error
@@ -150,6 +152,13 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         partial_msat=take("partial_msat", _positive_msat),
         use_shadow=take("dev_use_shadow", _bool, True),
     )
+
+
+def _is_text(value: Any) -> bool:
+    """JSON can escape half a surrogate pair, which no other program could be handed (RFC 8259, 8.2)."""
+    if isinstance(value, list):
+        return all(_is_text(entry) for entry in value)
+    return not isinstance(value, str) or value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _by_name(params: Any, developer: bool) -> dict[str, Any]:
