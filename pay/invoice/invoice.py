@@ -114,6 +114,21 @@ class Invoice:
         # JSON can carry half a surrogate pair, which has no UTF-8: it matches nothing.
         return hashlib.sha256(description.encode(errors="surrogatepass")).digest() == self.description_hash
 
+    def check_payable(self) -> None:
+        """Whether we could pay it at all; asked only after its past, as others may have paid it.
+
+        Raises
+        ------
+        PayError
+            -32602, if it requires what we do not know.
+        """
+        if self.kind is InvoiceKind.BOLT12:
+            return
+        _refuse_unknown_features(self.features)
+        if self.payment_secret is None:
+            # Without it neither the host sends a part nor may the recipient accept it (BOLT 4).
+            raise invalid_param("bolt11", "the invoice has no payment_secret: ask the recipient for one with it")
+
     @property
     def multi_part(self) -> bool:
         """The recipient takes several parts: basic_mpp, bit 16 or 17 (BOLT 9)."""
@@ -131,11 +146,6 @@ def _bolt11(invstring: str, decoded: dict[str, Any], network: str) -> Invoice:
     if currency != ours:
         raise invalid_param("bolt11", f"the invoice is for another network (ln{currency}); ours is {network}")
     features = int(decoded.get("features") or "0", 16)
-    _refuse_unknown_features(features)
-    secret = _optional_bytes(decoded, "payment_secret")
-    if secret is None:
-        # Without it neither the host sends a part nor may the recipient accept it (BOLT 4).
-        raise invalid_param("bolt11", "the invoice has no payment_secret: ask the recipient for one with it")
     return Invoice(
         kind=InvoiceKind.BOLT11,
         invstring=invstring,
@@ -144,7 +154,7 @@ def _bolt11(invstring: str, decoded: dict[str, Any], network: str) -> Invoice:
         amount_msat=None if decoded.get("amount_msat") is None else int(decoded["amount_msat"]),
         expires_at=int(decoded["created_at"]) + int(decoded["expiry"]),
         final_cltv=int(decoded["min_final_cltv_expiry"]),
-        payment_secret=secret,
+        payment_secret=_optional_bytes(decoded, "payment_secret"),
         payment_metadata=_optional_bytes(decoded, "payment_metadata"),
         features=features,
         description=decoded.get("description"),
