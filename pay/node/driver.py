@@ -14,6 +14,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from dataclasses import replace
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -29,6 +31,7 @@ from pay.payment.attempt import Terms
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.payment.states import State
+from pay.payment.status import PartTimes
 from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
@@ -49,6 +52,8 @@ class Driver:
         Called with a waiter whose payment turned out to be somebody else's: looks at the host's past again.
     on_paid, on_failed
         For the notifications that other plugins read.
+    on_ended
+        A payment is over, its last part too.
     reconcile_s
         How often parts that are out are compared with the host's table.
     """
@@ -61,6 +66,7 @@ class Driver:
         detour: Callable[[Waiter], Coroutine[Any, Any, None]],
         on_paid: Callable[[Running, ev.Paid], None],
         on_failed: Callable[[Running, PayError], None],
+        on_ended: Callable[[Running], None],
         reconcile_s: float = RECONCILE_S,
     ):
         self._node = node
@@ -68,6 +74,7 @@ class Driver:
         self._detour = detour
         self._on_paid = on_paid
         self._on_failed = on_failed
+        self._on_ended = on_ended
         self._reconcile_s = reconcile_s
         self._height = 0
         self._own = OwnChannels(node, us)
@@ -102,6 +109,7 @@ class Driver:
     def sendpay_success(self, fields: dict[str, Any]) -> None:
         running = self._of(fields)
         if running is not None:
+            running.saw_row(fields)
             preimage = bytes.fromhex(fields["payment_preimage"])
             self.post(running, ev.AttemptSettled(int(fields.get("partid", 0)), preimage))
 
@@ -109,6 +117,7 @@ class Driver:
         data = fields.get("data") or {}
         running = self._of(data)
         if running is not None:
+            running.saw_row(data)
             failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
             self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
 
@@ -126,7 +135,9 @@ class Driver:
             return
         try:
             log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
-            for action in running.session.handle(event, time.time()):
+            actions = running.session.handle(event, time.time())
+            self._note_times(running)
+            for action in actions:
                 log.debug("action %s %s", running.name, brief(action))
                 self._do(running, action)
         except Exception:
@@ -135,6 +146,16 @@ class Driver:
             return
         if running.session.state is State.DONE:
             self._forget(running)
+
+    def _note_times(self, running: Running) -> None:
+        """When parts began and ended, for people's eyes."""
+        now = time.time()
+        for partid, attempt in running.session.attempts.items():
+            times = running.times.get(partid)
+            if times is None:
+                running.times[partid] = PartTimes(attempt.started_s, None, self._height)
+            elif times.ended_s is None and not attempt.live:
+                running.times[partid] = replace(times, ended_s=now)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:
@@ -162,8 +183,10 @@ class Driver:
                 self._finish(running, result)
 
     def _finish(self, running: Running, result: ev.Result) -> None:
-        waiters, running.waiters = running.waiters, []
         session = running.session
+        if session.terms.watched:
+            self._look_again(running, result)
+            return
         match result:
             case ev.Paid():
                 log.info(
@@ -174,8 +197,11 @@ class Driver:
                     result.parts,
                     time.time() - session.terms.created_at_s,
                 )
-                answer = success_json(session.terms, result)
-                for waiter in waiters:
+                terms = session.terms
+                answer = success_json(
+                    replace(terms, created_at_s=running.created_at_s or terms.created_at_s), result
+                )
+                for waiter in running.take_waiters():
                     waiter.caller.succeed(answer)
                 self._on_paid(running, result)
             case ev.NotPaid(error):
@@ -187,20 +213,31 @@ class Driver:
                     len(session.attempts),
                     error.message,
                 )
-                for waiter in waiters:
+                for waiter in running.take_waiters():
                     waiter.caller.fail(full)
                 self._on_failed(running, full)
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self.payments.pop(session.terms.payment_hash, None)
-                for waiter in waiters:
+                for waiter in running.take_waiters():
                     waiter.detours += 1
                     self._detached(self._detour(waiter))
+
+    def _look_again(self, running: Running, result: ev.Result) -> None:
+        """What another sender's parts came to is asked of the host's table: he may have sent more meanwhile."""
+        log.info("watched_over %s result=%s", running.name, type(result).__name__)
+        self._forget(running)
+        for waiter in running.take_waiters():
+            if isinstance(result, ev.NotPaid):
+                error = result.error
+                waiter.verdict = PayError(error.code, error.message, error_data(running.session, error))
+            self._detached(self._detour(waiter))
 
     def _forget(self, running: Running) -> None:
         payment_hash = running.session.terms.payment_hash
         if self.payments.get(payment_hash) is running:
             del self.payments[payment_hash]
+            self._on_ended(running)
         if running.timer is not None:
             running.timer.cancel()
         for task in running.tasks - running.sending:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
+from pay.errors import Code
 from pay.network.hints import OwnChannel
 from pay.node.rpc import CallError, HostRpc, Unanswered
 from pay.payment.failure import Failure
@@ -20,6 +21,8 @@ from pay.routing.query import Route
 from pay.units import direction_of, format_scid, parse_node_id, parse_scid
 
 log = logging.getLogger("pay.host")
+
+T = TypeVar("T")
 
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
@@ -86,12 +89,33 @@ class Node:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MOST_S)
 
+    async def _certain(
+        self, method: str, params: dict[str, Any], read: Callable[[Any], T], over: int | None = None
+    ) -> T:
+        """Ask until the host gives an answer that can be read.
+
+        For what has to be known before anything can be said of a payment: errors are waited out, but for one
+        with the code `over` (raised as CallError).
+        """
+        pause_s = _RETRY_FIRST_S
+        while True:
+            try:
+                return read(await self.patient(method, params))
+            except (CallError, KeyError, TypeError, ValueError) as error:
+                if isinstance(error, CallError) and error.code == over:
+                    raise
+                if pause_s == _RETRY_FIRST_S:
+                    log.warning("host_trouble method=%s error=%r: payments wait for it", method, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _RETRY_MOST_S)
+
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """Call once. Raises CallError, Unanswered."""
         return await self._rpc.acall(method, params)
 
     async def decode(self, invstring: str) -> dict[str, Any]:
-        return dict(await self.patient("decode", {"string": invstring}))
+        """What the host reads in an invoice. Raises CallError (-32602) where it cannot be read."""
+        return await self._certain("decode", {"string": invstring}, dict, over=Code.INVALID_PARAMS)
 
     async def preapprove(self, invstring: str) -> None:
         """Raises CallError where the operator's signer or policy declines."""
@@ -99,8 +123,10 @@ class Node:
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
         """All parts of this hash that the host knows, in the order they were made."""
-        answer = await self.patient("listsendpays", {"payment_hash": payment_hash.hex()})
-        return [_row(fields) for fields in answer["payments"]]
+        params = {"payment_hash": payment_hash.hex()}
+        return await self._certain(
+            "listsendpays", params, lambda answer: [_row(fields) for fields in answer["payments"]]
+        )
 
     async def own_channels(self, us: bytes) -> list[NamedChannel]:
         answer = await self.patient("listpeerchannels", {})
@@ -123,7 +149,10 @@ class Node:
             value = getattr(order, key)
             if value is not None:
                 params[key] = value
-        return dict(await self._rpc.acall("sendpay", params))
+        answer = await self._rpc.acall("sendpay", params)
+        if not isinstance(answer, dict) or answer.get("status") not in ("pending", "complete"):
+            raise Unanswered(f"sendpay: an answer that is no row: {answer!r:.200}")
+        return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class PaidBefore:
     sent_msat
         The same with fees.
     parts
-        Attempts of that group that the host has rows of.
+        Attempts of that group. They are numbered from 1, and one that the host refused left no row.
     incomplete
         Parts of it are still pending.
     """
@@ -73,7 +73,7 @@ def past_of(rows: Sequence[Row]) -> Past:
             preimage=complete.preimage,
             delivered_msat=_delivered(counted),
             sent_msat=sum(row.sent_msat for row in counted),
-            parts=len(group),
+            parts=max(len(group), max(row.partid for row in group)),
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
             incomplete=any(row.status is RowStatus.PENDING for row in group),
@@ -86,7 +86,7 @@ def past_of(rows: Sequence[Row]) -> Past:
             groupid=groupid,
             parts=tuple(AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat) for row in pending),
             delivered_msat=_delivered(pending),
-            created_at=min(row.created_at for row in pending),
+            created_at=min(row.created_at for row in rows if row.groupid == groupid),
             destination=pending[0].destination,
         )
     return Unpaid(next_groupid=max((row.groupid for row in rows), default=0) + 1)

@@ -19,7 +19,7 @@ from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, Recipient, normalise, recipient_of
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.driver import Driver, new_running
-from pay.node.facade import CallError, Node, PartOrder, Row
+from pay.node.facade import CallError, Node, PartOrder
 from pay.node.host import HostInfo
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
 from pay.node.running import Running, Waiter
@@ -76,10 +76,10 @@ class Payer:
         lock = self._locks.setdefault(invoice.payment_hash, asyncio.Lock())
         async with lock:
             running = self.driver.payments.get(invoice.payment_hash)
-            if running is not None:
+            if running is not None and running.session.result is None:
                 self._attach(running, waiter, invoice)
                 return
-            past = past_of(await self._rows(invoice.payment_hash))
+            past = past_of(await self._node.rows(invoice.payment_hash))
             match past:
                 case PaidBefore():
                     self._repeat(past, waiter, invoice)
@@ -90,6 +90,8 @@ class Payer:
 
     async def _begin(self, groupid: int, waiter: Waiter, invoice: Invoice) -> None:
         request = waiter.request
+        if waiter.verdict is not None:
+            raise waiter.verdict
         if waiter.detours >= _MOST_DETOURS:
             raise PayError(Code.OTHER, "The node refuses parts of this payment as if another one were running")
         self._check_request(request, invoice)
@@ -116,15 +118,6 @@ class Payer:
             raise invalid_param("bolt11", error.message) from error
         return Invoice.from_decode(invstring, decoded, self._host.network)
 
-    async def _rows(self, payment_hash: bytes) -> list[Row]:
-        """The host's past of this hash: without it there is no answer, as each one could be a lie."""
-        while True:
-            try:
-                return await self._node.rows(payment_hash)
-            except CallError as error:
-                log.warning("past_unknown payment_hash=%s error=%r", payment_hash.hex(), str(error))
-                await asyncio.sleep(1.0)
-
     async def _preapprove(self, invoice: Invoice, only_check: bool = False) -> None:
         try:
             if only_check:
@@ -138,7 +131,14 @@ class Payer:
     def _attach(self, running: Running, waiter: Waiter, invoice: Invoice) -> None:
         """Wait for the payment that runs; its own limits go on to apply."""
         terms = running.session.terms
-        self._same_payment(waiter.request, invoice, terms.amount_msat, terms.destination.hex(), "is being paid")
+        self._same_payment(
+            waiter.request,
+            invoice,
+            terms.amount_msat,
+            terms.destination.hex(),
+            "is being paid",
+            total_known=not terms.watched,
+        )
         running.waiters.append(waiter)
         waiter.caller.tell(
             f"This invoice is being paid since {time.time() - terms.created_at_s:.0f} s, waiting for that: "
@@ -163,7 +163,9 @@ class Payer:
         )
         terms = self._watch_terms(invoice, amount, past.created_at, past.groupid)
         waiter.caller.tell("Parts of this payment are already out: waiting for them, none is added")
-        self.driver.start(new_running(terms, self._recipient_or_clear(invoice), None, waiter), past.parts)
+        running = new_running(terms, self._recipient_or_clear(invoice), None, waiter)
+        running.watched_bolt11 = invoice.invstring
+        self.driver.start(running, past.parts)
 
     def _same_payment(
         self,
@@ -206,6 +208,7 @@ class Payer:
             raise invalid_param(
                 "amount_msat", f"unnecessary, the invoice asks for {invoice.amount_msat}msat: leave it out"
             )
+        invoice.check_payable()
         amount = invoice.amount_msat if invoice.amount_msat is not None else request.amount_msat
         if amount is None:
             raise PayError(Code.INVALID_PARAMS, "missing required parameter: amount_msat (the invoice has none)")

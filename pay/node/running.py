@@ -12,6 +12,7 @@ from pay.node.facade import PartOrder
 from pay.payment.events import FindRoutes
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
+from pay.payment.status import PartTimes
 
 
 class Caller(Protocol):
@@ -30,11 +31,14 @@ class Waiter:
     ----------
     detours
         How often it was sent from a payment of ours to what the host has of the same hash.
+    verdict
+        How the parts of another sender ended that it waited for: its answer, if nothing of the hash is left.
     """
 
     request: PayRequest
     caller: Caller
     detours: int = 0
+    verdict: PayError | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +49,10 @@ class Running:
     ----------
     order
         What its parts say beside their routes; None where parts of somebody else are watched.
+    times
+        By partid: when a part was sent and ended, and at which block.
+    created_at_s
+        Unix time of the host's first row of it, as every later look at the payment shows it.
     """
 
     session: PaymentSession
@@ -56,7 +64,29 @@ class Running:
     timer: asyncio.TimerHandle | None = None
     height_wanted: int | None = None
     question: FindRoutes | None = None
+    times: dict[int, PartTimes] = field(default_factory=dict)
     crashed: bool = False
+    watched_bolt11: str | None = None
+    created_at_s: int | None = None
+
+    def take_waiters(self) -> list[Waiter]:
+        """Those who wait, to be answered now."""
+        waiters, self.waiters = self.waiters, []
+        return waiters
+
+    def saw_row(self, fields: dict[str, Any]) -> None:
+        """Take in a row of a part of ours, from whatever message it came."""
+        if "created_at" in fields:
+            created_at_s = int(fields["created_at"])
+            self.created_at_s = min(created_at_s, self.created_at_s or created_at_s)
+
+    @property
+    def bolt11(self) -> str | None:
+        return self.order.bolt11 if self.order is not None else self.watched_bolt11
+
+    @property
+    def label(self) -> str | None:
+        return self.order.label if self.order is not None else None
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
@@ -16,6 +17,7 @@ from pay.node.running import Running
 from pay.node.words import path_words
 from pay.payment import events as ev
 from pay.payment.failure import Failure
+from pay.payment.states import AttemptStatus
 from pay.routing.query import Route
 
 log = logging.getLogger("pay")
@@ -54,6 +56,9 @@ class Sender:
                 log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _REPEAT_MOST_S)
+                if running.session.attempts[partid].status is not AttemptStatus.CREATED:
+                    # Its outcome, or its row, was heard of: the call did arrive.
+                    return
                 if route is None and await self._has_row(running, partid):
                     # v26.06 dies of a payment to itself that is repeated.
                     return
@@ -61,12 +66,23 @@ class Sender:
                 await self._refused(running, partid, error)
                 return
             else:
-                if answer.get("status") == "complete":
+                if not self._is_of(running, partid, answer):
+                    # Another sender was quicker: the host answers for the row of his that bears our numbers.
+                    self._post(running, ev.HashTaken(partid, "another sender has a part of this hash"))
+                    return
+                running.saw_row(answer)
+                if answer["status"] == "complete":
                     preimage = bytes.fromhex(answer["payment_preimage"])
                     self._post(running, ev.AttemptSettled(partid, preimage))
                 else:
                     self._post(running, ev.AttemptAccepted(partid))
                 return
+
+    def _is_of(self, running: Running, partid: int, answer: dict[str, Any]) -> bool:
+        """Whether the row in an answer of `sendpay` is of the part that was ordered."""
+        groupid = int(answer.get("groupid", running.session.terms.groupid))
+        sent_msat = running.session.attempts[partid].sent_msat
+        return groupid == running.session.terms.groupid and int(answer["amount_sent_msat"]) == sent_msat
 
     async def _has_row(self, running: Running, partid: int) -> bool:
         """Whether the host has the part in its table; if so the session is told what became of it."""
