@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from pyln.client.plugin import Request
 
 from pay.errors import PayError
-from pay.node.host import INVSTRING_SINCE, OLDEST, Version
+from pay.node.host import (
+    HOOK_FILTERS_SINCE,
+    INVSTRING_SINCE,
+    OLDEST,
+    XPAY_OWNS_LISTPAYS_SINCE,
+    Version,
+)
 from pay.node.host_plugin import HostPlugin
 from pay.node.options import add_options
 from pay.payment.request import parse_request, usage
@@ -27,6 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("pay")
 
 PAY_DESCRIPTION = "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not"
+
+PAYSTATUS_DESCRIPTION = "Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)"
+LISTPAYS_USAGE = "[bolt11] [payment_hash] [status] [index] [start] [limit]"
+LISTPAYS_DESCRIPTION = "List payments, all or those of {bolt11} or {payment_hash}, with {status}"
 
 
 class UnsupportedHost(Exception):
@@ -82,6 +92,11 @@ class Application:
         plugin = self.plugin
         shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
         plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
+        plugin.add_raw_method("paystatus", self._on_show, "[bolt11]", PAYSTATUS_DESCRIPTION)
+        if not self.version.since(XPAY_OWNS_LISTPAYS_SINCE):
+            plugin.add_raw_method("listpays", self._on_show, LISTPAYS_USAGE, LISTPAYS_DESCRIPTION)
+        elif self.version.since(HOOK_FILTERS_SINCE):
+            plugin.add_raw_hook("rpc_command", self._on_listpays, ["listpays"])
         add_options(plugin, plugin.developer)
         plugin.init()(self._on_init)
         plugin.add_notification_topic("pay_success")
@@ -106,6 +121,16 @@ class Application:
             self._hand_over(self._check(parsed, caller))
         else:
             self._hand_over(self._pay(parsed, caller))
+
+    def _on_show(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        if request.method == "check":
+            caller.succeed({"command_to_check": "paystatus"})
+        else:
+            self._hand_over(self._show(request.method, request.params, caller))
+
+    def _on_listpays(self, request: Request) -> None:
+        self._hand_over(self._hooked(request))
 
     def _notification(self, topic: str) -> Callable[..., None]:
         def handle(**params: Any) -> None:
@@ -139,6 +164,19 @@ class Application:
     async def _check(self, parsed: Any, caller: RequestCaller) -> None:
         assert self._service is not None
         await self._service.check(parsed, caller)
+
+    async def _show(self, command: str, params: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.show(command, params, caller)
+
+    async def _hooked(self, request: Request) -> None:
+        """A hook is always answered, whatever happens here."""
+        answer: dict[str, Any] = {"result": "continue"}
+        try:
+            if self._service is not None:
+                answer = await self._service.hooked_listpays(request.params["rpc_command"].get("params"))
+        finally:
+            request.set_result(answer)
 
     async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
         if self._service is not None:

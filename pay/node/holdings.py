@@ -1,4 +1,4 @@
-"""What plans must know of money that is under way: ours on channels of others, and what our own channels still have.
+"""What plans must know of money under way: ours on channels of others, and what our own channels still have.
 
 Both are derived from the live attempts of all payments each time they are asked for, so nothing can leak.
 """

@@ -13,6 +13,8 @@ INVSTRING_SINCE = (26, 6)
 """`pay invstring` in the usage string; older hosts say `pay bolt11`."""
 XPAY_OWNS_LISTPAYS_SINCE = (26, 6)
 """Before, the host's own `pay` plugin had it, and it went with it."""
+HOOK_FILTERS_SINCE = (25, 12)
+"""Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)
 """`setconfig … transient`; before, setconfig writes the operator's configuration file."""
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
@@ -55,11 +55,15 @@ class Planning:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
 
-    async def alias(self, node: NodeId) -> str | None:
-        """The name that a node gives itself."""
+    async def aliases(self, nodes: Iterable[NodeId]) -> dict[NodeId, str]:
+        """The names that nodes give themselves, of those that have one."""
+        wanted = list(nodes)
 
-        def look() -> str | None:
-            return self._store.graph.alias(node) if self._store is not None else None
+        def look() -> dict[NodeId, str]:
+            if self._store is None:
+                return {}
+            names = ((node, self._store.graph.alias(node)) for node in wanted)
+            return {node: name for node, name in names if name}
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 

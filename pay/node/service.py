@@ -21,6 +21,7 @@ from pay.node.payer import Payer
 from pay.node.planning import Planning
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.node.running import Caller, Running, Waiter
+from pay.node.views import Views
 from pay.payment.events import Paid
 from pay.payment.request import PayRequest
 
@@ -45,6 +46,7 @@ class Service:
         self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         self._planning = Planning(str(Path(directory) / "gossip_store"))
         self._payer: Payer | None = None
+        self._views: Views | None = None
         self._ready = asyncio.Event()
         self._height = 0
 
@@ -69,9 +71,13 @@ class Service:
             payer.pay,
             self._say_paid,
             self._say_failed,
+            self._remember,
             options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S),
         )
-        payer.driver.block_added(max(self._height, int(info["blockheight"])))
+        self._views = Views(self._node, self._planning, payer.driver.payments)
+        self._height = max(self._height, int(info["blockheight"]))
+        self._views.height = self._height
+        payer.driver.block_added(self._height)
         self._payer = payer
         self._ready.set()
         log.info(
@@ -96,12 +102,33 @@ class Service:
         else:
             caller.succeed({"command_to_check": "pay"})
 
+    async def show(self, command: str, params: Any, caller: Caller) -> None:
+        """Answer `paystatus` or `listpays`."""
+        await self._when_ready()
+        assert self._views is not None
+        try:
+            look = self._views.paystatus if command == "paystatus" else self._views.listpays
+            caller.succeed(await look(params))
+        except PayError as error:
+            caller.fail(error)
+
+    async def hooked_listpays(self, params: Any) -> dict[str, Any]:
+        """The answer to the hook on a `listpays` that somebody calls."""
+        if self._views is None or not self._views.concerns(params):
+            return {"result": "continue"}
+        try:
+            return {"return": {"result": await self._views.listpays(params)}}
+        except PayError as error:
+            return {"return": {"error": {"code": error.code, "message": error.message}}}
+
     async def notification(self, topic: str, fields: dict[str, Any]) -> None:
         match topic:
             case "block_added":
                 self._height = int((fields.get("block") or fields)["height"])
                 if self._payer is not None:
                     self._payer.driver.block_added(self._height)
+                if self._views is not None:
+                    self._views.height = self._height
             case "sendpay_success":
                 if self._payer is not None:
                     self._payer.driver.sendpay_success(fields)
@@ -113,6 +140,10 @@ class Service:
                 await self._keep_pay()
 
     # --- steps ------------------------------------------------------------------------------------------
+
+    def _remember(self, running: Running) -> None:
+        if self._views is not None:
+            self._views.remember(running)
 
     async def _when_ready(self) -> Payer:
         await self._ready.wait()
