@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from dataclasses import replace
 from typing import Any
 
 from pay.errors import Code, PayError
