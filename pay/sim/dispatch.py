@@ -111,7 +111,8 @@ class Dispatcher:
     def _execute(self, command: Command) -> None:
         plugin = self._node.plugins.owner(command.method)
         if plugin is not None:
-            self._node.spawn(self._answer_from(plugin, command))
+            # Sent now, not when the task gets its turn: a plugin hears things in the order they happen.
+            self._node.spawn(self._answer_with(self._forward(plugin, command, command.method), command))
         elif command.method == "pay" and self._node.builtin_pay:
             command.fail(RpcError(-1, "this is the builtin pay: it is only there to own its name"))
         elif command.method in COMMANDS:
@@ -146,8 +147,8 @@ class Dispatcher:
             raise CheckDone
         return entry.handler(self._node, command, args)
 
-    async def _answer_from(self, plugin: PluginProcess, command: Command) -> None:
-        command.answer(await self._forward(plugin, command, command.method))
+    async def _answer_with(self, answer: asyncio.Future[dict[str, Any]], command: Command) -> None:
+        command.answer(await answer)
 
     async def pass_to(self, plugin: PluginProcess, command: Command, method: str) -> dict[str, Any]:
         """Let a plugin answer; its result. Raises RpcError for its error."""
@@ -158,6 +159,6 @@ class Dispatcher:
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def _forward(self, plugin: PluginProcess, command: Command, method: str) -> dict[str, Any]:
+    def _forward(self, plugin: PluginProcess, command: Command, method: str) -> asyncio.Future[dict[str, Any]]:
         request_id = self._node.plugins.request_id(method, command.id_prefix)
-        return await plugin.request(request_id, command.request, command.notify)
+        return plugin.request(request_id, command.request, command.notify)

@@ -222,8 +222,9 @@ class SimNode:
         orphans = list(self.plugins.all)
         for plugin in orphans:
             plugin.abandon()
-        await self._tear_down()
+        await self._tear_down(orphaned=True)
         noticed = await asyncio.gather(*(plugin.gone(grace_s) for plugin in orphans))
+        await asyncio.gather(*(plugin.buried() for plugin in self.plugins.ever))
         return [plugin.name for plugin, by_itself in zip(orphans, noticed, strict=True) if not by_itself]
 
     async def restart(self) -> None:
@@ -254,7 +255,8 @@ class SimNode:
             shown.append({"name": XPAY_PATH, "active": True, "dynamic": True})
         return shown
 
-    async def _tear_down(self) -> None:
+    async def _tear_down(self, orphaned: bool = False) -> None:
+        """Let go of everything; with `orphaned` the plugins live on without us for now."""
         self.running = False
         self.payments.detach()
         with contextlib.suppress(ValueError):
@@ -265,10 +267,12 @@ class SimNode:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.plugins.shutting_down = True
         for plugin in list(self.plugins.all):
-            self.plugins.shutting_down = True
             if plugin.state is not PluginState.DEAD:
                 plugin.kill("node stops", "debug")
+        if not orphaned:
+            await asyncio.gather(*(plugin.buried() for plugin in self.plugins.ever))
         self.db.close()
         if self._log_file is not None:
             self._log_file.close()
@@ -277,7 +281,8 @@ class SimNode:
 
     def _lose_important(self, plugin: PluginProcess) -> None:
         self.running = False
-        self.spawn(self._tear_down())
+        if not self.plugins.starting_up:
+            self._stopping = asyncio.ensure_future(self._tear_down())
 
     def _set_up_configs(self) -> None:
         self.configs = Configs()

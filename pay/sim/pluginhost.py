@@ -155,6 +155,16 @@ class PluginProcess:
             return False
         return True
 
+    async def buried(self) -> None:
+        """Wait for the end of a process that is over or was killed, and let go of what belongs to it."""
+        if self._process is None:
+            return
+        await self._process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._process._transport.close()  # type: ignore[attr-defined]
+
     def _signal(self) -> None:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -163,6 +173,8 @@ class PluginProcess:
 
     def _die(self, reason: str) -> None:
         self.state = PluginState.DEAD
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
         pending, self._pending = self._pending, {}
         for request_id, (answer, _) in pending.items():
             if not answer.done():

@@ -68,6 +68,8 @@ class Plugins:
         self.settings = settings
         self.configs = configs
         self.all: list[PluginProcess] = []
+        self.ever: list[PluginProcess] = []
+        """Those that are gone as well."""
         self.important: set[PluginProcess] = set()
         self.starting_up = True
         self.shutting_down = False
@@ -113,6 +115,7 @@ class Plugins:
         except OSError as error:
             raise PluginDied(f"opening pipe: {error.strerror}") from error
         self.all.append(plugin)
+        self.ever.append(plugin)
         if important:
             self.important.add(plugin)
         await self._in_time(plugin, self._introduce(plugin, parameters or {}, id_prefix))
