@@ -14,12 +14,13 @@ from tests.sendpay_table import Invoice, Payee
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The plain node and those it pays to: host ── hub ── far."""
+    """The plain node and those it pays to: host ── hub ── far ── end."""
 
     regtest: Regtest
     host: Node
     hub: Node
     far: Node
+    end: Node
 
 
 class RealBench:

@@ -11,12 +11,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.real.bench import Line, RealBench
-from tests.real.network import CHECKOUT, Regtest
+from tests.real.network import CHECKOUT, Node, Regtest
 
 # pyln-testing reads these when it is imported: it expects plugins written in Rust, and gRPC, unless told not to.
 os.environ.setdefault("RUST", "0")
@@ -47,19 +48,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def regtest() -> Iterator[Regtest]:
+def regtest(request: pytest.FixtureRequest) -> Iterator[Regtest]:
     """bitcoind, and every node of the session; what a failed run leaves is in the directory it names."""
     directory = Path(tempfile.mkdtemp(prefix="pay-real-"))
     network = Regtest(directory)
-    failed = True
+    broken: list[str] | None = None
     try:
         yield network
         broken = network.broken_lines()
         assert broken == []
-        failed = False
     finally:
         network.stop()
-        if failed:
+        if request.session.testsfailed or broken != []:
             print(f"logs are kept in {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
@@ -67,14 +67,34 @@ def regtest() -> Iterator[Regtest]:
 
 @pytest.fixture(scope="session")
 def line(regtest: Regtest) -> Line:
-    """host ── hub ── far, announced, a million sat each, all on the left side at the start; ten HTLCs at most."""
+    """host ── hub ── far ── end, announced, a million sat each, all on the left at first; ten HTLCs at most."""
     few = {"max-concurrent-htlcs": 10}
-    host, hub, far = regtest.start({**few, "may_reconnect": False}, {**few, "may_reconnect": False}, few)
-    regtest.open_channels((host, hub), (hub, far))
-    return Line(regtest, host, hub, far)
+    alone = {**few, "may_reconnect": False}
+    host, hub, far, end = regtest.start(alone, alone, few, few)
+    regtest.open_channels((host, hub), (hub, far), (far, end))
+    return Line(regtest, host, hub, far, end)
 
 
 @pytest.fixture(scope="session")
 def bench(line: Line) -> RealBench:
     """The line, as the tables want it."""
     return RealBench(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Nodes with the plugin, on the line's hub: payer ── hub, announced, and shy ── hub, not announced."""
+
+    line: Line
+    payer: Node
+    shy: Node
+
+
+@pytest.fixture(scope="session")
+def shop(line: Line) -> Shop:
+    payer, shy = line.regtest.start(WITH_PLUGIN, WITH_PLUGIN)
+    line.regtest.open_channels((payer, line.hub))
+    line.regtest.open_channels((shy, line.hub), announce=False)
+    for node in (payer, shy):
+        line.regtest.wait_for_channels(node, 4)
+    return Shop(line, payer, shy)

@@ -1,7 +1,8 @@
 """A regtest network of real nodes, shared by the tests of a session.
 
-    host ── hub ── far          host: lightningd alone, the thing to compare with
-    payer ─┘                    payer: lightningd with plugin.py instead of the builtin pay
+    host ── hub ── far ── end       host: lightningd alone, the thing to compare with
+    payer ──┤                       payer: lightningd with plugin.py instead of the builtin pay
+    shy ┄┄┄┄┘                       shy: the same, over an unannounced channel
 
 Starting nodes and opening channels takes most of the time of these tests, so they share one network, each
 with payments of its own; whoever stops, disconnects or empties something starts nodes of its own.
@@ -106,6 +107,12 @@ class Regtest:
             for node in nodes:
                 wait_for(lambda n=node: scids <= _announced_both_ways(n))
         sync_blockheight(self.bitcoind, [node.peer for node in nodes])
+
+    def wait_for_channels(self, node: Node, count: int) -> None:
+        """Until this node has heard of as many channels, in both directions."""
+        from pyln.testing.utils import wait_for
+
+        wait_for(lambda: len(_announced_both_ways(node)) >= count)
 
     def mine(self, blocks: int, *nodes: Node) -> None:
         """Mine, and wait until these nodes have seen it."""

@@ -1,0 +1,416 @@
+"""`pay` by the plugin on a real lightningd, over real channels."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from pay.sim.bolt11 import Bolt11, encode
+from tests.rawrpc import Answer
+from tests.real.conftest import Shop
+from tests.real.network import Node
+
+SUCCESS = {
+    "destination", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "payment_preimage",
+    "status",
+}  # fmt: skip
+INVALID = -32602
+UNKNOWN_DETAILS = "400f00000000000186a000000067"
+"""incorrect_or_unknown_payment_details for 100,000 msat at height 103."""
+TEMPORARY_NODE_FAILURE = "2002"
+_labels = itertools.count()
+
+
+def invoice(node: Node, amount_msat: int | str = 100_000, description: str = "tea", **more: Any) -> dict[str, Any]:
+    """A new invoice of this node."""
+    label = f"pay-{next(_labels)}"
+    return node.call("invoice", amount_msat=amount_msat, label=label, description=description, **more)
+
+
+def pay(node: Node, *positional: Any, **named: Any) -> Answer:
+    """`pay`, as the socket answers it."""
+    return node.raw.call("pay", list(positional) or named)
+
+
+def received(node: Node, made: dict[str, Any]) -> int | None:
+    """What was paid to this invoice."""
+    (shown,) = node.call("listinvoices", payment_hash=made["payment_hash"])["invoices"]
+    return shown.get("amount_received_msat")
+
+
+def rows(node: Node, made: dict[str, Any]) -> list[dict[str, Any]]:
+    return node.call("listsendpays", payment_hash=made["payment_hash"])["payments"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    from pyln.testing.utils import wait_for
+
+    wait_for(condition, timeout=30)
+
+
+def begin(node: Node, *positional: Any, **named: Any) -> Future[Answer]:
+    """`pay` beside the test."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(pay, node, *positional, **named)
+    executor.shutdown(wait=False)
+    return future
+
+
+def held(node: Node, made: dict[str, Any]) -> int:
+    return node.call("held", made["payment_hash"])["htlcs"]
+
+
+# What is paid
+
+
+def test_a_direct_peer(shop: Shop) -> None:
+    """payer ── hub: nothing to pay on the way; exactly the documented fields."""
+    made = invoice(shop.line.hub)
+    before_s = int(time.time())
+    result = pay(shop.payer, made["bolt11"]).ok()
+    assert result.keys() == SUCCESS
+    assert hashlib.sha256(bytes.fromhex(result["payment_preimage"])).hexdigest() == made["payment_hash"]
+    assert before_s <= result["created_at"] <= time.time()
+    assert {key: result[key] for key in SUCCESS - {"payment_preimage", "created_at"}} == {
+        "destination": shop.line.hub.id, "payment_hash": made["payment_hash"], "parts": 1, "status": "complete",
+        "amount_msat": 100_000, "amount_sent_msat": 100_000,
+    }  # fmt: skip
+    assert received(shop.line.hub, made) == 100_000
+
+
+def test_three_hops(shop: Shop) -> None:
+    """payer ── hub ── far ── end: two nodes ask 1 msat and 10 ppm each, of what they forward."""
+    made = invoice(shop.line.end, 100_000_000)
+    result = pay(shop.payer, made["bolt11"]).ok()
+    far_fee_msat = 1 + 100_000_000 * 10 // 1_000_000
+    hub_fee_msat = 1 + (100_000_000 + far_fee_msat) * 10 // 1_000_000
+    least_msat = 100_000_000 + far_fee_msat + hub_fee_msat
+    assert result["amount_msat"] == 100_000_000
+    assert result["amount_sent_msat"] == least_msat
+    assert received(shop.line.end, made) == 100_000_000
+
+
+def test_an_invoice_without_amount(shop: Shop) -> None:
+    made = invoice(shop.line.far, "any")
+    missing = pay(shop.payer, made["bolt11"])
+    assert missing.code == INVALID
+    assert "amount_msat" in missing.error["message"]
+    result = pay(shop.payer, bolt11=made["bolt11"], amount_msat="70sat").ok()
+    assert result["amount_msat"] == 70_000
+    assert received(shop.line.far, made) == 70_000
+
+
+def test_an_amount_that_is_given_twice(shop: Shop) -> None:
+    made = invoice(shop.line.hub)
+    twice = pay(shop.payer, bolt11=made["bolt11"], amount_msat=100_000)
+    assert twice.code == INVALID
+    assert "amount_msat" in twice.error["message"]
+    assert rows(shop.payer, made) == []
+
+
+def test_label_and_description_are_in_the_lists(shop: Shop) -> None:
+    """What readers of payments look for, in every list of the host."""
+    made = invoice(shop.line.far)
+    pay(shop.payer, bolt11=made["bolt11"], label="my label", description="my words").ok()
+    (row,) = rows(shop.payer, made)
+    (entry,) = shop.payer.call("listpays", payment_hash=made["payment_hash"])["pays"]
+    for shown in (row, entry):
+        assert shown["label"] == "my label"
+        assert shown["description"] == "my words"
+        assert shown["bolt11"] == made["bolt11"]
+        assert shown["status"] == "complete"
+    assert (row["groupid"], row["partid"]) == (1, 1)
+    assert entry["preimage"] == row["payment_preimage"]
+
+
+def test_a_description_hash(shop: Shop) -> None:
+    """Wrong words are refused before anything is sent; the right ones pass, and so does silence."""
+    words = "a long story"
+    made, other = (invoice(shop.line.far, description=words, deschashonly=True) for _ in range(2))
+    wrong = pay(shop.payer, bolt11=made["bolt11"], description="another story")
+    assert wrong.code == INVALID
+    assert "description" in wrong.error["message"]
+    assert rows(shop.payer, made) == []
+    pay(shop.payer, bolt11=made["bolt11"], description=words).ok()
+    pay(shop.payer, bolt11=other["bolt11"]).ok()
+
+
+def test_over_an_unannounced_channel(shop: Shop) -> None:
+    """shy ┄┄ hub ── far: the first channel has but an alias to be named by."""
+    made = invoice(shop.line.far)
+    pay(shop.shy, made["bolt11"]).ok()
+    assert received(shop.line.far, made) == 100_000
+
+
+def test_to_an_unannounced_channel(shop: Shop) -> None:
+    """payer ── hub ┄┄ shy: the last channel is known from the invoice's hint alone."""
+    pay(shop.shy, invoice(shop.line.hub, 20_000_000)["bolt11"]).ok()
+    made = invoice(shop.shy, 1_000_000)
+    assert "routes" in shop.payer.call("decode", made["bolt11"])
+    pay(shop.payer, made["bolt11"]).ok()
+    assert received(shop.shy, made) == 1_000_000
+
+
+def test_ourselves(shop: Shop) -> None:
+    made = invoice(shop.payer)
+    result = pay(shop.payer, made["bolt11"]).ok()
+    assert (result["amount_sent_msat"], result["destination"]) == (100_000, shop.payer.id)
+    assert pay(shop.payer, made["bolt11"]).ok() == result
+
+
+# What is not
+
+
+def test_an_expired_invoice(shop: Shop) -> None:
+    text = encode(
+        Bolt11(payment_hash=b"\x31" * 32, created_at=1_700_000_000, amount_msat=1000, description="old",
+               payment_secret=b"\x32" * 32, currency="bcrt", expiry=60, min_final_cltv_expiry=10,
+               features=1 << 8 | 1 << 14), bytes([9]) * 32)  # fmt: skip
+    refused = pay(shop.payer, text)
+    assert refused.code == 207
+    assert refused.error["data"]["expiry"] == 1_700_000_060
+    assert abs(refused.error["data"]["now"] - time.time()) < 60
+
+
+def test_a_fee_above_the_limit(shop: Shop) -> None:
+    """206 with the least fee and the limit, in data and flat beside it."""
+    made = invoice(shop.line.far, 100_000_000)
+    refused = pay(shop.payer, bolt11=made["bolt11"], maxfee=1000)
+    assert refused.code == 206
+    assert refused.error["data"]["fee"] == refused.error["fee"] == 1001
+    assert refused.error["data"]["feepercent"] == pytest.approx(0.001001)
+    assert refused.error["data"]["maxfee_msat"] == 1000
+    assert rows(shop.payer, made) == []
+    assert pay(shop.payer, bolt11=made["bolt11"], maxfee=1001).ok()["amount_sent_msat"] == 100_001_001
+
+
+def test_a_fee_above_the_percentage(shop: Shop) -> None:
+    made = invoice(shop.line.far, 100_000_000)
+    refused = pay(shop.payer, bolt11=made["bolt11"], maxfeepercent=0.001, exemptfee=0)
+    assert (refused.code, refused.error["data"]["fee"]) == (206, 1001)
+    pay(shop.payer, bolt11=made["bolt11"], maxfeepercent=0.0011, exemptfee=0).ok()
+
+
+def test_a_delay_above_the_limit(shop: Shop) -> None:
+    """The payee wants 5 blocks, the hub adds 6; one block less is refused, with the figure."""
+    made = invoice(shop.line.far)
+    final_blocks = shop.payer.call("decode", made["bolt11"])["min_final_cltv_expiry"]
+    refused = pay(shop.payer, bolt11=made["bolt11"], maxdelay=final_blocks + 5)
+    assert refused.code == 206
+    assert refused.error["data"]["delay"] >= final_blocks + 6
+    assert refused.error["data"]["maxdelay"] == final_blocks + 5
+    enough = refused.error["data"]["delay"]
+    pay(shop.payer, bolt11=made["bolt11"], maxdelay=enough).ok()
+
+
+def test_the_only_channel_excluded(shop: Shop) -> None:
+    made = invoice(shop.line.far)
+    channel = shop.line.hub.channel_to(shop.line.far)
+    scid_dir = f"{channel['short_channel_id']}/{channel['direction']}"
+    for excluded in (scid_dir, shop.line.hub.id):
+        refused = pay(shop.payer, bolt11=made["bolt11"], exclude=[excluded])
+        assert refused.code == 205
+        assert refused.error["data"]["reason"]
+        assert rows(shop.payer, made) == []
+    other_way = f"{channel['short_channel_id']}/{1 - channel['direction']}"
+    pay(shop.payer, bolt11=made["bolt11"], exclude=[other_way]).ok()
+
+
+def test_more_than_there_is(shop: Shop) -> None:
+    made = invoice(shop.line.far, 5_000_000_000)
+    refused = pay(shop.payer, made["bolt11"])
+    assert refused.code == 205
+    assert 0 < refused.error["data"]["max_sendable_msat"] < 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"bolt11": "nonsense"}, {"maxfee": 1, "maxfeepercent": 1}, {"maxfee": 1, "exemptfee": 1}, {"maxfee": "x"},
+        {"riskfactor": -1}, {"retry_for": "x"}, {"exclude": ["x"]}, {"nonsense": 1}, {"partial_msat": 200_000},
+        {"localinvreqid": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_parameter(named: dict[str, Any], shop: Shop) -> None:
+    """-32602, and the message names the parameter."""
+    made = invoice(shop.line.hub)
+    refused = pay(shop.payer, **{"bolt11": made["bolt11"], **named})
+    assert refused.code == INVALID
+    assert any(name in refused.error["message"] for name in named)
+    assert rows(shop.payer, made) == []
+
+
+def test_too_many_positional_parameters(shop: Shop) -> None:
+    assert pay(shop.payer, *[None] * 14).code == INVALID
+
+
+# Again
+
+
+def test_the_same_invoice_twice(shop: Shop) -> None:
+    """The same answer, the original time included; the payee is paid once."""
+    made = invoice(shop.line.far)
+    first = pay(shop.payer, made["bolt11"]).ok()
+    assert pay(shop.payer, made["bolt11"].upper()).ok() == first
+    assert pay(shop.payer, f"lightning:{made['bolt11']}").ok() == first
+    assert len(rows(shop.payer, made)) == 1
+
+
+def test_a_refused_payment_is_paid_later(shop: Shop) -> None:
+    """203 with the routing failure; the next call is a new group."""
+    far, made = shop.line.far, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    answer = begin(shop.payer, made["bolt11"])
+    wait_until(lambda: held(far, made) == 1)
+    far.call("release", made["payment_hash"], UNKNOWN_DETAILS)
+    refused = answer.result(30)
+    assert refused.code == 203
+    error = refused.error
+    for fields in (error["data"], error):
+        assert fields["failcode"] == 0x400F
+        assert fields["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
+        assert (fields["erring_index"], fields["erring_node"]) == (2, far.id)
+        assert fields["raw_message"] == UNKNOWN_DETAILS
+        assert [attempt["status"] for attempt in fields["attempts"]] == ["failed"]
+        assert (fields["status"], fields["sendpay_tries"]) == ("failed", 1)
+    pay(shop.payer, made["bolt11"]).ok()
+    assert [(row["groupid"], row["partid"], row["status"]) for row in rows(shop.payer, made)] == [
+        (1, 1, "failed"), (2, 1, "complete"),
+    ]  # fmt: skip
+    (failure,) = shop.payer.notifications("pay_failure", made["payment_hash"])
+    assert failure["pay_failure"]["payment_hash"] == made["payment_hash"]
+    (success,) = shop.payer.notifications("pay_success", made["payment_hash"])
+    assert success["pay_success"] == {"payment_hash": made["payment_hash"], "bolt11": made["bolt11"]}
+
+
+def test_time_is_up(shop: Shop) -> None:
+    """retry_for ends new attempts, not the waiting for the one that is out: 210 or 205 once it failed."""
+    far, made = shop.line.far, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
+    wait_until(lambda: held(far, made) == 1)
+    far.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
+    refused = answer.result(30)
+    assert refused.code in (205, 210)
+    assert refused.error["data"]["sendpay_tries"] == 1
+    assert [row["status"] for row in rows(shop.payer, made)] == ["failed"]
+
+
+# At once
+
+
+def test_a_slow_payment_delays_no_other(shop: Shop) -> None:
+    """One is held by its payee; another is made meanwhile."""
+    far, slow, quick = shop.line.far, invoice(shop.line.far), invoice(shop.line.far)
+    far.call("hold", slow["payment_hash"])
+    answer = begin(shop.payer, slow["bolt11"])
+    wait_until(lambda: held(far, slow) == 1)
+    pay(shop.payer, quick["bolt11"]).ok()
+    assert not answer.done()
+    far.call("release", slow["payment_hash"])
+    assert answer.result(30).ok()["status"] == "complete"
+
+
+def test_two_calls_for_one_invoice(shop: Shop) -> None:
+    """The second attaches to the first; both get the one answer."""
+    far, made = shop.line.far, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    first = begin(shop.payer, made["bolt11"])
+    wait_until(lambda: held(far, made) == 1)
+    second = begin(shop.payer, bolt11=made["bolt11"], maxfee=7)
+    shop.payer.peer.daemon.wait_for_log("payment_attached")
+    far.call("release", made["payment_hash"])
+    assert first.result(30).ok() == second.result(30).ok()
+    assert len(rows(shop.payer, made)) == 1
+
+
+def test_a_part_that_somebody_else_sent(shop: Shop) -> None:
+    """A sendpay of another program is out: `pay` waits for it and sends nothing."""
+    hub, payer, made = shop.line.hub, shop.payer, invoice(shop.line.hub)
+    hub.call("hold", made["payment_hash"])
+    hop = {"id": hub.id, "channel": payer.channel_to(hub)["short_channel_id"], "amount_msat": 100_000, "delay": 20}
+    payer.call("sendpay", route=[hop], payment_hash=made["payment_hash"], payment_secret=made["payment_secret"])
+    answer = begin(payer, made["bolt11"])
+    wait_until(lambda: held(hub, made) == 1)
+    hub.call("release", made["payment_hash"])
+    assert answer.result(30).ok()["amount_sent_msat"] == 100_000
+    assert len(rows(payer, made)) == 1
+
+
+def test_a_restart_with_a_part_out(shop: Shop) -> None:
+    """The node stops while the payee holds; asked again after the start the plugin waits for that part."""
+    far, payer, made = shop.line.far, shop.payer, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    interrupted = begin(payer, made["bolt11"])
+    wait_until(lambda: held(far, made) == 1)
+    payer.peer.restart()
+    with pytest.raises(OSError, match=r"closed|reset"):
+        interrupted.result(30)
+    payer.peer.connect(shop.line.hub.peer)
+    answer = begin(payer, made["bolt11"])
+    payer.peer.daemon.wait_for_log("pay_started|payment_.*" + made["payment_hash"])
+    far.call("release", made["payment_hash"])
+    assert answer.result(30).ok()["payment_hash"] == made["payment_hash"]
+    assert [row["status"] for row in rows(payer, made)] == ["complete"]
+    wait_until(lambda: payer.channel_to(shop.line.hub)["peer_connected"])
+
+
+# How it is asked
+
+
+def test_parameters_by_position(shop: Shop) -> None:
+    """All thirteen, absent ones as null."""
+    made = invoice(shop.line.far)
+    pay(shop.payer, made["bolt11"], None, "positional", 10, None, 60, 100, None, None, [], 1000, "tea", None).ok()
+    assert rows(shop.payer, made)[0]["label"] == "positional"
+
+
+def test_parameters_by_name(shop: Shop) -> None:
+    """`invstring` is the other name of `bolt11`; null means absent."""
+    made = invoice(shop.line.far)
+    pay(shop.payer, invstring=made["bolt11"], amount_msat=None, riskfactor="5", maxdelay="200").ok()
+
+
+def test_the_command_line(shop: Shop) -> None:
+    """lightning-cli, with positions and with -k."""
+    def cli(*arguments: str) -> dict[str, Any]:
+        directory = shop.payer.peer.daemon.lightning_dir
+        command = ["lightning-cli", f"--lightning-dir={directory}", "--network=regtest", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    assert cli("pay", invoice(shop.line.far)["bolt11"])["status"] == "complete"
+    by_name = cli("-k", "pay", f"bolt11={invoice(shop.line.far)['bolt11']}", "maxfee=1sat", "label=cli")
+    assert by_name["status"] == "complete"
+    refused = cli("-k", "pay", f"bolt11={invoice(shop.line.far)['bolt11']}", "maxfee=0")
+    assert refused["code"] == 206
+    assert "fee" in refused["data"]
+
+
+def test_help(shop: Shop) -> None:
+    (entry,) = shop.payer.call("help", command="pay")["help"]
+    assert entry["command"] == (
+        "pay invstring [amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee]"
+        " [localinvreqid] [exclude] [maxfee] [description] [partial_msat] [dev_use_shadow]"
+    )
+
+
+def test_check(shop: Shop) -> None:
+    """`check pay` says what `pay` would refuse, and sends nothing."""
+    made = invoice(shop.line.far)
+    checked = shop.payer.raw.call("check", {"command_to_check": "pay", "bolt11": made["bolt11"]})
+    assert checked.ok() == {"command_to_check": "pay"}
+    wrong = shop.payer.raw.call("check", {"command_to_check": "pay", "bolt11": made["bolt11"], "maxfee": "x"})
+    assert wrong.code == INVALID
+    assert shop.payer.raw.call("check", {"command_to_check": "pay", "bolt11": "nonsense"}).code == INVALID
+    assert rows(shop.payer, made) == []
