@@ -1,0 +1,408 @@
+"""Pays in a simulated world with the real session and the real planner, in one process and in virtual time.
+
+What the plugin's edge does with tasks, sockets and a thread is here a call put off on the world's clock: a plan
+takes no time, a `sendpay` takes no time, an HTLC takes what the world says. So a payment is the same every
+time, an hour costs a millisecond, and a test can say exactly which parts were sent, along which channels, when,
+and why the next one went another way.
+
+The sender knows what a node would know: gossip as the world's store tells it, its own channels as
+`listpeerchannels` would show them, and what comes back from its HTLCs.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import pairwise
+
+from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
+from pay.payment import events as ev
+from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, Terms
+from pay.payment.failure import Failure, describe
+from pay.payment.request import PayRequest
+from pay.payment.session import PaymentSession
+from pay.payment.states import AttemptStatus
+from pay.routing import NoRoute, Route, RouteQuery
+from pay.routing import plan as plan_routes
+from pay.sim.channel import SimChannel
+from pay.sim.clock import Timer, VirtualClock
+from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
+from pay.sim.invoices import SimInvoice
+from pay.sim.world import World
+from pay.sim.world_store import keep_up, write_store
+from pay.units import NodeId, Scid, ScidDir
+
+Planner = Callable[[Overlay, RouteQuery, Mapping[ScidDir, int]], "tuple[Route, ...] | NoRoute"]
+
+_LONG_S = 10 * 86_400.0
+"""Virtual seconds after which a payment without an answer is taken to hang."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a caller may say of a payment; the defaults are those of `pay`."""
+
+    maxfeepercent: Decimal | None = None
+    exemptfee_msat: int | None = None
+    maxfee_msat: int | None = None
+    retry_for_s: float = 60.0
+    maxdelay: int = 2016
+    riskfactor: float = 10.0
+    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
+    max_parts: int = 1
+    min_part_msat: int = 0
+    max_attempts: int = 100
+    exclude_nodes: frozenset[NodeId] = frozenset()
+    exclude_channels: frozenset[ScidDir] = frozenset()
+    seed: int = 0
+    randomness: float = 0.0
+    total_msat: int | None = None
+
+
+@dataclass(slots=True)
+class Part:
+    """One part as it went: `outcome` is None while it is out, a `LocalFailure` where the host never sent it."""
+
+    partid: int
+    route: Route
+    sent_s: float
+    """Seconds after the payment began."""
+    ended_s: float | None = None
+    outcome: HtlcOutcome | LocalFailure | None = None
+    names: tuple[str, ...] = ()
+    """Nodes of the route, ours first."""
+    channels: tuple[SimChannel, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """`A>B>D`."""
+        return ">".join(self.names)
+
+    @property
+    def told(self) -> str:
+        """What became of it in words: `paid`, or what failed and who said so."""
+        match self.outcome:
+            case None:
+                return "out"
+            case Settled():
+                return "paid"
+            case Unparsable():
+                return "unreadable"
+            case LocalFailure():
+                return f"not sent: {self.outcome.text}"
+            case Failed(0):
+                return f"not sent: {self.outcome.local_reason}"
+            case Failed(index, _, _, _, failcode):
+                return f"{self.names[index]}: {describe(failcode)}"
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.told}"
+
+
+@dataclass(slots=True)
+class Story:
+    """All that a payment did, and how it ended."""
+
+    session: PaymentSession
+    parts: list[Part] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    result: ev.Result | None = None
+    ended_s: float | None = None
+
+    @property
+    def paid(self) -> bool:
+        return isinstance(self.result, ev.Paid)
+
+    @property
+    def code(self) -> int | None:
+        """The error's code; None for a success."""
+        return self.result.error.code if isinstance(self.result, ev.NotPaid) else None
+
+    @property
+    def reason(self) -> object:
+        """The error's stable token for why there was no route."""
+        assert isinstance(self.result, ev.NotPaid)
+        return self.result.error.data.get("reason")
+
+    @property
+    def words(self) -> str:
+        """The error's message."""
+        assert isinstance(self.result, ev.NotPaid)
+        return self.result.error.message
+
+    @property
+    def fee_msat(self) -> int:
+        """What the caller reads: sent less delivered."""
+        assert isinstance(self.result, ev.Paid)
+        return self.result.sent_msat - self.result.amount_msat
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a part, in the order they were sent."""
+        return [str(part) for part in self.parts]
+
+    @property
+    def paths(self) -> list[str]:
+        return [part.path for part in self.parts]
+
+
+@dataclass(slots=True)
+class _Running:
+    story: Story
+    invoice: SimInvoice
+    began_s: float
+    hints: tuple[RouteHint, ...]
+    timer: Timer | None = None
+    height_wanted: int | None = None
+
+
+class Sender:
+    """A node of the world that pays.
+
+    Parameters
+    ----------
+    graph
+        What it knows of the network; without it, what the world's gossip_store says, kept up as it changes.
+    planner
+        The real one unless something is compared with it.
+    """
+
+    def __init__(
+        self, world: World, us: NodeId, graph: ChannelGraph | None = None, planner: Planner = plan_routes
+    ):
+        self.world, self.us, self.planner = world, us, planner
+        self._given = graph
+        self._store, self._bytes = GossipStore(), io.BytesIO()
+        if graph is None:
+            keep_up(world, write_store(world, self._bytes))
+        self._live: list[_Running] = []
+        world.block_listeners.append(self._block_added)
+
+    # --- paying -----------------------------------------------------------------------------------------
+
+    def pay(self, payee: NodeId, amount_msat: int, limits: Limits = Limits(), **invoice: object) -> Story:
+        """Pay a new invoice of `payee` and let time pass until there is an answer and nothing is out."""
+        made = self.world.create_invoice(payee, amount_msat, "", **invoice)  # type: ignore[arg-type]
+        return self.pay_invoice(made, limits)
+
+    def pay_invoice(self, invoice: SimInvoice, limits: Limits = Limits(), amount_msat: int | None = None) -> Story:
+        story = self.start(invoice, limits, amount_msat)
+        self.settle(story)
+        return story
+
+    def start(self, invoice: SimInvoice, limits: Limits = Limits(), amount_msat: int | None = None) -> Story:
+        """Begin to pay; nothing happens before time passes."""
+        now = self.world.clock.now()
+        session = PaymentSession(self._terms(invoice, limits, amount_msat, now))
+        running = _Running(Story(session), invoice, now, invoice.hints)
+        self._live.append(running)
+        self._post(running, ev.Started())
+        return running.story
+
+    def settle(self, *stories: Story) -> None:
+        """Let time pass until these payments have their answers and no part of them is out."""
+
+        def over() -> bool:
+            return all(story.result is not None and not story.session.live for story in stories)
+
+        clock = self.world.clock
+        assert isinstance(clock, VirtualClock)
+        assert clock.run_until(over, _LONG_S), f"still out: {[story.lines for story in stories]}"
+
+    @property
+    def graph(self) -> ChannelGraph:
+        """What is known of the network now."""
+        if self._given is not None:
+            return self._given
+        self._store.read(io.BytesIO(self._bytes.getvalue()))
+        return self._store.graph
+
+    def own_channels(self) -> list[OwnChannel]:
+        """As `listpeerchannels` shows them."""
+        return [_own_channel(c, self.us) for c in self.world.nodes[self.us].channels if not c.closed]
+
+    # --- events in, actions out -------------------------------------------------------------------------
+
+    def _post(self, running: _Running, event: ev.Event) -> None:
+        for action in running.story.session.handle(event, self.world.clock.now()):
+            self._do(running, action)
+        if running.story.session.result is not None and running.timer is not None:
+            running.timer.cancel()
+
+    def _do(self, running: _Running, action: ev.Action) -> None:
+        clock = self.world.clock
+        match action:
+            case ev.FindRoutes():
+                clock.call_later(0.0, lambda: self._find(running, action))
+            case ev.SendAttempt(partid, route):
+                assert route is not None, "a world has no payments to oneself"
+                clock.call_later(0.0, lambda: self._send(running, partid, route))
+            case ev.WakeAt(at_s):
+                if running.timer is not None:
+                    running.timer.cancel()
+                delay_s = max(0.0, at_s - clock.now())
+                running.timer = clock.call_later(delay_s, lambda: self._post(running, ev.TimerFired()))
+            case ev.WaitHeight(height):
+                running.height_wanted = height
+                self._block_added(self.world.height)
+            case ev.Notify(message):
+                running.story.messages.append(message)
+            case ev.Finish(result):
+                running.story.result = result
+                running.story.ended_s = clock.now() - running.began_s
+
+    def _find(self, running: _Running, action: ev.FindRoutes) -> None:
+        query, lessons = action.query, action.lessons
+        overlay = Overlay(
+            self.graph,
+            self.us,
+            self._less_unsent(),
+            recipient=query.destination,
+            hints=running.hints,
+            excluded_nodes=lessons.excluded_nodes,
+            excluded_channels=self._under_route_names(lessons.excluded_channels),
+            policies=lessons.policies,
+            caps=lessons.caps,
+        )
+        answer = self.planner(overlay, query, self._in_flight())
+        if isinstance(answer, NoRoute):
+            self._post(running, ev.NoRouteFound(action.query_id, answer))
+        else:
+            self._post(running, ev.RoutesFound(action.query_id, answer))
+
+    def _send(self, running: _Running, partid: int, route: Route) -> None:
+        world, terms = self.world, running.story.session.terms
+        now = world.clock.now()
+        channels, names = self._along(route)
+        part = Part(partid, route, now - running.began_s, None, None, names, channels)
+        running.story.parts.append(part)
+        # The host counts expiries from the next block.
+        base = world.height + 1
+        hops = [WireHop(h.scid, h.node, h.amount_msat, base + h.delay_blocks) for h in route.hops]
+        final = FinalPayload(running.invoice.payment_secret, terms.total_msat, running.invoice.metadata)
+        try:
+            world.send(self.us, hops, terms.payment_hash, final, lambda out: self._ended(running, part, out))
+        except LocalFailure as refused:
+            part.outcome, part.ended_s = refused, part.sent_s
+            failure = Failure(0, int(refused.failcode), refused.text)
+            self._post(running, ev.AttemptFailed(partid, failure, world.height))
+        else:
+            self._post(running, ev.AttemptAccepted(partid))
+
+    def _ended(self, running: _Running, part: Part, outcome: HtlcOutcome) -> None:
+        part.outcome = outcome
+        part.ended_s = self.world.clock.now() - running.began_s
+        match outcome:
+            case Settled(preimage):
+                self._post(running, ev.AttemptSettled(part.partid, preimage))
+                return
+            case Failed(index, _, _, _, failcode, message):
+                failure = Failure(index, failcode, outcome.text, message)
+            case Unparsable():
+                failure = Failure(None, None, outcome.text)
+        self._post(running, ev.AttemptFailed(part.partid, failure, self.world.height))
+
+    def _block_added(self, height: int) -> None:
+        for running in self._live:
+            if running.height_wanted is not None and height >= running.height_wanted:
+                running.height_wanted = None
+                self.world.clock.call_later(0.0, lambda r=running: self._post(r, ev.HeightReached(height)))
+
+    # --- what a plan must know --------------------------------------------------------------------------
+
+    def _in_flight(self) -> dict[ScidDir, int]:
+        held: dict[ScidDir, int] = {}
+        self._live = [r for r in self._live if r.story.result is None or r.story.session.live]
+        for running in self._live:
+            for attempt in running.story.session.live:
+                for hop in attempt.route.hops[1:] if attempt.route else ():
+                    held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
+        return held
+
+    def _less_unsent(self) -> list[OwnChannel]:
+        """Our channels, less what is decided but not in them yet."""
+        unsent: dict[Scid, int] = {}
+        for running in self._live:
+            for attempt in running.story.session.live:
+                if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
+                    scid = attempt.route.hops[0].scid
+                    unsent[scid] = unsent.get(scid, 0) + attempt.sent_msat
+        own = self.own_channels()
+        return [replace(c, spendable_msat=max(0, c.spendable_msat - unsent.get(c.scid, 0))) for c in own]
+
+    def _under_route_names(self, excluded: Iterable[ScidDir]) -> frozenset[ScidDir]:
+        own = {c.scid: c.name_for(self.us) for c in self.world.nodes[self.us].channels}
+        return frozenset(ScidDir(own.get(named.scid, named.scid), named.direction) for named in excluded)
+
+    def _terms(self, invoice: SimInvoice, limits: Limits, amount_msat: int | None, now: float) -> Terms:
+        amount = amount_msat or invoice.amount_msat or 0
+        request = PayRequest(
+            "",
+            maxfeepercent=limits.maxfeepercent,
+            exemptfee_msat=limits.exemptfee_msat,
+            maxfee_msat=limits.maxfee_msat,
+        )
+        return Terms(
+            payment_hash=invoice.payment_hash,
+            groupid=1,
+            source=self.us,
+            destination=invoice.node,
+            amount_msat=amount,
+            total_msat=limits.total_msat or amount,
+            final_cltv=invoice.final_cltv,
+            max_fee_msat=request.fee_limit_msat(amount),
+            fee_limit_words=request.fee_limit_words(amount),
+            max_delay_blocks=limits.maxdelay,
+            deadline_s=now + limits.retry_for_s,
+            expires_at_s=invoice.expires_at,
+            created_at_s=now,
+            riskfactor=limits.riskfactor,
+            failure_cost_msat=limits.failure_cost_msat,
+            max_parts=limits.max_parts,
+            min_part_msat=limits.min_part_msat,
+            max_attempts=limits.max_attempts,
+            exclude_nodes=limits.exclude_nodes,
+            exclude_channels=limits.exclude_channels,
+            seed=limits.seed,
+            randomness=limits.randomness,
+            metadata_bytes=len(invoice.metadata or b""),
+        )
+
+    def _along(self, route: Route) -> tuple[tuple[SimChannel, ...], tuple[str, ...]]:
+        """The channels that a route names, and the names of its nodes."""
+        nodes = [self.us, *(hop.node for hop in route.hops)]
+        channels = []
+        for hop, (start, _) in zip(route.hops, pairwise(nodes), strict=True):
+            channel = self.world.find_channel(hop.scid, start, own=start == self.us)
+            assert channel is not None, f"a route over {hop.scid_dir}, which is not there"
+            channels.append(channel)
+        return tuple(channels), tuple(self.world.nodes[node].name for node in nodes)
+
+
+def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limits = Limits()) -> Story:
+    """One payment of one sender."""
+    return Sender(world, us).pay(payee, amount_msat, limits)
+
+
+def _own_channel(channel: SimChannel, us: NodeId) -> OwnChannel:
+    side = channel.side(us)
+    policy = channel.policies[side]
+    return OwnChannel(
+        scid=channel.name_for(us),
+        direction=side,
+        peer=channel.peer_of(us).id,
+        spendable_msat=channel.spendable_msat(us),
+        receivable_msat=channel.receivable_msat(us),
+        htlc_min_msat=policy.htlc_min_msat,
+        htlc_max_msat=policy.htlc_max_msat,
+        # The host reports what we accept, not what the peer does.
+        max_htlcs=channel.htlc_limits[1 - side],
+        live_htlcs=channel.live_htlcs[side],
+        connected=channel.connected(),
+        announced=channel.announced,
+        fee_base_msat=policy.fee_base_msat,
+        fee_ppm=policy.fee_ppm,
+        cltv_delta=policy.cltv_delta,
+    )
