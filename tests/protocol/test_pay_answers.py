@@ -1,0 +1,456 @@
+"""What callers read: the success object, every error with its data, and the words that must not be there."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.faults import Faults
+from pay.units import Scid, format_scid
+from tests.protocol.kit import (
+    CHEAP,
+    SAT,
+    TEMPORARY_CHANNEL_FAILURE,
+    UNKNOWN_DETAILS,
+    Host,
+    hosting,
+)
+from tests.rawrpc import Answer
+
+ALWAYS = {"payment_preimage", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "status"}
+ROUTED = {
+    "getroute_tries", "sendpay_tries", "failures", "attempts", "payment_hash", "destination", "amount_msat",
+    "created_at", "status",
+}  # fmt: skip
+FORBIDDEN = re.compile(r"incorrect_or_unknown_payment_details|invoice expired", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with hosting(Path(tmp_path_factory.mktemp("host"))) as host:
+        yield host
+
+
+def error_of(answer: Answer, code: int, *words: str, routed: bool = True) -> dict[str, Any]:
+    """An error of this code with these words; `data` and the same fields flat beside it."""
+    error = answer.error
+    assert error is not None, answer
+    assert error["code"] == code, error
+    for word in words:
+        assert word in error["message"], error["message"]
+    data: dict[str, Any] = error.get("data", {})
+    assert {key: error[key] for key in data} == data
+    if routed:
+        assert data.keys() >= ROUTED
+        assert data["status"] == "failed"
+        assert len(data["attempts"]) == data["sendpay_tries"]
+        assert all(isinstance(f["failcode"], int) for f in data["failures"] if "failcode" in f)
+    if code not in (203, 207):
+        assert FORBIDDEN.search(json.dumps(error)) is None
+    return error
+
+
+# --- success ----------------------------------------------------------------------------------------------
+
+
+def test_success(host: Host) -> None:
+    """Exactly the documented fields, with what the recipient and our channel say of the amounts."""
+    made = host.invoice()
+    before = host.channel("us", "hub").balance_msat(host.id("us"))
+    answer = host.pay(made).ok()
+    assert answer.keys() == ALWAYS | {"destination"}
+    assert answer["payment_preimage"] == made.preimage.hex()
+    assert answer["payment_hash"] == made.payment_hash.hex()
+    assert answer["destination"] == host.id("far").hex()
+    assert answer["amount_msat"] == made.amount_msat == made.received_msat
+    spent = before - host.channel("us", "hub").balance_msat(host.id("us"))
+    assert answer["amount_sent_msat"] == spent == 100_000 * SAT + 11 * SAT
+    assert (answer["parts"], answer["status"]) == (1, "complete")
+    assert abs(answer["created_at"] - time.time()) < 10
+
+
+def test_repeat_is_the_same_object(host: Host) -> None:
+    """Also after a failed attempt, which counts as a part: and nothing is sent for it."""
+    made = host.invoice()
+    first = host.channel("hub", "far")
+    once = Faults(fail_code=TEMPORARY_CHANNEL_FAILURE, fail_times=1)
+    host.world(lambda world: world.set_channel_faults(first, host.id("hub"), once))
+    answer = host.pay(made).ok()
+    host.world(lambda world: world.set_channel_faults(first, host.id("hub"), None))
+    assert answer["parts"] == 2
+    mark = host.mark()
+    assert host.pay(made).ok() == answer
+    assert host.methods(mark) == ["decode", "listsendpays"]
+
+
+class Once(dict[str, tuple[int, str]]):
+    """An error that is met once."""
+
+    def get(self, method: str, default: Any = None) -> Any:
+        return self.pop(method, default)
+
+
+def test_repeat_after_a_refusal_without_row(host: Host) -> None:
+    """The host refuses the first part before it has a row: the repeat counts it all the same."""
+    made = host.invoice()
+    refusal = (204, "failed: WIRE_TEMPORARY_CHANNEL_FAILURE (First peer not ready)")
+    with host.faults(errors=Once(sendpay=refusal)):
+        answer = host.pay(made).ok()
+    assert answer["parts"] == 2
+    assert [row["partid"] for row in host.rows(made)] == [2]
+    assert host.pay(made).ok() == answer
+
+
+def test_repeat_of_an_expired_invoice(host: Host) -> None:
+    """It was paid, so it is no error that it has expired meanwhile."""
+    made = host.invoice(expiry=2)
+    answer = host.pay(made).ok()
+    host.until(lambda: time.time() > made.expires_at + 1)
+    assert host.pay(made).ok() == answer
+
+
+def test_repeat_survives_restarts(tmp_path: Path) -> None:
+    """The host's table is what remembers."""
+    with hosting(tmp_path) as host:
+        made, again = host.invoice(), host.invoice()
+        answer = host.pay(made).ok()
+        host.box.stop()
+        host.box.restart()
+        host.until(lambda: len(host.lines("started version=")) == 2)
+        assert host.pay(made).ok() == answer
+        plugin = str(host.node.plugins.all[0].path)
+        host.call("plugin", {"subcommand": "stop", "plugin": plugin}).ok()
+        host.call("plugin", {"subcommand": "start", "plugin": plugin}).ok()
+        assert host.pay(made).ok() == answer
+        assert host.pay(again).ok()["status"] == "complete"
+
+
+def test_to_ourselves(host: Host) -> None:
+    """Our own invoice is settled by the host, once; then it is paid before."""
+    made = host.invoice("us")
+    answer = host.pay(made).ok()
+    assert answer["amount_sent_msat"] == answer["amount_msat"] == made.amount_msat
+    assert answer["destination"] == host.id("us").hex()
+    assert host.pay(made).ok() == answer
+
+
+def test_to_ourselves_refused(host: Host) -> None:
+    made = host.invoice("us")
+    host.cancel(made)
+    error_of(host.pay(made), 203)
+
+
+def test_unannounced_recipient(host: Host) -> None:
+    """The route hint is followed under its alias."""
+    hint = host.channel("hub", "phone").hint_for(host.id("phone"))
+    made = host.invoice("phone", hints=[hint])
+    assert host.pay(made).ok()["status"] == "complete"
+
+
+# --- 201 --------------------------------------------------------------------------------------------------
+
+
+def test_paid_with_another_amount(host: Host) -> None:
+    """Who means another amount would take the old payment for his."""
+    made = host.invoice(amount_msat=None)
+    assert host.pay(made, amount_msat=5000).ok()
+    error_of(host.pay(made, amount_msat=6000), 201, "5000msat", "6000msat", routed=False)
+    error_of(host.pay(made, amount_msat=6000, partial_msat=4000), 201, routed=False)
+    assert host.pay(made, amount_msat=5000).ok()["amount_msat"] == 5000
+
+
+def test_paid_to_another(host: Host) -> None:
+    """Two invoices of one preimage: paying the second must not look like success."""
+    first = host.invoice("far")
+    assert host.pay(first).ok()
+    text = host.world(lambda world: _same_hash(world, host.id("hub"), first))
+    error_of(host.pay(text), 201, host.id("far").hex(), routed=False)
+
+
+def _same_hash(world: Any, node: Any, first: Any) -> str:
+    del world.invoices[first.payment_hash]
+    made = world.create_invoice(node, first.amount_msat, "copy", preimage=first.preimage)
+    text: str = made.bolt11
+    world.invoices[first.payment_hash] = first
+    return text
+
+
+# --- 203 --------------------------------------------------------------------------------------------------
+
+
+def test_refused_for_good(host: Host) -> None:
+    """The recipient's answer with its place in the route, as the manual lists it; one attempt, no more."""
+    made = host.invoice()
+    host.cancel(made)
+    error = error_of(host.pay(made), 203, "INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS")
+    assert error["erring_index"] == 2
+    assert error["erring_node"] == host.id("far").hex()
+    assert error["erring_channel"] == "0x0x0"
+    assert error["failcode"] == UNKNOWN_DETAILS
+    assert error["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
+    assert error["raw_message"].startswith("400f")
+    assert error["sendpay_tries"] == 1
+    assert error["attempts"][0]["failcode"] == UNKNOWN_DETAILS
+
+
+def test_failed_payment_is_paid_later(host: Host) -> None:
+    """A new call is a new group: part numbers of the old one are used up."""
+    made = host.invoice()
+    with host.misbehaving("far", fail_code=UNKNOWN_DETAILS):
+        error_of(host.pay(made), 203)
+    assert host.pay(made).ok()["parts"] == 1
+    assert [(row["groupid"], row["status"]) for row in host.rows(made)] == [(1, "failed"), (2, "complete")]
+
+
+# --- 205 --------------------------------------------------------------------------------------------------
+
+
+def test_unknown_node(host: Host) -> None:
+    error = error_of(host.pay(host.invoice("island")), 205)
+    assert error["reason"] == "unknown_node"
+    assert error["sendpay_tries"] == 0
+    assert (error["failures"], error["attempts"]) == ([], [])
+
+
+def test_not_enough(host: Host) -> None:
+    """More than all our channels can send; the message says how much they can."""
+    error = error_of(host.pay(host.invoice(amount_msat=30_000_000 * SAT)), 205)
+    assert error["reason"] == "insufficient_spendable"
+    assert error["max_sendable_msat"] > 0
+
+
+def test_all_excluded(host: Host) -> None:
+    """By channel with and without direction, and by node."""
+    ours = [host.scid("us", "hub"), host.scid("us", "alt")]
+    assert error_of(host.pay(host.invoice(), exclude=ours), 205)["reason"] == "excluded"
+    nodes = [host.id("hub").hex(), host.id("alt").hex()]
+    assert error_of(host.pay(host.invoice(), exclude=nodes), 205)["reason"] == "excluded"
+    us_first = int(host.id("us") > host.id("alt"))
+    mixed = [host.id("hub").hex(), f"{ours[1]}/{us_first}"]
+    assert error_of(host.pay(host.invoice(), exclude=mixed), 205)["reason"] == "excluded"
+    mixed = [host.id("hub").hex(), f"{ours[1]}/{1 - us_first}"]
+    assert host.pay(host.invoice(), exclude=mixed).ok()
+
+
+def test_exclude_leads_another_way(host: Host) -> None:
+    made = host.invoice()
+    mark = host.mark()
+    assert host.pay(made, exclude=[host.scid("us", "hub")]).ok()
+    assert host.sendpays(mark)[0]["route"][0]["id"] == host.id("alt").hex()
+
+
+@pytest.mark.parametrize("who", ["far", "us"])
+def test_payee_or_us_excluded(host: Host, who: str) -> None:
+    """An error in words, not a search that must fail."""
+    mark = host.mark()
+    error = error_of(host.pay(host.invoice(), exclude=[host.id(who).hex()]), 205, "excluded", routed=False)
+    assert error["reason"] == "excluded"
+    assert "sendpay" not in host.methods(mark)
+
+
+def test_disabled(host: Host) -> None:
+    """All ways in are disabled by gossip."""
+    channels = [(host.channel(n, "far"), host.id(n)) for n in ("hub", "alt")]
+    olds = [c.policies[c.side(start)] for c, start in channels]
+    for (channel, start), old in zip(channels, olds, strict=True):
+        off = type(old)(old.fee_base_msat, old.fee_ppm, old.cltv_delta, old.htlc_min_msat, old.htlc_max_msat, False)
+        host.world(lambda world, c=channel, s=start, p=off: world.set_policy(c, s, p))
+    try:
+        assert error_of(host.pay(host.invoice()), 205)["reason"] == "recipient_disabled"
+    finally:
+        for (channel, start), old in zip(channels, olds, strict=True):
+            host.world(lambda world, c=channel, s=start, p=old: world.set_policy(c, s, p))
+    assert host.pay(host.invoice()).ok()
+
+
+def test_every_route_failed(host: Host) -> None:
+    """Both ways are tried, each failure is told with its channel and amounts, then 205."""
+    made = host.invoice()
+    with host.misbehaving("far", offline=True):
+        error = error_of(host.pay(made), 205, "2 attempts")
+    assert [f["partid"] for f in error["failures"]] == [1, 2]
+    assert [f["erring_channel"] for f in error["failures"]] == [host.scid("hub", "far"), host.scid("alt", "far")]
+    for failure, attempt, fee in zip(error["failures"], error["attempts"], (11, 53), strict=True):
+        assert failure["failcode"] == attempt["failcode"] == TEMPORARY_CHANNEL_FAILURE
+        assert failure["erring_index"] == 1
+        assert failure["erring_direction"] in (0, 1)
+        assert failure["channel_update"].startswith("0102")
+        assert failure["amount_msat"] == attempt["amount_msat"] == made.amount_msat
+        assert failure["amount_sent_msat"] == 100_000 * SAT + fee * SAT
+        assert attempt["status"] == "failed"
+        assert attempt["failreason"]
+    assert error["getroute_tries"] == 3
+    assert host.rows(made)[-1]["status"] == "failed"
+
+
+# --- 206 --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit_msat", "words"),
+    [
+        ({"maxfee": 10_999}, 10_999, "maxfee 10999msat"),
+        ({"maxfeepercent": 0.0109, "exemptfee": 0}, 10_900, "maxfeepercent 0.0109 %"),
+        ({"maxfeepercent": 0, "exemptfee": "10sat"}, 10_000, "exemptfee 10000msat"),
+        ({"maxfeepercent": "0"}, 5_000, "exemptfee 5000msat"),
+    ],
+)
+def test_too_expensive(host: Host, limits: dict[str, Any], limit_msat: int, words: str) -> None:
+    """The fee of the cheapest route (11 sat), its share, and which limit it breaks."""
+    error = error_of(host.pay(host.invoice(), **limits), 206, words)
+    assert error["fee"] == 11_000
+    assert error["feepercent"] == pytest.approx(0.011)
+    assert error["maxfee_msat"] == limit_msat
+    assert error["sendpay_tries"] == 0
+
+
+@pytest.mark.parametrize("limits", [{"maxfee": 11_000}, {"maxfeepercent": 0.011, "exemptfee": 0}])
+def test_limit_is_kept_to_the_msat(host: Host, limits: dict[str, Any]) -> None:
+    """A fee at the limit is not above it."""
+    assert host.pay(host.invoice(), **limits).ok()["amount_sent_msat"] == 100_011 * SAT
+
+
+def test_exemptfee_frees_small_payments(host: Host) -> None:
+    """1 sat and a fee of 1 sat: 100 %, but below 5 sat."""
+    assert host.pay(host.invoice(amount_msat=1 * SAT)).ok()["amount_sent_msat"] == 2 * SAT
+
+
+def test_too_long(host: Host) -> None:
+    """10 blocks at the recipient and 40 on the way."""
+    error = error_of(host.pay(host.invoice(), maxdelay=49), 206, "49")
+    assert (error["delay"], error["maxdelay"], error["reason"]) == (50, 49, "too_long")
+    assert host.pay(host.invoice(), maxdelay=50).ok()
+
+
+def test_recipient_alone_is_too_long(host: Host) -> None:
+    error = error_of(host.pay(host.invoice(final_cltv=100), maxdelay=99), 206, "100", "99", routed=False)
+    assert (error["delay"], error["maxdelay"]) == (100, 99)
+
+
+def test_fee_grew_beyond_the_limit(host: Host) -> None:
+    """Gossip is stale, the true fee is above the limit: the update is learnt, and the verdict is 206."""
+    channel, hub = host.channel("hub", "far"), host.id("hub")
+    dear = type(CHEAP)(2_000_000, 0, 40, 1000, CHEAP.htlc_max_msat)
+    host.world(lambda world: world.set_policy(channel, hub, dear, gossip=False))
+    try:
+        made = host.invoice()
+        error = error_of(host.pay(made, maxfee=20 * SAT, exclude=[host.scid("us", "alt")]), 206, "1 attempt")
+        assert error["fee"] == 2_000_000
+        assert error["failures"][0]["failcode"] == 0x1000 | 12
+    finally:
+        host.world(lambda world: world.set_policy(channel, hub, CHEAP))
+
+
+# --- 207, 210, -1 -----------------------------------------------------------------------------------------
+
+
+def test_expired(host: Host) -> None:
+    """At the start: nothing is asked of the signer, nothing is sent."""
+    now = int(time.time())
+    made = host.invoice(created_at=now - 100, expiry=50)
+    mark = host.mark()
+    error = error_of(host.pay(made), 207, "expired", routed=False)
+    assert error["expiry"] == made.expires_at
+    assert abs(error["now"] - now) < 10
+    assert host.methods(mark) == ["decode", "listsendpays"]
+
+
+def test_retry_for_over(host: Host) -> None:
+    """A network that fails slowly: with retry_for 1 the answer is 210 once the last HTLC is back."""
+    made = host.invoice()
+    with host.misbehaving("hub", fail_code=TEMPORARY_CHANNEL_FAILURE, delay_s=1.2):
+        began = time.monotonic()
+        error = error_of(host.pay(made, retry_for=1), 210, "retry_for", "1 s")
+        assert time.monotonic() - began >= 1.0
+    assert error["sendpay_tries"] == 1
+
+
+def test_retry_for_zero_tries_once(host: Host) -> None:
+    assert host.pay(host.invoice(), retry_for=0).ok()
+    with host.misbehaving("far", offline=True):
+        error = error_of(host.pay(host.invoice(), retry_for=0), 210)
+    assert error["sendpay_tries"] == 1
+
+
+def test_host_refuses_a_part(host: Host) -> None:
+    """An error of `sendpay` that is no failure of a route ends the payment: -1."""
+    with host.faults(errors={"sendpay": (-32602, "no such luck")}):
+        error = error_of(host.pay(host.invoice()), -1, "no such luck")
+    assert error["sendpay_tries"] == 1
+
+
+def test_channels_cannot_be_listed(host: Host) -> None:
+    with host.faults(errors={"listpeerchannels": (-1, "database is locked")}):
+        error = error_of(host.pay(host.invoice()), -1, "database is locked")
+    assert error["sendpay_tries"] == 0
+
+
+def test_failures_do_not_name_a_verdict(host: Host) -> None:
+    """A node on the way may say anything: only the recipient's last word is repeated by its name."""
+    made = host.invoice()
+    with host.misbehaving("hub", fail_code=UNKNOWN_DETAILS), host.misbehaving("alt", fail_code=UNKNOWN_DETAILS):
+        error_of(host.pay(made), 205)
+
+
+def test_parts_of_the_route_are_ours(host: Host) -> None:
+    """The first hop is our channel, the last one the recipient, amounts grow backwards by the fees."""
+    made = host.invoice()
+    mark = host.mark()
+    host.pay(made).ok()
+    first, last = host.sendpays(mark)[0]["route"]
+    assert (first["channel"], last["channel"]) == (host.scid("us", "hub"), host.scid("hub", "far"))
+    assert (first["amount_msat"], last["amount_msat"]) == (100_011 * SAT, 100_000 * SAT)
+    assert (first["delay"], last["delay"]) == (50, 10)
+    assert format_scid(Scid(host.channel("us", "hub").scid)) == first["channel"]
+
+
+# --- preapproval ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "words"), [(213, "invoice was declined"), (214, "hsmd said no")])
+def test_declined(host: Host, code: int, words: str) -> None:
+    """The host's word is passed on as it is, before anything is sent."""
+    mark = host.mark()
+    with host.faults(errors={"preapproveinvoice": (code, words)}):
+        error_of(host.pay(host.invoice()), code, words, routed=False)
+    assert host.methods(mark) == ["decode", "listsendpays", "preapproveinvoice"]
+
+
+def test_order_of_calls(host: Host) -> None:
+    """decode, the past, the signer, then channels and the part."""
+    mark = host.mark()
+    host.pay(host.invoice()).ok()
+    calls = ["decode", "listsendpays", "preapproveinvoice", "listpeerchannels", "sendpay"]
+    assert host.methods(mark) == calls
+
+
+# --- check ------------------------------------------------------------------------------------------------
+
+
+def check(host: Host, **params: Any) -> Answer:
+    return host.call("check", {"command_to_check": "pay", **params})
+
+
+def test_check(host: Host) -> None:
+    """Says what `pay` would say of the call, and does nothing."""
+    mark = host.mark()
+    assert check(host, bolt11=host.invoice().bolt11).ok() == {"command_to_check": "pay"}
+    assert check(host, bolt11="nonsense").code == -32602
+    assert check(host, bolt11=host.invoice().bolt11, maxfee="x").code == -32602
+    assert check(host, bolt11=host.invoice().bolt11, amount_msat=5).code == -32602
+    answer = host.call("check", ["pay", host.invoice().bolt11])
+    assert answer.ok() == {"command_to_check": "pay"}
+    assert not {"preapproveinvoice", "sendpay"} & set(host.methods(mark))
+
+
+def test_check_declined(host: Host) -> None:
+    """As the host words it."""
+    with host.faults(decline_preapproval=True):
+        answer = check(host, bolt11=host.invoice().bolt11)
+    assert (answer.code, answer.error and answer.error["message"]) == (213, "invoice was declined")
