@@ -13,13 +13,13 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pay.sim.clock import RealClock
 from pay.sim.jsonstream import RpcError
-from pay.sim.node import DEFAULT_PLUGIN, NodeDied, SimNode
-from pay.sim.playground import make_world
 from pay.sim.rpcserver import FlatError, call
+
+if TYPE_CHECKING:
+    from pay.sim.node import SimNode
 
 HOME = Path(__file__).resolve().parents[2] / ".simnode"
 """Where the simulated node of this checkout lives."""
@@ -32,7 +32,8 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--balances", default="uniform", choices=("uniform", "bimodal"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--directory", type=Path, default=HOME, help="the node's directory")
-    parser.add_argument("--plugin", default=str(DEFAULT_PLUGIN), help="executable to start; empty for none")
+    plugin = str(HOME.parent / "plugin.py")
+    parser.add_argument("--plugin", default=plugin, help="executable to start; empty for none")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the node or the plugin"
     )
@@ -40,6 +41,8 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_node(args: argparse.Namespace) -> int:
     """Leave a node running until it is stopped."""
+    from pay.sim.node import NodeDied
+
     try:
         return asyncio.run(_run_node(args))
     except (NodeDied, OSError, ValueError) as error:
@@ -48,6 +51,11 @@ def run_node(args: argparse.Namespace) -> int:
 
 
 async def _run_node(args: argparse.Namespace) -> int:
+    # Here and not above: `call` has no use for the world and would have to wait for its libraries.
+    from pay.sim.clock import RealClock
+    from pay.sim.node import SimNode
+    from pay.sim.playground import make_world
+
     loop = asyncio.get_running_loop()
     world, us = make_world(
         RealClock(loop), nodes=args.nodes, network=args.network, seed=args.seed, balances=args.balances

@@ -1,0 +1,78 @@
+"""The simulated node as a person has it: one terminal leaves it running, another talks to it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.cli import parameters
+from tests.protocol.boxkit import ECHO
+
+ROOT = Path(__file__).parents[2]
+
+
+def sim(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pay.sim", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meaning"),
+    [
+        ([], []),
+        (["lnbc1", "1000", "null", "0.5", "true"], ["lnbc1", 1000, None, 0.5, True]),
+        (["bolt11=lnbc1", "amount_msat=50000sat"], {"bolt11": "lnbc1", "amount_msat": "50000sat"}),
+        (['exclude=["1x2x3/0"]', "maxfee=-1"], {"exclude": ["1x2x3/0"], "maxfee": -1}),
+        (["a=b", "plain"], ["a=b", "plain"]),
+        (["02" + "1" * 64], ["02" + "1" * 64]),
+        (["[not json", "1e5", "007x"], ["[not json", "1e5", "007x"]),
+    ],
+)
+def test_arguments_mean_what_they_mean_to_lightning_cli(arguments: list[str], meaning: Any) -> None:
+    assert parameters(arguments) == meaning
+
+
+def test_a_node_to_leave_running(tmp_path: Path) -> None:
+    """It greets, answers `call` from elsewhere with exit statuses, and leaves on SIGTERM."""
+    home = ["--directory", str(tmp_path)]
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = sim("call", *home, *arguments)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+    assert call("getinfo").returncode == 2
+    node = subprocess.Popen(
+        sim("node", "--nodes", "20", "--plugin", str(ECHO), *home), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert node.stdout is not None
+        greeting = ""
+        while "Ctrl-C" not in greeting:
+            line = node.stdout.readline()
+            assert line, greeting
+            greeting += line
+        assert "21 nodes" in greeting
+        assert "sim-invoice" in greeting
+        invoice = json.loads(call("sim-invoice", "any", "50000sat", "coffee").stdout)
+        decoded = json.loads(call("decode", invoice["bolt11"]).stdout)
+        assert (decoded["amount_msat"], decoded["description"]) == (50_000_000, "coffee")
+        assert decoded["payee"] == invoice["payee"]
+        echoed = json.loads(call("echo", "what=[1, 2]").stdout)
+        assert echoed["request"]["params"] == {"what": [1, 2]}
+        assert "half way" in call("echo-progress").stderr
+        refused = call("nonsense")
+        assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, -32601)
+        assert "sendpay route payment_hash" in call("help").stdout
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(20) == 0
+        assert node.stdout.read().endswith("Stopped.\n")
+    finally:
+        node.kill()
+        node.wait()
+        node.stdout.close()
+    assert call("getinfo").returncode == 2
