@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def sim_invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     """An invoice of any node of the world: by its id, by its alias, or of a node picked at random ("any")."""
-    payee = _payee(node, args["payee"])
+    payee = _payee(node, args["payee"], args["amount_msat"] or 0)
     hints = [c.hint_for(payee.id) for c in payee.channels if not c.announced and not c.closed]
     try:
         made = node.world.create_invoice(
@@ -39,10 +39,9 @@ def sim_invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer
     }
 
 
-def _payee(node: SimNode, wanted: str) -> SimPeer:
-    others = [peer for peer in node.world.nodes.values() if peer.id != node.us and peer.channels]
-    if wanted == "any" and others:
-        return others[node.db.next_index("sim_payee") * 7919 % len(others)]
+def _payee(node: SimNode, wanted: str, amount_msat: int) -> SimPeer:
+    if wanted == "any":
+        return _anybody(node, amount_msat)
     try:
         found = node.world.nodes.get(parse_node_id(wanted))
     except ValueError:
@@ -50,6 +49,24 @@ def _payee(node: SimNode, wanted: str) -> SimPeer:
     if found is None:
         raise RpcError(INVALID_PARAMS, f"payee: no node of this world is called {wanted!r}")
     return found
+
+
+def _anybody(node: SimNode, amount_msat: int) -> SimPeer:
+    """Somebody else, other ones one after the other; of a few the first that could take the amount at all."""
+    others = [peer for peer in node.world.nodes.values() if peer.id != node.us and peer.channels]
+    if not others:
+        raise RpcError(INVALID_PARAMS, "payee: there is nobody else in this world")
+    number = node.db.next_index("sim_payee")
+    some = [others[(number * 7919 + step * 104_729) % len(others)] for step in range(50)]
+    return next((peer for peer in some if _could_take(peer, amount_msat)), some[0])
+
+
+def _could_take(peer: SimPeer, amount_msat: int) -> bool:
+    return any(
+        channel.receivable_msat(peer.id) > amount_msat and channel.policies[1 - channel.side(peer.id)].enabled
+        for channel in peer.channels
+        if not channel.closed
+    )
 
 
 @host_command("sim-mine", opt("blocks", number, 1))
