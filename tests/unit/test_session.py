@@ -216,6 +216,14 @@ def test_a_policy_is_believed_once() -> None:
     assert asked(story.fails(2, failure)).lessons.excluded_channels == {channel}
 
 
+def test_the_lowest_amount_that_failed_is_kept() -> None:
+    """Two parts over the same channels: 30,000 fails, then 70,000 fails, which is no news."""
+    story = Teller(terms(max_parts=2))
+    story.routes(line(30_000, "ad"), line(70_000, "ad"))
+    story.fails(1, no_balance(1))
+    assert asked(story.fails(2, no_balance(1))).lessons.caps == {ScidDir(scid(2), 1): 29_999}
+
+
 def test_the_callers_exclusions_stay() -> None:
     excluded = ScidDir(scid(99), 0)
     story = Teller(terms(exclude_nodes=frozenset({node("x")}), exclude_channels=frozenset({excluded})))
@@ -381,6 +389,14 @@ def test_two_halves_and_two_heights() -> None:
     story.fails(2, unknown_payment(2, HEIGHT + 2))
     assert story.tell(ev.HeightReached(HEIGHT + 1)) == []
     assert asked(story.tell(ev.HeightReached(HEIGHT + 2))).query.amount_msat == 100_000
+
+
+def test_the_higher_of_two_heights_comes_first() -> None:
+    story = halves()
+    story.fails(1, unknown_payment(2, HEIGHT + 2))
+    story.fails(2, unknown_payment(2, HEIGHT + 1))
+    assert story.tell(ev.HeightReached(HEIGHT + 1)) == []
+    asked(story.tell(ev.HeightReached(HEIGHT + 2)))
 
 
 def test_a_sister_fails_while_a_block_is_waited_for() -> None:

@@ -1,0 +1,446 @@
+"""Random events, in any order, against an outside bookkeeper.
+
+A script is a list of steps: answers of the planner (to the question that is open, to void ones, to ones never
+asked), outcomes of parts (any part, any number of times, contradicting each other), timers, blocks, a clock that
+jumps, cancellation, another group. At its end all that is out is resolved, and everybody must have been answered
+exactly once. The `Bookkeeper` sees only what goes into the session and what comes out of it, keeps its own account
+of the money, and knows nothing of the machine's states.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pay.errors import Code, PayError
+from pay.network.policy import Policy
+from pay.payment import events as ev
+from pay.payment.attempt import Terms
+from pay.payment.failure import FailCode, Failure
+from pay.payment.report import error_data, success_json
+from pay.payment.session import PaymentSession, SessionError
+from pay.payment.states import SessionStatus
+from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
+from pay.units import ScidDir
+from tests.payment_tools import HEIGHT, NOW, failed, node, scid, terms, unknown_payment, update_bytes
+
+FINAL_WORDS = ("incorrect_or_unknown_payment_details", "invoice expired")
+OURS_TO_SAY = {-1, 203, 205, 206, 207, 210}
+
+
+# --- scripts --------------------------------------------------------------------------------------------------
+
+PLANS = st.tuples(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 100), st.integers(0, 100))
+"""Weights of the parts, and how much of the fee budget and of the room for delay they use, in percent."""
+
+WHICH = st.integers(0, 5)
+"""Counted from the newest part or question: 0 is the newest, 5 may be one that never was."""
+
+FAILURES = [
+    "no_balance", "no_balance", "unreadable", "policy", "node", "own", "own_says_unknown", "mid_says_unknown",
+    "refused", "ahead", "ahead", "node_trouble", "no_reason",
+]  # fmt: skip
+
+WORDS = ["WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "Invoice expired", "x"]
+
+OFTEN = {
+    "routes": (12, st.tuples(st.sampled_from([0, 0, 0, 0, 0, 1, 2, 5]), PLANS)),
+    "fail": (12, st.tuples(st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5]), st.sampled_from(FAILURES))),
+    "accept": (2, st.tuples(WHICH)),
+    "height": (3, st.tuples(st.integers(0, 3))),
+    "clock": (2, st.tuples(st.sampled_from([0.001, 1, 1, 20, 59.999, 60, 3_600, -30, -0.001]))),
+    "timer": (2, st.tuples()),
+    "settle": (1, st.tuples(st.sampled_from([0, 1, 1, 2, 3, 5]))),
+    "taken": (1, st.tuples(WHICH)),
+    "start": (1, st.tuples()),
+    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)))),
+    "cancel": (1, st.tuples(st.sampled_from(WORDS))),
+}
+"""Steps, how often, and with what: the ends of payments are rarer than what happens on the way."""
+
+KINDS = [kind for kind, (weight, _) in OFTEN.items() for _ in range(weight)]
+STEPS = st.sampled_from(KINDS).flatmap(lambda kind: OFTEN[kind][1].map(lambda fields: (kind, *fields)))
+
+TERMS = st.builds(
+    lambda amount, limit, parts, attempts, retry, expiry, kind: terms(
+        amount,
+        max_fee_msat=limit,
+        max_parts=parts,
+        max_attempts=attempts,
+        deadline_s=NOW + retry,
+        expires_at_s=NOW + expiry,
+        to_self=kind == "self",
+        watched=kind == "watched",
+    ),
+    st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
+    st.sampled_from([5_000, 5_000, 10**9, 1, 0]),
+    st.sampled_from([4, 3, 2, 1]),
+    st.sampled_from([100, 100, 100, 5, 2, 1]),
+    st.sampled_from([60, 60, 60, 10_000, 1, 0]),
+    st.sampled_from([3_600] * 8 + [30, 0, -1]),
+    st.sampled_from(["ours"] * 16 + ["self", "watched"]),
+)
+
+ADOPTED = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
+
+
+class Bookkeeper:
+    """Feeds a session and checks all that comes out of it against an account of its own.
+
+    Attributes
+    ----------
+    sent
+        partid -> (delivers, leaves us), as ordered by the session.
+    out
+        Parts that nobody has told the end of.
+    log
+        All events with their times, and all actions, to be replayed.
+    """
+
+    def __init__(self, payment: Terms):
+        self.terms = payment
+        self.session = PaymentSession(payment)
+        self.now = NOW
+        self.height = HEIGHT
+        self.sent: dict[int, tuple[int, int]] = {}
+        self.routes: dict[int, Route] = {}
+        self.out: set[int] = set()
+        self.settled: set[int] = set()
+        self.questions: list[ev.FindRoutes] = []
+        self.open_question: int | None = None
+        self.over = False
+        self.elsewhere = False
+        self.finishes: list[ev.Result] = []
+        self.log: list[tuple[ev.Event, float]] = []
+        self.actions: list[list[ev.Action]] = []
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    def step(self, step: tuple[Any, ...]) -> None:
+        match step:
+            case ("routes", which, plan):
+                self.answer(which, plan)
+            case ("no_route", which, reason):
+                query_id = self._question(which)
+                if query_id == self.open_question and not self._past_answer():
+                    self.over, self.open_question = True, None
+                self.tell(ev.NoRouteFound(query_id, NoRoute(reason, "none", fee_msat=7, delay_blocks=9)))
+            case ("accept", which):
+                self.tell(ev.AttemptAccepted(self._part(which)))
+            case ("settle", which):
+                self.settle(self._part(which))
+            case ("fail", which, kind):
+                self.fail(self._part(which), kind)
+            case ("taken", which):
+                self.taken(self._part(which))
+            case ("timer",):
+                self.tell(ev.TimerFired())
+            case ("height", blocks):
+                self.height += blocks
+                self.tell(ev.HeightReached(self.height))
+            case ("cancel", words):
+                self.over = True
+                self.tell(ev.Cancelled(PayError(Code.OTHER, f"The node said: {words}")))
+            case ("start",):
+                self.tell(ev.Started())
+            case ("clock", seconds):
+                self.now += seconds
+
+    def answer(self, which: int, plan: tuple[list[int], int, int]) -> None:
+        """Routes that keep to their question, whichever that is."""
+        query_id = self._question(which)
+        asked = next((q.query for q in self.questions if q.query_id == query_id), None)
+        if asked is None:
+            self.tell(ev.RoutesFound(query_id, (self._route(1, 0, 0, 1),)))
+            return
+        weights, fee_percent, delay_percent = plan
+        weights = weights[: min(asked.max_parts, asked.amount_msat)]
+        amounts = [asked.amount_msat * weight // sum(weights) for weight in weights]
+        amounts[0] += asked.amount_msat - sum(amounts)
+        amounts = [amount for amount in amounts if amount]
+        fee = asked.max_fee_msat * fee_percent // 100 // len(amounts)
+        delay = (asked.max_delay - asked.final_cltv) * delay_percent // 100
+        routes = tuple(self._route(amount, fee, delay, i) for i, amount in enumerate(amounts))
+        void = query_id != self.open_question
+        self.open_question = None if not void else self.open_question
+        actions = self.tell(ev.RoutesFound(query_id, routes))
+        # 5: an answer to an old question, or the same answer again, does nothing.
+        assert not (void and actions)
+
+    def settle(self, partid: int) -> None:
+        known = partid in self.sent
+        was_over = bool(self.finishes)
+        if known:
+            self.out.discard(partid)
+            self.settled.add(partid)
+            self.open_question = None
+        preimage = bytes([partid % 256]) * 32
+        actions = self.tell(ev.AttemptSettled(partid, preimage), known)
+        if known and not was_over:
+            # 4: the first preimage is a success, at once.
+            (finish,) = actions
+            assert isinstance(finish, ev.Finish) and isinstance(finish.result, ev.Paid)
+            assert finish.result.preimage == preimage
+        else:
+            assert actions == []
+
+    def fail(self, partid: int, kind: str) -> None:
+        news = partid in self.out
+        self.out.discard(partid)
+        failure = self._failure(partid, kind)
+        if news:
+            # A part without a route is to ourselves, or somebody else's: there is no other way to try.
+            self.over |= kind == "refused" or partid not in self.routes
+        actions = self.tell(ev.AttemptFailed(partid, failure, self.height))
+        if not news:
+            assert actions == [], "an end that was known already"
+
+    def taken(self, partid: int) -> None:
+        if partid in self.out:
+            self.out.discard(partid)
+            self.over = self.elsewhere = True
+        self.tell(ev.HashTaken(partid, "in progress"))
+
+    def resolve(self, ends: list[str]) -> None:
+        """Everything that is out ends, and time passes: after that, all callers have an answer."""
+        for round_ in range(400):
+            if self.finishes and not self.out:
+                return
+            for i, partid in enumerate(sorted(self.out)):
+                end = ends[(round_ + i) % len(ends)]
+                if end == "settle":
+                    self.settle(partid)
+                else:
+                    self.fail(partid, end)
+            self.now = max(self.now, self.terms.deadline_s + round_)
+            if self.open_question is not None:
+                self.step(("no_route", 0, NoRouteReason.UNREACHABLE))
+            self.step(("timer",))
+            self.step(("height", 1_000))
+        raise AssertionError("the payment never ends")
+
+    # --- the account ----------------------------------------------------------------------------------------
+
+    def tell(self, event: ev.Event, preimage: bool = False) -> list[ev.Action]:
+        tried_before = bool(self.sent)
+        self.log.append((event, self.now))
+        actions = self.session.handle(event, self.now)
+        self.actions.append(actions)
+        stop = self.over or bool(self.settled) or bool(self.finishes)
+        stop |= self.now > self.terms.expires_at_s
+        # A first try is made however short retry_for is.
+        stop |= tried_before and self.now >= self.terms.deadline_s
+        if self.terms.watched:
+            stop = True
+        for action in actions:
+            match action:
+                case ev.SendAttempt(partid, route):
+                    assert not stop, "3: a part after the end"
+                    self._ordered(partid, route)
+                case ev.FindRoutes():
+                    assert not stop, "3: a question after the end"
+                    self._asked(action)
+                case ev.WaitHeight(height):
+                    assert not stop and height > self.height
+                    self.open_question = None
+                case ev.Finish(result):
+                    self._finished(result)
+                case ev.WakeAt(at_s):
+                    assert at_s == self.terms.deadline_s > self.now or not tried_before
+                case ev.Notify():
+                    pass
+        self._within_limits()
+        return actions
+
+    def _ordered(self, partid: int, route: Route | None) -> None:
+        assert partid not in self.sent, "a partid is never used again"
+        assert (partid == 0) == (route is None) == self.terms.to_self
+        assert not self.sent or partid > max(self.sent)
+        amount = self.terms.amount_msat
+        self.sent[partid] = (amount, amount) if route is None else (route.amount_msat, route.sent_msat)
+        if route is not None:
+            self.routes[partid] = route
+            assert route.delay_blocks <= self.terms.max_delay_blocks, "2: the delay"
+        self.out.add(partid)
+
+    def _asked(self, action: ev.FindRoutes) -> None:
+        assert all(action.query_id > old.query_id for old in self.questions)
+        self.questions.append(action)
+        self.open_question = action.query_id
+        query = action.query
+        assert query.amount_msat > 0, "1: a question for nothing"
+        assert query.max_fee_msat >= 0 and query.max_parts >= 1
+        delivered, fees = self._committed()
+        assert delivered + query.amount_msat == self.terms.amount_msat, "1: what is missing, no more and no less"
+        assert fees + query.max_fee_msat == self.terms.max_fee_msat, "2: what the others leave of the budget"
+        assert query.max_delay == self.terms.max_delay_blocks
+        assert query.final_cltv == self.terms.final_cltv
+
+    def _finished(self, result: ev.Result) -> None:
+        self.finishes.append(result)
+        assert len(self.finishes) == 1, "4: two answers"
+        self.open_question = None
+        match result:
+            case ev.Paid():
+                assert self.settled
+                counted = [self.sent[partid][1] for partid in self.out | self.settled]
+                assert result.sent_msat == sum(counted) and result.parts == len(self.sent)
+                assert result.incomplete == bool(self.out)
+                assert result.amount_msat == self.terms.amount_msat
+                json.dumps(success_json(self.terms, result))
+            case ev.NotPaid(error):
+                assert not self.out and not self.settled, "4: an error while a part is out"
+                assert not self.elsewhere, "surely unpaid, while another group may pay"
+                assert error.code in OURS_TO_SAY
+                self._words_are_kept_for_verdicts(error)
+            case ev.Elsewhere():
+                assert not self.out and not self.settled and self.elsewhere
+
+    def _words_are_kept_for_verdicts(self, error: PayError) -> None:
+        data = error_data(self.session, error)
+        text = (error.message + json.dumps(data)).lower()
+        unknown, expired = (words in text for words in FINAL_WORDS)
+        assert unknown <= (error.code == 203 and data.get("failcode") == 0x400F)
+        assert expired <= (error.code == 207)
+        assert "failed" in {data["status"]} and data["sendpay_tries"] == len(self.sent)
+        assert all(attempt["status"] == "failed" for attempt in data["attempts"])
+
+    def _committed(self) -> tuple[int, int]:
+        """msat that arrive and msat of fees, of all parts that are paid or may be."""
+        counted = [self.sent[partid] for partid in self.out | self.settled]
+        return sum(amount for amount, _ in counted), sum(sent - amount for amount, sent in counted)
+
+    def _within_limits(self) -> None:
+        if self.terms.watched or self.settled:
+            return
+        delivered, fees = self._committed()
+        assert delivered <= self.terms.amount_msat, "1: more than the amount"
+        assert fees <= self.terms.max_fee_msat, "2: more than the fee limit"
+
+    # --- making things up -----------------------------------------------------------------------------------
+
+    def _part(self, which: int) -> int:
+        parts = sorted(self.sent, reverse=True)
+        return parts[which] if which < len(parts) else 50_000 + which
+
+    def _question(self, which: int) -> int:
+        return self.questions[-1 - which].query_id if which < len(self.questions) else 50_000 + which
+
+    def _past_answer(self) -> bool:
+        return bool(self.finishes or self.over or self.settled)
+
+    def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int) -> Route:
+        """us ─ a ─ b ─ d, with the whole fee at a."""
+        base = 10 * number + 1
+        final = self.terms.final_cltv
+        return Route(
+            (
+                Hop(scid(base), 0, node(f"a{number}"), amount_msat + fee_msat, final + delay),
+                Hop(scid(base + 1), 1, node(f"b{number}"), amount_msat, final),
+                Hop(scid(base + 2), 0, node("d"), amount_msat, final),
+            ),
+            probability=0.5,
+        )
+
+    def _failure(self, partid: int, kind: str) -> Failure:
+        code = FailCode.TEMPORARY_CHANNEL_FAILURE
+        match kind:
+            case "no_balance":
+                return failed(1, code)
+            case "policy":
+                update = update_bytes(ScidDir(scid(2), 1), Policy(9, 9, 50, 1, 10**18, True, 3))
+                return failed(1, FailCode.FEE_INSUFFICIENT, update=update)
+            case "node":
+                return failed(2, FailCode.TEMPORARY_NODE_FAILURE)
+            case "own":
+                return Failure(0, code, "Capacity exceeded")
+            case "own_says_unknown":
+                return Failure(0, FailCode.UNKNOWN_PAYMENT, " ".join(WORDS))
+            case "mid_says_unknown":
+                return unknown_payment(1 + partid % 2, self.height + 5)
+            case "refused":
+                return unknown_payment(3, self.height)
+            case "ahead":
+                return unknown_payment(3, self.height + 1 + partid % 2)
+            case "node_trouble":
+                return failed(3, FailCode.MPP_TIMEOUT)
+            case "no_reason":
+                return Failure(None, None, " ".join(WORDS))
+        return Failure(None, 0xC005)
+
+
+def begin(payment: Terms) -> Bookkeeper:
+    book = Bookkeeper(payment)
+    if payment.watched:
+        book.over = True
+        for part in ADOPTED:
+            book.sent[part.partid] = (part.amount_msat, part.sent_msat)
+            book.out.add(part.partid)
+        book.tell(ev.Started(ADOPTED))
+    else:
+        book.tell(ev.Started())
+    return book
+
+
+SCRIPTS = st.lists(STEPS, min_size=8, max_size=40)
+ENDS = st.lists(st.sampled_from([*FAILURES, "settle"]), min_size=1, max_size=4)
+EXAMPLES = settings(max_examples=max(600, settings().max_examples))
+
+
+@EXAMPLES
+@given(TERMS, SCRIPTS, ENDS)
+def test_any_events_in_any_order(payment: Terms, script: list, ends: list[str]) -> None:
+    """1 to 5 after every step; when all is resolved there was exactly one answer; and 6: told the same again,
+    another session does the same."""
+    book = begin(payment)
+    for step in script:
+        book.step(step)
+    book.resolve(ends)
+    assert len(book.finishes) == 1
+    paid = isinstance(book.finishes[0], ev.Paid)
+    assert book.session.status is (SessionStatus.SUCCESS if paid else SessionStatus.FAILED)
+    again = PaymentSession(payment)
+    assert [plain(again.handle(event, now)) for event, now in book.log] == [plain(made) for made in book.actions]
+
+
+def plain(actions: list[ev.Action]) -> list[Any]:
+    """Actions that can be compared: an exception is equal to itself only."""
+    return [
+        (a.result.error.code, a.result.error.message, a.result.error.data)
+        if isinstance(a, ev.Finish) and isinstance(a.result, ev.NotPaid)
+        else a
+        for a in actions
+    ]
+
+
+@given(TERMS, SCRIPTS, st.sampled_from(["more", "less", "none", "fee", "delay"]))
+def test_a_planner_that_breaks_its_question(payment: Terms, script: list, how: str) -> None:
+    """At any point of any payment: an error instead of a part."""
+    book = begin(payment)
+    for step in script:
+        book.step(step)
+    if not book.questions:
+        return
+    query = book.questions[-1].query
+    amount, fee, delay = query.amount_msat, query.max_fee_msat, query.max_delay - query.final_cltv
+    routes = {
+        "more": (book._route(amount + 1, 0, 0, 1),),
+        "less": (book._route(amount - 1, 0, 0, 1),),
+        "none": (),
+        "fee": (book._route(amount, fee + 1, 0, 1),),
+        "delay": (book._route(amount, 0, delay + 1, 1),),
+    }[how]
+    honest, query_id = PaymentSession(payment), book.questions[-1].query_id
+    for event, now in book.log:
+        honest.handle(event, now)
+    waited_for = honest.handle(ev.RoutesFound(query_id, (book._route(amount, fee, delay, 1),)), book.now)
+    lie = ev.RoutesFound(query_id, routes)
+    if any(isinstance(action, ev.SendAttempt) for action in waited_for):
+        with pytest.raises(SessionError):
+            book.session.handle(lie, book.now)
+    else:
+        assert not any(isinstance(action, ev.SendAttempt) for action in book.session.handle(lie, book.now))
