@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     try:
         made = world.create_invoice(
             node.us, args["amount_msat"], description, expiry=args["expiry"], hints=hints,
-            final_cltv=args["cltv"], preimage=args["preimage"],
+            final_cltv=args["cltv"], preimage=args["preimage"] or secrets.token_bytes(32),
             description_hash=sha256(description.encode()).digest() if args["deschashonly"] else None,
         )  # fmt: skip
     except ValueError as error:

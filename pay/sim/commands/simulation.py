@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from pay.sim.channel import SimPeer
@@ -27,6 +28,8 @@ def sim_invoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer
         made = node.world.create_invoice(
             payee.id, args["amount_msat"], args["description"], expiry=args["expiry"], hints=hints,
             hold=args["hold"],
+            # The same world comes again with the same seed; the node's payments table remembers other times.
+            preimage=secrets.token_bytes(32),
         )  # fmt: skip
         bolt11 = made.bolt11
     except ValueError as error:
