@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log, prod
 
 from pay.network import OwnChannel
@@ -61,6 +61,12 @@ class Load:
         for hop in route.hops:
             self.msat[hop.scid_dir] += hop.amount_msat
             self.htlcs[hop.scid_dir] += 1
+
+    def left(self, channel: OwnChannel) -> OwnChannel:
+        """A channel of ours as this load leaves it."""
+        named = ScidDir(channel.scid, channel.direction)
+        spendable, htlcs = channel.spendable_msat - self.msat[named], channel.live_htlcs + self.htlcs[named]
+        return replace(channel, spendable_msat=spendable, live_htlcs=htlcs)
 
 
 @dataclass(frozen=True, slots=True)

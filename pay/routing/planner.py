@@ -1,6 +1,7 @@
 """From a query to a plan: the routes that deliver its amount within its limits, or why there are none.
 
-So far a plan is one route; `max_parts` above one is answered with one as well.
+One path is tried first: for most amounts it is as good as any number. Several are tried where it leaves
+something to gain, or where there is none within the limits.
 
 Every plan is verified against its query before it leaves (`check`); one that fails there is an error of this
 room.
@@ -14,6 +15,7 @@ from pay.network import Overlay
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.single import OverLimit, SinglePath
+from pay.routing.split import Splitter
 from pay.routing.terrain import Terrain
 from pay.routing.verify import check
 from pay.units import ScidDir
@@ -50,10 +52,9 @@ def plan(
     if query.source == query.destination:
         raise ValueError("a route leads to another node")
     found = _solve(overlay, query, in_flight)
-    if isinstance(found, NoRoute):
-        return found
-    check(overlay, query, (found,))
-    return (found,)
+    if not isinstance(found, NoRoute):
+        check(overlay, query, found)
+    return found
 
 
 def explain(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int] = _NOTHING) -> NoRoute | None:
@@ -62,7 +63,11 @@ def explain(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int
     return planned if isinstance(planned, NoRoute) else None
 
 
-def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> Route | NoRoute:
+def _nearer(one: OverLimit, other: OverLimit) -> bool:
+    return one.limit is other.limit and one.use < other.use
+
+
+def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> tuple[Route, ...] | NoRoute:
     terrain = Terrain.of(overlay, query.destination, in_flight)
     if terrain is None or not terrain.peers:
         return why_none(overlay, terrain, query)
@@ -76,10 +81,19 @@ def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
         if len(wider.row) > len(usable.row):
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
+    spent = search.searches >= query.max_searches
+    if query.max_parts > 1:
+        splitter = Splitter(terrain, query, in_flight, search.searches)
+        if routes := splitter.solve(found if isinstance(found, Route) else None):
+            return routes
+        over = splitter.over
+        if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
+            found = over
+        spent = splitter.spent
     match found:
         case Route():
-            return found
+            return (found,)
         case OverLimit():
             return over_limit(query, found)
         case None:
-            return why_none(overlay, terrain, query, gave_up=search.searches >= query.max_searches)
+            return why_none(overlay, terrain, query, gave_up=spent)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from pay.network import Overlay
+from pay.network import Overlay, OwnChannel
 from pay.routing.exact import most_own
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, SinglePath
@@ -27,27 +27,28 @@ MAX_DELAY = 1 << 16
 
 
 def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
-    """Routes exist, and the best of them breaks a limit."""
-    route = found.route
-    percent = 100 * route.fee_msat / query.amount_msat
+    """Routes exist, and the best of them break a limit."""
+    fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
+    percent = 100 * fee / query.amount_msat
+    way = "route" if len(found.routes) == 1 else f"plan, in {len(found.routes)} parts,"
     match found.limit:
         case Limit.FEE:
             within = f"within {query.max_delay} blocks " if found.jointly else ""
             reason, message = NoRouteReason.TOO_EXPENSIVE, (
-                f"the cheapest route {within}costs {format_msat(route.fee_msat)} ({percent:.4g} %) and at "
-                f"most {format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+                f"the cheapest {way} {within}costs {format_msat(fee)} ({percent:.4g} %) and at most "
+                f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
             )
         case Limit.DELAY:
             reason, message = NoRouteReason.TOO_LONG, (
-                f"the quickest route may lock funds for {route.delay_blocks} blocks and at most "
-                f"{query.max_delay} are allowed; raise maxdelay to pay"
+                f"the quickest {way} may lock funds for {delay} blocks and at most {query.max_delay} are "
+                f"allowed; raise maxdelay to pay"
             )
         case Limit.HOPS:
             reason, message = NoRouteReason.TOO_MANY_HOPS, (
-                f"the shortest route has {len(route.hops)} hops, more than the {query.max_hops} allowed or "
-                f"than an onion can hold"
+                f"the shortest {way} has {found.use} hops, more than the {query.max_hops} allowed or than an "
+                f"onion can hold"
             )
-    return NoRoute(reason, message, fee_msat=route.fee_msat, delay_blocks=route.delay_blocks)
+    return NoRoute(reason, message, fee_msat=fee, delay_blocks=delay)
 
 
 def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, gave_up: bool = False) -> NoRoute:
@@ -65,18 +66,25 @@ def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, ga
         or _never(reach, terrain, query)
         or _amount(reach, terrain, query)
         or _fees_too_much(terrain, query)
-        or NoRoute(
-            NoRouteReason.GAVE_UP if gave_up else NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"no route for {format_msat(query.amount_msat)} to node {query.destination.hex()}: with the fees on "
-            f"top, the channels on the way are too small",
-        )
+        or _tried(query, gave_up)
+    )
+
+
+def _tried(query: RouteQuery, gave_up: bool) -> NoRoute:
+    what = "route" if query.max_parts == 1 else "set of routes"
+    where = f"for {format_msat(query.amount_msat)} to node {query.destination.hex()}"
+    if gave_up:
+        return NoRoute(NoRouteReason.GAVE_UP, f"no {what} {where} was found in {query.max_searches} searches")
+    return NoRoute(
+        NoRouteReason.INSUFFICIENT_CAPACITY,
+        f"no {what} {where}: with the fees on top, the channels on the way are too small",
     )
 
 
 def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
     """Whether there is a way for the amount, but for the exclusions."""
-    count = reach.terrain.overlay.n_excluded
-    if not count or reach.carries(query.amount_msat) or not _Reach(everything).carries(query.amount_msat):
+    count, probe = reach.terrain.overlay.n_excluded, _probe(query)
+    if not count or reach.carries(probe) or not _Reach(everything).carries(probe):
         return None
     return NoRoute(
         NoRouteReason.EXCLUDED,
@@ -84,6 +92,11 @@ def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute 
         f"something excluded ({count} channel directions are)",
         max_sendable_msat=reach.most(query.amount_msat),
     )
+
+
+def _probe(query: RouteQuery) -> int:
+    """The least amount of which some path must carry a part, msat."""
+    return -(-query.amount_msat // query.max_parts)
 
 
 class _Reach:
@@ -113,7 +126,7 @@ class _Reach:
     def most(self, below_msat: int) -> int:
         """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
         own = [most_own(channel) for channels in self.terrain.peers.values() for channel in channels]
-        low, high = 0, min(below_msat, max(own) + 1, _largest_into(self.terrain) + 1)
+        low, high = 0, min(below_msat, max(own) + 1, max(_into(self.terrain), default=0) + 1)
         if self.carries(high - 1):
             return high - 1
         while high - low > max(1_000, low // 256):
@@ -173,11 +186,15 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """The amount against our own channels."""
     own = [channel for channels in terrain.peers.values() for channel in channels]
     largest = max(map(most_own, own))
+    if query.max_parts > 1:
+        largest = sum(_most_in_parts(channel, query.max_parts) for channel in own)
     if query.amount_msat > largest:
+        how = f"the largest of our {len(own)} usable channels can send in one part now"
+        if query.max_parts > 1:
+            how = f"our {len(own)} usable channels can send now in {query.max_parts} parts"
         return NoRoute(
             NoRouteReason.INSUFFICIENT_SPENDABLE,
-            f"{format_msat(query.amount_msat)} is more than the {format_msat(largest)} that the largest of our "
-            f"{len(own)} usable channels can send in one part now",
+            f"{format_msat(query.amount_msat)} is more than the {format_msat(largest)} that {how}",
             max_sendable_msat=largest,
         )
     least = min(channel.htlc_min_msat for channel in own)
@@ -187,6 +204,10 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             f"{query.amount_msat} msat is less than the {least} msat that our channels send at least",
         )
     return None
+
+
+def _most_in_parts(channel: OwnChannel, parts: int) -> int:
+    return min(channel.spendable_msat, channel.htlc_max_msat * min(channel.free_htlcs, parts))
 
 
 def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
@@ -209,35 +230,57 @@ def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None
 
 def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for this amount."""
-    if reach.carries(query.amount_msat):
-        return None
     amount, name = format_msat(query.amount_msat), f"node {query.destination.hex()}"
-    most = reach.most(query.amount_msat)
+    into, total = _into(terrain), _all_into(terrain)
+    if query.amount_msat > total and query.max_parts > 1:
+        return NoRoute(
+            NoRouteReason.INSUFFICIENT_CAPACITY,
+            f"{amount} is more than the {format_msat(total)} that all open channels of {name} can hold",
+            max_sendable_msat=total,
+        )
+    probe = _probe(query)
+    if reach.carries(probe):
+        return None
+    most = reach.most(probe)
     if not most:
         return NoRoute(
             NoRouteReason.BELOW_MINIMUM,
             f"{amount} is less than the smallest payment that the channels towards {name} accept",
         )
-    last = _largest_into(terrain)
-    where = f"the largest channel of {name}" if last <= most + 1_000 else f"the widest way to {name}"
+    where = f"the largest channel of {name}" if max(into) <= most + 1_000 else f"the widest way to {name}"
+    parts = "one part" if query.max_parts == 1 else f"{query.max_parts} parts"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{amount} in one part is too much: {where} takes at most about {format_msat(most)}",
+        f"{amount} in {parts} is too much: {where} takes at most about {format_msat(most)} a part",
         max_sendable_msat=most,
     )
 
 
-def _largest_into(terrain: Terrain) -> int:
-    """The largest HTLC that any open channel into the recipient takes, msat."""
-    arcs = terrain.arcs
-    into = arcs.known.rows.target == terrain.target
+def _all_into(terrain: Terrain) -> int:
+    """What may be on the other side of all open channels into the recipient, ours included, msat."""
+    arcs, total = terrain.arcs, sum(channel.spendable_msat for channel in terrain.peers.get(terrain.target, ()))
+    closed = np.zeros(arcs.graph_rows, bool)
+    closed[arcs.closed] = True
+    for rows, shut in ((arcs.known.rows, closed), (arcs.extra_rows, np.zeros(len(arcs.extra_scid), bool))):
+        into = (rows.target == terrain.target) & (rows.most_msat > 0) & ~shut
+        total += sum(room - 1 for room in rows.room_msat[into].tolist())
+    return total
+
+
+def _into(terrain: Terrain) -> list[int]:
+    """The largest HTLC that each open channel into the recipient takes, ours included, msat."""
+    arcs, target = terrain.arcs, terrain.target
+    into = arcs.known.rows.target == target
     into[arcs.closed] = False
-    most = arcs.known.rows.most_msat[into], arcs.extra_rows.most_msat[arcs.extra_rows.target == terrain.target]
-    return int(np.concatenate(most).max(initial=0))
+    most = arcs.known.rows.most_msat[into], arcs.extra_rows.most_msat[arcs.extra_rows.target == target]
+    own = [most_own(channel) for channel in terrain.peers.get(target, ())]
+    return [max(amount, 0) for amount in np.concatenate(most).tolist()] + own
 
 
 def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """The amount alone could be sent, but not with the fees on top."""
+    if query.max_parts > 1:
+        return None
     roomy = {
         peer: tuple(replace(c, spendable_msat=MAX_MSAT, htlc_max_msat=MAX_MSAT) for c in own)
         for peer, own in terrain.peers.items()

@@ -16,6 +16,7 @@ problem is NP-hard), and where both bind tightly it may miss the only one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf, isfinite, log
@@ -48,25 +49,29 @@ class Limit(Enum):
     DELAY = Prices(0.0, 1.0, 0.0, 0.0)
     HOPS = Prices(0.0, 0.0, 0.0, 1.0)
 
-    def use(self, route: Route) -> int:
-        """How much of it a route uses: msat, blocks, channels."""
+    def use(self, routes: Sequence[Route]) -> int:
+        """How much of it a plan uses: msat, blocks, channels."""
         match self:
             case Limit.FEE:
-                return route.fee_msat
+                return sum(route.fee_msat for route in routes)
             case Limit.DELAY:
-                return route.delay_blocks
+                return max(route.delay_blocks for route in routes)
             case Limit.HOPS:
-                return len(route.hops)
+                return max(len(route.hops) for route in routes)
 
 
 @dataclass(frozen=True, slots=True)
 class OverLimit:
-    """Routes exist, but none within the limits: `route` is the one that uses least of `limit`; if `jointly`, of
-    those within the other limits."""
+    """Routes exist, but none within the limits: these use least of `limit`; if `jointly`, of those within the
+    other limits."""
 
     limit: Limit
-    route: Route
+    routes: tuple[Route, ...]
     jointly: bool = False
+
+    @property
+    def use(self) -> int:
+        return self.limit.use(self.routes)
 
 
 @dataclass(slots=True)
@@ -83,34 +88,24 @@ class SinglePath:
         """The best route found within the limits; None if no path carries the amount at all."""
         goal = Prices.of(self.query)
         first = self._best(goal)
-        if first is not None and not self.broken(first):
+        if first is not None and not self._broken(first):
             return first
         if self.usable.terms.noise is not None:
             self.usable = self.usable.quiet()
             first = self._best(goal)
         first = first or self._best(_only(Limit.FEE, goal))
-        if first is None or not self.broken(first):
+        if first is None or not self._broken(first):
             return first
-        for limit in self.broken(first):
+        for limit in self._broken(first):
             least = self._best(_only(limit, goal))
-            if least is not None and limit in self.broken(least):
-                return OverLimit(limit, least)
+            if least is not None and limit in self._broken(least):
+                return OverLimit(limit, (least,))
             if least is not None:
                 self._relax(goal, limit, first, least)
         return self._best_seen(goal) or self._jointly(goal)
 
-    def broken(self, route: Route) -> list[Limit]:
-        """The limits that a route breaks."""
-        query = self.query
-        broken = []
-        if route.fee_msat > query.max_fee_msat:
-            broken.append(Limit.FEE)
-        if route.delay_blocks > query.max_delay:
-            broken.append(Limit.DELAY)
-        # BOLT 4: hop_payloads is 1,300 bytes, and the sender must not exceed it.
-        if len(route.hops) > query.max_hops or onion_bytes(route, query.metadata_bytes) > ONION_BYTES:
-            broken.append(Limit.HOPS)
-        return broken
+    def _broken(self, route: Route) -> list[Limit]:
+        return broken_by(self.query, (route,))
 
     def _jointly(self, goal: Prices) -> Route | OverLimit | None:
         """Each limit can be kept, but no route seen keeps them all: the cheapest fee within the others."""
@@ -119,31 +114,34 @@ class SinglePath:
             return None
         for limit in (Limit.DELAY, Limit.HOPS):
             least = self._best(_only(limit, goal))
-            if limit in self.broken(cheapest) and least is not None:
+            if limit in self._broken(cheapest) and least is not None:
                 self._relax(_only(Limit.FEE, goal), limit, cheapest, least)
         if route := self._best_seen(goal):
             return route
-        within = [route for route in self.seen if self.broken(route) == [Limit.FEE]]
+        within = [route for route in self.seen if self._broken(route) == [Limit.FEE]]
         if within:
-            return OverLimit(Limit.FEE, min(within, key=Limit.FEE.use), jointly=True)
-        worst = self.broken(cheapest)[0]
-        return OverLimit(worst, min(self.seen, key=worst.use))
+            return OverLimit(Limit.FEE, (min(within, key=lambda route: route.fee_msat),), jointly=True)
+        worst = self._broken(cheapest)[0]
+        return OverLimit(worst, (min(self.seen, key=lambda route: worst.use((route,))),))
 
     def _relax(self, goal: Prices, limit: Limit, best: Route, frugal: Route) -> None:
         """Searches between the route that is best by `goal` and breaks `limit`, and the one that keeps it."""
-        while self.searches < self.query.max_searches and limit.use(best) > limit.use(frugal):
-            price = (worth(frugal, goal) - worth(best, goal)) / (limit.use(best) - limit.use(frugal))
+        while self.searches < self.query.max_searches:
+            saved = limit.use((best,)) - limit.use((frugal,))
+            if saved <= 0:
+                return
+            price = (worth(frugal, goal) - worth(best, goal)) / saved
             prices = goal.plus(limit.value, max(price, 0.0))
             route = self._best(prices)
             if route is None or worth(route, prices) >= worth(best, prices) * (1 - 1e-9):
                 return
-            if limit in self.broken(route):
+            if limit in self._broken(route):
                 best = route
             else:
                 frugal = route
 
     def _best_seen(self, goal: Prices) -> Route | None:
-        within = [route for route in self.seen if not self.broken(route)]
+        within = [route for route in self.seen if not self._broken(route)]
         return min(within, key=lambda route: worth(route, goal), default=None)
 
     def _best(self, prices: Prices) -> Route | None:
@@ -189,6 +187,21 @@ class SinglePath:
                 return result, blocked
             blocked.update(result.positions)
         return None, blocked
+
+
+def broken_by(query: RouteQuery, routes: Sequence[Route]) -> list[Limit]:
+    """The limits that a plan breaks."""
+    broken = []
+    if Limit.FEE.use(routes) > query.max_fee_msat:
+        broken.append(Limit.FEE)
+    if Limit.DELAY.use(routes) > query.max_delay:
+        broken.append(Limit.DELAY)
+    # BOLT 4: hop_payloads is 1,300 bytes, and the sender must not exceed it.
+    if Limit.HOPS.use(routes) > query.max_hops or any(
+        onion_bytes(route, query.metadata_bytes) > ONION_BYTES for route in routes
+    ):
+        broken.append(Limit.HOPS)
+    return broken
 
 
 def first_reach(query: RouteQuery, prices: Prices) -> float:

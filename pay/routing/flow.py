@@ -1,0 +1,180 @@
+"""Many parts at once: a min-cost flow in equal chunks by successive shortest paths.
+
+The price of an arc is convex in what flows over it: fee and time grow in proportion, the nats faster (`-ln P`
+of a uniform balance). Cut into chunks it is piecewise linear, so each chunk goes along the path that is
+cheapest at the margin, and where a later one would rather have an arc that an earlier one took, it may push
+that back: a residual arc, with the price that is saved. Such a flow is the cheapest for its number of chunks
+(Ahuja, Magnanti and Orlin, "Network Flows", chapter 14; Pickhardt & Richter, arXiv:2107.05322, applied it to
+payments).
+
+Prices saved are negative and Dijkstra's search bears none, so weights are reduced by potentials (Johnson): each
+node's distance so far, cut off where a search ended, which keeps every reduced weight at zero or above.
+
+Base fees are paid once by an HTLC, not by the chunk: the first chunk on an arc pays it, later ones do not.
+That one step is not convex; reduced weights are cut off at zero there and the flow may miss the best by a
+base fee.
+
+Our own channels are no arcs: a path ends at any peer whose channels still hold a chunk.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pay.routing.arcs import Usable
+from pay.routing.costs import Prices
+from pay.routing.query import RouteQuery
+from pay.routing.search import FAR_MSAT, Tree, shortest_tree
+from pay.routing.terrain import Terrain
+
+_REACH_GROWTH = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Residual:
+    """The arcs of one search: those that take a further chunk, and flowing ones backwards.
+
+    `arc` is a position in `Usable`; for a residual arc -1 less that position.
+    """
+
+    indptr: NDArray[np.int32]
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    arc: NDArray[np.intp]
+
+
+class ChunkFlow:
+    """A flow of chunks of `query.amount_msat` each, which `push` adds to.
+
+    Attributes
+    ----------
+    chunks
+        How many flow over each arc, by position in `usable`.
+    sent
+        How many leave through each peer, by node number.
+    searches
+        Shortest-path searches made.
+    """
+
+    def __init__(self, terrain: Terrain, query: RouteQuery, usable: Usable, prices: Prices, reach_msat: float):
+        self.terrain, self.query, self.usable, self.prices = terrain, query, usable, prices
+        self.chunks: Counter[int] = Counter()
+        self.sent: Counter[int] = Counter()
+        self.searches = 0
+        self._weights = usable.terms.weights(prices)
+        nodes = np.arange(len(usable.indptr) - 1, dtype=np.int32)
+        self._target = np.repeat(nodes, np.diff(usable.indptr))
+        self._potential = np.zeros(len(nodes))
+        self._reach = reach_msat
+        self._room = {peer: self._own_chunks(peer) for peer in terrain.peers}
+
+    def push(self) -> float | None:
+        """Sends one more chunk the cheapest way; its price in msat, None if no more fits."""
+        open_peers = [peer for peer, room in self._room.items() if room > self.sent[peer]]
+        if not open_peers:
+            return None
+        self.searches += 1
+        residual = self._residual()
+        reduced = residual.weights + self._potential[residual.target]
+        reduced -= self._potential[residual.source]
+        np.maximum(reduced, 0.0, out=reduced)
+        within = self._reach
+        while True:
+            tree = shortest_tree(residual.indptr, residual.source, reduced, self.terrain.target, within)
+            price, peer = min((float(tree.distance[p] + self._potential[p]), p) for p in open_peers)
+            missed = min((within + self._potential[p] for p in open_peers if tree.distance[p] == inf), default=inf)
+            if price <= missed or within >= FAR_MSAT:
+                break
+            within = within * _REACH_GROWTH if within < 1e12 else FAR_MSAT
+        if price == inf:
+            return None
+        # Half of what the last chunk cost more than nothing: the next one costs little more than this one.
+        self._reach = max(price * 0.05, 1.0)
+        self._send(peer, self._arcs_along(tree, peer, residual, reduced))
+        self._potential += np.minimum(tree.distance, min(within, float(tree.distance[peer])))
+        return price
+
+    def paths(self) -> Iterator[tuple[list[int], int]]:
+        """The flow as paths from our peers to the recipient: their nodes, and how many chunks take them."""
+        left, sent = self.chunks.copy(), self.sent.copy()
+        onward: dict[int, list[int]] = {}
+        for arc in left:
+            onward.setdefault(int(self.usable.source[arc]), []).append(arc)
+        for peer in sorted(sent, key=lambda peer: -sent[peer]):
+            while sent[peer] > 0:
+                nodes, arcs, count = [peer], [], sent[peer]
+                while nodes[-1] != self.terrain.target:
+                    arc = max(onward[nodes[-1]], key=lambda arc: left[arc])
+                    arcs.append(arc)
+                    nodes.append(int(self._target[arc]))
+                    count = min(count, left[arc])
+                for arc in arcs:
+                    left[arc] -= count
+                sent[peer] -= count
+                yield nodes, count
+
+    def _own_chunks(self, peer: int) -> int:
+        """How many chunks our channels to a peer hold, each with a little on top for fees."""
+        chunk = self.query.amount_msat + self.query.amount_msat // 200
+        return sum(channel.spendable_msat // chunk for channel in self.terrain.peers[peer] if channel.free_htlcs)
+
+    def _residual(self) -> _Residual:
+        usable = self.usable
+        arc = np.arange(len(usable.row))
+        back = np.array([arc for arc, count in self.chunks.items() if count > 0], np.intp)
+        if not len(back):
+            return _Residual(usable.indptr, usable.source, self._target, self._weights, arc)
+        back = back[np.argsort(usable.source[back], kind="stable")]
+        ends, starts = usable.source[back], self._target[back]
+        at = usable.indptr[ends + 1]
+        saved = [-self._price(int(arc), self.chunks[int(arc)] - 1) for arc in back]
+        indptr = usable.indptr.copy()
+        indptr[1:] += np.cumsum(np.bincount(ends, minlength=len(indptr) - 1)).astype(np.int32)
+        return _Residual(
+            indptr,
+            np.insert(usable.source, at, starts),
+            np.insert(self._target, at, ends),
+            np.insert(self._weights, at, saved),
+            np.insert(arc, at, -1 - back),
+        )
+
+    def _arcs_along(
+        self, tree: Tree, peer: int, residual: _Residual, reduced: NDArray[np.float64]
+    ) -> list[int]:
+        path = tree.path(peer)
+        arcs = []
+        for start, end in pairwise(path):
+            low, high = int(residual.indptr[end]), int(residual.indptr[end + 1])
+            between = np.flatnonzero(residual.source[low:high] == start) + low
+            arcs.append(int(residual.arc[between[np.argmin(reduced[between])]]))
+        return arcs
+
+    def _send(self, peer: int, arcs: list[int]) -> None:
+        self.sent[peer] += 1
+        for arc in arcs:
+            arc, step = (arc, 1) if arc >= 0 else (-1 - arc, -1)
+            self.chunks[arc] += step
+            if not self.chunks[arc]:
+                del self.chunks[arc]
+            self._weights[arc] = self._price(arc, self.chunks[arc])
+
+    def _price(self, position: int, flowing: int) -> float:
+        """What one more chunk beside `flowing` ones costs on an arc, msat; inf if it does not fit."""
+        chunk, prices, terms = self.query.amount_msat, self.prices, self.usable.terms
+        arc = self.terrain.arcs.arc(int(self.usable.row[position]))
+        room = arc.capacity_msat + 1 - flowing * chunk
+        if room <= chunk:
+            return inf
+        fee = arc.fee_ppm * chunk / 1e6 + (0 if flowing else arc.fee_base_msat)
+        price = prices.fee * fee + prices.block * arc.cltv_delta - prices.nat * log((room - chunk) / room)
+        if terms.noise is not None:
+            price *= float(terms.noise[position])
+        return price + prices.hop

@@ -1,0 +1,263 @@
+"""A plan of several routes: chunks of a flow become paths, paths become exact routes, and what is left over
+flows again.
+
+The amount is cut into at most a dozen chunks, so that a plan takes as many searches; finer where that does not
+fit. Fees are no part of the flow, so a part that fills a channel to the brim may not fit with them: it is sent
+smaller, and the rest joins another route or flows again over what the routes so far leave free. Routes over the
+same channels are joined where one HTLC can carry both amounts.
+
+What it knowingly does not do: routes of an earlier round are not moved for the sake of a later one, and limits
+on fee and delay are kept by raising their price for the whole plan, in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pay.routing.arcs import Usable
+from pay.routing.costs import Prices
+from pay.routing.exact import Load, Traced, Tracer
+from pay.routing.flow import ChunkFlow
+from pay.routing.query import Route, RouteQuery
+from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
+from pay.routing.terrain import Terrain
+from pay.units import ScidDir
+
+CHUNKS = 10
+"""Chunks of the first try, a search each. More divide finer and gain little: a tenth of 1,000,000 sat is small
+against the channels that such an amount uses."""
+
+CHUNK_MSAT = 10_000_000
+"""10,000 sat: no chunk is smaller unless the amount fits no other way. Base fees of about 1 sat a hop would
+cost more than 100 ppm of less."""
+
+PART_MSAT = 1_000
+"""1 sat: what each further part must save, since every HTLC is work for each node on its way."""
+
+_SHRINK = (1.0, 0.995, 0.98, 0.9)
+"""Shares of a part that are tried, since the whole may not fit with its fees; then half of it, and so on."""
+
+_STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
+"""How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
+
+_ROUNDS = 6
+
+
+@dataclass(slots=True)
+class _Part:
+    """A route and the nodes it was traced along."""
+
+    nodes: list[int]
+    route: Route
+
+
+@dataclass(slots=True)
+class Splitter:
+    """The work on several routes for one query.
+
+    `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
+    is whether the budget ended the work.
+    """
+
+    terrain: Terrain
+    query: RouteQuery
+    in_flight: Mapping[ScidDir, int]
+    searches: int = 0
+    over: OverLimit | None = None
+    spent: bool = False
+
+    def solve(self, single: Route | None) -> tuple[Route, ...] | None:
+        """The best routes found within the limits; None if there are none better than `single`.
+
+        Parameters
+        ----------
+        single
+            The best plan of one route, within the limits.
+        """
+        goal = Prices.of(self.query)
+        bound = None if single is None else worth(single, goal) - PART_MSAT
+        if bound is not None and bound < PART_MSAT:
+            return None
+        priced: dict[Limit, float] = {}
+        for step in _STEPS:
+            prices = goal
+            for limit, price in priced.items():
+                prices = prices.plus(limit.value, price)
+            routes = self._any_count(prices, bound)
+            if routes is None:
+                return None
+            broken = broken_by(self.query, routes)
+            if not broken:
+                better = bound is None or self._worth(routes, goal) < bound
+                return routes if better else None
+            if single is not None:
+                return None
+            if self.over is None or broken[0].use(routes) < self.over.use:
+                self.over = OverLimit(broken[0], routes)
+            priced |= {limit: step * self._unit(limit) for limit in broken}
+        return None
+
+    def _unit(self, limit: Limit) -> float:
+        """What a unit of a limit costs about where it matters, msat: 4 ppm for 40 blocks, 10 ppm for a hop."""
+        match limit:
+            case Limit.FEE:
+                return 1.0
+            case Limit.DELAY:
+                return self.query.amount_msat * 1e-7
+            case Limit.HOPS:
+                return self.query.amount_msat * 1e-5
+
+    def _any_count(self, prices: Prices, bound: float | None) -> tuple[Route, ...] | None:
+        """Routes for the whole amount: from few chunks, or from more if there is no single route to take."""
+        amount, least = self.query.amount_msat, max(self.query.min_part_msat, 1)
+        count = min(CHUNKS, amount // max(least, CHUNK_MSAT))
+        if bound is None:
+            count = max(count, min(CHUNKS, amount // max(least, 1_000)))
+        counts = [count] if bound is not None else [count, 2 * count, 4 * count]
+        for count in counts:
+            if count < 2 or amount // count < least:
+                return None
+            if self.searches + count > self.query.max_searches:
+                self.spent = True
+                return None
+            parts = self._deliver(prices, -(-amount // count), bound)
+            if parts is not None:
+                return tuple(part.route for part in parts)
+        return None
+
+    def _deliver(self, prices: Prices, chunk_msat: int, bound: float | None) -> list[_Part] | None:
+        """Parts that together deliver the amount, whatever limits they break."""
+        parts: list[_Part] = []
+        left = self.query.amount_msat
+        usable = self.terrain.arcs.usable(chunk_msat)
+        for turn in range(_ROUNDS):
+            new = self._round(parts, prices, min(chunk_msat, left), left, bound if not turn else None)
+            if not new:
+                return None
+            parts += new
+            parts = self._joined(parts, usable, prices)
+            left = self.query.amount_msat - sum(part.route.amount_msat for part in parts)
+            if left and (grown := self._grown(parts, left, usable, prices)):
+                parts, left = grown, 0
+            if not left:
+                return self._few(parts, usable, prices)
+            if left < self.query.min_part_msat:
+                return None
+        return None
+
+    def _round(
+        self, parts: list[_Part], prices: Prices, chunk_msat: int, left_msat: int, bound: float | None
+    ) -> list[_Part]:
+        """Parts for as much of `left_msat` as flows over what `parts` leave free."""
+        terrain = self._beside(parts) if parts else self.terrain
+        query = replace(self.query, amount_msat=chunk_msat)
+        prices = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
+        usable = terrain.arcs.with_noise(terrain.arcs.usable(chunk_msat), query.seed, query.randomness)
+        flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices))
+        count = -(-left_msat // chunk_msat)
+        for pushed in range(count):
+            price = flow.push()
+            self.searches += 1
+            if price is None:
+                break
+            # No flow is cheaper than its first chunk everywhere.
+            if not pushed and bound is not None and price * count >= bound:
+                return []
+        tracer = Tracer(terrain, usable, self.query, prices)
+        new: list[_Part] = []
+        for nodes, chunks in flow.paths():
+            for route in self._along(tracer, nodes, min(chunks * chunk_msat, left_msat), chunk_msat // 4):
+                new.append(_Part(nodes, route))
+                left_msat -= route.amount_msat
+        return new
+
+    def _along(self, tracer: Tracer, nodes: list[int], amount_msat: int, least_msat: int) -> list[Route]:
+        """Routes along `nodes` for the amount, each for as much as fits; less where not all of it does."""
+        routes = []
+        least_msat = max(least_msat, self.query.min_part_msat, 1)
+        want = amount_msat
+        while amount_msat and want >= min(least_msat, amount_msat):
+            for share in _SHRINK:
+                traced = tracer.trace(nodes, int(want * share) if share < 1 else want)
+                if isinstance(traced, Traced):
+                    tracer.load.add(traced.route)
+                    routes.append(traced.route)
+                    amount_msat -= traced.route.amount_msat
+                    want = amount_msat
+                    break
+            else:
+                want //= 2
+        return routes
+
+    def _joined(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
+        """The same with parts along the same nodes made one, where one HTLC carries both amounts."""
+        joined: list[_Part] = []
+        for index, part in enumerate(parts):
+            for at, other in enumerate(joined):
+                if other.nodes == part.nodes:
+                    beside = joined[:at] + joined[at + 1 :] + parts[index + 1 :]
+                    amount = other.route.amount_msat + part.route.amount_msat
+                    one = self._beside_others(beside, usable, prices).trace(part.nodes, amount)
+                    if isinstance(one, Traced):
+                        joined[at] = _Part(part.nodes, one.route)
+                        break
+            else:
+                joined.append(part)
+        return joined
+
+    def _grown(
+        self, parts: list[_Part], more_msat: int, usable: Usable, prices: Prices
+    ) -> list[_Part] | None:
+        """The same with one part made larger by `more_msat`, the one where that costs least; None if none
+        can."""
+        best: tuple[float, int, _Part] | None = None
+        for at, part in enumerate(parts):
+            tracer = self._beside_others(parts[:at] + parts[at + 1 :], usable, prices)
+            larger = tracer.trace(part.nodes, part.route.amount_msat + more_msat)
+            if isinstance(larger, Traced):
+                extra = self._worth((larger.route,), prices) - self._worth((part.route,), prices)
+                if best is None or extra < best[0]:
+                    best = extra, at, _Part(part.nodes, larger.route)
+        if best is None:
+            return None
+        _, at, part = best
+        return [*parts[:at], part, *parts[at + 1 :]]
+
+    def _few(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part] | None:
+        """No more parts than the query allows: the smallest are added to others."""
+        parts = sorted(parts, key=lambda part: -part.route.amount_msat)
+        while len(parts) > self.query.max_parts:
+            smallest = parts.pop()
+            grown = self._grown(parts, smallest.route.amount_msat, usable, prices)
+            if grown is None:
+                return None
+            parts = grown
+        return parts
+
+    def _beside_others(self, others: list[_Part], usable: Usable, prices: Prices) -> Tracer:
+        load = Load()
+        for part in others:
+            load.add(part.route)
+        return Tracer(self.terrain, usable, self.query, prices, load=load)
+
+    def _beside(self, parts: list[_Part]) -> Terrain:
+        """The terrain that these parts leave to others."""
+        load = Load()
+        for part in parts:
+            load.add(part.route)
+        terrain, used = self.terrain, dict(self.in_flight)
+        for named, amount in load.msat.items():
+            used[named] = used.get(named, 0) + amount
+        peers = {peer: tuple(load.left(own) for own in channels) for peer, channels in terrain.peers.items()}
+        fresh = Terrain.of(terrain.overlay, self.query.destination, used)
+        assert fresh is not None
+        return replace(fresh, peers=peers)
+
+    def _worth(self, routes: tuple[Route, ...], prices: Prices) -> float:
+        """The cost of routes at these prices, msat; time is priced by the amount that is locked."""
+        total = 0.0
+        for route in routes:
+            share = route.amount_msat / self.query.amount_msat
+            total += worth(route, prices._replace(block=prices.block * share))
+        return total + PART_MSAT * (len(routes) - 1)

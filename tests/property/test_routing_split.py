@@ -1,0 +1,152 @@
+"""Plans of several routes on small random networks, against networkx's flows."""
+
+from __future__ import annotations
+
+import math
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pay.network import Policy
+from pay.routing import NoRoute, check, plan
+from pay.routing.costs import Prices
+from pay.routing.flow import ChunkFlow
+from pay.routing.search import FAR_MSAT
+from pay.routing.terrain import Terrain
+from tests.routing_tools import SAT, US, Net, node, query
+
+NODES = "abcdef"
+CHUNK = 100_000 * SAT
+EXAMPLES = settings(max_examples=120, deadline=None)
+
+
+@st.composite
+def networks(draw: st.DrawFn, *, base: bool) -> Net:
+    """Channels of one to six chunks, our own ones of one to four."""
+    net, number = Net(), 0
+    sizes = st.integers(1, 6).map(lambda chunks: chunks * CHUNK + 7)
+    asks = st.builds(
+        dict,
+        ppm=st.integers(0, 2_000),
+        base=st.sampled_from([0, 1_000]) if base else st.just(0),
+        cltv=st.sampled_from([0, 40, 144]),
+        enabled=st.sampled_from([True, True, True, False]),
+    )
+    for _ in range(draw(st.integers(2, 12))):
+        a, b = draw(st.permutations(NODES))[:2]
+        number += 1
+        size, back = draw(sizes), draw(asks)
+        policy = Policy(back["base"], back["ppm"], back["cltv"], 1, size, back["enabled"], timestamp=1)
+        net.link(number, a, b, size, back=policy, **draw(asks))
+    for _ in range(draw(st.integers(1, 3))):
+        number += 1
+        net.own(number, draw(st.sampled_from(NODES[1:])), draw(st.integers(1, 4)) * (CHUNK + CHUNK // 100))
+    return net
+
+
+def chunk_price(prices: Prices, policy: Policy, capacity_msat: int, flowing: int) -> float:
+    room = capacity_msat + 1 - flowing * CHUNK
+    fee = policy.fee_ppm * CHUNK / 1e6
+    return prices.fee * fee + prices.block * policy.cltv_delta - prices.nat * math.log((room - CHUNK) / room)
+
+
+def least_price(net: Net, prices: Prices, chunks: int) -> float | None:
+    """The price of the cheapest flow, by network simplex: every chunk that an arc can take is an arc of its
+    own."""
+    flows = nx.MultiDiGraph()
+    flows.add_node(US, demand=-chunks)
+    flows.add_node("a", demand=chunks)
+    for channel in net.ours:
+        room = channel.spendable_msat // (CHUNK + CHUNK // 200)
+        flows.add_edge(US, channel.peer[1:].decode().rstrip("."), capacity=room, weight=0)
+    for start, end, policy, capacity in net.policies.values():
+        for flowing in range(capacity // CHUNK if policy.enabled else 0):
+            cost = round(chunk_price(prices, policy, capacity, flowing) * 1_000)
+            flows.add_edge(start, end, capacity=1, weight=cost)
+    try:
+        return nx.network_simplex(flows)[0] / 1_000
+    except nx.NetworkXUnfeasible:
+        return None
+
+
+@EXAMPLES
+@given(networks(base=False), st.integers(1, 6), st.sampled_from([0, 1_000, 10_000, 1_000_000]))
+def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failure_cost: int) -> None:
+    """Chunk after chunk, with taking back what earlier ones took, ends where network simplex ends; and where
+    no more fits, no more fits."""
+    asked = query("a", CHUNK, failure_cost_msat=failure_cost)
+    prices = Prices.of(asked)
+    terrain = Terrain.of(net.overlay("a"), node("a"), {})
+    if terrain is None:
+        return
+    flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), prices, reach_msat=100.0)
+    total, pushed = 0.0, 0
+    while pushed < chunks and (price := flow.push()) is not None:
+        total, pushed = total + price, pushed + 1
+    assert least_price(net, prices, pushed) == pytest.approx(total, rel=1e-4, abs=1.0)
+    if pushed < chunks:
+        assert least_price(net, prices, pushed + 1) is None
+    assert sum(count for _, count in flow.paths()) == pushed
+    assert all(nodes[-1] == terrain.target and count > 0 for nodes, count in flow.paths())
+
+
+@EXAMPLES
+@given(
+    networks(base=True),
+    st.sampled_from([CHUNK // 2, 2 * CHUNK, 3 * CHUNK + 1, 5 * CHUNK]),
+    st.sampled_from([2, 3, 8]),
+    st.sampled_from([10**15, 400_000, 100_000]),
+    st.sampled_from([100_000, 100, 18]),
+)
+def test_no_plan_breaks_its_query_nor_the_flow_there_can_be(
+    net: Net, amount: int, max_parts: int, max_fee: int, max_delay: int
+) -> None:
+    """Whatever the limits, a plan passes the check; no plan delivers more than the maximum flow; and where
+    one route would do, several are only taken if they are better."""
+    asked = query("a", amount, max_parts=max_parts, max_fee_msat=max_fee, max_delay=max_delay, max_searches=200)
+    planned = plan(net.overlay("a"), asked)
+    single = plan(net.overlay("a"), query("a", amount, max_fee_msat=max_fee, max_delay=max_delay))
+    if isinstance(planned, NoRoute):
+        assert isinstance(single, NoRoute)
+        return
+    check(net.overlay("a"), asked, planned)
+    assert amount <= most(net)
+
+
+def most(net: Net) -> int:
+    """The maximum flow from us to a, msat, fees aside."""
+    flows = nx.DiGraph()
+    flows.add_nodes_from([US, "a"])
+    ends = [(US, channel.peer[1:].decode().rstrip("."), channel.spendable_msat) for channel in net.ours]
+    ends += [(start, end, size) for start, end, policy, size in net.policies.values() if policy.enabled]
+    for start, end, size in ends:
+        old = flows.get_edge_data(start, end, {"capacity": 0})["capacity"]
+        flows.add_edge(start, end, capacity=old + size)
+    return nx.maximum_flow_value(flows, US, "a")
+
+
+@EXAMPLES
+@given(networks(base=True), st.sampled_from([0.3, 0.6, 0.9]))
+def test_what_can_flow_is_found(net: Net, share: float) -> None:
+    """Up to 90 % of the maximum flow (the rest is for fees), a plan is found if parts enough are allowed."""
+    amount = int(most(net) * share)
+    if amount:
+        planned = plan(net.overlay("a"), query("a", amount, max_parts=100, max_searches=1_000))
+        assert not isinstance(planned, NoRoute), planned
+        assert sum(route.amount_msat for route in planned) == amount
+
+
+def test_fees_and_paths_are_in_the_order_of_their_price() -> None:
+    """us ─ a over three ways of 100, 200 and 300 ppm with room for 2, 1 and 9 chunks; each further one is
+    dearer."""
+    net = Net().own(1, "s", 10**12)
+    for number, (via, ppm, room) in enumerate([("b", 100, 2), ("c", 200, 1), ("d", 300, 9)], start=1):
+        net.link(10 * number, "s", via, room * CHUNK + 7, ppm=0, cltv=0)
+        net.link(10 * number + 1, via, "a", 10**12, ppm=ppm, cltv=0)
+    asked = query("a", CHUNK, failure_cost_msat=0)
+    terrain = Terrain.of(net.overlay("a"), node("a"), {})
+    assert terrain is not None
+    flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), Prices.of(asked), FAR_MSAT)
+    assert [round(flow.push() or 0, 1) for _ in range(4)] == [10_000.0, 10_000.0, 20_000.0, 30_000.0]

@@ -1,0 +1,135 @@
+"""Plans of several routes on drawn networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pay.errors import Code
+from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
+from tests.routing_tools import SAT, Net, names, query, scid
+
+
+def planned(net: Net, asked: RouteQuery, **overlay: object) -> tuple[Route, ...]:
+    """The routes of a plan, the largest first."""
+    to = asked.destination[1:].decode().rstrip(".")
+    routes = plan(net.overlay(to, **overlay), asked)
+    assert not isinstance(routes, NoRoute), routes.message
+    check(net.overlay(to, **overlay), asked, routes)
+    return tuple(sorted(routes, key=lambda route: -route.amount_msat))
+
+
+def refused(net: Net, asked: RouteQuery) -> NoRoute:
+    none = plan(net.overlay(asked.destination[1:].decode().rstrip(".")), asked)
+    assert isinstance(none, NoRoute)
+    return none
+
+
+def many(to: str, amount_msat: int, **changes: object) -> RouteQuery:
+    return query(to, amount_msat, max_parts=8, **changes)
+
+
+def test_two_own_channels_pay_what_none_can_alone() -> None:
+    """us ═ a by 3,000 and 2,000 sat, a ─ b: 4,500 sat to b go in two parts, or not at all."""
+    net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b", ppm=10)
+    routes = planned(net, many("b", 4_500 * SAT))
+    assert sum(route.amount_msat for route in routes) == 4_500 * SAT
+    assert {route.hops[0].scid for route in routes} == {scid(1), scid(2)}
+    assert refused(net, query("b", 4_500 * SAT)).reason is NoRouteReason.INSUFFICIENT_SPENDABLE
+
+
+def test_one_route_where_one_is_as_good() -> None:
+    """Wide channels everywhere: nothing is gained by a second part."""
+    net = Net().own(1, "a", 10**10).own(2, "c", 10**10)
+    net.link(3, "a", "b", 10**12).link(4, "c", "b", 10**12, ppm=101)
+    assert len(planned(net, many("b", 10**9))) == 1
+
+
+def test_two_equal_ways_share_an_amount_that_would_fill_either() -> None:
+    """us ─ a ═ b over c or d, each of 1,000,000 sat; of 900,000 sat either way alone carries all with a chance of
+    one in ten, half each with one in two times one in two."""
+    net = Net().own(1, "a", 10**10)
+    net.link(2, "a", "c", 10**9, cltv=0).link(3, "c", "b", 10**12, cltv=0)
+    net.link(4, "a", "d", 10**9, cltv=0).link(5, "d", "b", 10**12, cltv=0)
+    routes = planned(net, many("b", 9 * 10**8))
+    assert sorted(map(names, routes)) == ["us>a>c>b", "us>a>d>b"]
+    assert all(4 * 10**8 < route.amount_msat < 5 * 10**8 for route in routes)
+    (alone,) = planned(net, query("b", 9 * 10**8))
+    assert routes[0].probability * routes[1].probability > 2 * alone.probability
+
+
+def test_capacity_is_shared_between_the_routes_of_a_plan() -> None:
+    """Two routes meet in c ─ b of 1,000,000 sat: together they cannot carry more, whatever each alone could."""
+    net = Net().own(1, "a", 7 * 10**8).own(2, "d", 7 * 10**8)
+    net.link(3, "a", "c", 10**12, ppm=0).link(4, "d", "c", 10**12, ppm=0).link(5, "c", "b", 10**9, ppm=0)
+    routes = planned(net, many("b", 999_000 * SAT))
+    assert len(routes) == 2
+    none = refused(net, many("b", 1_001_000 * SAT))
+    assert none.reason is NoRouteReason.INSUFFICIENT_CAPACITY and none.max_sendable_msat == 10**9
+
+
+def test_htlc_maxima_bound_a_part_not_the_sum() -> None:
+    """a ─ b holds 1,000,000 sat but takes 300,000 a part: 800,000 go in three parts."""
+    net = Net().own(1, "a", 10**10).link(2, "a", "b", 10**9, high=3 * 10**8, ppm=0)
+    routes = planned(net, many("b", 8 * 10**8))
+    assert len(routes) == 3 and max(route.amount_msat for route in routes) <= 3 * 10**8
+
+
+def test_a_flow_takes_back_what_an_earlier_chunk_took() -> None:
+    """The cheapest way for the first half, over x ─ y, blocks the only two ways for both halves."""
+    net = Net().own(1, "x", 10**9).own(2, "y", 10**9)
+    net.link(3, "x", "y", 10**9, ppm=0, cltv=0)
+    net.link(4, "x", "p", 5 * 10**8, ppm=50, cltv=0).link(5, "p", "b", 10**12, ppm=0, cltv=0)
+    net.link(6, "y", "q", 5 * 10**8, ppm=0, cltv=0).link(7, "q", "b", 10**12, ppm=0, cltv=0)
+    net.ours[1] = replace(net.ours[1], spendable_msat=6 * 10**8)
+    routes = planned(net, many("b", 9 * 10**8, failure_cost_msat=0))
+    assert {names(route) for route in routes} <= {"us>x>p>b", "us>y>q>b", "us>x>y>q>b"}
+    assert sum(route.amount_msat for route in routes) == 9 * 10**8
+
+
+def test_no_more_parts_than_allowed() -> None:
+    """Four own channels of 1,000 sat: 3,500 sat need four parts; with three 2,500 sat can be paid at most."""
+    net = Net()
+    for number in range(4):
+        net.own(number + 1, "a", 1_000 * SAT)
+    net.link(9, "a", "b", ppm=0)
+    assert len(planned(net, replace(many("b", 3_500 * SAT), max_parts=4))) == 4
+    assert isinstance(plan(net.overlay("b"), replace(many("b", 3_500 * SAT), max_parts=3)), NoRoute)
+    assert len(planned(net, replace(many("b", 2_500 * SAT), max_parts=3))) == 3
+
+
+def test_free_htlc_slots_bound_the_parts_of_a_channel() -> None:
+    """One HTLC may still be added to channel 1, none to 3."""
+    net = Net().own(1, "a", 10**9, live_htlcs=29).own(2, "a", 10**9).own(3, "a", 10**9, live_htlcs=30)
+    net.link(4, "a", "b", 10**12, high=4 * 10**8, ppm=0)
+    routes = planned(net, many("b", 11 * 10**8))
+    assert [route.hops[0].scid for route in routes].count(scid(1)) <= 1
+    assert scid(3) not in {route.hops[0].scid for route in routes}
+
+
+def test_the_fee_limit_is_for_all_parts_together() -> None:
+    """Two ways to b are needed, of 100 and 200 ppm: 150,000 msat for 1,000,000 sat; a msat less is refused with
+    about that figure."""
+    net = Net().own(1, "a", 6 * 10**8).own(2, "c", 6 * 10**8)
+    net.link(3, "a", "b", 5 * 10**8, ppm=100).link(4, "c", "b", 5 * 10**8 + 1, ppm=200)
+    routes = planned(net, many("b", 10**9, max_fee_msat=150_001))
+    assert sum(route.fee_msat for route in routes) <= 150_001
+    none = refused(net, many("b", 10**9, max_fee_msat=140_000))
+    assert (none.reason, none.code) == (NoRouteReason.TOO_EXPENSIVE, Code.ROUTE_TOO_EXPENSIVE)
+    assert none.fee_msat is not None and 149_000 <= none.fee_msat <= 151_000 and "parts" in none.message
+
+
+def test_parts_are_not_smaller_than_asked() -> None:
+    """Ten ways that take 100,000 sat each; 600,000 sat in parts of 80,000 at least."""
+    net = Net().own(1, "a", 10**10)
+    for number in range(10):
+        net.link(10 + number, "a", f"m{number}", 10**8, ppm=number)
+        net.link(30 + number, f"m{number}", "b", 10**9, ppm=0)
+    routes = planned(net, replace(many("b", 6 * 10**8, min_part_msat=8 * 10**7), max_parts=10))
+    assert min(route.amount_msat for route in routes) >= 8 * 10**7
+
+
+def test_a_budget_of_searches_is_kept() -> None:
+    """With two searches there is no plan of several parts, and the answer says that, instead of taking longer."""
+    net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b", ppm=10)
+    none = refused(net, many("b", 4_500 * SAT, max_searches=2))
+    assert none.reason is NoRouteReason.GAVE_UP and "2 searches" in none.message
