@@ -154,7 +154,7 @@ class Application:
     async def _start(self, rpc_path: str, directory: str) -> None:
         from pay.node.service import Service
 
-        self._service = Service(self.plugin, self.version, rpc_path, directory)
+        self._service = Service(self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup))
         await self._service.start()
 
     async def _pay(self, parsed: Any, caller: RequestCaller) -> None:

@@ -18,8 +18,10 @@ from dataclasses import replace
 from typing import Any
 
 from pay.errors import Code, PayError
-from pay.node.facade import CallError, Node, RowStatus, read_failure
+from pay.node.facade import CallError, Node, PartOrder, RowStatus, read_failure
 from pay.node.holdings import OwnChannels, in_flight
+from pay.node.journal import Entry, Journal
+from pay.node.orphans import Orphans
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
 from pay.node.running import Running, Waiter
@@ -27,10 +29,12 @@ from pay.node.sender import Sender
 from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
+from pay.payment.failure import Failure
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.payment.states import State
 from pay.payment.status import PartTimes
+from pay.payment.verdict import ORPHANED, orphaned
 from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
@@ -66,6 +70,8 @@ class Driver:
         on_paid: Callable[[Running, ev.Paid], None],
         on_failed: Callable[[Running, PayError], None],
         on_ended: Callable[[Running], None],
+        journal: Journal,
+        orphans: Orphans,
         reconcile_s: float = RECONCILE_S,
     ):
         self._node = node
@@ -74,6 +80,8 @@ class Driver:
         self._on_paid = on_paid
         self._on_failed = on_failed
         self._on_ended = on_ended
+        self._journal = journal
+        self._orphans = orphans
         self._reconcile_s = reconcile_s
         self._height = 0
         self._own = OwnChannels(node, us)
@@ -93,8 +101,13 @@ class Driver:
             terms.max_delay_blocks,
             terms.watched,
         )
-        self._task(running, self._reconcile(running))
+        if running.order is not None and not adopted and not terms.to_self:
+            running.journalled = self._detached(self._write_down(running, running.order))
         self.post(running, ev.Started(adopted))
+        self._task(running, self._reconcile(running, at_once=bool(adopted)))
+
+    async def _write_down(self, running: Running, order: PartOrder) -> None:
+        await self._journal.write(Entry(running.session.terms, order))
 
     # --- what the host tells ----------------------------------------------------------------------------
 
@@ -225,8 +238,9 @@ class Driver:
     def _look_again(self, running: Running, result: ev.Result) -> None:
         """What another sender's parts came to is asked of the host's table: he may have sent more meanwhile."""
         log.info("watched_over %s result=%s", running.name, type(result).__name__)
+        waiters = running.take_waiters()  # forgetting drops them
         self._forget(running)
-        for waiter in running.take_waiters():
+        for waiter in waiters:
             if isinstance(result, ev.NotPaid):
                 error = result.error
                 waiter.verdict = PayError(error.code, error.message, error_data(running.session, error))
@@ -237,6 +251,8 @@ class Driver:
         if self.payments.get(payment_hash) is running:
             del self.payments[payment_hash]
             self._on_ended(running)
+            if running.order is not None:
+                self._detached(self._journal.remove(running.order.payment_hash))
         if running.timer is not None:
             running.timer.cancel()
         for task in running.tasks - running.sending:
@@ -264,16 +280,28 @@ class Driver:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _reconcile(self, running: Running) -> None:
-        """Find in the host's table what a lost notification would have told."""
+    async def _reconcile(self, running: Running, at_once: bool) -> None:
+        """Find in the host's table what a lost notification would have told, and parts that never end there."""
+        terms = running.session.terms
         while running.session.state is not State.DONE:
-            await asyncio.sleep(self._reconcile_s)
+            if not at_once:
+                await asyncio.sleep(self._reconcile_s)
+            at_once = False
             if not running.session.live:
                 continue
-            groupid = running.session.terms.groupid
-            for row in await self._node.rows(running.session.terms.payment_hash):
-                if row.groupid == groupid:
-                    self._sender.tell_row(running, row)
+            rows = [row for row in await self._node.rows(terms.payment_hash) if row.groupid == terms.groupid]
+            for row in rows:
+                self._sender.tell_row(running, row)
+            try:
+                orphans = await self._orphans.among(terms.payment_hash, rows)
+            except CallError as error:
+                log.warning("orphans_unknown %s error=%r", running.name, str(error))
+                continue
+            if orphans:
+                log.info("orphaned_parts %s partids=%s", running.name, sorted(orphans))
+                self.post(running, ev.Cancelled(orphaned()))
+            for partid in orphans:
+                self.post(running, ev.AttemptFailed(partid, Failure(None, None, ORPHANED), self._height))
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

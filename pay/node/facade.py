@@ -194,6 +194,7 @@ def read_failure(code: int, message: str, data: dict[str, Any]) -> Failure:
         failcode=None if failcode is None else int(failcode),
         reason=message,
         raw_message=bytes.fromhex(data.get("raw_message") or ""),
+        erring_node=bytes.fromhex(data["erring_node"]) if data.get("erring_node") else None,
     )
 
 

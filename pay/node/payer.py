@@ -21,11 +21,13 @@ from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipien
 from pay.node.driver import Driver, new_running
 from pay.node.facade import CallError, Node, PartOrder
 from pay.node.host import HostInfo
+from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
 from pay.node.running import Running, Waiter
-from pay.payment.attempt import Terms
+from pay.payment.attempt import Terms, watch_terms
 from pay.payment.request import PayRequest
-from pay.units import NodeId
+from pay.payment.verdict import orphaned
+from pay.units import NodeId, ScidDir, direction_of
 
 log = logging.getLogger("pay")
 
@@ -42,10 +44,11 @@ class Payer:
         Reads the option, which may change while we run.
     """
 
-    def __init__(self, node: Node, host: HostInfo, failure_cost_msat: Callable[[], int]):
+    def __init__(self, node: Node, host: HostInfo, orphans: Orphans, failure_cost_msat: Callable[[], int]):
         self._node = node
         self._host = host
         self._us = NodeId(host.us)
+        self._orphans = orphans
         self._failure_cost_msat = failure_cost_msat
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self.driver: Driver
@@ -84,6 +87,7 @@ class Payer:
                 case PaidBefore():
                     self._repeat(past, waiter, invoice)
                 case BeingPaid():
+                    await self._refuse_orphans(past, invoice)
                     self._watch(past, waiter, invoice)
                 case Unpaid(next_groupid):
                     await self._begin(next_groupid, waiter, invoice)
@@ -137,7 +141,7 @@ class Payer:
             terms.amount_msat,
             terms.destination.hex(),
             "is being paid",
-            total_known=not terms.watched,
+            total_known=running.total_known,
         )
         running.waiters.append(waiter)
         waiter.caller.tell(
@@ -151,7 +155,7 @@ class Payer:
         amount = self._same_payment(
             waiter.request, invoice, past.delivered_msat, past.destination, "was already paid"
         )
-        terms = self._watch_terms(invoice, amount, past.created_at, 0)
+        terms = watch_terms(invoice.payment_hash, 0, self._us, invoice.payee, amount, past.created_at)
         log.info("payment_repeated payment_hash=%s created_at=%d", invoice.payment_hash.hex(), past.created_at)
         waiter.caller.tell(f"Already paid at {past.created_at} (unix time): nothing was sent now")
         waiter.caller.succeed(repeat_json(terms, past, amount))
@@ -161,11 +165,21 @@ class Payer:
         amount = self._same_payment(
             waiter.request, invoice, past.delivered_msat, past.destination, "is being paid", total_known=False
         )
-        terms = self._watch_terms(invoice, amount, past.created_at, past.groupid)
+        terms = watch_terms(
+            invoice.payment_hash, past.groupid, self._us, invoice.payee, amount, past.created_at
+        )
         waiter.caller.tell("Parts of this payment are already out: waiting for them, none is added")
         running = new_running(terms, self._recipient_or_clear(invoice), None, waiter)
         running.watched_bolt11 = invoice.invstring
+        running.total_known = False
         self.driver.start(running, past.parts)
+
+    async def _refuse_orphans(self, past: BeingPaid, invoice: Invoice) -> None:
+        """Parts that can never end are not waited for. Raises PayError."""
+        rows = [row for row in await self._node.rows(invoice.payment_hash) if row.groupid == past.groupid]
+        stuck = await self._orphans.among(invoice.payment_hash, rows)
+        if stuck and stuck >= {part.partid for part in past.parts}:
+            raise orphaned()
 
     def _same_payment(
         self,
@@ -277,26 +291,17 @@ class Payer:
             exclude_channels=request.exclude_channels,
             seed=int.from_bytes(os.urandom(8), "big"),
             metadata_bytes=len(invoice.payment_metadata or b""),
+            wakeable=_wakeable(recipient),
             to_self=isinstance(recipient, SelfRecipient),
         )
 
-    def _watch_terms(self, invoice: Invoice, amount_msat: int, created_at: float, groupid: int) -> Terms:
-        return Terms(
-            payment_hash=invoice.payment_hash,
-            groupid=groupid,
-            source=self._us,
-            destination=invoice.payee,
-            amount_msat=amount_msat,
-            total_msat=amount_msat,
-            final_cltv=0,
-            max_fee_msat=0,
-            fee_limit_words="none",
-            max_delay_blocks=0,
-            deadline_s=created_at,
-            expires_at_s=invoice.expires_at,
-            created_at_s=created_at,
-            watched=True,
-        )
+
+def _wakeable(recipient: Recipient) -> frozenset[ScidDir]:
+    """The last channels of route hints: behind them are phones."""
+    if not isinstance(recipient, ClearRecipient):
+        return frozenset()
+    last = (hint[-1] for hint in recipient.hints if hint)
+    return frozenset(ScidDir(hop.scid, direction_of(hop.node, recipient.node)) for hop in last)
 
 
 def _order(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:

@@ -97,7 +97,7 @@ class Planning:
             recipient=query.destination,
             hints=hints,
             excluded_nodes=lessons.excluded_nodes,
-            excluded_channels=_under_route_names(lessons.excluded_channels, own),
+            excluded_channels=_under_route_names(lessons.closed_channels, own),
             policies=lessons.policies,
             caps=lessons.caps,
         )

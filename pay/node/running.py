@@ -49,6 +49,8 @@ class Running:
     ----------
     order
         What its parts say beside their routes; None where parts of somebody else are watched.
+    watched_bolt11, watched_label, total_known
+        Of parts that somebody else sent: what their rows say, and whether we know what they will come to.
     times
         By partid: when a part was sent and ended, and at which block.
     created_at_s
@@ -66,7 +68,10 @@ class Running:
     question: FindRoutes | None = None
     times: dict[int, PartTimes] = field(default_factory=dict)
     crashed: bool = False
+    journalled: asyncio.Task[None] | None = None
     watched_bolt11: str | None = None
+    watched_label: str | None = None
+    total_known: bool = True
     created_at_s: int | None = None
 
     def take_waiters(self) -> list[Waiter]:
@@ -86,7 +91,7 @@ class Running:
 
     @property
     def label(self) -> str | None:
-        return self.order.label if self.order is not None else None
+        return self.order.label if self.order is not None else self.watched_label
 
     @property
     def name(self) -> str:

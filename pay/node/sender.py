@@ -47,6 +47,8 @@ class Sender:
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
         """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
         assert running.order is not None
+        if running.journalled is not None:
+            await asyncio.wait({running.journalled})
         log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
         pause_s = _REPEAT_FIRST_S
         while True:

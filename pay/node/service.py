@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 from pay.errors import PayError
 from pay.node import options
+from pay.node.adoption import Adoption
 from pay.node.driver import RECONCILE_S, Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
+from pay.node.journal import Journal
+from pay.node.orphans import Orphans, host_started_s
 from pay.node.payer import Payer
 from pay.node.planning import Planning
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
@@ -24,6 +28,7 @@ from pay.node.running import Caller, Running, Waiter
 from pay.node.views import Views
 from pay.payment.events import Paid
 from pay.payment.request import PayRequest
+from pay.units import NodeId
 
 log = logging.getLogger("pay")
 
@@ -37,12 +42,17 @@ class Service:
     ----------
     rpc_path, directory
         The host's socket and its directory, where the gossip_store is.
+    host_restarted
+        The host itself has just started, and we with it.
     """
 
-    def __init__(self, plugin: HostPlugin, version: Version, rpc_path: str, directory: str):
+    def __init__(
+        self, plugin: HostPlugin, version: Version, rpc_path: str, directory: str, host_restarted: bool
+    ):
         self._plugin = plugin
         self._version = version
         self._directory = directory
+        self._host_restarted = host_restarted
         self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         self._planning = Planning(str(Path(directory) / "gossip_store"))
         self._payer: Payer | None = None
@@ -63,7 +73,9 @@ class Service:
             gossip_path=str(Path(self._directory) / "gossip_store"),
             owns_listpays=await self._has_command("listpays"),
         )
-        payer = Payer(self._node, host, lambda: options.failure_cost_msat(self._plugin))
+        orphans = Orphans(self._node, time.time() if self._host_restarted else host_started_s())
+        journal = Journal(self._node)
+        payer = Payer(self._node, host, orphans, lambda: options.failure_cost_msat(self._plugin))
         payer.driver = Driver(
             self._node,
             self._planning,
@@ -72,13 +84,20 @@ class Service:
             self._say_paid,
             self._say_failed,
             self._remember,
+            journal,
+            orphans,
             options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S),
         )
         self._views = Views(self._node, self._planning, payer.driver.payments)
         self._height = max(self._height, int(info["blockheight"]))
         self._views.height = self._height
         payer.driver.block_added(self._height)
+        # Before any call is served: one for a payment that an earlier run began must find it here. The driver
+        # hears of outcomes from now on, so that none falls between the look and the watching.
         self._payer = payer
+        await Adoption(
+            self._node, journal, payer.driver, NodeId(host.us), host.network, self._host_restarted
+        ).run()
         self._ready.set()
         log.info(
             "started version=%s id=%s network=%s listpays=%s",

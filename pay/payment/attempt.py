@@ -32,6 +32,8 @@ class Terms:
         The most that all parts may cost, and which of the caller's limits that is.
     deadline_s, expires_at_s, created_at_s
         Unix times in seconds: end of new attempts, of the invoice, and the start.
+    wakeable
+        Last channels of route hints: the recipient behind one may be asleep and wake up for the payment.
     to_self
         The invoice is our own.
     watched
@@ -62,8 +64,31 @@ class Terms:
     randomness: float = 0.0
     metadata_bytes: int = 0
     first_partid: int = 1
+    wakeable: frozenset[ScidDir] = frozenset()
     to_self: bool = False
     watched: bool = False
+
+
+def watch_terms(
+    payment_hash: bytes, groupid: int, source: NodeId, destination: NodeId, amount_msat: int, created_at_s: float
+) -> Terms:
+    """Of a payment whose parts somebody else sent: nothing is added, so nothing limits it."""
+    return Terms(
+        payment_hash=payment_hash,
+        groupid=groupid,
+        source=source,
+        destination=destination,
+        amount_msat=amount_msat,
+        total_msat=amount_msat,
+        final_cltv=0,
+        max_fee_msat=0,
+        fee_limit_words="none",
+        max_delay_blocks=0,
+        deadline_s=created_at_s,
+        expires_at_s=created_at_s,
+        created_at_s=created_at_s,
+        watched=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,12 +125,21 @@ class Lessons:
         An HTLC of more than so many msat is known not to pass.
     policies
         Newer than gossip.
+    asleep, naps
+        Last channels of hints that are left alone for a moment, and how often each was so far.
     """
 
     excluded_nodes: frozenset[NodeId] = frozenset()
     excluded_channels: frozenset[ScidDir] = frozenset()
     caps: Mapping[ScidDir, int] = field(default_factory=dict)
     policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
+    asleep: frozenset[ScidDir] = frozenset()
+    naps: Mapping[ScidDir, int] = field(default_factory=dict)
+
+    @property
+    def closed_channels(self) -> frozenset[ScidDir]:
+        """Those not to be used now."""
+        return self.excluded_channels | self.asleep
 
 
 @dataclass(frozen=True, slots=True)

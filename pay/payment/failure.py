@@ -99,6 +99,8 @@ class Failure:
         is known is that the part failed.
     failcode
         BOLT 4, or None.
+    erring_node
+        Who answered, where the host says so: all there is to go by where the route is not known.
     reason
         The host's own words; for a failure of our own channel they are all there is.
     raw_message
@@ -109,6 +111,7 @@ class Failure:
     failcode: int | None
     reason: str = ""
     raw_message: bytes = b""
+    erring_node: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ teaches only that something on this route should not be tried again by this paym
     us                     our channel cannot                     that channel not with this amount, or not at all
     a node on the way      its channel lacks balance              at most a little less through that channel
                            fee, delay, minimum too low            its newer policy once, else not that channel
-                           its channel or peer is away            not that channel
+                           its channel or peer is away            not that channel; behind a hint: in a moment
                            it is itself broken                    not that node
     the recipient          unknown payment, and is ahead of us    wait for its height
                            unknown payment                        over: 203
@@ -47,6 +47,13 @@ class ExcludeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class SleepingChannel:
+    """Whoever is behind the last channel of a route hint may need a moment to wake up."""
+
+    channel: ScidDir
+
+
+@dataclass(frozen=True, slots=True)
 class NewPolicy:
     """The channel asks something else than gossip says; for this payment only."""
 
@@ -54,7 +61,7 @@ class NewPolicy:
     policy: Policy
 
 
-Lesson = CapChannel | ExcludeChannel | ExcludeNode | NewPolicy
+Lesson = CapChannel | ExcludeChannel | ExcludeNode | SleepingChannel | NewPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,13 @@ class Outcome:
     wait_for_height: int | None = None
 
 
-def interpret(route: Route, failure: Failure, our_height: int) -> Outcome:
-    """What follows from `failure` of the part that took `route` while we were at block `our_height`."""
+def interpret(
+    route: Route, failure: Failure, our_height: int, wakeable: frozenset[ScidDir] = frozenset()
+) -> Outcome:
+    """What follows from `failure` of the part that took `route` while we were at block `our_height`.
+
+    `wakeable` are the last channels of route hints.
+    """
     hops, index = route.hops, failure.erring_index
     if index == 0:
         return _own_channel(hops[0], failure)
@@ -85,7 +97,15 @@ def interpret(route: Route, failure: Failure, our_height: int) -> Outcome:
         return Outcome(_avoid_unknown(hops))
     if index == len(hops):
         return _recipient(hops, failure, our_height)
+    if failure.failcode == FailCode.UNKNOWN_NEXT_PEER and hops[index].scid_dir in wakeable:
+        return Outcome((SleepingChannel(hops[index].scid_dir),))
     return Outcome(_on_the_way(hops, index, failure))
+
+
+def is_final(failure: Failure) -> bool:
+    """Whether the recipient, if it is the one who says so, refuses for good."""
+    temporary = (FailCode.TEMPORARY_NODE_FAILURE, FailCode.MPP_TIMEOUT)
+    return failure.failcode is not None and failure.failcode not in temporary
 
 
 def _own_channel(hop: Hop, failure: Failure) -> Outcome:

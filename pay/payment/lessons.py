@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pay.payment.events import Lessons
-from pay.payment.interpret import CapChannel, ExcludeChannel, ExcludeNode, Lesson, NewPolicy
+from pay.payment.interpret import (
+    CapChannel,
+    ExcludeChannel,
+    ExcludeNode,
+    Lesson,
+    NewPolicy,
+    SleepingChannel,
+)
+
+MOST_NAPS = 5
+"""How often whoever is behind a route hint is given another moment to wake up."""
 
 
 def learn(known: Lessons, lessons: Iterable[Lesson]) -> Lessons:
@@ -15,6 +25,7 @@ def learn(known: Lessons, lessons: Iterable[Lesson]) -> Lessons:
     """
     nodes, channels = set(known.excluded_nodes), set(known.excluded_channels)
     caps, policies = dict(known.caps), dict(known.policies)
+    asleep, naps = set(known.asleep), dict(known.naps)
     for lesson in lessons:
         match lesson:
             case CapChannel(channel, amount_msat):
@@ -23,8 +34,11 @@ def learn(known: Lessons, lessons: Iterable[Lesson]) -> Lessons:
                 channels.add(channel)
             case ExcludeNode(node):
                 nodes.add(node)
+            case SleepingChannel(channel):
+                naps[channel] = naps.get(channel, 0) + 1
+                (asleep if naps[channel] <= MOST_NAPS else channels).add(channel)
             case NewPolicy(channel, policy):
                 if policies.get(channel) == policy:
                     channels.add(channel)
                 policies[channel] = policy
-    return Lessons(frozenset(nodes), frozenset(channels), caps, policies)
+    return Lessons(frozenset(nodes), frozenset(channels), caps, policies, frozenset(asleep), naps)

@@ -21,8 +21,10 @@ from pay.errors import PayError
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.failure import Failure
-from pay.payment.interpret import interpret
+from pay.payment.interpret import Outcome, interpret, is_final
+from pay.payment.invariants import SessionError, check
 from pay.payment.lessons import learn
+from pay.payment.question import question
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
     cancelled,
@@ -33,11 +35,14 @@ from pay.payment.verdict import (
     too_many_attempts,
     watched_failed,
 )
-from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.routing.query import NoRoute, Route
 
+NAP_S = 3.0
+"""How long whoever is behind a route hint is given to wake up before it is tried again."""
 
-class SessionError(Exception):
-    """An invariant of the session is broken: our bug, whatever the world did."""
+LOCAL_FAILURES_IN_A_ROW = 10
+LOCAL_PAUSE_S = 1.0
+"""So many refusals of our own channels in a row come at once; a pause keeps them from being a busy loop."""
 
 
 class PaymentSession:
@@ -67,6 +72,8 @@ class PaymentSession:
         self._requested_msat = 0
         self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
+        self._pause_until_s = 0.0
+        self._local_failures = 0
         self._next_partid = terms.first_partid
         self._lessons = ev.Lessons(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
@@ -115,7 +122,7 @@ class PaymentSession:
         # News that is old or told twice (a void query, a part that is over) leaves every state as it is.
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
-        self._check(actions)
+        check(self, self._requested_msat, self._verdict is not None, actions)
         return actions
 
     def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
@@ -125,7 +132,7 @@ class PaymentSession:
             case ev.RoutesFound(query_id, routes):
                 return self._send(routes, now) if self._answers(query_id) else []
             case ev.NoRouteFound(query_id, why):
-                return self._give_up(why) if self._answers(query_id) else []
+                return self._give_up(why, now) if self._answers(query_id) else []
             case ev.AttemptAccepted(partid):
                 self._mark(partid, AttemptStatus.INFLIGHT, only_from=AttemptStatus.CREATED)
                 return []
@@ -147,12 +154,15 @@ class PaymentSession:
     def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
         if self.queries or self.attempts:
             return []
-        if adopted or self.terms.watched:
-            for part in adopted:
-                self.attempts[part.partid] = Attempt(
-                    part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, now
-                )
+        for part in adopted:
+            self.attempts[part.partid] = Attempt(
+                part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, now
+            )
+        if self.terms.watched:
             return self._conclude(ev.NotPaid(watched_failed(self.terms)))
+        if adopted and self._left_msat <= 0:
+            self.state = State.IN_FLIGHT
+            return [ev.WakeAt(self.terms.deadline_s)]
         if self.terms.to_self:
             stop = self._must_stop(now)
             if stop is not None:
@@ -182,7 +192,9 @@ class PaymentSession:
         self.state = State.IN_FLIGHT
         return actions
 
-    def _give_up(self, why: NoRoute) -> list[ev.Action]:
+    def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
+        if self._lessons.asleep and now + NAP_S < self.terms.deadline_s:
+            return self._pause(NAP_S, now)
         return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
@@ -207,9 +219,7 @@ class PaymentSession:
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
-        if attempt.route is None:
-            return self._conclude(self._verdict or ev.NotPaid(refused(self.terms, None, failure)))
-        outcome = interpret(attempt.route, failure, our_height)
+        outcome = self._meaning(attempt, failure, our_height)
         self._lessons = learn(self._lessons, outcome.lessons)
         if outcome.refused:
             return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
@@ -217,10 +227,22 @@ class PaymentSession:
             return self._conclude(self._verdict)
         if outcome.wait_for_height is not None:
             return self._wait_for_height(outcome.wait_for_height, partid, now)
-        if self.state is State.WAITING_HEIGHT:
+        if self.state in (State.WAITING_HEIGHT, State.PAUSING):
             self._mark(partid, AttemptStatus.RETRYING)
             return []
+        self._local_failures = self._local_failures + 1 if failure.erring_index == 0 else 0
+        if self._local_failures >= LOCAL_FAILURES_IN_A_ROW:
+            self._mark(partid, AttemptStatus.RETRYING)
+            return self._pause(LOCAL_PAUSE_S, now)
         return self._request(now, retried=partid)
+
+    def _meaning(self, attempt: Attempt, failure: Failure, our_height: int) -> Outcome:
+        """What a failure says; of a part whose route is not known only the recipient's own word counts."""
+        if attempt.route is not None:
+            return interpret(attempt.route, failure, our_height, self.terms.wakeable)
+        by_recipient = failure.erring_node == self.terms.destination and failure.failcode is not None
+        by_host = self.terms.to_self and self._verdict is None
+        return Outcome(refused=by_host or (by_recipient and is_final(failure)))
 
     def _taken(self, partid: int, reason: str) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
@@ -233,6 +255,11 @@ class PaymentSession:
         return self._conclude(ev.Elsewhere(reason))
 
     def _timer(self, now: float) -> list[ev.Action]:
+        if self.state is State.PAUSING and now < self.terms.deadline_s:
+            if now < self._pause_until_s:
+                return [ev.WakeAt(self._pause_until_s)]
+            self._lessons = replace(self._lessons, asleep=frozenset())
+            return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
         if now < self.terms.deadline_s:
             return [ev.WakeAt(self.terms.deadline_s)]
         if self.state is State.WAITING_ROUTES and not self.attempts:
@@ -257,6 +284,16 @@ class PaymentSession:
             ev.WakeAt(self.terms.deadline_s),
         ]
 
+    def _pause(self, seconds: float, now: float) -> list[ev.Action]:
+        stop = self._must_stop(now)
+        if stop is not None:
+            return self._conclude(ev.NotPaid(stop))
+        self._close_query()
+        self._local_failures = 0
+        self._pause_until_s = min(now + seconds, self.terms.deadline_s)
+        self.state = State.PAUSING
+        return [ev.WakeAt(self._pause_until_s)]
+
     def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
         """Ask for routes for all that is neither delivered nor in flight; older questions become void."""
         stop = self._must_stop(now)
@@ -270,22 +307,7 @@ class PaymentSession:
         self._query_open = True
         self._requested_msat = left_msat
         self.state = State.WAITING_ROUTES
-        terms = self.terms
-        query = RouteQuery(
-            source=terms.source,
-            destination=terms.destination,
-            amount_msat=left_msat,
-            final_cltv=terms.final_cltv,
-            max_fee_msat=terms.max_fee_msat - spent_msat,
-            max_delay=terms.max_delay_blocks,
-            riskfactor=terms.riskfactor,
-            failure_cost_msat=terms.failure_cost_msat,
-            max_parts=max(1, terms.max_parts - len(self.live)),
-            min_part_msat=terms.min_part_msat,
-            seed=terms.seed,
-            randomness=terms.randomness,
-            metadata_bytes=terms.metadata_bytes,
-        )
+        query = question(self.terms, left_msat, spent_msat, len(self.live))
         return [ev.FindRoutes(self.queries, query, self._lessons)]
 
     def _must_stop(self, now: float) -> PayError | None:
@@ -355,32 +377,3 @@ class PaymentSession:
         for partid, attempt in self.attempts.items():
             if attempt.status is AttemptStatus.RETRYING:
                 self._mark(partid, AttemptStatus.FAILED)
-
-    def _check(self, actions: list[ev.Action]) -> None:
-        terms = self.terms
-        # A part reported failed that is paid all the same may add up to more than the amount: then it is
-        # paid, nothing more is sent, and the preimage must reach the callers.
-        if not terms.watched and not isinstance(self.result, ev.Paid):
-            committed = self.delivered_msat + self.in_flight_msat + self._requested_msat
-            if committed > terms.amount_msat:
-                raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
-            fees = sum(a.fee_msat for a in self.attempts.values() if a.counts)
-            if fees > terms.max_fee_msat:
-                raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
-        for action in actions:
-            match action:
-                case ev.FindRoutes(_, query, _):
-                    if self.result is not None or self._verdict is not None:
-                        raise SessionError("a query after the verdict")
-                    if query.amount_msat <= 0 or query.max_fee_msat < 0:
-                        raise SessionError(f"a query for {query.amount_msat} msat, fee {query.max_fee_msat}")
-                case ev.SendAttempt(_, route):
-                    if self.result is not None or self._verdict is not None:
-                        raise SessionError("a part after the verdict")
-                    if route is not None and route.delay_blocks > terms.max_delay_blocks:
-                        raise SessionError(f"a delay of {route.delay_blocks}, limit {terms.max_delay_blocks}")
-                case ev.Finish(result):
-                    if not isinstance(result, ev.Paid) and self.live:
-                        raise SessionError("an error while a part is out")
-                case _:
-                    pass

@@ -41,6 +41,8 @@ class State(Enum):
     WAITING_ROUTES = "waiting_routes"
     IN_FLIGHT = "in_flight"
     WAITING_HEIGHT = "waiting_height"
+    PAUSING = "pausing"
+    """Asks for routes again in a moment: a recipient wakes up, or our own channels refuse in a row."""
     DRAINING_FAILED = "draining_failed"
     """The verdict is a failure; parts are out that may still make it a success."""
     DRAINING_PAID = "draining_paid"
@@ -49,21 +51,21 @@ class State(Enum):
 
 
 _R, _I, _H = State.WAITING_ROUTES, State.IN_FLIGHT, State.WAITING_HEIGHT
-_F, _P, _D = State.DRAINING_FAILED, State.DRAINING_PAID, State.DONE
+_Z, _F, _P, _D = State.PAUSING, State.DRAINING_FAILED, State.DRAINING_PAID, State.DONE
 
 TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_R, ev.Started): frozenset({_R, _I, _F, _D}),
     (_R, ev.RoutesFound): frozenset({_I, _F, _D}),
-    (_R, ev.NoRouteFound): frozenset({_F, _D}),
+    (_R, ev.NoRouteFound): frozenset({_Z, _F, _D}),
     (_R, ev.AttemptAccepted): frozenset({_R}),
     (_R, ev.AttemptSettled): frozenset({_P, _D}),
-    (_R, ev.AttemptFailed): frozenset({_R, _H, _F, _D}),
+    (_R, ev.AttemptFailed): frozenset({_R, _H, _Z, _F, _D}),
     (_R, ev.HashTaken): frozenset({_F, _D}),
     (_R, ev.TimerFired): frozenset({_R, _F, _D}),
     (_R, ev.Cancelled): frozenset({_F, _D}),
     (_I, ev.AttemptAccepted): frozenset({_I}),
     (_I, ev.AttemptSettled): frozenset({_P, _D}),
-    (_I, ev.AttemptFailed): frozenset({_R, _H, _F, _D}),
+    (_I, ev.AttemptFailed): frozenset({_R, _H, _Z, _F, _D}),
     (_I, ev.HashTaken): frozenset({_F, _D}),
     (_I, ev.Cancelled): frozenset({_F, _D}),
     (_H, ev.HeightReached): frozenset({_H, _R, _F, _D}),
@@ -73,10 +75,17 @@ TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_H, ev.HashTaken): frozenset({_F, _D}),
     (_H, ev.TimerFired): frozenset({_H, _F, _D}),
     (_H, ev.Cancelled): frozenset({_F, _D}),
+    (_Z, ev.TimerFired): frozenset({_Z, _R, _F, _D}),
+    (_Z, ev.AttemptAccepted): frozenset({_Z}),
+    (_Z, ev.AttemptSettled): frozenset({_P, _D}),
+    (_Z, ev.AttemptFailed): frozenset({_Z, _H, _F, _D}),
+    (_Z, ev.HashTaken): frozenset({_F, _D}),
+    (_Z, ev.Cancelled): frozenset({_F, _D}),
     (_F, ev.AttemptAccepted): frozenset({_F}),
     (_F, ev.AttemptSettled): frozenset({_P, _D}),
     (_F, ev.AttemptFailed): frozenset({_F, _D}),
     (_F, ev.HashTaken): frozenset({_F, _D}),
+    (_F, ev.Cancelled): frozenset({_F, _D}),
     (_P, ev.AttemptAccepted): frozenset({_P}),
     (_P, ev.AttemptSettled): frozenset({_P, _D}),
     (_P, ev.AttemptFailed): frozenset({_P, _D}),

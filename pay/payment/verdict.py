@@ -16,6 +16,9 @@ from pay.payment.failure import FailCode, Failure, describe, read_details
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
 
+ORPHANED = "orphaned_part"
+"""Reason token of a part that the host will show as pending for ever."""
+
 DESTINATION_CHANNEL = "0x0x0"
 """erring_channel where the recipient answered (lightning-pay(7))."""
 
@@ -109,6 +112,17 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
 def cancelled(error: PayError) -> PayError:
     """`error` as the reason of no further parts; where it repeats the host's words, they are no final verdict."""
     return PayError(error.code, host_words(error.message), error.data)
+
+
+def orphaned() -> PayError:
+    """-1: the host has a part pending that no HTLC belongs to."""
+    return PayError(
+        Code.OTHER,
+        "Not paid, and it cannot be paid now: the node's table has a part of an earlier try as pending although "
+        "no HTLC belongs to it any more. Nothing can settle, but the node refuses this payment_hash until that "
+        "row is repaired",
+        {"reason": ORPHANED},
+    )
 
 
 def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:

@@ -1,0 +1,25 @@
+"""The question to the planner for what is left of a payment."""
+
+from __future__ import annotations
+
+from pay.payment.attempt import Terms
+from pay.routing.query import RouteQuery
+
+
+def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int) -> RouteQuery:
+    """Routes for `left_msat`, when `spent_msat` of fees and `live_parts` parts are out or settled."""
+    return RouteQuery(
+        source=terms.source,
+        destination=terms.destination,
+        amount_msat=left_msat,
+        final_cltv=terms.final_cltv,
+        max_fee_msat=terms.max_fee_msat - spent_msat,
+        max_delay=terms.max_delay_blocks,
+        riskfactor=terms.riskfactor,
+        failure_cost_msat=terms.failure_cost_msat,
+        max_parts=max(1, terms.max_parts - live_parts),
+        min_part_msat=terms.min_part_msat,
+        seed=terms.seed,
+        randomness=terms.randomness,
+        metadata_bytes=terms.metadata_bytes,
+    )
