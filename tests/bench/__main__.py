@@ -9,28 +9,49 @@ import argparse
 import json
 import platform
 import sys
+import tempfile
+import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import start
+from tests.bench import growth, load, planning, quality, start
+from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = ROOT.parent / "shared" / "data" / "mainnet-2026-02-03.gossip_store.xz"
 RESULTS = ROOT / ".bench" / "latest.json"
 
 
+SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
+    "start": lambda setting: start.run(setting.network),
+    "load": load.run,
+    "planning": planning.run,
+    "growth": growth.run,
+    "quality": quality.run,
+}
+
+
 def main() -> int:
-    """Run everything that was asked for."""
+    """Run the sections that were asked for, all unless some are named."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("sections", nargs="*", help=f"some of: {', '.join(SECTIONS)}")
     parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
+    parser.add_argument("--quick", action="store_true", help="all but quality, about a minute")
     args = parser.parse_args()
+    names = args.sections or [name for name in SECTIONS if not (args.quick and name == "quality")]
     where = args.network.name if args.network else "a generated network of 17,000 nodes"
     print(f"{platform.machine()}, Python {platform.python_version()}, {date.today()}, network: {where}\n")
-    figures: dict[str, float] = {}
-    figures |= start.run(args.network)
+    figures: dict[str, float] = json.loads(RESULTS.read_text()) if args.sections and RESULTS.exists() else {}
+    with tempfile.TemporaryDirectory() as directory:
+        setting = Setting(args.network, Path(directory))
+        for name in names:
+            began = time.monotonic()
+            figures |= SECTIONS[name](setting)
+            print(f"{'':50}{time.monotonic() - began:>12.0f} s for {name}\n", flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
-    print(f"\nfigures in {RESULTS.relative_to(ROOT)}")
+    print(f"figures in {RESULTS.relative_to(ROOT)}")
     return 0
 
 

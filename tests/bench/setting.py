@@ -54,7 +54,7 @@ class Setting:
     def store(self) -> Path:
         """The gossip_store on disk, not packed."""
         path = self.directory / f"gossip_store_{self.nodes}"
-        with path.open("wb") as file:
+        with path.open("w+b") as file:
             if self.network is None:
                 world = World(VirtualClock(), seed=1, chain="bitcoin")
                 networks.generate(world, self.nodes, seed=1)
@@ -80,11 +80,16 @@ class Setting:
             self._worlds[name] = world
         return self._worlds[name]
 
-    def payees(self, count: int, least_channels: int = 3, seed: int = 1) -> list[NodeId]:
-        """Nodes that somebody sends to: with this many open channels into them, drawn without favour."""
+    def payees(self, count: int, amount_msat: int, seed: int = 1) -> list[NodeId]:
+        """Nodes that such an amount may be sent to, drawn without favour.
+
+        They have three open channels or more, which together take it, for all that gossip tells.
+        """
         graph = self.graph
-        into = np.bincount(graph.target[graph.enabled], minlength=graph.n_nodes)
-        able = np.flatnonzero(into >= least_channels).tolist()
+        into = graph.target[graph.enabled]
+        most = np.minimum(graph.htlc_max_msat, graph.capacity_msat)[graph.enabled]
+        channels = np.bincount(into, minlength=graph.n_nodes)
+        able = np.flatnonzero((channels >= 3) & (np.bincount(into, most, graph.n_nodes) >= amount_msat)).tolist()
         return [graph.node_id(number) for number in random.Random(seed).sample(able, min(count, len(able)))]
 
 

@@ -1,0 +1,204 @@
+"""How long a plan takes: one path, split, right after gossip changed; beside networkx and the host's commands.
+
+A plan is timed as the plugin makes it: the overlay of the payment, the routes, their verification. networkx
+searches the whole graph from the payee on the same weights, its graph built beforehand. The host answers over
+its socket, on the same store, from our best-connected peer (a node that is not in the graph cannot be a source
+there).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from pay.network import ChannelGraph, OwnChannel
+from pay.routing import NoRoute, RouteQuery, plan
+from pay.routing.query import BLOCKS_PER_YEAR
+from pay.units import NodeId
+from tests.bench import host
+from tests.bench.setting import SAT, Setting, ours, query, question
+from tests.bench.table import heading, row, spread
+from tests.worlds.kit import Sender
+
+SINGLE_MSAT = (1_000 * SAT, 10_000 * SAT, 100_000 * SAT)
+SPLIT_MSAT = (1_000_000 * SAT, 2_000_000 * SAT, 5_000_000 * SAT)
+PARTS = 16
+
+_PAYEES, _WARM_UP, _SLOW, _STALE, _HOSTED = 200, 20, 5, 15, 25
+
+
+def run(setting: Setting) -> dict[str, float]:
+    """Print the table and return its figures."""
+    graph, world = setting.graph, setting.world()
+    us = ours(world).id
+    own = Sender(world, us, graph).own_channels()
+    heading("one plan", "median", "p99", "should be")
+    for payee in setting.payees(_WARM_UP, SINGLE_MSAT[0]):
+        timed(graph, own, query(us, payee, SINGLE_MSAT[0]))
+    single, split = _Times(), _Times()
+    for amount in SINGLE_MSAT:
+        single.add(_amount(setting, own, us, amount, 1))
+    for amount in SPLIT_MSAT:
+        split.add(_amount(setting, own, us, amount, PARTS))
+    spread("all, one path", single.found_ms, "ms", "≤ 2 ms", 2)
+    spread(f"all, up to {PARTS} parts", split.found_ms, "ms", "≤ 12 ms", 2)
+    everything = single.found_ms + single.none_ms + split.found_ms + split.none_ms
+    spread("all, with those that end without a route", everything, "ms", "p99 ≤ 40 ms", 2)
+    row("slowest of all", f"{max(everything):.0f} ms")
+    spread("one path, right after a channel_update", _stale_ms(setting, own, us), "ms", "", 2)
+    mean = statistics.mean(split.parts) if split.parts else 0.0
+    row("plans that split", str(len(split.parts)), f"{mean:.1f} parts")
+    figures = {
+        "plan_single_ms_p50": statistics.median(single.found_ms),
+        "plan_split_ms_p50": statistics.median(split.found_ms),
+        "plan_ms_p99": float(np.percentile(everything, 99)),
+        "plans_that_split": float(len(split.parts)),
+    }
+    return figures | _networkx(setting, us, own) | _hosted(setting, us, own)
+
+
+@dataclass(slots=True)
+class _Times:
+    """Plans by how they ended; `parts` of those that split."""
+
+    found_ms: list[float] = field(default_factory=list)
+    none_ms: list[float] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+
+    def add(self, other: _Times) -> None:
+        self.found_ms += other.found_ms
+        self.none_ms += other.none_ms
+        self.parts += other.parts
+
+
+def _amount(setting: Setting, own: Sequence[OwnChannel], us: NodeId, amount: int, most: int) -> _Times:
+    times = _Times()
+    for payee in setting.payees(_PAYEES, amount):
+        took, count = timed(setting.graph, own, query(us, payee, amount, max_parts=most))
+        (times.found_ms if count else times.none_ms).append(took)
+        if count > 1:
+            times.parts.append(count)
+    none = f"{len(times.none_ms)} no route" if times.none_ms else ""
+    kind = "one path" if most == 1 else f"up to {most} parts"
+    spread(f"{amount // SAT:,} sat, {kind}", times.found_ms, "ms", none, 2)
+    return times
+
+
+def timed(graph: ChannelGraph, own: Sequence[OwnChannel], asked: RouteQuery) -> tuple[float, int]:
+    """Milliseconds that a plan took, and in how many routes it ended."""
+    began = time.perf_counter()
+    answer = plan(question(graph, asked.source, own, asked.destination), asked)
+    took = (time.perf_counter() - began) * 1000
+    return took, 0 if isinstance(answer, NoRoute) else len(answer)
+
+
+def _stale_ms(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> list[float]:
+    """With gossip between two plans, what is kept from one to the next is void."""
+    graph, result = setting.graph, []
+    for payee in setting.payees(_STALE, SINGLE_MSAT[-1]):
+        named = graph.scid_dir(0)
+        known = graph.policy(named)
+        assert known is not None
+        graph.set_policy(named, replace(known))
+        result.append(timed(graph, own, query(us, payee, SINGLE_MSAT[-1]))[0])
+    return result
+
+
+# --- networkx -------------------------------------------------------------------------------------------------
+
+
+def _networkx(setting: Setting, us: NodeId, own: Sequence[OwnChannel]) -> dict[str, float]:
+    """Its Dijkstra from the payee on the same weights, over all that carries the amount, beside our plans."""
+    graph, slow_ms, fast_ms = setting.graph, [], []
+    for amount in SINGLE_MSAT:
+        payees = setting.payees(_SLOW, amount)
+        backwards = reversed_graph(graph, query(us, payees[0], amount))
+        for payee in payees:
+            took = [timed(graph, own, query(us, payee, amount)) for _ in range(3)]
+            if not took[0][1]:
+                continue
+            began = time.perf_counter()
+            nx.single_source_dijkstra_path_length(backwards, graph.node_number(payee), weight="weight")
+            slow_ms.append((time.perf_counter() - began) * 1000)
+            fast_ms.append(statistics.median(ms for ms, _ in took))
+    ratio = statistics.median(slow_ms) / statistics.median(fast_ms)
+    spread("networkx's Dijkstra, the whole graph", slow_ms, "ms", "")
+    row("times as long", f"{ratio:.0f}", "", "≥ 10")
+    return {"networkx_ms_p50": statistics.median(slow_ms), "networkx_ratio": ratio}
+
+
+def reversed_graph(graph: ChannelGraph, asked: RouteQuery) -> nx.DiGraph:
+    """The arcs that can carry the amount, turned round, weighed by the planner's objective."""
+    amount = asked.amount_msat
+    able = graph.enabled & (graph.htlc_min_msat <= amount)
+    able &= np.minimum(graph.htlc_max_msat, graph.capacity_msat) >= amount
+    arcs = np.flatnonzero(able)
+    fee = graph.fee_base_msat[arcs] + amount * graph.fee_ppm[arcs] / 1e6
+    time_cost = graph.cltv_delta[arcs] * (amount * asked.riskfactor / (100 * BLOCKS_PER_YEAR))
+    room = graph.capacity_msat[arcs] + 1
+    weight = fee + time_cost - asked.failure_cost_msat * np.log((room - amount) / room)
+    result = nx.DiGraph()
+    for end, start, cost in zip(graph.target[arcs].tolist(), graph.source[arcs].tolist(), weight, strict=True):
+        known = result.get_edge_data(end, start)
+        if known is None or known["weight"] > cost:
+            result.add_edge(end, start, weight=float(cost))
+    return result
+
+
+# --- the host ---------------------------------------------------------------------------------------------------
+
+
+def _hosted(setting: Setting, us: NodeId, own: Sequence[OwnChannel]) -> dict[str, float]:
+    """`getroute` and `getroutes` of the lightningd on the PATH, beside our plans of the same payees."""
+    if setting.network is None:
+        row("lightningd", "skipped: it knows the public network only")
+        return {}
+    started = host.start(setting.store, setting.directory)
+    if isinstance(started, str):
+        row("lightningd", f"skipped: {started}")
+        return {}
+    with started as node:
+        return _beside(node, setting.graph, us, own, setting.payees(_HOSTED, SPLIT_MSAT[0]))
+
+
+def _beside(
+    node: host.Host, graph: ChannelGraph, us: NodeId, own: Sequence[OwnChannel], payees: Sequence[NodeId]
+) -> dict[str, float]:
+    def degree(peer: NodeId) -> int:
+        number = graph.node_number(peer)
+        return 0 if number is None else len(graph.arcs_into(number))
+
+    source = max((channel.peer for channel in own), key=degree)
+    single, split = SINGLE_MSAT[-1], SPLIT_MSAT[0]
+    getroute: dict[str, Any] = {"amount_msat": single, "riskfactor": 10, "fromid": source.hex(), "cltv": 18}
+    getroutes: dict[str, Any] = {
+        "amount_msat": split, "source": source.hex(), "layers": [], "maxfee_msat": split // 20, "final_cltv": 18,
+    }  # fmt: skip
+    one_ms = node.timed("getroute", [{**getroute, "id": payee.hex()} for payee in payees])
+    many_ms = node.timed("getroutes", [{**getroutes, "destination": payee.hex()} for payee in payees])
+    our_one = [timed(graph, own, query(us, payee, single)) for payee in payees]
+    our_many = [timed(graph, own, query(us, payee, split, max_parts=PARTS)) for payee in payees]
+    figures: dict[str, float] = {}
+    pairs = (("getroute", one_ms, our_one, single, 3), ("getroutes", many_ms, our_many, split, 15))
+    for name, theirs, mine, amount, least in pairs:
+        # Where either has no answer, the time says nothing of the search.
+        both = [
+            (their, our)
+            for their, (our, count) in zip(theirs, mine, strict=True)
+            if their is not None and count
+        ]
+        if not both:
+            row(f"lightningd's {name}", "no answer")
+            continue
+        spread(f"lightningd's {name}, {amount // SAT:,} sat, {len(both)} payees", [t for t, _ in both], "ms", "")
+        ratio = statistics.median(t for t, _ in both) / statistics.median(o for _, o in both)
+        row("times as long", f"{ratio:.0f}", "", f"≥ {least}")
+        figures[f"{name}_ms_p50"] = statistics.median(t for t, _ in both)
+        figures[f"{name}_ratio"] = ratio
+    return figures
