@@ -38,7 +38,6 @@ class Param:
     parse: Callable[[Any], Any]
     required: bool = False
     default: Any = None
-    developer_only: bool = False
 
 
 def req(name: str, parse: Callable[[Any], Any]) -> Param:
@@ -73,34 +72,49 @@ def read_params(
     RpcError
         -32602 with the message lightningd gives.
     """
-    values: dict[str, Any] = {}
     if isinstance(given, list):
-        for position, value in enumerate(given):
-            if position == len(params):
-                if not allow_extra:
-                    raise RpcError(
-                        INVALID_PARAMS, f"too many parameters: got {len(given)}, expected {len(params)}"
-                    )
-                break
-            if value is not None:
-                values[params[position].name] = _read(params[position], value, verbose)
+        values = _by_position(params, given, allow_extra, verbose)
     elif isinstance(given, dict):
-        by_name = {p.name: p for p in params}
-        for name, value in given.items():
-            if name in by_name:
-                values[name] = _read(by_name[name], value, verbose)
-            elif not allow_extra:
-                raise RpcError(
-                    INVALID_PARAMS,
-                    f"unknown parameter: {name}, this may be caused by a failure to autodetect key=value-style"
-                    " parameters. Please try using the -k flag and explicit key=value pairs of parameters.",
-                )
+        values = _by_name(params, given, allow_extra, verbose)
     else:
         raise RpcError(INVALID_PARAMS, "Expected array or object for params")
     for param in params:
         if param.required and param.name not in values:
             raise RpcError(INVALID_PARAMS, f"missing required parameter: {param.name}")
         values.setdefault(param.name, param.default)
+    return values
+
+
+def _by_position(
+    params: Sequence[Param], given: list[Any], allow_extra: bool, verbose: bool
+) -> dict[str, Any]:
+    """A null is nothing; values are judged in order, so a bad one is refused before one too many."""
+    values = {}
+    for position, value in enumerate(given):
+        if position == len(params):
+            if allow_extra:
+                break
+            raise RpcError(INVALID_PARAMS, f"too many parameters: got {len(given)}, expected {len(params)}")
+        if value is not None:
+            values[params[position].name] = _read(params[position], value, verbose)
+    return values
+
+
+def _by_name(
+    params: Sequence[Param], given: dict[str, Any], allow_extra: bool, verbose: bool
+) -> dict[str, Any]:
+    """A null is a value like any other here."""
+    values = {}
+    by_name = {p.name: p for p in params}
+    for name, value in given.items():
+        if name in by_name:
+            values[name] = _read(by_name[name], value, verbose)
+        elif not allow_extra:
+            raise RpcError(
+                INVALID_PARAMS,
+                f"unknown parameter: {name}, this may be caused by a failure to autodetect key=value-style"
+                " parameters. Please try using the -k flag and explicit key=value pairs of parameters.",
+            )
     return values
 
 
