@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -96,7 +97,16 @@ class Box:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float = ANSWER_S) -> T:
-        """Run something on the node's thread and wait for its result."""
+        """Run something on the node's thread and wait for its result.
+
+        Raises
+        ------
+        RuntimeError
+            On the node's thread itself, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("called on the node's own thread (from within on_world or until; see Box.poll)")
         return self.submit(coroutine).result(timeout_s)
 
     def on_world(self, act: Callable[[World], T]) -> T:
@@ -118,7 +128,10 @@ class Box:
         return self.submit(self.node.call(method, params))
 
     def until(self, holds: Callable[[SimNode], T], timeout_s: float = 10.0) -> T:
-        """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError."""
+        """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError.
+
+        It is asked on the node's thread: it sees a world at rest, and cannot call the node.
+        """
 
         async def waiting() -> T:
             deadline_s = self._loop.time() + timeout_s
@@ -129,3 +142,13 @@ class Box:
             return value
 
         return self.run(waiting(), timeout_s + 5.0)
+
+    def poll(self, holds: Callable[[], T], timeout_s: float = 10.0) -> T:
+        """As `until`, asked on the caller's thread: it may call the node, and sees the world in motion."""
+        deadline_s = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not (value := holds()):
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"did not come true in {timeout_s} s")
+            pause.wait(0.005)
+        return value

@@ -214,7 +214,7 @@ class Host:
         return [entry.params for entry in self.recorded(mark) if entry.method == "sendpay"]
 
     def until(self, holds: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-        return self.box.until(lambda _: holds(), timeout_s)
+        return self.box.poll(holds, timeout_s)
 
     def log_mark(self) -> int:
         return len(self.node.lines)
