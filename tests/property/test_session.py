@@ -42,7 +42,7 @@ WHICH = st.integers(0, 5)
 
 FAILURES = [
     "no_balance", "no_balance", "unreadable", "policy", "node", "own", "own_says_unknown", "mid_says_unknown",
-    "refused", "ahead", "ahead", "node_trouble", "no_reason",
+    "refused", "ahead", "ahead", "node_trouble", "no_reason", "asleep",
 ]  # fmt: skip
 
 WORDS = ["WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "Invoice expired", "x"]
@@ -75,6 +75,8 @@ TERMS = st.builds(
         expires_at_s=NOW + expiry,
         to_self=kind == "self",
         watched=kind == "watched",
+        first_partid=5 if kind == "resumed" else 1,
+        wakeable=frozenset(ScidDir(scid(10 * number + 3), 0) for number in range(4)),
     ),
     st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
     st.sampled_from([5_000, 5_000, 10**9, 1, 0]),
@@ -82,10 +84,8 @@ TERMS = st.builds(
     st.sampled_from([100, 100, 100, 5, 2, 1]),
     st.sampled_from([60, 60, 60, 10_000, 1, 0]),
     st.sampled_from([3_600] * 8 + [30, 0, -1]),
-    st.sampled_from(["ours"] * 16 + ["self", "watched"]),
+    st.sampled_from(["ours"] * 16 + ["self", "watched", "resumed"]),
 )
-
-ADOPTED = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
 
 
 class Bookkeeper:
@@ -126,9 +126,12 @@ class Bookkeeper:
                 self.answer(which, plan)
             case ("no_route", which, reason):
                 query_id = self._question(which)
-                if query_id == self.open_question and not self._past_answer():
-                    self.over, self.open_question = True, None
-                self.tell(ev.NoRouteFound(query_id, NoRoute(reason, "none", fee_msat=7, delay_blocks=9)))
+                news = query_id == self.open_question
+                self.open_question = None if news else self.open_question
+                actions = self.tell(ev.NoRouteFound(query_id, NoRoute(reason, "none", fee_msat=7, delay_blocks=9)))
+                # It ends the search, but for somebody who may wake up.
+                assert not any(isinstance(action, ev.FindRoutes | ev.SendAttempt) for action in actions)
+                self.over |= news and not any(isinstance(action, ev.WakeAt) for action in actions)
             case ("accept", which):
                 self.tell(ev.AttemptAccepted(self._part(which)))
             case ("settle", which):
@@ -193,8 +196,9 @@ class Bookkeeper:
         self.out.discard(partid)
         failure = self._failure(partid, kind)
         if news:
-            # A part without a route is to ourselves, or somebody else's: there is no other way to try.
-            self.over |= kind == "refused" or partid not in self.routes
+            # A part to ourselves, or of somebody else: there is no other way to try. One of an earlier life
+            # of ours, whose route is forgotten, is tried again.
+            self.over |= kind == "refused" if partid in self.routes else self.terms.first_partid == 1
         actions = self.tell(ev.AttemptFailed(partid, failure, self.height))
         if not news:
             assert actions == [], "an end that was known already"
@@ -250,7 +254,7 @@ class Bookkeeper:
                 case ev.Finish(result):
                     self._finished(result)
                 case ev.WakeAt(at_s):
-                    assert at_s == self.terms.deadline_s > self.now or not tried_before
+                    assert self.now < at_s <= self.terms.deadline_s or not tried_before
                 case ev.Notify():
                     pass
         self._within_limits()
@@ -330,9 +334,6 @@ class Bookkeeper:
     def _question(self, which: int) -> int:
         return self.questions[-1 - which].query_id if which < len(self.questions) else 50_000 + which
 
-    def _past_answer(self) -> bool:
-        return bool(self.finishes or self.over or self.settled)
-
     def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int) -> Route:
         """us ─ a ─ b ─ d, with the whole fee at a."""
         base = 10 * number + 1
@@ -362,6 +363,8 @@ class Bookkeeper:
                 return Failure(0, FailCode.UNKNOWN_PAYMENT, " ".join(WORDS))
             case "mid_says_unknown":
                 return unknown_payment(1 + partid % 2, self.height + 5)
+            case "asleep":
+                return failed(2, FailCode.UNKNOWN_NEXT_PEER)
             case "refused":
                 return unknown_payment(3, self.height)
             case "ahead":
@@ -375,14 +378,18 @@ class Bookkeeper:
 
 def begin(payment: Terms) -> Bookkeeper:
     book = Bookkeeper(payment)
+    half, fee = payment.amount_msat // 2, payment.max_fee_msat // 3
+    adopted: tuple[ev.AdoptedPart, ...] = ()
     if payment.watched:
         book.over = True
-        for part in ADOPTED:
-            book.sent[part.partid] = (part.amount_msat, part.sent_msat)
-            book.out.add(part.partid)
-        book.tell(ev.Started(ADOPTED))
-    else:
-        book.tell(ev.Started())
+        adopted = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
+    elif payment.first_partid > 1 and half:
+        # Ours, from before a restart: one half is out, or all of it.
+        adopted = (ev.AdoptedPart(3, half, half + fee), ev.AdoptedPart(4, half, half + fee))[: 1 + half % 2]
+    for part in adopted:
+        book.sent[part.partid] = (part.amount_msat, part.sent_msat)
+        book.out.add(part.partid)
+    book.tell(ev.Started(adopted))
     return book
 
 
