@@ -19,6 +19,7 @@ from pay.errors import PayError
 from pay.node.host import (
     HOOK_FILTERS_SINCE,
     INVSTRING_SINCE,
+    NOTIFICATIONS_NAMED_SINCE,
     OLDEST,
     XPAY_OWNS_LISTPAYS_SINCE,
     Version,
@@ -74,7 +75,7 @@ class Application:
         if not self.version.since(OLDEST):
             oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
             raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
-        self.plugin = HostPlugin(developer="--developer" in arguments)
+        self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
         self.loop = asyncio.new_event_loop()
         self._service: Service | None = None
         self._started = threading.Event()

@@ -17,6 +17,9 @@ HOOK_FILTERS_SINCE = (25, 12)
 """Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)
 """`setconfig … transient`; before, setconfig writes the operator's configuration file."""
+NOTIFICATIONS_NAMED_SINCE = (25, 9)
+"""Notifications of plugins are forwarded as sent, their fields under the topic's name; before, the host puts what
+was sent under `payload`."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 

@@ -29,11 +29,14 @@ class HostPlugin(Plugin):  # type: ignore[misc]
     ----------
     developer
         lightningd runs with --developer.
+    named_notifications
+        Whether what is announced stands under its topic's name.
     """
 
-    def __init__(self, developer: bool = False):
+    def __init__(self, developer: bool = False, named_notifications: bool = True):
         super().__init__(dynamic=True)
         self.developer = developer
+        self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
 
@@ -60,8 +63,9 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": answer})
 
     def announce(self, topic: str, fields: dict[str, Any]) -> None:
-        """Emit a notification for other plugins, its fields under the topic's name."""
-        self._write_locked({"jsonrpc": "2.0", "method": topic, "params": {topic: fields}})
+        """Emit a notification for other plugins, in the form of the host's own."""
+        params = {topic: fields} if self._named_notifications else fields
+        self._write_locked({"jsonrpc": "2.0", "method": topic, "params": params})
 
     def _on_setconfig(self, request: Request) -> None:
         """A new value for one of our dynamic options, or only the question whether it would do."""

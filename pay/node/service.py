@@ -59,6 +59,7 @@ class Service:
         self._views: Views | None = None
         self._ready = asyncio.Event()
         self._height = 0
+        self._xpay_said = ""
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
@@ -75,7 +76,7 @@ class Service:
         )
         orphans = Orphans(self._node, time.time() if self._host_restarted else host_started_s())
         journal = Journal(self._node)
-        payer = Payer(self._node, host, orphans, lambda: options.failure_cost_msat(self._plugin))
+        payer = Payer(self._node, host, orphans, lambda: options.settings(self._plugin))
         payer.driver = Driver(
             self._node,
             self._planning,
@@ -185,17 +186,23 @@ class Service:
         except (CallError, KeyError):
             return  # no cln-xpay that has it
         if options.flag(self._plugin, options.ALLOW_XPAY):
-            log.info("xpay_answers_pay option=%s reason=%r", XPAY_OPTION, f"{options.ALLOW_XPAY} is set")
+            self._say_of_xpay(logging.INFO, f"reason='{options.ALLOW_XPAY} is set'")
             return
         if not self._version.since(TRANSIENT_SINCE):
-            remedy = f"remove {XPAY_OPTION} from the configuration"
-            log.warning("xpay_answers_pay option=%s remedy=%r", XPAY_OPTION, remedy)
+            self._say_of_xpay(logging.WARNING, f"remedy='remove {XPAY_OPTION} from the configuration'")
             return
         try:
             await self._node.call("setconfig", {"config": XPAY_OPTION, "val": False, "transient": True})
+            self._xpay_said = ""
             log.info("xpay_kept_off option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION)
         except (CallError, Unanswered) as error:
-            log.warning("xpay_answers_pay option=%s error=%r", XPAY_OPTION, str(error))
+            self._say_of_xpay(logging.WARNING, f"error={str(error)!r}")
+
+    def _say_of_xpay(self, level: int, why: str) -> None:
+        """That it answers, once: this is looked at whenever a plugin starts, ourselves included."""
+        if why != self._xpay_said:
+            self._xpay_said = why
+            log.log(level, "xpay_answers_pay option=%s %s", XPAY_OPTION, why)
 
     def _say_paid(self, running: Running, _paid: Paid) -> None:
         if running.order is not None:
