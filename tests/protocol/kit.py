@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from pay.sim.harness import Box
 from pay.sim.invoices import SimInvoice
 from pay.sim.node import SimNode
 from pay.sim.node_faults import NodeFaults
+from pay.sim.payments_db import Status
 from pay.sim.world import World
 from pay.units import NodeId, format_scid
 from tests.rawrpc import Answer, RawRpc
@@ -99,13 +99,15 @@ class Host:
             self.box.close()
             raise
         self.node = self.box.node
-        self.rpc = RawRpc(self.node.rpc_path)
+        self.rpc = RawRpc(self.node.rpc_path, timeout_s=20.0)
         self._threads = ThreadPoolExecutor(max_workers=64)
+        self._directory = os.open(self.node.rpc_path.parent, os.O_RDONLY)
         if wait:
             self.log("started version=")
 
     def close(self) -> None:
         self.box.close()
+        os.close(self._directory)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     # --- calling ------------------------------------------------------------------------------------------
@@ -184,7 +186,8 @@ class Host:
         route = [
             {"id": self.id("hub").hex(), "channel": self.scid("us", "hub"), "delay": 60,
              "amount_msat": part_msat + fee_msat},
-            {"id": self.id("far").hex(), "channel": self.scid("hub", "far"), "amount_msat": part_msat, "delay": 20},
+            {"id": self.id("far").hex(), "channel": self.scid("hub", "far"), "delay": 20,
+             "amount_msat": part_msat},
         ]  # fmt: skip
         assert invoice.payment_secret is not None
         params = {
@@ -197,6 +200,20 @@ class Host:
 
     def rows(self, invoice: SimInvoice) -> list[dict[str, Any]]:
         return self.call("listsendpays", {"payment_hash": invoice.payment_hash.hex()}).ok()["payments"]
+
+    def settled(self, invoice: SimInvoice) -> None:
+        """Wait until the host knows that it is paid."""
+        table = self.node.db
+        self.until(
+            lambda: any(
+                row.status is Status.COMPLETE for row in table.payments("payment_hash = ?", invoice.payment_hash)
+            )
+        )
+
+    @property
+    def directory(self) -> str:
+        """A short way to the directory of the socket, for programs that cannot open a long path."""
+        return f"/proc/self/fd/{self._directory}"
 
     def mark(self) -> int:
         """A place in the record of commands."""
@@ -214,7 +231,7 @@ class Host:
         return [entry.params for entry in self.recorded(mark) if entry.method == "sendpay"]
 
     def until(self, holds: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-        return self.box.poll(holds, timeout_s)
+        return self.box.until(lambda _: holds(), timeout_s)
 
     def log_mark(self) -> int:
         return len(self.node.lines)
@@ -249,17 +266,13 @@ def hosting(directory: Path, **options: Any) -> Iterator[Host]:
     host = Host(directory, **options)
     try:
         yield host
-        broken = [str(line) for line in host.node.lines if line.level in ("broken", "stderr")]
+        ours = [line for line in host.node.lines if line.source != "plugin-echo.py"]
+        broken = [str(line) for line in ours if line.level in ("broken", "stderr")]
         assert not broken, "a line of level broken means a bug to the host's operators:\n" + "\n".join(broken)
         tasks = host.lines("handler_failed") + host.lines("Traceback")
         assert not tasks, tasks
     finally:
         host.close()
-
-
-def ran_out(seconds: float) -> float:
-    """A moment that lies `seconds` ahead, on the clock of `time.monotonic`."""
-    return time.monotonic() + seconds
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def test_disabled(host: Host) -> None:
     channels = [(host.channel(n, "far"), host.id(n)) for n in ("hub", "alt")]
     olds = [c.policies[c.side(start)] for c, start in channels]
     for (channel, start), old in zip(channels, olds, strict=True):
-        off = type(old)(old.fee_base_msat, old.fee_ppm, old.cltv_delta, old.htlc_min_msat, old.htlc_max_msat, False)
+        off = replace(old, enabled=False)
         host.world(lambda world, c=channel, s=start, p=off: world.set_policy(c, s, p))
     try:
         assert error_of(host.pay(host.invoice()), 205)["reason"] == "recipient_disabled"
@@ -336,7 +337,7 @@ def test_recipient_alone_is_too_long(host: Host) -> None:
 def test_fee_grew_beyond_the_limit(host: Host) -> None:
     """Gossip is stale, the true fee is above the limit: the update is learnt, and the verdict is 206."""
     channel, hub = host.channel("hub", "far"), host.id("hub")
-    dear = type(CHEAP)(2_000_000, 0, 40, 1000, CHEAP.htlc_max_msat)
+    dear = replace(CHEAP, fee_base_msat=2_000_000, fee_ppm=0)
     host.world(lambda world: world.set_policy(channel, hub, dear, gossip=False))
     try:
         made = host.invoice()

@@ -46,7 +46,8 @@ def test_positional_with_nulls(host: Host) -> None:
     """All thirteen in the manual's order; null is absent."""
     made = host.invoice(amount_msat=None)
     values: list[Any] = [
-        made.bolt11, "100sat", "a label", 10, 0.5, 60, 2016, 5000, None, [], None, "what it is for", "0.00000050btc",
+        made.bolt11, "100sat", "a label", 10, 0.5, 60, 2016, 5000, None, [], None, "what it is for",
+        "0.00000050btc",
     ]  # fmt: skip
     mark = host.mark()
     pending = host.soon("pay", values)
@@ -234,8 +235,8 @@ def signed(host: Host, **fields: Any) -> str:
     """An invoice of `far` with fields that the box itself would not write."""
     plain = {
         "currency": "bcrt", "amount_msat": 1000, "created_at": int(host.box.world.clock.now()), "expiry": 3600,
-        "payment_hash": b"\x07" * 32, "payment_secret": b"\x08" * 32, "description": "", "features": 1 << 8 | 1 << 14,
-        "min_final_cltv_expiry": 10, "payee": host.id("far"),
+        "payment_hash": b"\x07" * 32, "payment_secret": b"\x08" * 32, "description": "",
+        "features": 1 << 8 | 1 << 14, "min_final_cltv_expiry": 10, "payee": host.id("far"),
     }  # fmt: skip
     return encode(Bolt11(**{**plain, **fields}), node_secret(1, "far"))
 

@@ -1,0 +1,364 @@
+"""How the plugin starts, what it tells the host of itself, and how it says that it cannot run."""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.node import NodeDied
+from tests.protocol.kit import PLUGIN, SAT, Host, environment, hosting
+
+NAMES = (
+    "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "
+    "[exclude] [maxfee] [description] [partial_msat]"
+)
+GETMANIFEST = {"jsonrpc": "2.0", "id": "m", "method": "getmanifest", "params": {"allow-deprecated-apis": False}}
+PR_SET_MDWE, PR_GET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 66, 1
+
+
+def ask(
+    command: list[str], messages: list[dict[str, Any]] | None = None, cwd: Path | None = None, **env: str
+) -> list[dict[str, Any]]:
+    """Start a plugin without a host, say something, close its input; what it wrote."""
+    text = "".join(json.dumps(message) + "\n\n" for message in messages or [GETMANIFEST])
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=30, cwd=cwd, env=environment(**env),
+        check=False,
+    )  # fmt: skip
+    written = [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
+    return [message for message in written if "id" in message]
+
+
+def disabled(answers: list[dict[str, Any]]) -> str:
+    """The reason of a plugin that does not want to run: one line."""
+    (answer,) = answers
+    assert answer["id"] == "m"
+    assert answer["result"].keys() == {"disable"}, answer
+    reason: str = answer["result"]["disable"]
+    assert "\n" not in reason
+    return reason
+
+
+# --- the file ---------------------------------------------------------------------------------------------
+
+
+def test_file_reads_on_old_python() -> None:
+    """Python 3.8 gets as far as the refusal; what it reads is short and needs nothing installed."""
+    text = PLUGIN.read_text()
+    tree = ast.parse(text, feature_version=(3, 8))
+    assert len(text.splitlines()) <= 60
+    assert os.access(PLUGIN, os.X_OK)
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in top for alias in node.names}
+    assert names <= sys.stdlib_module_names
+
+
+# --- the manifest -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [("v24.11", "bolt11"), ("v25.02.1", "bolt11"), ("v25.12", "bolt11"), ("v26.04rc1", "bolt11"),
+     ("v26.06", "invstring"), ("v26.06.6-12-gabcdef-modded", "invstring"),
+     ("v27.03", "invstring"), ("", "invstring")],
+)  # fmt: skip
+def test_manifest(version: str, first: str) -> None:
+    """Usage strings to the letter of the host's manual, `check`, and our options."""
+    (answer,) = ask([str(PLUGIN)], LIGHTNINGD_VERSION=version)
+    manifest = answer["result"]
+    usages = {method["name"]: method["usage"] for method in manifest["rpcmethods"]}
+    assert usages["pay"] == f"{first} {NAMES}"
+    assert manifest["dynamic"] is True
+    assert manifest["cancheck"] is True
+    assert manifest["nonnumericids"] is True
+    assert all(method["description"] for method in manifest["rpcmethods"])
+    names = {option["name"] for option in manifest["options"]}
+    assert names >= {"disable-mpp", "pay-allow-xpay", "pay-failure-cost"}
+    assert all(name.startswith("pay-") for name in names - {"disable-mpp"})
+    assert not [name for name in names if "dev" in name]
+    assert {option["name"] for option in manifest["options"] if option["dynamic"]} == {"pay-failure-cost"}
+    topics = {topic["method"] for topic in manifest["notifications"]}
+    assert topics >= {"pay_success", "pay_failure"}
+    assert set(manifest["subscriptions"]) >= {"sendpay_success", "sendpay_failure", "block_added", "shutdown"}
+
+
+def test_manifest_for_developers() -> None:
+    (answer,) = ask([str(PLUGIN), "--developer"])
+    (usage,) = [m["usage"] for m in answer["result"]["rpcmethods"] if m["name"] == "pay"]
+    assert usage == f"invstring {NAMES} [dev_use_shadow]"
+
+
+@pytest.mark.parametrize("version", ["v24.08", "v24.08.2", "v23.11", "v0.12.1"])
+def test_host_is_too_old(version: str) -> None:
+    """The reason names both versions and what to do; nothing else is written."""
+    reason = disabled(ask([str(PLUGIN)], LIGHTNINGD_VERSION=version))
+    assert "v24.11" in reason and "upgrade" in reason
+
+
+@pytest.mark.parametrize("version", ["v24.11", "v25.09", "v25.12", "v26.04", "v26.06.6"])
+def test_pays_on_all_hosts(version: str, tmp_path: Path) -> None:
+    """Each host's own ways: store versions, notifications, xpay, options."""
+    with hosting(tmp_path, version=version) as host:
+        first = "invstring" if version == "v26.06.6" else "bolt11"
+        shown = host.call("help", {"command": "pay"}).ok()["help"]
+        assert shown == [{"command": f"pay {first} {NAMES}"}]
+        assert host.call("pay", [host.invoice().bolt11]).ok()["status"] == "complete"
+        refused = host.invoice()
+        host.cancel(refused)
+        assert host.pay(refused).code == 203
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A checkout where nobody has run `make install`."""
+    shutil.copy(PLUGIN, tmp_path)
+    (tmp_path / "pay").symlink_to(PLUGIN.parent / "pay")
+    return tmp_path / "plugin.py"
+
+
+def bare_python() -> str:
+    """An interpreter that has none of our packages."""
+    return os.path.realpath(sys.executable)
+
+
+def test_dependencies_are_missing(bare: Path) -> None:
+    """What is missing and what to run, in one line."""
+    reason = disabled(ask([bare_python(), "-I", "-S", str(bare)]))
+    assert "pyln" in reason
+    assert f"make -C {bare.parent} install" in reason
+
+
+def test_package_is_missing(bare: Path) -> None:
+    """Only the one file was copied to where plugins are kept."""
+    (bare.parent / "pay").unlink()
+    assert "install" in disabled(ask([bare_python(), "-I", "-S", str(bare)]))
+
+
+def test_refusal_waits_for_getmanifest(bare: Path) -> None:
+    """Whatever comes before, in pieces or as nonsense, is let pass."""
+    other = {"jsonrpc": "2.0", "id": "x", "method": "other", "params": {}}
+    assert disabled(ask([bare_python(), "-I", "-S", str(bare)], [other, GETMANIFEST]))
+
+
+def test_venv_is_broken(bare: Path) -> None:
+    """Something that is no interpreter where one should be."""
+    python = bare.parent / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("not a program")
+    reason = disabled(ask([bare_python(), "-I", "-S", str(bare)]))
+    assert str(python) in reason and "install" in reason
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    assert "install" in disabled(ask([bare_python(), "-I", "-S", str(bare)]))
+
+
+def test_host_goes_on_without_us(bare: Path, tmp_path: Path) -> None:
+    """The host shows the reason, even where we are important it stays up, and `plugin start` tells its caller."""
+    (tmp_path / "node").mkdir()
+    text = bare.read_text().replace("#!/usr/bin/env python3", f"#!{bare_python()} -IS", 1)
+    bare.write_text(text)
+    with hosting(tmp_path / "node", plugin=bare, important=True, wait=False) as host:
+        assert host.lines("disabled itself")
+        assert "make -C" in host.lines("disabled itself")[0]
+        answer = host.call("plugin", {"subcommand": "start", "plugin": str(bare)})
+        assert answer.error is not None
+        assert "make -C" in answer.error["message"]
+
+
+def test_started_on_a_terminal(bare: Path) -> None:
+    """A person who runs the file reads what it is, with and without the dependencies."""
+    env = {key: value for key, value in environment().items() if not key.startswith("LIGHTNINGD_")}
+    for command in ([str(PLUGIN)], [bare_python(), "-I", "-S", str(bare)]):
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=env, check=False
+        )
+        assert "plugin" in done.stdout + done.stderr
+        assert "lightningd" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+# --- ways to start it -------------------------------------------------------------------------------------
+
+
+def test_from_anywhere(tmp_path: Path) -> None:
+    """Any directory, through symbolic links, with a name that is not ours, by an interpreter without packages."""
+    link = tmp_path / "my-payments"
+    link.symlink_to(PLUGIN)
+    again = tmp_path / "again"
+    again.symlink_to(link)
+    for command in ([str(link)], [str(again)], [bare_python(), "-S", str(link)]):
+        (answer,) = ask(command, cwd=tmp_path)
+        assert answer["result"]["dynamic"] is True
+
+
+def test_dynamic_start(tmp_path: Path) -> None:
+    """On a node that is up, with options, and off again."""
+    with hosting(tmp_path, plugin=None, wait=False) as host:
+        made = host.invoice()
+        assert host.pay(made).code == -32601
+        start = {"subcommand": "start", "plugin": str(PLUGIN), "pay-failure-cost": 5}
+        assert host.call("plugin", start).ok()
+        host.log("started version=")
+        assert host.pay(made).ok()["status"] == "complete"
+        assert host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
+        assert host.pay(made).code == -32601
+
+
+def test_pay_at_once_after_the_start(tmp_path: Path) -> None:
+    """A `pay` that arrives before the graph is read waits for it."""
+    with hosting(tmp_path, wait=False, version="v24.11") as host:
+        assert host.pay(host.invoice()).ok()["status"] == "complete"
+
+
+def test_builtin_pay_is_there_too(tmp_path: Path) -> None:
+    """Two cannot own one name: the host ends the later one and says why."""
+    with hosting(tmp_path, builtin_pay=True, wait=False) as host:
+        host.log('method "pay"')
+        assert host.node.plugin_pids == set()
+
+
+def test_bad_option_stops_the_host(tmp_path: Path) -> None:
+    """As lightningd does with an option that nobody owns."""
+    with pytest.raises(NodeDied, match="pay-no-such"):
+        Host(tmp_path, options={"pay-no-such": 1})
+
+
+def test_builtins_option_is_kept(tmp_path: Path) -> None:
+    """A configuration that was made for the builtin starts."""
+    with hosting(tmp_path, options={"disable-mpp": True, "pay-failure-cost": 0}) as host:
+        assert host.pay(host.invoice()).ok()["parts"] == 1
+
+
+# --- options ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with hosting(Path(tmp_path_factory.mktemp("host"))) as host:
+        yield host
+
+
+def test_setconfig(host: Host) -> None:
+    """A good value counts from the next payment on, a bad one is refused in words; `check` asks only."""
+    option = {"config": "pay-failure-cost"}
+    assert host.call("setconfig", {**option, "val": 7}).ok()["config"]["value_int"] == 7
+    host.log("option_set name=pay-failure-cost value=7")
+    for bad in (-1, 10**12, "x", "1.5"):
+        for method in ("setconfig", "check"):
+            params = {**option, "val": bad, **({"command_to_check": "setconfig"} if method == "check" else {})}
+            answer = host.call(method, params)
+            assert answer.code == -32602, answer
+            assert answer.error is not None
+            assert "pay-failure-cost" in answer.error["message"]
+    assert host.call("check", {"command_to_check": "setconfig", **option, "val": 8}).ok()
+    assert host.call("listconfigs", option).ok()["configs"]["pay-failure-cost"]["value_int"] == 7
+    assert host.pay(host.invoice()).ok()
+
+
+# --- under restrictions -----------------------------------------------------------------------------------
+
+RESTRICTED = """#!{python} -IS
+import ctypes, os, sys
+if ctypes.CDLL(None, use_errno=True).prctl({set}, {gain}, 0, 0, 0):
+    sys.exit("prctl: " + os.strerror(ctypes.get_errno()))
+for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
+    os.environ.pop(name, None)
+os.execv({plugin!r}, [{plugin!r}] + sys.argv[1:])
+"""
+
+
+def kernel_refuses_writable_code() -> bool:
+    return ctypes.CDLL(None).prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0
+
+
+@pytest.mark.skipif(not kernel_refuses_writable_code(), reason="needs a kernel with PR_SET_MDWE (Linux 6.3)")
+def test_under_systemd_restrictions(tmp_path: Path) -> None:
+    """MemoryDenyWriteExecute, no home: as CLN's own systemd unit starts us. No compiler at run time could work."""
+    wrapper = tmp_path / "restricted.py"
+    fields = {"python": bare_python(), "set": PR_SET_MDWE, "gain": PR_MDWE_REFUSE_EXEC_GAIN, "plugin": str(PLUGIN)}
+    wrapper.write_text(RESTRICTED.format(**fields))
+    wrapper.chmod(0o755)
+    (tmp_path / "node").mkdir()
+    with hosting(tmp_path / "node", plugin=wrapper) as host:
+        assert host.pay(host.invoice()).ok()["status"] == "complete"
+        assert host.pay(host.invoice(), maxfee=0).code == 206
+
+
+# --- without gossip ---------------------------------------------------------------------------------------
+
+
+def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
+    """A host whose gossip_store is spoilt before the plugin opens it."""
+    import pay.sim.node as simulated
+
+    class Spoilt(simulated.GossipFile):
+        def __init__(self, world: Any, path: Path, release: tuple[int, int]):
+            super().__init__(world, path, release)
+            spoil(path)
+
+    monkeypatch.setattr(simulated, "GossipFile", Spoilt)
+    with hosting(tmp_path) as host:
+        yield host
+
+
+SPOILS = {
+    "missing": (lambda path: path.unlink(), "gossip_missing"),
+    "empty": (lambda path: path.write_bytes(b""), None),
+    "unknown version": (lambda path: path.write_bytes(b"\x81" + path.read_bytes()[1:]), "gossip_unreadable"),
+    "garbage": (lambda path: path.write_bytes(path.read_bytes()[:1] + b"\x20\0\0\x10" * 900), "gossip_unreadable"),
+    "a directory": (lambda path: (path.unlink(), path.mkdir()), "gossip_missing"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_without_gossip(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own channels and route hints still work; who is beyond is unknown; the log says so once."""
+    spoil, line = SPOILS[how]
+    for host in spoilt(tmp_path, monkeypatch, spoil):
+        assert host.pay(host.invoice("hub")).ok()["status"] == "complete"
+        hint = host.channel("hub", "phone").hint_for(host.id("phone"))
+        assert host.pay(host.invoice("phone", hints=[hint])).ok()["status"] == "complete"
+        answer = host.pay(host.invoice("far"))
+        assert answer.code == 205
+        assert answer.error is not None and answer.error["reason"] == "unknown_node"
+        if line is not None:
+            assert len(host.lines(line)) == 1
+
+
+def test_gossip_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the last record is not written yet: all before it counts."""
+
+    def cut(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 7)
+
+    for host in spoilt(tmp_path, monkeypatch, cut):
+        assert host.pay(host.invoice()).ok()["amount_sent_msat"] <= 100_053 * SAT
+
+
+def test_gossip_appears_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was not there at start is found by the next payment."""
+    kept: list[tuple[Path, bytes]] = []
+
+    def hide(path: Path) -> None:
+        kept.append((path, path.read_bytes()))
+        path.unlink()
+
+    for host in spoilt(tmp_path, monkeypatch, hide):
+        assert host.pay(host.invoice()).code == 205
+        path, data = kept[0]
+        path.write_bytes(data)
+        assert host.pay(host.invoice()).ok()["status"] == "complete"
