@@ -1,3 +1,191 @@
-from tests.bench.setting import Setting
+"""How well payments go where balances are hidden: the real session and planner in the box, thousands of payments.
+
+Every payment starts from the same balances and knows nothing of those before. A cell is one amount from one node
+to fifty payees, other ones for every node and kind of balances: two hundred an amount. The columns:
+
+    flow      payments for which a maximum flow over the true balances exists, without fees and HTLC limits
+    paid      how many of them were made
+    known     and of those for which the all-knowing sender of `truth` found parts, fees and limits included
+    fee ×     the fees of those made by both, beside what that sender pays
+    HTLCs     sent for each payment that was made, parts of splits and failures; of them failed
+
+The fee limit is the amount itself, so that what counts is what cannot be found, not what is not wanted. Beside
+it, in the same worlds: our planner where failure costs nothing (cheapest first), and the cost formula of the
+host's builtin `pay`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from pay.routing import plan
+from pay.sim.channel import SimChannel
+from pay.sim.world import World
+from pay.units import NodeId
+from tests.bench.others import cheapest_first, host_pay
+from tests.bench.setting import SAT, Setting, ours
+from tests.bench.table import heading, row
+from tests.bench.truth import Cheapest, Truth
+from tests.worlds.kit import Limits, Planner, Sender, Story
+
+AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000, 1_000_000, 5_000_000))
+BALANCES = ("uniform", "bimodal")
+NODES = ("small", "large")
+PAYEES = 50
+PARTS = 16
+_WHOLE_MSAT = 10_000 * SAT
+"""Up to this amount splitting saves nothing to speak of."""
+
+_CUTS = (1, 4, 16)
+
+_COLUMNS = ("flow", "paid", "known", "fee ×", "ppm", "HTLCs", "failed", "took")
+_PLANNERS: dict[str, Planner] = {"ours": plan, "cheapest first": cheapest_first, "the host's formula": host_pay}
+
+
+@dataclass(slots=True)
+class Cell:
+    """Payments of one planner, one amount, one node, one kind of balances."""
+
+    payable: int = 0
+    paid: int = 0
+    known: int = 0
+    paid_known: int = 0
+    htlcs: int = 0
+    failed: int = 0
+    fee_msat: int = 0
+    cheapest_msat: int = 0
+    compared_msat: int = 0
+    seconds: float = 0.0
+
+    def add(self, story: Story, cheapest: Cheapest | None, amount_msat: int) -> None:
+        """One that a maximum flow could pay."""
+        self.payable += 1
+        self.known += cheapest is not None
+        if not story.paid:
+            return
+        self.paid += 1
+        self.htlcs += len(story.parts)
+        self.failed += sum(part.told != "paid" for part in story.parts)
+        if cheapest is not None:
+            self.paid_known += 1
+            self.compared_msat += amount_msat
+            self.fee_msat += story.fee_msat
+            self.cheapest_msat += cheapest.fee_msat
+
+    def plus(self, other: Cell) -> Cell:
+        return Cell(*(getattr(self, name) + getattr(other, name) for name in Cell.__slots__))
+
+    @property
+    def share(self) -> float:
+        return self.paid / max(1, self.payable)
+
+    @property
+    def share_known(self) -> float:
+        return self.paid_known / max(1, self.known)
+
+    @property
+    def fee_ratio(self) -> float:
+        return self.fee_msat / max(1, self.cheapest_msat)
+
+    @property
+    def attempts(self) -> float:
+        return self.htlcs / max(1, self.paid)
+
+    def print(self, name: str) -> None:
+        row(
+            name, f"{self.payable}", f"{100 * self.share:.1f} %", f"{100 * self.share_known:.1f} %",
+            f"{self.fee_ratio:.3f}", f"{1e6 * self.fee_msat / max(1, self.compared_msat):.0f}",
+            f"{self.attempts:.2f}", f"{self.failed / max(1, self.paid):.2f}",
+            f"{1000 * self.seconds / max(1, self.payable):.0f} ms",
+        )  # fmt: skip
+
+
 def run(setting: Setting) -> dict[str, float]:
-    return {}
+    """Print the tables and return their figures."""
+    cells: dict[tuple[str, str, str, int], Cell] = {}
+    for balances in BALANCES:
+        world = setting.world(balances)
+        for node in NODES:
+            heading(f"{balances} balances, {node} node", *_COLUMNS)
+            for amount in AMOUNTS_MSAT:
+                for name, cell in _cells(setting, world, balances, node, amount).items():
+                    cells[balances, node, name, amount] = cell
+                    cell.print(f"{amount // SAT:,} sat, {name}")
+            print()
+    return _summary(cells)
+
+
+def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
+    heading("all of them", *_COLUMNS)
+    figures: dict[str, float] = {}
+    ranges = {
+        "up to 500,000 sat": lambda amount: amount <= 500_000 * SAT,
+        "1,000,000 sat and more": lambda amount: amount > 500_000 * SAT,
+    }
+    for words, within in ranges.items():
+        for name in _PLANNERS:
+            total = Cell()
+            for (_, _, planner, amount), cell in cells.items():
+                if planner == name and within(amount):
+                    total = total.plus(cell)
+            total.print(f"{words}, {name}")
+            short = f"{'small' if within(0) else 'big'}_{name.replace(' ', '_').replace(chr(39), '')}"
+            figures |= {
+                f"quality_paid_{short}": total.share,
+                f"quality_paid_known_{short}": total.share_known,
+                f"quality_fee_ratio_{short}": total.fee_ratio,
+                f"quality_attempts_{short}": total.attempts,
+            }
+    return figures
+
+
+def _cells(setting: Setting, world: World, balances: str, node: str, amount: int) -> dict[str, Cell]:
+    us = ours(world, node).id
+    payees = setting.payees(PAYEES, amount, seed=int.from_bytes(f"{balances} {node}".encode()))
+    truth = _truth(world, us)
+    payable = [
+        (payee, truth.cheapest(payee, amount, _CUTS if amount > _WHOLE_MSAT else (1,)))
+        for payee in payees
+        if truth.max_flow_msat(payee, amount) >= amount
+    ]
+    return {
+        name: _cell(setting, world, us, planner, payable, amount) for name, planner in _PLANNERS.items()
+    }
+
+
+@cache
+def _truth(world: World, us: NodeId) -> Truth:
+    return Truth(world, us)
+
+
+def _cell(
+    setting: Setting,
+    world: World,
+    us: NodeId,
+    planner: Planner,
+    payable: Iterable[tuple[NodeId, Cheapest | None]],
+    amount: int,
+) -> Cell:
+    sender = Sender(world, us, setting.graph, planner)
+    limits = Limits(maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS)
+    kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
+    cell = Cell()
+    for payee, cheapest in payable:
+        began = time.perf_counter()
+        story = sender.pay(payee, amount, limits)
+        cell.seconds += time.perf_counter() - began
+        _put_back(world, kept, story)
+        cell.add(story, cheapest, amount)
+    return cell
+
+
+def _put_back(world: World, kept: dict[SimChannel, tuple[int, int]], story: Story) -> None:
+    """All balances as they were: a part may have taken a channel beside the one that it named."""
+    for part in story.parts:
+        if part.told == "paid":
+            for named in part.channels:
+                for channel in world.parallel(named):
+                    channel.balances_msat[:] = kept[channel]
