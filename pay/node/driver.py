@@ -231,6 +231,7 @@ class Driver:
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self.payments.pop(session.terms.payment_hash, None)
+                self._detached(self._journal.remove(session.terms.payment_hash.hex()))
                 for waiter in running.take_waiters():
                     waiter.detours += 1
                     self._detached(self._detour(waiter))

@@ -1,20 +1,63 @@
-"""The options of the plugin: names, defaults, types, and how they are read."""
+"""The options of the plugin: names, defaults, ranges, and how they are read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pyln.client import Plugin
 
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT
+from pay.payment.attempt import (
+    DEFAULT_FAILURE_COST_MSAT,
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_MAX_PARTS,
+    DEFAULT_MIN_PART_MSAT,
+)
 
 ALLOW_XPAY = "pay-allow-xpay"
-FAILURE_COST = "pay-failure-cost"
 DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
 
-_MOST_FAILURE_COST_MSAT = 1_000_000_000
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole-number option that `setconfig` changes at run time."""
+
+    name: str
+    default: int
+    most: int
+    about: str
+    least: int = 0
+
+
+FAILURE_COST = Number(
+    "pay-failure-cost",
+    DEFAULT_FAILURE_COST_MSAT,
+    1_000_000_000,
+    "What a route that fails e times less often may cost more, in msat",
+)
+MAX_PARTS = Number(
+    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
+)
+MIN_PART = Number(
+    "pay-min-part", DEFAULT_MIN_PART_MSAT, 10**12, "The least that a part of several delivers, in msat"
+)
+MAX_ATTEMPTS = Number(
+    "pay-max-attempts", DEFAULT_MAX_ATTEMPTS, 10_000, "The most attempts of a payment", least=1
+)
+NUMBERS = (FAILURE_COST, MAX_PARTS, MIN_PART, MAX_ATTEMPTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options say when a payment begins."""
+
+    failure_cost_msat: int = FAILURE_COST.default
+    max_parts: int = MAX_PARTS.default
+    min_part_msat: int = MIN_PART.default
+    max_attempts: int = MAX_ATTEMPTS.default
 
 
 def add_options(plugin: Plugin, developer: bool = False) -> None:
@@ -25,14 +68,15 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         "Let cln-xpay answer `pay` in our place where its xpay-handle-pay says so (default: that is switched off)",
         opt_type="bool",
     )
-    plugin.add_option(
-        FAILURE_COST,
-        DEFAULT_FAILURE_COST_MSAT,
-        "What a route that fails e times less often may cost more, in msat",
-        opt_type="int",
-        dynamic=True,
-        on_change=_check_failure_cost,
-    )
+    for number in NUMBERS:
+        plugin.add_option(
+            number.name,
+            number.default,
+            number.about,
+            opt_type="int",
+            dynamic=True,
+            on_change=_checker(number),
+        )
     plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
         # Minutes are too long for a test to wait.
@@ -41,9 +85,14 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         plugin.add_option(DEV_ANSWER, None, about + "a call counts as unanswered", opt_type="int")
 
 
-def failure_cost_msat(plugin: Plugin) -> int:
-    """The option's value; a start value out of range counts as the nearest end."""
-    return max(0, min(_MOST_FAILURE_COST_MSAT, int(plugin.get_option(FAILURE_COST))))
+def settings(plugin: Plugin) -> Settings:
+    """As they are now; a start value out of range counts as the nearest end."""
+    return Settings(
+        failure_cost_msat=_value(plugin, FAILURE_COST),
+        max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
+        min_part_msat=_value(plugin, MIN_PART),
+        max_attempts=_value(plugin, MAX_ATTEMPTS),
+    )
 
 
 def seconds(plugin: Plugin, name: str, default_s: float) -> float:
@@ -57,10 +106,17 @@ def flag(plugin: Plugin, name: str) -> bool:
     return str(plugin.get_option(name)).lower() in ("true", "1")
 
 
-def _check_failure_cost(_plugin: Plugin, name: str, value: Any) -> None:
-    try:
-        good = 0 <= int(value) <= _MOST_FAILURE_COST_MSAT
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ValueError(f"{name} should be a whole number of msat from 0 to {_MOST_FAILURE_COST_MSAT}")
+def _value(plugin: Plugin, number: Number) -> int:
+    return max(number.least, min(number.most, int(plugin.get_option(number.name))))
+
+
+def _checker(number: Number) -> Callable[[Plugin, str, Any], None]:
+    def check(_plugin: Plugin, name: str, value: Any) -> None:
+        try:
+            good = number.least <= int(value) <= number.most
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise ValueError(f"{name} should be a whole number from {number.least} to {number.most}")
+
+    return check

@@ -21,6 +21,7 @@ from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipien
 from pay.node.driver import Driver, new_running
 from pay.node.facade import CallError, Node, PartOrder
 from pay.node.host import HostInfo
+from pay.node.options import Settings
 from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
 from pay.node.running import Running, Waiter
@@ -40,16 +41,16 @@ class Payer:
 
     Parameters
     ----------
-    failure_cost_msat
-        Reads the option, which may change while we run.
+    settings
+        Reads the options, which may change while we run.
     """
 
-    def __init__(self, node: Node, host: HostInfo, orphans: Orphans, failure_cost_msat: Callable[[], int]):
+    def __init__(self, node: Node, host: HostInfo, orphans: Orphans, settings: Callable[[], Settings]):
         self._node = node
         self._host = host
         self._us = NodeId(host.us)
         self._orphans = orphans
-        self._failure_cost_msat = failure_cost_msat
+        self._settings = settings
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self.driver: Driver
 
@@ -271,6 +272,7 @@ class Payer:
     ) -> Terms:
         total = invoice.amount_msat or request.amount_msat or 0
         amount = request.partial_msat or total
+        settings = self._settings()
         return Terms(
             payment_hash=invoice.payment_hash,
             groupid=groupid,
@@ -286,7 +288,10 @@ class Payer:
             expires_at_s=invoice.expires_at,
             created_at_s=now,
             riskfactor=float(request.riskfactor),
-            failure_cost_msat=self._failure_cost_msat(),
+            failure_cost_msat=settings.failure_cost_msat,
+            max_parts=settings.max_parts if _several(recipient) else 1,
+            min_part_msat=settings.min_part_msat,
+            max_attempts=settings.max_attempts,
             exclude_nodes=request.exclude_nodes,
             exclude_channels=request.exclude_channels,
             seed=int.from_bytes(os.urandom(8), "big"),
@@ -294,6 +299,11 @@ class Payer:
             wakeable=_wakeable(recipient),
             to_self=isinstance(recipient, SelfRecipient),
         )
+
+
+def _several(recipient: Recipient) -> bool:
+    """Whether the recipient puts several parts together (BOLT 9, basic_mpp)."""
+    return isinstance(recipient, ClearRecipient) and recipient.multi_part
 
 
 def _wakeable(recipient: Recipient) -> frozenset[ScidDir]:

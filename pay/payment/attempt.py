@@ -12,6 +12,12 @@ from pay.units import NodeId, ScidDir
 DEFAULT_MAX_ATTEMPTS = 100
 """Parts per payment; a payment that a hundred HTLCs could not make is not made by the next hundred."""
 
+DEFAULT_MAX_PARTS = 16
+"""Parts at the same time: recipients may take no more than 30 HTLCs, and others may be paying them too."""
+
+DEFAULT_MIN_PART_MSAT = 10_000_000
+"""10,000 sat: below it a part costs the channels on its way more in slots and dust than it brings in odds."""
+
 DEFAULT_FAILURE_COST_MSAT = 10_000
 """The price of one nat of failure: 7 sat more are paid for a route that fails half as often."""
 
