@@ -123,7 +123,7 @@ class Regtest:
 
     def stop(self) -> None:
         """Stop everything that was started here."""
-        self._factory.killall([False] * len(self._factory.nodes))
+        list(self._executor.map(_stop, self._factory.nodes))
         self.bitcoind.stop()
         self._executor.shutdown(wait=False)
 
@@ -135,6 +135,14 @@ class Regtest:
             line for peer in self._factory.nodes for line in peer.daemon.logs
             if "**BROKEN**" in line or "That's weird: " in line
         ]  # fmt: skip
+
+
+def _stop(peer: Any) -> None:
+    """As the operator would; a node that is dead already, or does not react, is killed."""
+    try:
+        peer.stop()
+    except Exception:
+        peer.daemon.kill()
 
 
 def _with_witness(options: dict[str, Any]) -> dict[str, Any]:

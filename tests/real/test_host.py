@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+from pathlib import Path
+
 from tests.real.bench import Line
 from tests.real.conftest import PLUGIN, WITH_PLUGIN, Shop
 from tests.real.network import Node
-from tests.real.test_pay import invoice, pay, wait_until
+from tests.real.test_pay import begin, held, invoice, pay, rows, wait_until
 
 XPAY = "xpay-handle-pay"
 
@@ -70,3 +75,54 @@ def test_started_on_a_running_node(line: Line) -> None:
         host.call("plugin", "stop", str(PLUGIN))
     host.call("plugin", "start", builtin)
     assert host.call("help", command="pay")["help"]
+
+
+def test_where_it_cannot_run(line: Line, tmp_path: Path) -> None:
+    """A copy without the packages it needs: the operator reads what to do, and the node runs on."""
+    copy = tmp_path / "plugin.py"
+    shutil.copy(PLUGIN, copy)
+    refused = line.host.raw.call("plugin", {"subcommand": "start", "plugin": str(copy)})
+    assert refused.error is not None
+    assert f"make -C {tmp_path} install" in refused.error["message"]
+    assert line.host.call("getinfo")["id"] == line.host.id
+
+
+def test_the_plugin_dies_with_a_part_out(shop: Shop) -> None:
+    """The node runs on; the plugin is started again, and asked again it waits for that part."""
+    far, payer, made = shop.line.far, shop.payer, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    orphaned = begin(payer, made["bolt11"])
+    wait_until(lambda: held(far, made) == 1)
+    os.kill(pid_of_plugin(payer), signal.SIGKILL)
+    assert orphaned.result(30).error is not None
+    wait_until(lambda: pay(payer, made["bolt11"]).code == -32601)
+    payer.call("plugin", "start", str(PLUGIN))
+    answer = begin(payer, made["bolt11"])
+    payer.peer.daemon.wait_for_log(f"payment_attached payment_hash={made['payment_hash']}|watched=True")
+    far.call("release", made["payment_hash"])
+    assert answer.result(30).ok()["payment_hash"] == made["payment_hash"]
+    assert [row["status"] for row in rows(payer, made)] == ["complete"]
+
+
+def pid_of_plugin(node: Node) -> int:
+    """From lightningd's log, the last start."""
+    node.peer.daemon.logs_catchup()
+    starts = [line for line in node.peer.daemon.logs if "plugin-manager: started(" in line]
+    ours = [line for line in starts if line.endswith("/plugin.py")]
+    return int(ours[-1].split("started(")[1].split(")")[0])
+
+
+def test_an_option_is_changed_at_run_time(shop: Shop) -> None:
+    changed = shop.payer.call("setconfig", config="pay-failure-cost", val=5, transient=True)
+    assert changed["config"]["value_int"] == 5
+    refused = shop.payer.raw.call("setconfig", {"config": "pay-failure-cost", "val": -1, "transient": True})
+    assert refused.error is not None
+    pay(shop.payer, invoice(shop.line.far)["bolt11"]).ok()
+
+
+def test_options_of_the_start(line: Line) -> None:
+    """The builtin's flag is still understood; without channels a payment is refused with its reason."""
+    (node,) = line.regtest.start({**WITH_PLUGIN, "disable-mpp": None, "pay-failure-cost": 0})
+    refused = pay(node, bolt11=invoice(line.far)["bolt11"])
+    assert refused.code == 205
+    assert refused.error["data"]["reason"]

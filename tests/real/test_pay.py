@@ -371,6 +371,33 @@ def test_a_restart_with_a_part_out(shop: Shop) -> None:
     wait_until(lambda: payer.channel_to(shop.line.hub)["peer_connected"])
 
 
+# How it is seen
+
+
+def test_the_lists_while_it_is_out(shop: Shop) -> None:
+    """listpays shows the keys that the host's own would; paystatus the attempt, then its success."""
+    far, payer, made = shop.line.far, shop.payer, invoice(shop.line.far)
+    far.call("hold", made["payment_hash"])
+    answer = begin(payer, bolt11=made["bolt11"], label="l", description="d")
+    wait_until(lambda: held(far, made) == 1)
+    (shown,) = payer.call("listpays", payment_hash=made["payment_hash"])["pays"]
+    assert shown.keys() == {
+        "bolt11", "description", "destination", "payment_hash", "status", "created_at", "label", "amount_msat",
+        "amount_sent_msat", "created_index",
+    }  # fmt: skip
+    assert shown["status"] == "pending"
+    (status,) = payer.call("paystatus", made["bolt11"])["pay"]
+    assert (status["label"], status["amount_msat"], status["destination"]) == ("l", 100_000, far.id)
+    (attempt,) = status["attempts"]
+    assert attempt["strategy"] == "Initial attempt"
+    assert "success" not in attempt
+    far.call("release", made["payment_hash"])
+    answer.result(30).ok()
+    assert payer.call("listpays", payment_hash=made["payment_hash"])["pays"][0]["status"] == "complete"
+    (status,) = payer.call("paystatus", made["bolt11"])["pay"]
+    assert "success" in status["attempts"][-1]
+
+
 # How it is asked
 
 
