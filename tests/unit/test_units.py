@@ -48,8 +48,9 @@ def test_amounts(written: int | str, amount_msat: int) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        -1, "-1", "-1sat", MAX_MSAT + 1, "21000000.00000000001btc", "9" * 20, "9" * 30, 10**30, 1.0, 1.5, True, False,
-        None, [], {}, b"1", "", " ", "msat", "sat", "1 sat", " 1", "1\n", "1SAT", "1Sat", "+1", "1.5", "1.msat",
+        -1, "-1", "-1sat", MAX_MSAT + 1, "21000000.00000000001btc", "9" * 20, "9" * 30, 10**30, 1.0, 1.5,
+        True, False, None, [], {}, b"1", "", " ", "msat", "sat", "1 sat", " 1", "1\n", "1SAT", "1Sat", "+1", "1.5",
+        "1.msat",
         "1.0msat", "1.sat", ".5sat", "1.1234sat", "1btc", "1.btc", "1.123456789012btc", "1e3", "1e3sat", "1_000",
         "1,000", "0x10", "NaN", "inf", "١", "１", "1sats", "1msats", "1mbtc", "1.5.5sat",
     ],
