@@ -1,4 +1,4 @@
-"""Payments as stories: what happened, and what the session said to do each time.
+"""Payments as stories: parts, retries and refusals; what happened, and what the session said to do each time.
 
 Routes are lines of channels towards d (see `tests.payment_tools`); a route's fee is 1,000 msat per node between.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from pay.errors import Code, PayError
+from pay.errors import Code
 from pay.network.policy import Policy
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.failure import FailCode, Failure
 from pay.payment.session import PaymentSession, SessionError
 from pay.payment.states import AttemptStatus, SessionStatus, State
-from pay.routing.query import NoRoute, NoRouteReason, Route
+from pay.routing.query import Route
 from pay.units import ScidDir
 from tests.payment_tools import (
     HEIGHT,
@@ -29,68 +28,7 @@ from tests.payment_tools import (
     unknown_payment,
     update_bytes,
 )
-
-DEADLINE, EXPIRY = NOW + 60, NOW + 3600
-NO_ROUTE = NoRoute(NoRouteReason.UNREACHABLE, "No channels lead to the recipient")
-
-
-class Teller:
-    """Tells a session what happens and keeps the questions; each method gives back the actions."""
-
-    def __init__(self, payment: Terms, adopted: tuple[ev.AdoptedPart, ...] = ()):
-        self.session = PaymentSession(payment)
-        self.questions: list[ev.FindRoutes] = []
-        self.now = NOW
-        self.first = self.tell(ev.Started(adopted))
-
-    def tell(self, event: ev.Event, at: float | None = None) -> list[ev.Action]:
-        self.now = self.now if at is None else at
-        actions = self.session.handle(event, self.now)
-        self.questions += [action for action in actions if isinstance(action, ev.FindRoutes)]
-        return actions
-
-    def routes(self, *routes: Route, query: int = -1, at: float | None = None) -> list[ev.Action]:
-        return self.tell(ev.RoutesFound(self.questions[query].query_id, routes), at)
-
-    def no_route(self, query: int = -1) -> list[ev.Action]:
-        return self.tell(ev.NoRouteFound(self.questions[query].query_id, NO_ROUTE))
-
-    def fails(
-        self, partid: int, failure: Failure, at: float | None = None, height: int = HEIGHT
-    ) -> list[ev.Action]:
-        return self.tell(ev.AttemptFailed(partid, failure, height), at)
-
-    def settles(self, partid: int, at: float | None = None) -> list[ev.Action]:
-        return self.tell(ev.AttemptSettled(partid, PREIMAGE), at)
-
-    def status(self, partid: int) -> AttemptStatus:
-        return self.session.attempts[partid].status
-
-
-def asked(actions: list[ev.Action]) -> ev.FindRoutes:
-    (action,) = actions
-    assert isinstance(action, ev.FindRoutes)
-    return action
-
-
-def error_of(actions: list[ev.Action]) -> PayError:
-    (action,) = actions
-    assert isinstance(action, ev.Finish) and isinstance(action.result, ev.NotPaid), action
-    return action.result.error
-
-
-def paid_of(actions: list[ev.Action]) -> ev.Paid:
-    (action,) = actions
-    assert isinstance(action, ev.Finish) and isinstance(action.result, ev.Paid), action
-    return action.result
-
-
-def halves(payment: Terms | None = None) -> Teller:
-    """Two parts of 50,000 are out, a fee of 1,000 each, of 100,000 with at most 5,000 of fees."""
-    story = Teller(payment or terms(max_parts=4))
-    story.routes(line(50_000, "ad"), line(50_000, "bd", first=11))
-    return story
-
+from tests.session_teller import DEADLINE, NO_ROUTE, Teller, asked, error_of, halves, paid_of
 
 # --- paid -----------------------------------------------------------------------------------------------------
 
@@ -288,244 +226,6 @@ def test_a_node_on_the_way_cannot_refuse_for_the_recipient() -> None:
     asked(story.fails(1, unknown_payment(3)))
 
 
-# --- time -----------------------------------------------------------------------------------------------------
-
-
-def test_retry_for_ends_before_the_next_attempt() -> None:
-    story = Teller(terms())
-    story.routes(line(100_000))
-    assert story.tell(ev.TimerFired(), at=DEADLINE) == [], "what is out is waited for"
-    error = error_of(story.fails(1, no_balance(2), at=DEADLINE))
-    assert error.code == Code.STOPPED_RETRYING and "60 s" in error.message
-
-
-def test_retry_for_ends_while_routes_are_looked_for() -> None:
-    story = Teller(terms())
-    story.routes(line(100_000))
-    asked(story.fails(1, no_balance(2), at=DEADLINE - 1))
-    assert error_of(story.tell(ev.TimerFired(), at=DEADLINE)).code == Code.STOPPED_RETRYING
-    assert story.routes(line(100_000)) == []
-
-
-def test_routes_that_come_too_late() -> None:
-    """The timer is late, the routes are first: nothing is sent all the same."""
-    story = Teller(terms())
-    story.routes(line(100_000))
-    asked(story.fails(1, no_balance(2), at=DEADLINE - 1))
-    assert error_of(story.routes(line(100_000), at=DEADLINE)).code == Code.STOPPED_RETRYING
-
-
-def test_a_first_try_is_made_however_short_retry_for_is() -> None:
-    """retry_for=0: the timer fires at once, the routes come a second later and are used."""
-    story = Teller(terms(deadline_s=NOW))
-    assert story.tell(ev.TimerFired(), at=NOW) == []
-    route = line(100_000)
-    assert story.routes(route, at=NOW + 1) == [ev.SendAttempt(1, route)]
-    assert error_of(story.fails(1, no_balance(2))).code == Code.STOPPED_RETRYING
-
-
-def test_timers_that_come_early() -> None:
-    """Clocks differ by milliseconds and are set: what waits for the deadline asks to be woken again."""
-    story = Teller(terms())
-    assert story.tell(ev.TimerFired(), at=DEADLINE - 0.001) == [ev.WakeAt(DEADLINE)]
-    story.routes(line(100_000))
-    story.tell(ev.TimerFired(), at=DEADLINE - 0.001)
-    waiting = story.fails(1, unknown_payment(4, HEIGHT + 1))
-    assert ev.WakeAt(DEADLINE) in waiting
-    assert story.tell(ev.TimerFired(), at=DEADLINE - 0.001) == [ev.WakeAt(DEADLINE)]
-    assert story.session.state is State.WAITING_HEIGHT
-    assert error_of(story.tell(ev.TimerFired(), at=DEADLINE)).code == Code.STOPPED_RETRYING
-
-
-def test_the_invoice_expires_between_two_attempts() -> None:
-    story = Teller(terms(deadline_s=EXPIRY + 60))
-    story.routes(line(100_000), at=EXPIRY)
-    error = error_of(story.fails(1, no_balance(2), at=EXPIRY + 2))
-    assert error.code == Code.INVOICE_EXPIRED
-    assert error.data == {"now": EXPIRY + 2, "expiry": EXPIRY}
-
-
-@pytest.mark.parametrize("to_self", [False, True])
-def test_expired_at_the_start(to_self: bool) -> None:
-    story = Teller(terms(expires_at_s=NOW - 1, to_self=to_self))
-    assert error_of(story.first[-1:]).code == Code.INVOICE_EXPIRED
-    assert story.session.attempts == {}
-
-
-def test_expired_while_the_first_routes_were_looked_for() -> None:
-    story = Teller(terms())
-    assert error_of(story.routes(line(100_000), at=EXPIRY + 1)).code == Code.INVOICE_EXPIRED
-
-
-def test_too_many_attempts() -> None:
-    story = Teller(terms(max_attempts=2))
-    for partid in (1, 2):
-        story.routes(line(100_000, "ad", first=partid * 10))
-        actions = story.fails(partid, no_balance(1))
-    error = error_of(actions)
-    assert error.code == Code.STOPPED_RETRYING and "after 2 attempts, the most allowed" in error.message
-
-
-# --- heights --------------------------------------------------------------------------------------------------
-
-
-def test_the_recipient_is_a_block_ahead() -> None:
-    story = Teller(terms())
-    story.routes(line(100_000))
-    actions = story.fails(1, unknown_payment(4, HEIGHT + 2))
-    assert ev.WaitHeight(HEIGHT + 2) in actions and any(isinstance(a, ev.Notify) for a in actions)
-    assert not any(isinstance(action, ev.FindRoutes | ev.Finish) for action in actions)
-    assert story.tell(ev.HeightReached(HEIGHT + 1)) == []
-    assert asked(story.tell(ev.HeightReached(HEIGHT + 2), at=NOW + 30)).query.amount_msat == 100_000
-    story.routes(line(100_000))
-    error = error_of(story.fails(2, unknown_payment(4, HEIGHT + 2), height=HEIGHT + 2))
-    assert error.code == Code.DESTINATION_FAILED, "now we are as high: it means it"
-
-
-def test_two_halves_and_two_heights() -> None:
-    """Both are refused, the second by a recipient that is one block further: that one is waited for."""
-    story = halves()
-    story.fails(1, unknown_payment(2, HEIGHT + 1))
-    story.fails(2, unknown_payment(2, HEIGHT + 2))
-    assert story.tell(ev.HeightReached(HEIGHT + 1)) == []
-    assert asked(story.tell(ev.HeightReached(HEIGHT + 2))).query.amount_msat == 100_000
-
-
-def test_the_higher_of_two_heights_comes_first() -> None:
-    story = halves()
-    story.fails(1, unknown_payment(2, HEIGHT + 2))
-    story.fails(2, unknown_payment(2, HEIGHT + 1))
-    assert story.tell(ev.HeightReached(HEIGHT + 1)) == []
-    asked(story.tell(ev.HeightReached(HEIGHT + 2)))
-
-
-def test_a_sister_fails_while_a_block_is_waited_for() -> None:
-    story = halves()
-    story.fails(1, unknown_payment(2, HEIGHT + 1))
-    assert story.fails(2, no_balance(1)) == []
-    assert story.status(1) is story.status(2) is AttemptStatus.RETRYING
-    again = asked(story.tell(ev.HeightReached(HEIGHT + 1)))
-    assert again.query.amount_msat == 100_000 and again.lessons.caps
-
-
-def test_no_wait_for_a_block_after_the_deadline() -> None:
-    story = Teller(terms())
-    story.routes(line(100_000))
-    error = error_of(story.fails(1, unknown_payment(4, HEIGHT + 1), at=DEADLINE))
-    assert error.code == Code.STOPPED_RETRYING
-
-
-# --- somebody else's group ------------------------------------------------------------------------------------
-
-
-def test_another_group_has_the_hash() -> None:
-    story = Teller(terms())
-    story.routes(line(100_000))
-    assert story.tell(ev.HashTaken(1, "in progress")) == [ev.Finish(ev.Elsewhere("in progress"))]
-
-
-def test_another_group_and_a_part_of_ours_out() -> None:
-    story = halves()
-    assert story.tell(ev.HashTaken(2, "in progress")) == []
-    assert story.fails(1, no_balance(1)) == [ev.Finish(ev.Elsewhere("in progress"))]
-
-
-def test_a_refusal_of_our_part_says_nothing_of_the_other_group() -> None:
-    """203 means surely unpaid, and the other group may still pay: its outcome is the answer."""
-    story = halves()
-    assert story.tell(ev.HashTaken(2, "in progress")) == []
-    assert story.fails(1, unknown_payment(2)) == [ev.Finish(ev.Elsewhere("in progress"))]
-
-
-def test_another_group_after_a_refusal() -> None:
-    story = halves()
-    assert story.fails(1, unknown_payment(2)) == []
-    assert story.tell(ev.HashTaken(2, "in progress")) == [ev.Finish(ev.Elsewhere("in progress"))]
-
-
-def test_another_group_and_paid() -> None:
-    story = halves()
-    story.tell(ev.HashTaken(2, "in progress"))
-    paid = paid_of(story.settles(1))
-    assert paid.sent_msat == 51_000, "the part that was refused sent nothing"
-
-
-# --- cancelled ------------------------------------------------------------------------------------------------
-
-
-def test_cancelled() -> None:
-    why = PayError(Code.OTHER, "The node refused to send a part")
-    story = halves()
-    assert story.tell(ev.Cancelled(why)) == []
-    assert story.fails(1, no_balance(1)) == []
-    error = error_of(story.fails(2, no_balance(1)))
-    assert (error.code, error.message) == (why.code, why.message)
-
-
-@pytest.mark.parametrize("planned", [False, True])
-def test_cancelled_with_nothing_out(planned: bool) -> None:
-    story = Teller(terms())
-    if planned:
-        story.routes(line(100_000))
-        story.fails(1, no_balance(1))
-    assert error_of(story.tell(ev.Cancelled(PayError(Code.OTHER, "stop")))).code == Code.OTHER
-    assert story.routes(line(100_000)) == []
-    assert story.tell(ev.Cancelled(PayError(Code.OTHER, "stop"))) == []
-
-
-# --- adopted parts --------------------------------------------------------------------------------------------
-
-ADOPTED = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
-
-
-def watching() -> Teller:
-    return Teller(terms(max_fee_msat=0, max_delay_blocks=0, final_cltv=0, watched=True), ADOPTED)
-
-
-def test_adopted_parts_are_watched_only() -> None:
-    story = watching()
-    assert story.first == [] and story.session.state is State.DRAINING_FAILED
-    assert story.fails(3, no_balance(1)) == []
-    assert story.tell(ev.TimerFired(), at=DEADLINE) == []
-    error = error_of(story.fails(4, unknown_payment(1)))
-    assert error.code == Code.STOPPED_RETRYING, "how it was refused is known to its sender, not to us"
-
-
-def test_an_adopted_part_settles() -> None:
-    story = watching()
-    assert paid_of(story.settles(4)) == ev.Paid(PREIMAGE, 100_000, 101_200, parts=2, incomplete=True)
-    assert story.fails(3, no_balance(1)) == [] and story.session.state is State.DONE
-
-
-def test_watching_nothing_sends_nothing() -> None:
-    """The parts ended between the look and the start."""
-    story = Teller(terms(watched=True))
-    assert error_of(story.first).code == Code.STOPPED_RETRYING
-    assert story.session.queries == 0
-
-
-# --- to ourselves ---------------------------------------------------------------------------------------------
-
-
-def test_to_ourselves() -> None:
-    story = Teller(terms(to_self=True))
-    assert story.first == [ev.SendAttempt(0, None)]
-    assert paid_of(story.settles(0)) == ev.Paid(PREIMAGE, 100_000, 100_000, parts=1, incomplete=False)
-
-
-def test_to_ourselves_refused() -> None:
-    story = Teller(terms(to_self=True))
-    error = error_of(story.fails(0, failed(0, FailCode.UNKNOWN_PAYMENT, "Attempt to pay again")))
-    assert error.code == Code.DESTINATION_FAILED
-    assert error.data["erring_node"] == node("us").hex() and error.data["erring_channel"] == "0x0x0"
-
-
-def test_to_ourselves_not_even_sent() -> None:
-    story = Teller(terms(to_self=True))
-    assert story.tell(ev.Cancelled(PayError(Code.OTHER, "The node refused to send a part"))) == []
-    assert error_of(story.fails(0, Failure(None, None, "partial"))).code == Code.OTHER
-
-
 # --- the session against its driver and its planner -----------------------------------------------------------
 
 
@@ -533,7 +233,7 @@ def test_started_twice() -> None:
     """A second start neither asks again nor replaces parts that are out."""
     story = Teller(terms())
     assert story.tell(ev.Started()) == []
-    assert story.tell(ev.Started(ADOPTED)) == []
+    assert story.tell(ev.Started((ev.AdoptedPart(3, 50_000, 50_500),))) == []
     story.routes(line(100_000))
     asked(story.fails(1, no_balance(1)))
     assert story.tell(ev.Started((ev.AdoptedPart(1, 1, 1),))) == []

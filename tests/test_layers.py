@@ -1,0 +1,165 @@
+"""The rooms of the house and who may import whom, read from the source: an arrow that is not drawn fails.
+
+Imports for type checkers count as well: what a room may not know it may not name.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted([ROOT / "plugin.py", *(ROOT / "pay").rglob("*.py")])
+
+STDLIB = set(sys.stdlib_module_names)
+VALUE_TYPES = {"pay.network.policy", "pay.network.hints", "pay.routing.query"}
+"""All that decisions may know of the network and of routing; plain values without numpy."""
+
+# room: what of ours it may import (a package with all in it, or a module), and which other packages
+MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
+    "plugin": ({"pay.node"}, set()),
+    "pay.units": (set(), set()),
+    "pay.errors": (set(), set()),
+    "pay.invoice": ({"pay.units", "pay.errors"}, set()),
+    "pay.network": ({"pay.units"}, {"numpy"}),
+    "pay.liquidity": ({"pay.units"}, {"numpy"}),
+    "pay.routing": ({"pay.units", "pay.errors", "pay.network", "pay.liquidity"}, {"numpy", "scipy"}),
+    "pay.payment": ({"pay.units", "pay.errors", "pay.invoice", *VALUE_TYPES}, set()),
+    "pay.node": (
+        {f"pay.{room}" for room in ("units", "errors", "invoice", "network", "liquidity", "routing", "payment")},
+        {"numpy", "pyln"},
+    ),
+    "pay.sim": ({"pay.units", "pay.errors", "pay.network"}, {"numpy", "networkx", "pyln", "coincurve"}),
+}
+
+IMPURE = {
+    "time", "random", "socket", "threading", "asyncio", "os",
+    "concurrent", "multiprocessing", "secrets", "select", "selectors", "signal", "subprocess", "uuid",
+}  # fmt: skip
+"""Clocks, chance, the outside world, and threads: only at the edges."""
+
+EDGES = {"plugin", "pay.node", "pay.sim"}
+ENTRY_MODULES = {"os", "sys", "json"}
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:2])
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import, relative ones resolved; `from pay import x` counts as `pay.x`."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            for alias in node.names:
+                # The name may be a module of the package: then that one is imported.
+                inner = ROOT.joinpath(*module.split("."), alias.name)
+                is_module = inner.is_dir() or inner.with_suffix(".py").exists()
+                yield node.lineno, f"{module}.{alias.name}" if is_module else module
+
+
+def forbidden(room: str, module: str) -> bool:
+    ours, packages = MAY_IMPORT[room]
+    top = module.split(".")[0]
+    if top != "pay":
+        if top in STDLIB:
+            return (top in IMPURE and room not in EDGES) or (room == "plugin" and top not in ENTRY_MODULES)
+        return top not in packages
+    return not any(module == known or module.startswith(known + ".") for known in {room, *ours})
+
+
+def test_the_rooms_are_those_of_the_design() -> None:
+    rooms = {room_of(path) for path in SOURCES} - {"pay.__init__"}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_arrow(path: Path) -> None:
+    room = room_of(path)
+    if room == "pay.__init__":
+        assert not list(imports(path)), "importing any room imports this file"
+        return
+    bad = [f"line {line}: {module}" for line, module in imports(path) if forbidden(room, module)]
+    assert not bad, f"{room} may not import {bad}"
+
+
+@pytest.mark.parametrize(
+    ("room", "module"),
+    [
+        ("pay.routing", "pay.payment.session"), ("pay.routing", "pay.node"), ("pay.liquidity", "pay.payment"),
+        ("pay.payment", "pay.network"), ("pay.payment", "pay.network.graph"), ("pay.payment", "pay.routing"),
+        ("pay.payment", "pay.routing.planner"), ("pay.payment", "numpy"), ("pay.payment", "time"),
+        ("pay.routing", "random"), ("pay.network", "os.path"), ("pay.invoice", "pay.network.hints"),
+        ("pay.sim", "pay.routing.query"), ("pay.sim", "pay.liquidity"), ("pay.node", "pay.sim"),
+        ("plugin", "numpy"),
+        ("plugin", "pay.payment"), ("plugin", "asyncio"), ("pay.liquidity", "pay.sim"), ("pay.network", "scipy"),
+        ("pay.routing", "networkx"), ("pay.units", "pay.errors"), ("pay.network", "pay.networking"),
+    ],
+)  # fmt: skip
+def test_the_test_sees_a_wrong_arrow(room: str, module: str) -> None:
+    assert forbidden(room, module)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pure_rooms_open_no_files_and_draw_no_numbers(path: Path) -> None:
+    """What an import does not show: the builtin `open`, numbers without a seed, a module by its name."""
+    if room_of(path) in EDGES:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    seeded = {
+        call.func
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "np.random.default_rng" and call.args
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="open" | "input" | "print" | "exec" | "eval" | "__import__" as name)):
+                raise AssertionError(f"line {node.lineno}: {name}()")
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="np"), attr="random")) if node not in seeded:
+                raise AssertionError(f"line {node.lineno}: numpy.random without a seed")
+            case ast.Call(func=ast.Name(id="import_module"), args=[ast.JoinedStr([ast.Constant(value), *_])]):
+                # The lazy doors of two packages: only into the package itself.
+                assert str(value).startswith(f"{room_of(path)}."), f"line {node.lineno}: import_module({value!r}…)"
+            case ast.Call(func=ast.Name(id="import_module")):
+                raise AssertionError(f"line {node.lineno}: a module by its name")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_can_be_read_in_one_go(path: Path) -> None:
+    most = 60 if path.name == "plugin.py" else 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= most
+
+
+def test_the_entry_point_is_readable_by_old_pythons() -> None:
+    """It must get as far as saying that the Python is too old."""
+    ast.parse((ROOT / "plugin.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+LIGHT = [
+    "pay.units", "pay.errors", "pay.invoice", "pay.network", "pay.network.policy", "pay.network.hints",
+    "pay.routing", "pay.routing.query",
+    *(f"pay.payment.{path.stem}" for path in sorted((ROOT / "pay/payment").glob("[a-z]*.py"))),
+]  # fmt: skip
+
+
+def test_decisions_and_value_types_come_without_numpy() -> None:
+    """The host wants our manifest long before numpy could be there."""
+    code = f"""
+import importlib, sys
+for name in {LIGHT!r}:
+    importlib.import_module(name)
+print(sorted({{"numpy", "scipy", "networkx", "asyncio", "pyln", "coincurve"}} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"
