@@ -32,8 +32,8 @@ CHUNK_MSAT = 10_000_000
 """10,000 sat: no chunk is smaller unless the amount fits no other way. Base fees of about 1 sat a hop would
 cost more than 100 ppm of less."""
 
-PART_MSAT = 1_000
-"""1 sat: what each further part must save, since every HTLC is work for each node on its way."""
+PART_MSAT = 2_000
+"""2 sat: what each further part must save, since every HTLC is work for each node on its way."""
 
 _SHRINK = (1.0, 0.995, 0.98, 0.9)
 """Shares of a part that are tried, since the whole may not fit with its fees; then half of it, and so on."""
@@ -225,15 +225,21 @@ class Splitter:
         return [*parts[:at], part, *parts[at + 1 :]]
 
     def _few(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part] | None:
-        """No more parts than the query allows: the smallest are added to others."""
+        """The same with the smallest parts added to others while that saves, and until they are few enough."""
         parts = sorted(parts, key=lambda part: -part.route.amount_msat)
-        while len(parts) > self.query.max_parts:
-            smallest = parts.pop()
-            grown = self._grown(parts, smallest.route.amount_msat, usable, prices)
+        while len(parts) > 1:
+            grown = self._grown(parts[:-1], parts[-1].route.amount_msat, usable, prices)
+            if len(parts) <= self.query.max_parts and (
+                grown is None or self._total(grown, prices) > self._total(parts, prices)
+            ):
+                break
             if grown is None:
                 return None
-            parts = grown
+            parts = sorted(grown, key=lambda part: -part.route.amount_msat)
         return parts
+
+    def _total(self, parts: list[_Part], prices: Prices) -> float:
+        return self._worth(tuple(part.route for part in parts), prices)
 
     def _beside_others(self, others: list[_Part], usable: Usable, prices: Prices) -> Tracer:
         load = Load()

@@ -18,7 +18,7 @@ from tests.routing_tools import SAT, Net, all_routes, path_cost, query
 
 NODES = "abcdef"
 AMOUNT = 100_000 * SAT
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=100, deadline=None)
 
 
 @st.composite
