@@ -109,14 +109,11 @@ class _Arcs:
         room = c["capacity_msat"][rows] + 1.0
         cost = (fee + risk + 1) * (1 - np.log((room - amount) / room))
         cost[self.own[rows]] = 1e-3
-        order = np.lexsort((cost, c["source"][rows], c["target"][rows]))
+        order = np.argsort(c["target"][rows], kind="stable")
         rows, cost = rows[order], cost[order]
         ends, starts = c["target"][rows], c["source"][rows]
-        first = np.ones(len(rows), bool)
-        first[1:] = (ends[1:] != ends[:-1]) | (starts[1:] != starts[:-1])
-        rows, cost, ends, starts = rows[first], cost[first], ends[first], starts[first]
         n = self.overlay.n_nodes
-        indptr = np.searchsorted(ends, np.arange(n + 1))
+        indptr = np.searchsorted(ends, np.arange(n + 1)).astype(np.int32)
         distance, onward = dijkstra(
             csr_array((cost, starts, indptr), shape=(n, n)), indices=target, return_predecessors=True
         )
@@ -130,7 +127,8 @@ class _Arcs:
         delay = query.final_cltv
         for start, end in zip(path[-2::-1], path[:0:-1], strict=True):
             low, high = int(indptr[end]), int(indptr[end + 1])
-            row = int(rows[low + int(np.searchsorted(starts[low:high], start))])
+            between = np.flatnonzero(starts[low:high] == start) + low
+            row = int(rows[between[np.argmin(cost[between])]])
             if amount > most[row]:
                 return row
             named = self.named(row)

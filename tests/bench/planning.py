@@ -16,9 +16,12 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 
 from pay.network import ChannelGraph, OwnChannel
-from pay.routing import NoRoute, RouteQuery, plan
+from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.query import BLOCKS_PER_YEAR
 from pay.units import NodeId
 from tests.bench import host
@@ -51,6 +54,7 @@ def run(setting: Setting) -> dict[str, float]:
     everything = single.found_ms + single.none_ms + split.found_ms + split.none_ms
     spread("all, with those that end without a route", everything, "ms", "p99 ≤ 40 ms", 2)
     row("slowest of all", f"{max(everything):.0f} ms")
+    _parts_of_it(setting, own, us)
     spread("one path, right after a channel_update", _stale_ms(setting, own, us), "ms", "", 2)
     mean = statistics.mean(split.parts) if split.parts else 0.0
     row("plans that split", str(len(split.parts)), f"{mean:.1f} parts")
@@ -98,6 +102,35 @@ def timed(graph: ChannelGraph, own: Sequence[OwnChannel], asked: RouteQuery) -> 
     return took, 0 if isinstance(answer, NoRoute) else len(answer)
 
 
+def _parts_of_it(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> None:
+    """Where the time of one path goes, and one search of the whole graph by SciPy alone: nearer is hard to get."""
+    graph, amount = setting.graph, SINGLE_MSAT[-1]
+    overlay_ms, check_ms, search_ms = [], [], []
+    arcs, weights = objective(graph, query(us, us, amount))
+    order = np.argsort(graph.target[arcs], kind="stable")
+    starts = graph.source[arcs][order]
+    indptr = np.searchsorted(graph.target[arcs][order], np.arange(graph.n_nodes + 1)).astype(np.int32)
+    matrix = csr_array((weights[order], starts, indptr), shape=(graph.n_nodes, graph.n_nodes))
+    for payee in setting.payees(_PAYEES // 2, amount):
+        asked = query(us, payee, amount)
+        began = time.perf_counter()
+        overlay = question(graph, us, own, payee)
+        built = time.perf_counter()
+        overlay_ms.append((built - began) * 1000)
+        routes = plan(overlay, asked)
+        if isinstance(routes, NoRoute):
+            continue
+        began = time.perf_counter()
+        check(overlay, asked, routes)
+        checked = time.perf_counter()
+        dijkstra(matrix, indices=graph.node_number(payee), return_predecessors=True)
+        check_ms.append((checked - began) * 1000)
+        search_ms.append((time.perf_counter() - checked) * 1000)
+    spread("of one path of 100,000 sat: the overlay", overlay_ms, "ms", "", 2)
+    spread("the verification", check_ms, "ms", "", 2)
+    spread("SciPy's search alone, the whole graph", search_ms, "ms", "", 2)
+
+
 def _stale_ms(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> list[float]:
     """With gossip between two plans, what is kept from one to the next is void."""
     graph, result = setting.graph, []
@@ -135,6 +168,17 @@ def _networkx(setting: Setting, us: NodeId, own: Sequence[OwnChannel]) -> dict[s
 
 def reversed_graph(graph: ChannelGraph, asked: RouteQuery) -> nx.DiGraph:
     """The arcs that can carry the amount, turned round, weighed by the planner's objective."""
+    arcs, weight = objective(graph, asked)
+    result = nx.DiGraph()
+    for end, start, cost in zip(graph.target[arcs].tolist(), graph.source[arcs].tolist(), weight, strict=True):
+        known = result.get_edge_data(end, start)
+        if known is None or known["weight"] > cost:
+            result.add_edge(end, start, weight=float(cost))
+    return result
+
+
+def objective(graph: ChannelGraph, asked: RouteQuery) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The arcs that can carry the amount, and what the planner's objective says of each, msat."""
     amount = asked.amount_msat
     able = graph.enabled & (graph.htlc_min_msat <= amount)
     able &= np.minimum(graph.htlc_max_msat, graph.capacity_msat) >= amount
@@ -142,13 +186,7 @@ def reversed_graph(graph: ChannelGraph, asked: RouteQuery) -> nx.DiGraph:
     fee = graph.fee_base_msat[arcs] + amount * graph.fee_ppm[arcs] / 1e6
     time_cost = graph.cltv_delta[arcs] * (amount * asked.riskfactor / (100 * BLOCKS_PER_YEAR))
     room = graph.capacity_msat[arcs] + 1
-    weight = fee + time_cost - asked.failure_cost_msat * np.log((room - amount) / room)
-    result = nx.DiGraph()
-    for end, start, cost in zip(graph.target[arcs].tolist(), graph.source[arcs].tolist(), weight, strict=True):
-        known = result.get_edge_data(end, start)
-        if known is None or known["weight"] > cost:
-            result.add_edge(end, start, weight=float(cost))
-    return result
+    return arcs, fee + time_cost - asked.failure_cost_msat * np.log((room - amount) / room)
 
 
 # --- the host ---------------------------------------------------------------------------------------------------

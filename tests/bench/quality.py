@@ -5,7 +5,7 @@ to fifty payees, other ones for every node and kind of balances: two hundred an 
 
     flow      payments for which a maximum flow over the true balances exists, without fees and HTLC limits
     paid      how many of them were made
-    known     and of those for which the all-knowing sender of `truth` found parts, fees and limits included
+    known     and of those that the all-knowing sender of `truth` can make in sixteen parts, fees included
     fee ×     the fees of those made by both, beside what that sender pays
     HTLCs     sent for each payment that was made, parts of splits and failures; of them failed
 
@@ -147,7 +147,7 @@ def _cells(setting: Setting, world: World, balances: str, node: str, amount: int
     payees = setting.payees(PAYEES, amount, seed=int.from_bytes(f"{balances} {node}".encode()))
     truth = _truth(world, us)
     payable = [
-        (payee, truth.cheapest(payee, amount, _CUTS if amount > _WHOLE_MSAT else (1,)))
+        (payee, truth.cheapest(payee, amount, PARTS, _CUTS if amount > _WHOLE_MSAT else (1,)))
         for payee in payees
         if truth.max_flow_msat(payee, amount) >= amount
     ]

@@ -2,8 +2,9 @@
 
 The same questions as `pay.sim.oracle` answers one at a time: the most that could arrive (a maximum flow over
 true balances, without fees), and the least that it costs. For that the amount is cut into 1, 4 and 16 equal parts,
-each sent the cheapest way that is left (smaller ones where no route carries it), and the cheapest of the three
-holds. It can be paid, so it is an upper bound of the least possible; a sender may come out a little below.
+each sent the cheapest way that is left (smaller ones where no route carries it, as long as there are not too
+many), and the cheapest of the three holds. It can be paid, so it is an upper bound of the least possible; a sender
+may come out a little below.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from pay.sim.world import World
 from pay.units import NodeId, fee_msat
 
 Ints = NDArray[np.int64]
-
-_LEAST_PART = 64
-"""Parts of less than this fraction of an amount are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +69,24 @@ class Truth:
         flow = int(maximum_flow(pairs, self._us, self._number[payee]).flow_value)
         return min(flow * 1000, 2 * enough_msat)
 
-    def cheapest(self, payee: NodeId, amount_msat: int, cuts: Sequence[int] = (1, 4, 16)) -> Cheapest | None:
-        """None if no parts were found that carry it together, which does not say that there are none."""
-        found = [self._cut(self._number[payee], amount_msat, -(-amount_msat // cut)) for cut in cuts]
+    def cheapest(
+        self, payee: NodeId, amount_msat: int, most_parts: int, cuts: Sequence[int] = (1, 4, 16)
+    ) -> Cheapest | None:
+        """None if so many parts were not found that carry it together, which does not say that there are none."""
+        number = self._number[payee]
+        found = [self._cut(number, amount_msat, -(-amount_msat // cut), most_parts) for cut in cuts]
         return min((way for way in found if way is not None), key=lambda way: way.fee_msat, default=None)
 
-    def _cut(self, payee: int, amount_msat: int, part: int) -> Cheapest | None:
+    def _cut(self, payee: int, amount_msat: int, part: int, most_parts: int) -> Cheapest | None:
         used = np.zeros(len(self._room), np.int64)
         left, fee, parts = amount_msat, 0, 0
         while left:
             part = min(part, left)
+            if parts - (-left // part) > most_parts:
+                return None
             found = self._route(payee, part, used)
             if found is None:
                 part = -(-part // 2)
-                if part < amount_msat // _LEAST_PART or part <= 1:
-                    return None
                 continue
             arcs, amounts = found
             used[arcs] += amounts
