@@ -155,11 +155,13 @@ def test_a_policy_is_believed_once() -> None:
 
 
 def test_the_lowest_amount_that_failed_is_kept() -> None:
-    """Two parts over the same channels: 30,000 fails, then 70,000 fails, which is no news."""
+    """30,000 fails in channel 2; later 100,000 fails there, which is no news."""
     story = Teller(terms(max_parts=2))
-    story.routes(line(30_000, "ad"), line(70_000, "ad"))
-    story.fails(1, no_balance(1))
-    assert asked(story.fails(2, no_balance(1))).lessons.caps == {ScidDir(scid(2), 1): 29_999}
+    story.routes(line(30_000, "ad"), line(70_000, "bd", first=11))
+    assert asked(story.fails(1, no_balance(1))).lessons.caps == {ScidDir(scid(2), 1): 29_999}
+    story.fails(2, no_balance(1))
+    story.routes(line(100_000, "ad"))
+    assert asked(story.fails(3, no_balance(1))).lessons.caps[ScidDir(scid(2), 1)] == 29_999
 
 
 def test_the_callers_exclusions_stay() -> None:
