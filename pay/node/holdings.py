@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pay.node.facade import NamedChannel, Node
 from pay.node.running import Running
+from pay.payment.lessons import held_on
 from pay.payment.states import AttemptStatus
 from pay.units import Scid, ScidDir
 
@@ -34,12 +35,7 @@ class OwnChannels:
 
 def in_flight(payments: Iterable[Running]) -> dict[ScidDir, int]:
     """What live parts hold on channels of others, msat."""
-    held: dict[ScidDir, int] = {}
-    for running in payments:
-        for attempt in running.session.live:
-            for hop in attempt.route.hops[1:] if attempt.route else ():
-                held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
-    return held
+    return held_on(attempt for running in payments for attempt in running.session.live)
 
 
 def _unsent(payments: Iterable[Running]) -> dict[Scid, int]:

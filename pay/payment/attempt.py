@@ -12,8 +12,8 @@ from pay.units import NodeId, ScidDir
 DEFAULT_MAX_ATTEMPTS = 100
 """Parts per payment; a payment that a hundred HTLCs could not make is not made by the next hundred."""
 
-DEFAULT_MAX_PARTS = 16
-"""Parts at the same time: recipients may take no more than 30 HTLCs, and others may be paying them too."""
+DEFAULT_MAX_PARTS = 30
+"""Parts at the same time: recipients may take no more HTLCs over a channel."""
 
 DEFAULT_MIN_PART_MSAT = 10_000_000
 """10,000 sat: below it a part costs the channels on its way more in slots and dust than it brings in odds."""

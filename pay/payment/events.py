@@ -122,7 +122,7 @@ class Lessons:
     Parameters
     ----------
     caps
-        An HTLC of more than so many msat is known not to pass.
+        More than so many msat, with what parts of ours already hold there, is known not to pass.
     policies
         Newer than gossip.
     asleep, naps

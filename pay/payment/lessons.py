@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from pay.payment.attempt import Attempt
 from pay.payment.events import Lessons
 from pay.payment.interpret import (
     CapChannel,
@@ -13,15 +14,27 @@ from pay.payment.interpret import (
     NewPolicy,
     SleepingChannel,
 )
+from pay.units import ScidDir
 
 MOST_NAPS = 5
 """How often whoever is behind a route hint is given another moment to wake up."""
 
 
-def learn(known: Lessons, lessons: Iterable[Lesson]) -> Lessons:
+def held_on(live: Iterable[Attempt]) -> dict[ScidDir, int]:
+    """What live parts hold on channels of others, msat."""
+    held: dict[ScidDir, int] = {}
+    for attempt in live:
+        for hop in attempt.route.hops[1:] if attempt.route is not None else ():
+            held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
+    return held
+
+
+def learn(known: Lessons, lessons: Iterable[Lesson], held_msat: Mapping[ScidDir, int]) -> Lessons:
     """`known` and `lessons` together; neither is changed.
 
-    A channel that refuses with the policy that it was asked with before would do so for ever: it is left out.
+    A channel that refuses an amount while it holds other parts of ours has less than both together: the planner
+    takes what is held from a cap, so a cap is of the whole. A channel that refuses with the policy that it was
+    asked with before would do so for ever: it is left out.
     """
     nodes, channels = set(known.excluded_nodes), set(known.excluded_channels)
     caps, policies = dict(known.caps), dict(known.policies)
@@ -29,7 +42,8 @@ def learn(known: Lessons, lessons: Iterable[Lesson]) -> Lessons:
     for lesson in lessons:
         match lesson:
             case CapChannel(channel, amount_msat):
-                caps[channel] = min(amount_msat, caps.get(channel, amount_msat))
+                whole_msat = amount_msat + held_msat.get(channel, 0)
+                caps[channel] = min(whole_msat, caps.get(channel, whole_msat))
             case ExcludeChannel(channel):
                 channels.add(channel)
             case ExcludeNode(node):

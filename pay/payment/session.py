@@ -23,7 +23,7 @@ from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.failure import Failure
 from pay.payment.interpret import Outcome, interpret, is_final
 from pay.payment.invariants import SessionError, check
-from pay.payment.lessons import learn
+from pay.payment.lessons import held_on, learn
 from pay.payment.question import question
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
@@ -220,7 +220,7 @@ class PaymentSession:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         outcome = self._meaning(attempt, failure, our_height)
-        self._lessons = learn(self._lessons, outcome.lessons)
+        self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live))
         if outcome.refused:
             return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
         if self._verdict is not None:

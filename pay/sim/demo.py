@@ -27,12 +27,14 @@ from pay.sim.faults import Faults
 from pay.sim.jsonstream import RpcError
 from pay.sim.node import SimNode
 from pay.sim.world import World
-from pay.units import format_msat, format_scid
+from pay.units import NodeId, format_msat, format_scid
 
 LATENCY_S = 0.005
 """Of a hop, one way: short, so that the demonstration is."""
 
-COLUMNS = (("payee", 22), ("amount", 17), ("result", 9), ("fee", 14), ("hops", 4), ("tries", 5), ("time", 7))
+COLUMNS = (
+    ("payee", 22), ("amount", 17), ("result", 9), ("fee", 14), ("hops", 4), ("parts", 5), ("tries", 5), ("time", 7)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Shown:
     hops: int | None = None
     tries: int = 0
     seconds: float = 0.0
-    routes: list[list[str]] = field(default_factory=list)
+    parts: int = 0
+    routes: list[str] = field(default_factory=list)
 
 
 class Demo:
@@ -128,7 +131,8 @@ class Demo:
             for sat in (sizes_sat if self._amount_msat is None else ())
         ]
         if self._amount_msat is not None:
-            cases += [lambda: self._ordinary(self._amount_msat or 0)] * 7
+            amount_msat = self._amount_msat
+            cases += [lambda: self._split(amount_msat), lambda: self._ordinary(amount_msat)] * 4
         return [
             *cases, self._peer, self._unannounced, self._amountless, self._twice, self._no_fee, self._no_delay,
             self._excluded, self._too_much, self._expired, self._refuses, self._offline, self._wrong_amount,
@@ -146,11 +150,24 @@ class Demo:
 
     async def _ordinary(self, amount_msat: int) -> Case:
         payee = self._payable(amount_msat)
-        expected, why = "complete", "an ordinary payment"
-        if payee is None:
-            payee = self._random.choice(self._payees)
-            expected, why = "205", "no route carries that much in one part"
-        return self._case(payee, amount_msat, expected, why)
+        if payee is not None:
+            return self._case(payee, amount_msat, "complete", "an ordinary payment")
+        payee = self._random.choice(self._payees)
+        most = oracle.max_flow_msat(self.world, self.us.id, payee.id, amount_msat)
+        return self._case(payee, amount_msat, "205", f"no ways carry more than {format_msat(most)} to it")
+
+    async def _split(self, amount_msat: int) -> Case:
+        """An amount that no single route carries, but several together do."""
+        for payee in self._random.sample(self._payees, min(200, len(self._payees))):
+            if sum(c.balance_msat(c.peer_of(payee.id).id) for c in payee.channels) < amount_msat:
+                continue
+            if oracle.cheapest_route(self.world, self.us.id, payee.id, amount_msat) is not None:
+                continue
+            parts = oracle.parts(self.world, self.us.id, payee.id, amount_msat)
+            fee_msat = sum(part.fee_msat for part in parts or ())
+            if parts is not None and fee_msat * 2 <= _fee_limit_msat(amount_msat):
+                return self._case(payee, amount_msat, "complete", "no single route carries it")
+        return await self._ordinary(amount_msat)
 
     async def _peer(self) -> Case:
         channel = self.us.channels[0]
@@ -230,7 +247,7 @@ class Demo:
 
     def _payable(self, amount_msat: int, least_fee_msat: int = 0) -> SimPeer | None:
         """A payee whom some route really reaches with this amount, within the default fee limit."""
-        limit_msat = max(5_000, amount_msat // 200)
+        limit_msat = _fee_limit_msat(amount_msat)
         for payee in self._random.sample(self._payees, min(60, len(self._payees))):
             route = oracle.cheapest_route(self.world, self.us.id, payee.id, amount_msat)
             if route is not None and least_fee_msat <= route.fee_msat <= limit_msat:
@@ -250,6 +267,7 @@ class Demo:
                 ("paid" if shown.result == "complete" else shown.result) + ("" if right else " !"),
                 "" if shown.fee_msat is None else format_msat(shown.fee_msat),
                 "" if shown.hops is None else str(shown.hops),
+                str(shown.parts or ""),
                 str(shown.tries or ""),
                 f"{shown.seconds:.2f} s",
             ],
@@ -259,7 +277,7 @@ class Demo:
             print(f"    {shown.words}")
         if self._amount_msat is not None:
             for route in shown.routes:
-                print("    " + " → ".join(route))
+                print("    " + route)
 
     async def _pay(self, case: Case) -> Shown:
         before = len(self.node.recorded)
@@ -273,13 +291,26 @@ class Demo:
         except RpcError as error:
             shown = Shown(str(error.code), error.message)
         shown.seconds = time.monotonic() - began
-        sent = [r.params["route"] for r in list(self.node.recorded)[before:] if r.method == "sendpay"]
+        sent = [r.params for r in list(self.node.recorded)[before:] if r.method == "sendpay"]
         shown.tries = len(sent)
         if sent:
-            shown.hops = len(sent[-1])
-            names = self.world.nodes
-            shown.routes = [["us"] + [names[bytes.fromhex(hop["id"])].name for hop in route] for route in sent]  # type: ignore[index]
+            rows = await self.node.call("listsendpays", {"payment_hash": sent[0]["payment_hash"]})
+            # At the first preimage the rest of the parts is still on its way back.
+            paid = {row["partid"] for row in rows["payments"] if row["status"] != "failed"}
+            used = [order["route"] for order in sent if order["partid"] in paid] or [sent[-1]["route"]]
+            shown.hops = max(len(route) for route in used)
+            shown.parts = len(paid)
+            shown.routes = [self._route_words(route) for route in used]
         return shown
+
+    def _route_words(self, route: list[dict[str, Any]]) -> str:
+        names = [self.world.nodes[NodeId(bytes.fromhex(hop["id"]))].name for hop in route]
+        return f"{format_msat(route[-1]['amount_msat']):>16}  us → " + " → ".join(names)
+
+
+def _fee_limit_msat(amount_msat: int) -> int:
+    """The default: half a percent, or 5 sat."""
+    return max(5_000, amount_msat // 200)
 
 
 def _print_row(cells: list[str], why: str) -> None:
