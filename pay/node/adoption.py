@@ -50,7 +50,7 @@ class Adoption:
     async def run(self) -> None:
         """Adopt everything that is pending; the entries of payments that are over are removed."""
         entries = await self._journal.read(self._us)
-        pending = (await self._node.patient("listsendpays", {"status": "pending"}))["payments"]
+        pending = await self._node.certain("listsendpays", {"status": "pending"}, lambda found: found["payments"])
         hashes = dict.fromkeys(str(row["payment_hash"]) for row in pending)
         for payment_hash in hashes:
             try:
@@ -75,6 +75,7 @@ class Adoption:
             recipient = await self._recipient(entry.order.bolt11)
             if known and recipient is not None and self._may_add(terms):
                 running = Running(PaymentSession(terms), recipient, entry.order)
+                running.created_at_s = past.created_at
                 log.info("payment_resumed %s parts=%d", running.name, len(past.parts))
                 self._driver.start(running, past.parts)
                 return

@@ -89,7 +89,7 @@ class Node:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MOST_S)
 
-    async def _certain(
+    async def certain(
         self, method: str, params: dict[str, Any], read: Callable[[Any], T], over: int | None = None
     ) -> T:
         """Ask until the host gives an answer that can be read.
@@ -115,7 +115,7 @@ class Node:
 
     async def decode(self, invstring: str) -> dict[str, Any]:
         """What the host reads in an invoice. Raises CallError (-32602) where it cannot be read."""
-        return await self._certain("decode", {"string": invstring}, dict, over=Code.INVALID_PARAMS)
+        return await self.certain("decode", {"string": invstring}, dict, over=Code.INVALID_PARAMS)
 
     async def preapprove(self, invstring: str) -> None:
         """Raises CallError where the operator's signer or policy declines."""
@@ -124,7 +124,7 @@ class Node:
     async def rows(self, payment_hash: bytes) -> list[Row]:
         """All parts of this hash that the host knows, in the order they were made."""
         params = {"payment_hash": payment_hash.hex()}
-        return await self._certain(
+        return await self.certain(
             "listsendpays", params, lambda answer: [_row(fields) for fields in answer["payments"]]
         )
 

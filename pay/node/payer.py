@@ -178,7 +178,12 @@ class Payer:
     async def _refuse_orphans(self, past: BeingPaid, invoice: Invoice) -> None:
         """Parts that can never end are not waited for. Raises PayError."""
         rows = [row for row in await self._node.rows(invoice.payment_hash) if row.groupid == past.groupid]
-        stuck = await self._orphans.among(invoice.payment_hash, rows)
+        try:
+            stuck = await self._orphans.among(invoice.payment_hash, rows)
+        except CallError as error:
+            # Then they may be out, and are waited for.
+            log.warning("orphans_unknown payment_hash=%s error=%r", invoice.payment_hash.hex(), str(error))
+            return
         if stuck and stuck >= {part.partid for part in past.parts}:
             raise orphaned()
 

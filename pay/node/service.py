@@ -66,7 +66,7 @@ class Service:
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
         loading = asyncio.create_task(self._planning.load())
-        info = await self._node.patient("getinfo", {})
+        info = await self._node.certain("getinfo", {}, dict)
         host = HostInfo(
             version=self._version,
             us=bytes.fromhex(info["id"]),

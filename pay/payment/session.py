@@ -346,7 +346,8 @@ class PaymentSession:
             preimage=preimage,
             amount_msat=self.terms.amount_msat,
             sent_msat=sum(a.sent_msat for a in counted),
-            parts=len(self.attempts),
+            # Numbers go on after a restart, and what failed before it is not among our attempts.
+            parts=max(len(self.attempts), *self.attempts),
             incomplete=bool(self.live),
         )
 
