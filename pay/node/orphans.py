@@ -31,11 +31,10 @@ class Orphans:
 
     async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
         """Partids of the pending rows of one group that have no HTLC. Raises CallError."""
-        old = [
-            row.partid
-            for row in rows
-            if row.status is RowStatus.PENDING and row.created_at < self._host_started_s
-        ]
+        # Rows are dated in whole seconds: of the second of the start itself nothing is certain, and a part of
+        # which the HTLC is yet to come must not be taken for one that never had any.
+        started_s = int(self._host_started_s)
+        old = [row.partid for row in rows if row.status is RowStatus.PENDING and row.created_at < started_s]
         if not old or await self._has_htlc(payment_hash.hex()):
             return frozenset()
         return frozenset(old)
