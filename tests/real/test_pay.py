@@ -15,7 +15,7 @@ import pytest
 
 from pay.sim.bolt11 import Bolt11, encode
 from tests.rawrpc import Answer
-from tests.real.conftest import Shop
+from tests.real.conftest import WITH_PLUGIN, Shop
 from tests.real.network import Node
 
 SUCCESS = {
@@ -172,6 +172,31 @@ def test_ourselves(shop: Shop) -> None:
     result = pay(shop.payer, made["bolt11"]).ok()
     assert (result["amount_sent_msat"], result["destination"]) == (100_000, shop.payer.id)
     assert pay(shop.payer, made["bolt11"]).ok() == result
+
+
+def test_more_than_a_channel_holds(shop: Shop) -> None:
+    """rich ┄┄ far and rich ┄┄ hub ── far, a million sat each: 1.3 million go in parts of one group."""
+    line = shop.line
+    (rich,) = line.regtest.start(WITH_PLUGIN)
+    line.regtest.open_channels((rich, line.hub), announce=False)
+    line.regtest.open_channels((rich, line.far), announce=False)
+    line.regtest.wait_for_channels(rich, 4)
+    made = invoice(line.far, 1_300_000_000)
+    result = pay(rich, made["bolt11"]).ok()
+    assert received(line.far, made) == result["amount_msat"] == 1_300_000_000
+    # The first preimage is a success; the other parts' rows follow.
+    wait_until(lambda: all(row["status"] != "pending" for row in rows(rich, made)))
+    sent = [row for row in rows(rich, made) if row["status"] == "complete"]
+    assert len(sent) >= 2
+    assert {row["groupid"] for row in sent} == {1}
+    assert sum(row["amount_msat"] for row in sent) == 1_300_000_000
+    assert sum(row["amount_sent_msat"] for row in sent) == result["amount_sent_msat"]
+    assert len({row["partid"] for row in sent}) == len(sent)
+    assert all("bolt11" in row for row in sent)
+    (entry,) = rich.call("listpays", payment_hash=made["payment_hash"])["pays"]
+    assert entry["number_of_parts"] == len(sent)
+    result.pop("warning_partial_completion", None)
+    assert pay(rich, made["bolt11"]).ok() == result
 
 
 # What is not
