@@ -132,7 +132,7 @@ def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
                 if planner == name and within(amount):
                     total = total.plus(cell)
             total.print(f"{words}, {name}")
-            short = f"{'small' if within(0) else 'big'}_{name.replace(' ', '_').replace(chr(39), '')}"
+            short = f"{'to_500k' if within(0) else 'from_1m'}_{name.replace(' ', '_').replace(chr(39), '')}"
             figures |= {
                 f"quality_paid_{short}": total.share,
                 f"quality_paid_known_{short}": total.share_known,
