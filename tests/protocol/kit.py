@@ -26,7 +26,7 @@ from pay.sim.harness import Box
 from pay.sim.invoices import SimInvoice
 from pay.sim.node import SimNode
 from pay.sim.node_faults import NodeFaults
-from pay.sim.payments_db import Status
+from pay.sim.payments_db import Database, Payment, Status
 from pay.sim.world import World
 from pay.units import NodeId, format_scid
 from tests.rawrpc import Answer, RawRpc
@@ -215,6 +215,14 @@ class Host:
         """A short way to the directory of the socket, for programs that cannot open a long path."""
         return f"/proc/self/fd/{self._directory}"
 
+    def node_rows(self, invoice: SimInvoice) -> list[Payment]:
+        """The rows in the database, whether the node runs or not."""
+        table = Database(self.node.directory / "lightningd.sqlite3")
+        try:
+            return table.payments("payment_hash = ?", invoice.payment_hash)
+        finally:
+            table.close()
+
     def mark(self) -> int:
         """A place in the record of commands."""
         return len(self.node.recorded)
@@ -225,7 +233,8 @@ class Host:
         return [entry for entry in list(self.node.recorded)[mark:] if entry.peer_pid in pids]
 
     def methods(self, mark: int = 0) -> list[str]:
-        return [entry.method for entry in self.recorded(mark)]
+        """Their names; without the end of a journal entry, which may come after the answer."""
+        return [entry.method for entry in self.recorded(mark) if entry.method != "deldatastore"]
 
     def sendpays(self, mark: int = 0) -> list[dict[str, Any]]:
         return [entry.params for entry in self.recorded(mark) if entry.method == "sendpay"]

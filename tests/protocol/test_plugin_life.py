@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from pay.node.facade import Node, Row, RowStatus
+from pay.node.orphans import Orphans
 from tests.protocol.kit import PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 
 WITNESS = Path(__file__).parents[1] / "real" / "witness.py"
@@ -114,6 +118,32 @@ def test_log_of_a_failed_payment(host: Host) -> None:
     assert {line.level for line in lines} <= {"info", "debug"}
 
 
+# --- the start of the node --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method", ["getinfo", "listsendpays", "listdatastore", "help", "listconfigs"]
+)
+def test_trouble_at_the_start(method: str, tmp_path: Path) -> None:
+    """The host is not ready for a command when we start: a call waits for it, and none is forgotten."""
+
+    def spoil(node: Any) -> None:
+        node.faults.only_plugin = True
+        node.faults.errors[method] = (-1, "not yet")
+
+    # A host on which cln-xpay leaves `pay` alone, or it would take the call before we are there.
+    with hosting(tmp_path, prepare=spoil, wait=False, version="v26.04") as host:
+        made = host.invoice(hold=True)
+        host.send_by_hand(made)
+        pending = host.pay_soon(made)
+        host.until(lambda: pending.answered or method in host.methods())
+        host.node.faults.errors.clear()
+        host.until(lambda: made.parts)
+        host.release(made)
+        assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
+        assert host.sendpays() == []
+
+
 # --- the end of the node ----------------------------------------------------------------------------------
 
 
@@ -153,6 +183,43 @@ def test_node_is_killed_and_the_htlc_is_out(tmp_path: Path) -> None:
         assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
         assert len(host.rows(made)) == 1
         assert host.sendpays(calls) == []
+
+
+def test_row_without_htlc(tmp_path: Path) -> None:
+    """Killed between row and HTLC, the node keeps a row that never ends: that is said, not waited for."""
+    with hosting(tmp_path) as host:
+        made = host.invoice()
+        with host.faults(no_commitment=True):
+            host.pay_soon(made)
+            host.log("AttemptAccepted")
+            host.box.kill()
+        (row,) = host.node_rows(made)
+        # Rows are dated in whole seconds; the node comes back in a later one.
+        host.until(lambda: time.time() > row.created_at + 1)
+        mark = host.log_mark()
+        host.box.restart()
+        host.log("started version=", mark)
+        calls = host.mark()
+        answer = host.pay(made)
+        assert answer.code == -1
+        assert answer.error is not None
+        assert "row is repaired" in answer.error["message"]
+        assert host.sendpays(calls) == []
+        assert host.pay(host.invoice()).ok()
+
+
+def test_row_in_the_second_of_the_start() -> None:
+    """Its HTLC may be yet to come: it is no orphan, whatever the channels show."""
+
+    class Silent:
+        async def patient(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:
+            return {"listpeerchannels": {"channels": []}, "listhtlcs": {"htlcs": []}}[method]
+
+    def row(created_at: int) -> Row:
+        return Row(1, created_at, RowStatus.PENDING, 1000, 1000, created_at, None, None)
+
+    orphans = Orphans(cast(Node, Silent()), host_started_s=100.9)
+    assert asyncio.run(orphans.among(b"", [row(99), row(100), row(101)])) == {99}
 
 
 def test_node_stops(tmp_path: Path) -> None:

@@ -1,0 +1,194 @@
+"""Payments in several parts: what is sent, what is answered, and what happens when only some of it goes wrong.
+
+    us ══ hub ── far     two channels of 300,000 sat to the hub and one to alt, so that one part is too little
+     └─── alt ──┘
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.clock import RealClock
+from pay.sim.failures import FailCode, failure
+from pay.sim.invoices import fail_parts
+from pay.sim.world import World
+from pay.units import NodeId
+from tests.protocol.kit import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+
+SMALL_MSAT = 300_000 * SAT
+AMOUNT_MSAT = 700_000 * SAT
+
+
+def build(clock: RealClock) -> tuple[World, NodeId]:
+    world = World(clock, seed=1, latency_s=0.0)
+    ids = {name: world.add_node(name).id for name in ("us", "hub", "alt", "far")}
+    for middle, policy in (("hub", CHEAP), ("hub", CHEAP), ("alt", DEAR)):
+        world.add_channel(ids["us"], ids[middle], SMALL_MSAT, SMALL_MSAT, policy_ab=policy, policy_ba=policy)
+    for middle, policy in (("hub", CHEAP), ("alt", DEAR)):
+        capacity = {"policy_ab": policy, "policy_ba": policy}
+        world.add_channel(ids[middle], ids["far"], CAPACITY_MSAT, CAPACITY_MSAT, **capacity)
+    return world, ids["us"]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """Money is used up by what is tested here: a node for each test."""
+    options = {"pay-dev-reconcile-ms": 300}
+    with hosting(tmp_path, build=build, developer=True, options=options) as host:
+        yield host
+
+
+def delivered(parts: list[dict[str, Any]]) -> int:
+    return sum(part["route"][-1]["amount_msat"] for part in parts)
+
+
+def test_three_parts(host: Host) -> None:
+    """More than any channel holds: parts that together are the amount, numbered, each with its total."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT)
+    before = spendable(host)
+    answer = host.pay(made).ok()
+    sent = host.sendpays()
+    assert len(sent) == answer["parts"] == 3
+    assert delivered(sent) == AMOUNT_MSAT == made.received_msat == answer["amount_msat"]
+    assert [part["partid"] for part in sent] == [1, 2, 3]
+    orders = {(part["groupid"], part["amount_msat"], part["bolt11"]) for part in sent}
+    assert orders == {(1, AMOUNT_MSAT, made.bolt11)}
+    assert answer["amount_sent_msat"] == before - spendable(host)
+    again = host.pay(made).ok()
+    answer.pop("warning_partial_completion", None)
+    assert again == answer
+
+
+def spendable(host: Host) -> int:
+    us = host.id("us")
+    return host.world(lambda world: sum(channel.spendable_msat(us) for channel in world.nodes[us].channels))
+
+
+def test_one_part_fails_while_others_are_held(host: Host) -> None:
+    """Only its amount is sent anew; never more than the whole is out."""
+    made = host.invoice(amount_msat=400_000 * SAT, hold=True)
+    with host.misbehaving("alt", fail_code=TEMPORARY_CHANNEL_FAILURE):
+        pending = host.pay_soon(made)
+        host.until(lambda: sum(part.amount_msat for part in made.parts) == made.amount_msat)
+    rows = host.rows(made)
+    out = sum(row["amount_msat"] for row in rows if row["status"] == "pending")
+    assert out == made.amount_msat
+    host.release(made)
+    answer = pending.answer().ok()
+    complete = [row for row in host.rows(made) if row["status"] == "complete"]
+    assert answer["amount_sent_msat"] == sum(row["amount_sent_msat"] for row in complete)
+    assert answer["parts"] == len(rows)
+
+
+def test_rest_cannot_be_sent(host: Host) -> None:
+    """A part is held while no way is left for the rest: no error until it is back."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    with host.misbehaving("alt", fail_code=TEMPORARY_CHANNEL_FAILURE):
+        pending = host.pay_soon(made)
+        host.until(lambda: len(made.parts) == 2)
+        host.log("draining_failed")
+        assert not pending.answered
+        message = failure(FailCode.MPP_TIMEOUT)
+        host.world(lambda _: fail_parts(made, lambda _: message))
+        answer = pending.answer()
+    assert answer.code in (205, 210)
+    assert answer.error is not None
+    assert not [row for row in host.rows(made) if row["status"] == "pending"]
+
+
+def test_refused_while_parts_are_held(host: Host) -> None:
+    """The recipient refuses for good: everything comes back, and the answer is 203."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    pending = host.pay_soon(made)
+    host.until(lambda: len(made.parts) == 3)
+    host.cancel(made)
+    answer = pending.answer()
+    assert answer.code == 203
+    assert answer.error is not None
+    assert len(answer.error["failures"]) == 3
+    assert {row["status"] for row in host.rows(made)} == {"failed"}
+
+
+@pytest.mark.parametrize("fault", ["hang_up", "garbage"])
+def test_answers_of_some_parts_are_lost(host: Host, fault: str) -> None:
+    """All are repeated to the letter until answered, and the amount arrives once."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    with host.faults(**{fault: {"sendpay"}}):
+        pending = host.pay_soon(made)
+        host.until(lambda: len(made.parts) == 3)
+    host.release(made)
+    assert pending.answer().ok()["parts"] == 3
+    by_part: dict[int, set[str]] = {}
+    for part in host.sendpays():
+        by_part.setdefault(part["partid"], set()).add(json.dumps(part, sort_keys=True))
+    assert all(len(calls) == 1 for calls in by_part.values())
+    assert made.received_msat == AMOUNT_MSAT
+
+
+def test_killed_with_parts_out(host: Host) -> None:
+    """After the restart the parts are found, nothing is sent twice, and the figures are those of the table."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    host.pay_soon(made)
+    host.until(lambda: len(made.parts) == 3)
+    host.box.kill()
+    mark, calls = host.log_mark(), host.mark()
+    host.box.restart()
+    host.log("started version=", mark)
+    pending = host.pay_soon(made)
+    host.log("payment_attached", mark)
+    assert not pending.answered
+    host.release(made)
+    answer = pending.answer().ok()
+    answer.pop("warning_partial_completion", None)
+    assert host.pay(made).ok() == answer
+    assert answer["parts"] == 3
+    assert host.sendpays(calls) == []
+    assert made.received_msat == AMOUNT_MSAT
+
+
+def test_joins_after_the_first_preimage(host: Host) -> None:
+    """One part is settled and told, the others are not: a caller that comes now is answered as well."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    pending = host.pay_soon(made)
+    host.until(lambda: len(made.parts) == 3)
+    last = made.parts[-1]
+    made.parts.remove(last)
+    held = made.parts[:]
+
+    def settle_one(_: World) -> None:
+        made.parts[:] = []
+        last.settle(made.preimage)
+
+    host.world(settle_one)
+    answer = pending.answer().ok()
+    assert answer["warning_partial_completion"]
+    assert host.pay(made).ok() == answer
+
+    def settle_rest(_: World) -> None:
+        for part in held:
+            part.settle(made.preimage)
+
+    host.world(settle_rest)
+    host.until(lambda: host.box.world.in_flight == 0)
+    host.settled(made)
+    del answer["warning_partial_completion"]
+    assert host.pay(made).ok() == answer
+
+
+def test_recipient_takes_one_part_only(host: Host) -> None:
+    """Without basic_mpp in the invoice a larger amount is 205, not two parts."""
+    made = host.invoice(amount_msat=400_000 * SAT, features=1 << 8 | 1 << 14)
+    answer = host.pay(made)
+    assert answer.code == 205
+    assert host.sendpays() == []
+
+
+def test_disable_mpp(tmp_path: Path) -> None:
+    with hosting(tmp_path, build=build, options={"disable-mpp": True}) as host:
+        assert host.pay(host.invoice(amount_msat=400_000 * SAT)).code == 205
+        assert host.sendpays() == []
