@@ -1,4 +1,4 @@
-"""The diagram of the README, drawn from the table of transitions: `python -m pay.payment.diagram`."""
+"""The diagram of the README, drawn from the table of transitions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,3 @@ def mermaid() -> str:
     lines.append(f"    {State.DONE.value} --> [*]")
     return "\n".join(lines)
 
-
-if __name__ == "__main__":
-    print(mermaid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pay.network.policy import Policy
 from pay.payment.attempt import Attempt
 from pay.payment.events import Lessons
 from pay.payment.interpret import (
@@ -29,12 +30,17 @@ def held_on(live: Iterable[Attempt]) -> dict[ScidDir, int]:
     return held
 
 
-def learn(known: Lessons, lessons: Iterable[Lesson], held_msat: Mapping[ScidDir, int]) -> Lessons:
+def learn(
+    known: Lessons,
+    lessons: Iterable[Lesson],
+    held_msat: Mapping[ScidDir, int],
+    asked_with: Mapping[ScidDir, Policy],
+) -> Lessons:
     """`known` and `lessons` together; neither is changed.
 
     A channel that refuses an amount while it holds other parts of ours has less than both together: the planner
-    takes what is held from a cap, so a cap is of the whole. A channel that refuses with the policy that it was
-    asked with before would do so for ever: it is left out.
+    takes what is held from a cap, so a cap is of the whole. A channel that refuses with the policy that the failed
+    part was planned with (`asked_with`) would do so for ever: it is left out.
     """
     nodes, channels = set(known.excluded_nodes), set(known.excluded_channels)
     caps, policies = dict(known.caps), dict(known.policies)
@@ -52,7 +58,7 @@ def learn(known: Lessons, lessons: Iterable[Lesson], held_msat: Mapping[ScidDir,
                 naps[channel] = naps.get(channel, 0) + 1
                 (asleep if naps[channel] <= MOST_NAPS else channels).add(channel)
             case NewPolicy(channel, policy):
-                if policies.get(channel) == policy:
+                if asked_with.get(channel) == policy:
                     channels.add(channel)
                 policies[channel] = policy
     return Lessons(frozenset(nodes), frozenset(channels), caps, policies, frozenset(asleep), naps)

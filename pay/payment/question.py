@@ -6,8 +6,8 @@ from pay.payment.attempt import Terms
 from pay.routing.query import RouteQuery
 
 
-def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int) -> RouteQuery:
-    """Routes for `left_msat`, when `spent_msat` of fees and `live_parts` parts are out or settled."""
+def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int) -> RouteQuery:
+    """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled."""
     return RouteQuery(
         source=terms.source,
         destination=terms.destination,
@@ -17,7 +17,7 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int) -> 
         max_delay=terms.max_delay_blocks,
         riskfactor=terms.riskfactor,
         failure_cost_msat=terms.failure_cost_msat,
-        max_parts=max(1, terms.max_parts - live_parts),
+        max_parts=max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts)),
         min_part_msat=terms.min_part_msat,
         seed=terms.seed,
         randomness=terms.randomness,

@@ -15,9 +15,11 @@ What it does not do: choose routes (the planner), know balances (the beliefs), s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pay.errors import PayError
+from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.failure import Failure
@@ -36,6 +38,7 @@ from pay.payment.verdict import (
     watched_failed,
 )
 from pay.routing.query import NoRoute, Route
+from pay.units import ScidDir
 
 NAP_S = 3.0
 """How long whoever is behind a route hint is given to wake up before it is tried again."""
@@ -74,6 +77,7 @@ class PaymentSession:
         self._height_wanted = 0
         self._pause_until_s = 0.0
         self._local_failures = 0
+        self._asked_with: dict[int, Mapping[ScidDir, Policy]] = {}
         self._next_partid = terms.first_partid
         self._lessons = ev.Lessons(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
@@ -188,6 +192,7 @@ class PaymentSession:
             self.attempts[partid] = Attempt(
                 partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
             )
+            self._asked_with[partid] = self._lessons.policies
             actions.append(ev.SendAttempt(partid, route))
         self.state = State.IN_FLIGHT
         return actions
@@ -220,7 +225,8 @@ class PaymentSession:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         outcome = self._meaning(attempt, failure, our_height)
-        self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live))
+        asked_with = self._asked_with.get(partid, {})
+        self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live), asked_with)
         if outcome.refused:
             return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
         if self._verdict is not None:
@@ -307,7 +313,7 @@ class PaymentSession:
         self._query_open = True
         self._requested_msat = left_msat
         self.state = State.WAITING_ROUTES
-        query = question(self.terms, left_msat, spent_msat, len(self.live))
+        query = question(self.terms, left_msat, spent_msat, len(self.live), len(self.attempts))
         return [ev.FindRoutes(self.queries, query, self._lessons)]
 
     def _must_stop(self, now: float) -> PayError | None:

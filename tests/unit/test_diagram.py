@@ -9,7 +9,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_the_readme_shows_the_table() -> None:
-    """After a change of the table: `python -m pay.payment.diagram` and paste."""
+    """After a change of the table: paste what `mermaid()` gives."""
     assert mermaid() in README.read_text()
 
 
