@@ -29,7 +29,8 @@ from tests.bench.others import cheapest_first, host_pay
 from tests.bench.setting import SAT, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
-from tests.worlds.kit import Limits, Planner, Sender, Story
+from tests.worlds.kit import Planner, Sender
+from tests.worlds.story import Limits, Story
 
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000, 1_000_000, 5_000_000))
 BALANCES = ("uniform", "bimodal")

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, Terms
-from pay.payment.failure import Failure, describe
+from pay.payment.attempt import Terms
+from pay.payment.failure import Failure
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
@@ -33,119 +32,12 @@ from pay.sim.invoices import SimInvoice
 from pay.sim.world import World
 from pay.sim.world_store import keep_up, write_store
 from pay.units import NodeId, Scid, ScidDir
+from tests.worlds.story import DEFAULTS, Limits, Part, Story
 
 Planner = Callable[[Overlay, RouteQuery, Mapping[ScidDir, int]], "tuple[Route, ...] | NoRoute"]
 
 _LONG_S = 10 * 86_400.0
 """Virtual seconds after which a payment without an answer is taken to hang."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a caller may say of a payment; the defaults are those of `pay`."""
-
-    maxfeepercent: Decimal | None = None
-    exemptfee_msat: int | None = None
-    maxfee_msat: int | None = None
-    retry_for_s: float = 60.0
-    maxdelay: int = 2016
-    riskfactor: float = 10.0
-    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
-    max_parts: int = 1
-    min_part_msat: int = 0
-    max_attempts: int = 100
-    exclude_nodes: frozenset[NodeId] = frozenset()
-    exclude_channels: frozenset[ScidDir] = frozenset()
-    seed: int = 0
-    randomness: float = 0.0
-    total_msat: int | None = None
-
-
-@dataclass(slots=True)
-class Part:
-    """One part as it went: `outcome` is None while it is out, a `LocalFailure` where the host never sent it."""
-
-    partid: int
-    route: Route
-    sent_s: float
-    """Seconds after the payment began."""
-    ended_s: float | None = None
-    outcome: HtlcOutcome | LocalFailure | None = None
-    names: tuple[str, ...] = ()
-    """Nodes of the route, ours first."""
-    channels: tuple[SimChannel, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """`A>B>D`."""
-        return ">".join(self.names)
-
-    @property
-    def told(self) -> str:
-        """What became of it in words: `paid`, or what failed and who said so."""
-        match self.outcome:
-            case None:
-                return "out"
-            case Settled():
-                return "paid"
-            case Unparsable():
-                return "unreadable"
-            case LocalFailure():
-                return f"not sent: {self.outcome.text}"
-            case Failed(0):
-                return f"not sent: {self.outcome.local_reason}"
-            case Failed(index, _, _, _, failcode):
-                return f"{self.names[index]}: {describe(failcode)}"
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.told}"
-
-
-@dataclass(slots=True)
-class Story:
-    """All that a payment did, and how it ended."""
-
-    session: PaymentSession
-    parts: list[Part] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    result: ev.Result | None = None
-    ended_s: float | None = None
-
-    @property
-    def paid(self) -> bool:
-        return isinstance(self.result, ev.Paid)
-
-    @property
-    def code(self) -> int | None:
-        """The error's code; None for a success."""
-        return self.result.error.code if isinstance(self.result, ev.NotPaid) else None
-
-    @property
-    def reason(self) -> object:
-        """The error's stable token for why there was no route."""
-        assert isinstance(self.result, ev.NotPaid)
-        return self.result.error.data.get("reason")
-
-    @property
-    def words(self) -> str:
-        """The error's message."""
-        assert isinstance(self.result, ev.NotPaid)
-        return self.result.error.message
-
-    @property
-    def fee_msat(self) -> int:
-        """What the caller reads: sent less delivered."""
-        assert isinstance(self.result, ev.Paid)
-        return self.result.sent_msat - self.result.amount_msat
-
-    @property
-    def lines(self) -> list[str]:
-        """One line a part, in the order they were sent."""
-        return [str(part) for part in self.parts]
-
-    @property
-    def paths(self) -> list[str]:
-        return [part.path for part in self.parts]
 
 
 @dataclass(slots=True)
@@ -182,17 +74,17 @@ class Sender:
 
     # --- paying -----------------------------------------------------------------------------------------
 
-    def pay(self, payee: NodeId, amount_msat: int, limits: Limits = Limits(), **invoice: object) -> Story:
+    def pay(self, payee: NodeId, amount_msat: int, limits: Limits = DEFAULTS, **invoice: object) -> Story:
         """Pay a new invoice of `payee` and let time pass until there is an answer and nothing is out."""
         made = self.world.create_invoice(payee, amount_msat, "", **invoice)  # type: ignore[arg-type]
         return self.pay_invoice(made, limits)
 
-    def pay_invoice(self, invoice: SimInvoice, limits: Limits = Limits(), amount_msat: int | None = None) -> Story:
+    def pay_invoice(self, invoice: SimInvoice, limits: Limits = DEFAULTS, amount_msat: int | None = None) -> Story:
         story = self.start(invoice, limits, amount_msat)
         self.settle(story)
         return story
 
-    def start(self, invoice: SimInvoice, limits: Limits = Limits(), amount_msat: int | None = None) -> Story:
+    def start(self, invoice: SimInvoice, limits: Limits = DEFAULTS, amount_msat: int | None = None) -> Story:
         """Begin to pay; nothing happens before time passes."""
         now = self.world.clock.now()
         session = PaymentSession(self._terms(invoice, limits, amount_msat, now))
@@ -381,7 +273,7 @@ class Sender:
         return tuple(channels), tuple(self.world.nodes[node].name for node in nodes)
 
 
-def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limits = Limits()) -> Story:
+def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limits = DEFAULTS) -> Story:
     """One payment of one sender."""
     return Sender(world, us).pay(payee, amount_msat, limits)
 

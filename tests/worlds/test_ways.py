@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pay.sim.failures import FailCode
-from tests.worlds.kit import Limits, pay
+from tests.worlds.kit import pay
+from tests.worlds.story import Limits
 from tests.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town
 
 

@@ -17,7 +17,8 @@ from pay.sim.faults import Faults
 from pay.sim.oracle import audit
 from pay.sim.world import World
 from pay.units import NodeId, ScidDir
-from tests.worlds.kit import Limits, Sender, Story
+from tests.worlds.kit import Sender
+from tests.worlds.story import Limits, Story
 
 SAT = 1_000
 AMOUNT = 100_000 * SAT

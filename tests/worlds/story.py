@@ -1,0 +1,126 @@
+"""What a payment was allowed, and what it did: the values that tests of whole payments read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from pay.payment import events as ev
+from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT
+from pay.payment.failure import describe
+from pay.payment.session import PaymentSession
+from pay.routing import Route
+from pay.sim.channel import SimChannel
+from pay.sim.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable
+from pay.units import NodeId, ScidDir
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a caller may say of a payment; the defaults are those of `pay`."""
+
+    maxfeepercent: Decimal | None = None
+    exemptfee_msat: int | None = None
+    maxfee_msat: int | None = None
+    retry_for_s: float = 60.0
+    maxdelay: int = 2016
+    riskfactor: float = 10.0
+    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
+    max_parts: int = 1
+    min_part_msat: int = 0
+    max_attempts: int = 100
+    exclude_nodes: frozenset[NodeId] = frozenset()
+    exclude_channels: frozenset[ScidDir] = frozenset()
+    seed: int = 0
+    randomness: float = 0.0
+    total_msat: int | None = None
+
+
+DEFAULTS = Limits()
+
+
+@dataclass(slots=True)
+class Part:
+    """One part as it went: `outcome` is None while it is out, a `LocalFailure` where the host never sent it."""
+
+    partid: int
+    route: Route
+    sent_s: float
+    """Seconds after the payment began."""
+    ended_s: float | None = None
+    outcome: HtlcOutcome | LocalFailure | None = None
+    names: tuple[str, ...] = ()
+    """Nodes of the route, ours first."""
+    channels: tuple[SimChannel, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """`A>B>D`."""
+        return ">".join(self.names)
+
+    @property
+    def told(self) -> str:
+        """What became of it in words: `paid`, or what failed and who said so."""
+        match self.outcome:
+            case None:
+                return "out"
+            case Settled():
+                return "paid"
+            case Unparsable():
+                return "unreadable"
+            case LocalFailure():
+                return f"not sent: {self.outcome.text}"
+            case Failed(0):
+                return f"not sent: {self.outcome.local_reason}"
+            case Failed(index, _, _, _, failcode):
+                return f"{self.names[index]}: {describe(failcode)}"
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.told}"
+
+
+@dataclass(slots=True)
+class Story:
+    """All that a payment did, and how it ended."""
+
+    session: PaymentSession
+    parts: list[Part] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    result: ev.Result | None = None
+    ended_s: float | None = None
+
+    @property
+    def paid(self) -> bool:
+        return isinstance(self.result, ev.Paid)
+
+    @property
+    def code(self) -> int | None:
+        """The error's code; None for a success."""
+        return self.result.error.code if isinstance(self.result, ev.NotPaid) else None
+
+    @property
+    def reason(self) -> object:
+        """The error's stable token for why there was no route."""
+        assert isinstance(self.result, ev.NotPaid)
+        return self.result.error.data.get("reason")
+
+    @property
+    def words(self) -> str:
+        """The error's message."""
+        assert isinstance(self.result, ev.NotPaid)
+        return self.result.error.message
+
+    @property
+    def fee_msat(self) -> int:
+        """What the caller reads: sent less delivered."""
+        assert isinstance(self.result, ev.Paid)
+        return self.result.sent_msat - self.result.amount_msat
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a part, in the order they were sent."""
+        return [str(part) for part in self.parts]
+
+    @property
+    def paths(self) -> list[str]:
+        return [part.path for part in self.parts]
