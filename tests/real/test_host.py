@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.real.bench import Line
 from tests.real.conftest import PLUGIN, WITH_PLUGIN, Shop
 from tests.real.network import Node
-from tests.real.test_pay import begin, held, invoice, pay, rows, wait_until
+from tests.real.paying import begin, held, invoice, pay, rows, wait_until
 
 XPAY = "xpay-handle-pay"
 

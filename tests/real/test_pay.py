@@ -1,80 +1,18 @@
-"""`pay` by the plugin on a real lightningd, over real channels."""
+"""`pay` by the plugin on a real lightningd: what is paid, what is not, how it is asked."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import subprocess
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from pay.sim.bolt11 import Bolt11, encode
-from tests.rawrpc import Answer
 from tests.real.conftest import WITH_PLUGIN, Shop
-from tests.real.network import Node
-
-SUCCESS = {
-    "destination", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "payment_preimage",
-    "status",
-}  # fmt: skip
-INVALID = -32602
-UNKNOWN_DETAILS = "400f00000000000186a000000067"
-"""incorrect_or_unknown_payment_details for 100,000 msat at height 103."""
-TEMPORARY_NODE_FAILURE = "2002"
-_labels = itertools.count()
-
-
-def invoice(node: Node, amount_msat: int | str = 100_000, description: str = "tea", **more: Any) -> dict[str, Any]:
-    """A new invoice of this node."""
-    label = f"pay-{next(_labels)}"
-    return node.call("invoice", amount_msat=amount_msat, label=label, description=description, **more)
-
-
-def pay(node: Node, *positional: Any, **named: Any) -> Answer:
-    """`pay`, as the socket answers it."""
-    return node.raw.call("pay", list(positional) or named)
-
-
-def received(node: Node, made: dict[str, Any]) -> int | None:
-    """What was paid to this invoice."""
-    (shown,) = node.call("listinvoices", payment_hash=made["payment_hash"])["invoices"]
-    return shown.get("amount_received_msat")
-
-
-def rows(node: Node, made: dict[str, Any]) -> list[dict[str, Any]]:
-    return node.call("listsendpays", payment_hash=made["payment_hash"])["payments"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    from pyln.testing.utils import wait_for
-
-    wait_for(condition, timeout=30)
-
-
-def begin(node: Node, *positional: Any, **named: Any) -> Future[Answer]:
-    """`pay` beside the test."""
-    executor = ThreadPoolExecutor(max_workers=1)
-    future = executor.submit(pay, node, *positional, **named)
-    executor.shutdown(wait=False)
-    return future
-
-
-def told(node: Node, topic: str, made: dict[str, Any]) -> dict[str, Any]:
-    """The one notification of this topic about a payment; lightningd brings it after the answer, or before."""
-    wait_until(lambda: bool(node.notifications(topic, made["payment_hash"])))
-    (params,) = node.notifications(topic, made["payment_hash"])
-    fields: dict[str, Any] = params[topic]
-    return fields
-
-
-def held(node: Node, made: dict[str, Any]) -> int:
-    return node.call("held", made["payment_hash"])["htlcs"]
-
+from tests.real.paying import INVALID, SUCCESS, invoice, pay, received, rows, wait_until
 
 # What is paid
 
@@ -284,143 +222,6 @@ def test_a_wrong_parameter(named: dict[str, Any], shop: Shop) -> None:
 
 def test_too_many_positional_parameters(shop: Shop) -> None:
     assert pay(shop.payer, *[None] * 14).code == INVALID
-
-
-# Again
-
-
-def test_the_same_invoice_twice(shop: Shop) -> None:
-    """The same answer, the original time included; the payee is paid once."""
-    made = invoice(shop.line.far)
-    first = pay(shop.payer, made["bolt11"]).ok()
-    assert pay(shop.payer, made["bolt11"].upper()).ok() == first
-    assert pay(shop.payer, f"lightning:{made['bolt11']}").ok() == first
-    assert len(rows(shop.payer, made)) == 1
-
-
-def test_a_refused_payment_is_paid_later(shop: Shop) -> None:
-    """203 with the routing failure; the next call is a new group."""
-    far, made = shop.line.far, invoice(shop.line.far)
-    far.call("hold", made["payment_hash"])
-    answer = begin(shop.payer, made["bolt11"])
-    wait_until(lambda: held(far, made) == 1)
-    far.call("release", made["payment_hash"], UNKNOWN_DETAILS)
-    refused = answer.result(30)
-    assert refused.code == 203
-    error = refused.error
-    for fields in (error["data"], error):
-        assert fields["failcode"] == 0x400F
-        assert fields["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
-        assert (fields["erring_index"], fields["erring_node"]) == (2, far.id)
-        assert fields["raw_message"] == UNKNOWN_DETAILS
-        assert [attempt["status"] for attempt in fields["attempts"]] == ["failed"]
-        assert (fields["status"], fields["sendpay_tries"]) == ("failed", 1)
-    pay(shop.payer, made["bolt11"]).ok()
-    assert [(row["groupid"], row["partid"], row["status"]) for row in rows(shop.payer, made)] == [
-        (1, 1, "failed"), (2, 1, "complete"),
-    ]  # fmt: skip
-    of_both = {"payment_hash": made["payment_hash"], "bolt11": made["bolt11"]}
-    assert told(shop.payer, "pay_failure", made) == {**of_both, "error": {"message": error["message"]}}
-    assert told(shop.payer, "pay_success", made) == of_both
-
-
-def test_time_is_up(shop: Shop) -> None:
-    """retry_for ends new attempts, not the waiting for the one that is out: 210 or 205 once it failed."""
-    far, made = shop.line.far, invoice(shop.line.far)
-    far.call("hold", made["payment_hash"])
-    answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
-    wait_until(lambda: held(far, made) == 1)
-    far.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    refused = answer.result(30)
-    assert refused.code in (205, 210)
-    assert refused.error["data"]["sendpay_tries"] == 1
-    assert [row["status"] for row in rows(shop.payer, made)] == ["failed"]
-
-
-# At once
-
-
-def test_a_slow_payment_delays_no_other(shop: Shop) -> None:
-    """One is held by its payee; another is made meanwhile."""
-    far, slow, quick = shop.line.far, invoice(shop.line.far), invoice(shop.line.far)
-    far.call("hold", slow["payment_hash"])
-    answer = begin(shop.payer, slow["bolt11"])
-    wait_until(lambda: held(far, slow) == 1)
-    pay(shop.payer, quick["bolt11"]).ok()
-    assert not answer.done()
-    far.call("release", slow["payment_hash"])
-    assert answer.result(30).ok()["status"] == "complete"
-
-
-def test_two_calls_for_one_invoice(shop: Shop) -> None:
-    """The second attaches to the first; both get the one answer."""
-    far, made = shop.line.far, invoice(shop.line.far)
-    far.call("hold", made["payment_hash"])
-    first = begin(shop.payer, made["bolt11"])
-    wait_until(lambda: held(far, made) == 1)
-    second = begin(shop.payer, bolt11=made["bolt11"], maxfee=7)
-    shop.payer.peer.daemon.wait_for_log("payment_attached")
-    far.call("release", made["payment_hash"])
-    assert first.result(30).ok() == second.result(30).ok()
-    assert len(rows(shop.payer, made)) == 1
-
-
-def test_a_part_that_somebody_else_sent(shop: Shop) -> None:
-    """A sendpay of another program is out: `pay` waits for it and sends nothing."""
-    hub, payer, made = shop.line.hub, shop.payer, invoice(shop.line.hub)
-    hub.call("hold", made["payment_hash"])
-    hop = {"id": hub.id, "channel": payer.channel_to(hub)["short_channel_id"], "amount_msat": 100_000, "delay": 20}
-    payer.call("sendpay", route=[hop], payment_hash=made["payment_hash"], payment_secret=made["payment_secret"])
-    answer = begin(payer, made["bolt11"])
-    wait_until(lambda: held(hub, made) == 1)
-    hub.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["amount_sent_msat"] == 100_000
-    assert len(rows(payer, made)) == 1
-
-
-def test_a_restart_with_a_part_out(shop: Shop) -> None:
-    """The node stops while the payee holds; asked again after the start the plugin waits for that part."""
-    far, payer, made = shop.line.far, shop.payer, invoice(shop.line.far)
-    far.call("hold", made["payment_hash"])
-    interrupted = begin(payer, made["bolt11"])
-    wait_until(lambda: held(far, made) == 1)
-    payer.peer.restart()
-    with pytest.raises(OSError, match=r"closed|reset"):
-        interrupted.result(30)
-    payer.peer.connect(shop.line.hub.peer)
-    answer = begin(payer, made["bolt11"])
-    payer.peer.daemon.wait_for_log("pay_started|payment_.*" + made["payment_hash"])
-    far.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["payment_hash"] == made["payment_hash"]
-    assert [row["status"] for row in rows(payer, made)] == ["complete"]
-    wait_until(lambda: payer.channel_to(shop.line.hub)["peer_connected"])
-
-
-# How it is seen
-
-
-def test_the_lists_while_it_is_out(shop: Shop) -> None:
-    """listpays shows the keys that the host's own would; paystatus the attempt, then its success."""
-    far, payer, made = shop.line.far, shop.payer, invoice(shop.line.far)
-    far.call("hold", made["payment_hash"])
-    answer = begin(payer, bolt11=made["bolt11"], label="l", description="d")
-    wait_until(lambda: held(far, made) == 1)
-    (shown,) = payer.call("listpays", payment_hash=made["payment_hash"])["pays"]
-    assert shown.keys() == {
-        "bolt11", "description", "destination", "payment_hash", "status", "created_at", "label", "amount_msat",
-        "amount_sent_msat", "created_index",
-    }  # fmt: skip
-    assert shown["status"] == "pending"
-    (status,) = payer.call("paystatus", made["bolt11"])["pay"]
-    assert (status["label"], status["amount_msat"], status["destination"]) == ("l", 100_000, far.id)
-    (attempt,) = status["attempts"]
-    assert attempt["strategy"] == "Initial attempt"
-    assert "success" not in attempt
-    far.call("release", made["payment_hash"])
-    answer.result(30).ok()
-    assert payer.call("listpays", payment_hash=made["payment_hash"])["pays"][0]["status"] == "complete"
-    (status,) = payer.call("paystatus", made["bolt11"])["pay"]
-    assert "success" in status["attempts"][-1]
 
 
 # How it is asked
