@@ -25,6 +25,13 @@ _COLUMNS = ("source", "target", "fee_base_msat", "fee_ppm", "cltv_delta", "htlc_
             "capacity_msat")  # fmt: skip
 
 
+def one_path(
+    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
+) -> tuple[Route, ...] | NoRoute:
+    """Our planner where a payment must not be split."""
+    return plan(overlay, replace(query, max_parts=1), in_flight)
+
+
 def cheapest_first(
     overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
 ) -> tuple[Route, ...] | NoRoute:

@@ -10,12 +10,13 @@ to fifty payees, other ones for every node and kind of balances: two hundred an 
     HTLCs     sent for each payment that was made, parts of splits and failures; of them failed
 
 The fee limit is the amount itself, so that what counts is what cannot be found, not what is not wanted. Beside
-it, in the same worlds: our planner where failure costs nothing (cheapest first), and the cost formula of the
-host's builtin `pay`.
+it, in the same worlds: our planner if it must not split, our planner where failure costs nothing (cheapest first),
+and the cost formula of the host's builtin `pay`.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pay.routing import plan
 from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
-from tests.bench.others import cheapest_first, host_pay
+from tests.bench.others import cheapest_first, host_pay, one_path
 from tests.bench.setting import SAT, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
@@ -37,13 +38,16 @@ BALANCES = ("uniform", "bimodal")
 NODES = ("small", "large")
 PAYEES = 50
 PARTS = 16
-_WHOLE_MSAT = 10_000 * SAT
-"""Up to this amount splitting saves nothing to speak of."""
-
-_CUTS = (1, 4, 16)
+_FEW_CUTS_MSAT = 10_000 * SAT
+"""Up to this amount the all-knowing sender tries fewer ways to split: it is slow there, and they save little."""
 
 _COLUMNS = ("flow", "paid", "known", "fee ×", "ppm", "HTLCs", "failed", "took")
-_PLANNERS: dict[str, Planner] = {"ours": plan, "cheapest first": cheapest_first, "the host's formula": host_pay}
+_PLANNERS: dict[str, Planner] = {
+    "ours": plan,
+    "ours, one path": one_path,
+    "cheapest first": cheapest_first,
+    "the host's formula": host_pay,
+}
 
 
 @dataclass(slots=True)
@@ -133,7 +137,8 @@ def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
                 if planner == name and within(amount):
                     total = total.plus(cell)
             total.print(f"{words}, {name}")
-            short = f"{'to_500k' if within(0) else 'from_1m'}_{name.replace(' ', '_').replace(chr(39), '')}"
+            planner_name = "_".join(re.findall("[a-z]+", name))
+            short = f"{'to_500k' if within(0) else 'from_1m'}_{planner_name}"
             figures |= {
                 f"quality_paid_{short}": total.share,
                 f"quality_paid_known_{short}": total.share_known,
@@ -148,7 +153,7 @@ def _cells(setting: Setting, world: World, balances: str, node: str, amount: int
     payees = setting.payees(PAYEES, amount, seed=int.from_bytes(f"{balances} {node}".encode()))
     truth = _truth(world, us)
     payable = [
-        (payee, truth.cheapest(payee, amount, PARTS, _CUTS if amount > _WHOLE_MSAT else (1,)))
+        (payee, truth.cheapest(payee, amount, PARTS, (1, 4, 16) if amount > _FEW_CUTS_MSAT else (1, 4)))
         for payee in payees
         if truth.max_flow_msat(payee, amount) >= amount
     ]
