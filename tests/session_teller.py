@@ -22,11 +22,15 @@ NO_ROUTE = NoRoute(NoRouteReason.UNREACHABLE, "No channels lead to the recipient
 
 
 class Teller:
-    """Tells a session what happens and keeps the questions; each method gives back the actions."""
+    """Tells a session what happens; each method gives back the actions.
+
+    Questions are kept as well, and words for the callers are put aside in `told`.
+    """
 
     def __init__(self, payment: Terms, adopted: tuple[ev.AdoptedPart, ...] = ()):
         self.session = PaymentSession(payment)
         self.questions: list[ev.FindRoutes] = []
+        self.told: list[str] = []
         self.now = NOW
         self.first = self.tell(ev.Started(adopted))
 
@@ -34,7 +38,8 @@ class Teller:
         self.now = self.now if at is None else at
         actions = self.session.handle(event, self.now)
         self.questions += [action for action in actions if isinstance(action, ev.FindRoutes)]
-        return actions
+        self.told += [action.message for action in actions if isinstance(action, ev.Notify)]
+        return [action for action in actions if not isinstance(action, ev.Notify)]
 
     def routes(self, *routes: Route, query: int = -1, at: float | None = None) -> list[ev.Action]:
         return self.tell(ev.RoutesFound(self.questions[query].query_id, routes), at)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyln.client.plugin import Request
 
 from pay.errors import PayError
+from pay.node.announcements import TOPICS
 from pay.node.host import (
     HOOK_FILTERS_SINCE,
     INVSTRING_SINCE,
@@ -100,8 +101,8 @@ class Application:
             plugin.add_raw_hook("rpc_command", self._on_listpays, ["listpays"])
         add_options(plugin, plugin.developer)
         plugin.init()(self._on_init)
-        plugin.add_notification_topic("pay_success")
-        plugin.add_notification_topic("pay_failure")
+        for topic in TOPICS:
+            plugin.add_notification_topic(topic)
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "plugin_started"):
             plugin.add_subscription(topic, self._notification(topic))
         plugin.add_subscription("shutdown", _on_shutdown)

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from pay.errors import Code, PayError
+from pay.node.announcements import Announcements
 from pay.node.facade import CallError, Node, PartOrder, RowStatus, read_failure
 from pay.node.holdings import OwnChannels, in_flight
 from pay.node.journal import Entry, Journal
@@ -53,8 +54,8 @@ class Driver:
     ----------
     detour
         Called with a waiter whose payment turned out to be somebody else's: looks at the host's past again.
-    on_paid, on_failed
-        For the notifications that other plugins read.
+    announcements
+        For other plugins.
     on_ended
         A payment is over, its last part too.
     reconcile_s
@@ -67,8 +68,7 @@ class Driver:
         planning: Planning,
         us: bytes,
         detour: Callable[[Waiter], Coroutine[Any, Any, None]],
-        on_paid: Callable[[Running, ev.Paid], None],
-        on_failed: Callable[[Running, PayError], None],
+        announcements: Announcements,
         on_ended: Callable[[Running], None],
         journal: Journal,
         orphans: Orphans,
@@ -77,8 +77,7 @@ class Driver:
         self._node = node
         self._planning = planning
         self._detour = detour
-        self._on_paid = on_paid
-        self._on_failed = on_failed
+        self._announcements = announcements
         self._on_ended = on_ended
         self._journal = journal
         self._orphans = orphans
@@ -160,14 +159,16 @@ class Driver:
             self._forget(running)
 
     def _note_times(self, running: Running) -> None:
-        """When parts began and ended, for people's eyes."""
+        """When parts began and ended, for people's eyes and for other plugins."""
         now = time.time()
         for partid, attempt in running.session.attempts.items():
             times = running.times.get(partid)
             if times is None:
                 running.times[partid] = PartTimes(attempt.started_s, None, self._height)
+                self._announcements.part_started(running, attempt)
             elif times.ended_s is None and not attempt.live:
                 running.times[partid] = replace(times, ended_s=now)
+                self._announcements.part_ended(running, attempt, now - times.started_s)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:
@@ -215,7 +216,7 @@ class Driver:
                 )
                 for waiter in running.take_waiters():
                     waiter.caller.succeed(answer)
-                self._on_paid(running, result)
+                self._announcements.paid(running)
             case ev.NotPaid(error):
                 full = PayError(error.code, error.message, error_data(session, error))
                 log.info(
@@ -227,7 +228,7 @@ class Driver:
                 )
                 for waiter in running.take_waiters():
                     waiter.caller.fail(full)
-                self._on_failed(running, full)
+                self._announcements.failed(running, full)
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self.payments.pop(session.terms.payment_hash, None)

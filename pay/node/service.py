@@ -15,6 +15,7 @@ from typing import Any
 from pay.errors import PayError
 from pay.node import options
 from pay.node.adoption import Adoption
+from pay.node.announcements import Announcements
 from pay.node.driver import RECONCILE_S, Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
@@ -26,7 +27,6 @@ from pay.node.planning import Planning
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.node.running import Caller, Running, Waiter
 from pay.node.views import Views
-from pay.payment.events import Paid
 from pay.payment.request import PayRequest
 from pay.units import NodeId
 
@@ -82,8 +82,7 @@ class Service:
             self._planning,
             host.us,
             payer.pay,
-            self._say_paid,
-            self._say_failed,
+            Announcements(self._plugin.announce),
             self._remember,
             journal,
             orphans,
@@ -203,20 +202,3 @@ class Service:
         if why != self._xpay_said:
             self._xpay_said = why
             log.log(level, "xpay_answers_pay option=%s %s", XPAY_OPTION, why)
-
-    def _say_paid(self, running: Running, _paid: Paid) -> None:
-        if running.order is not None:
-            self._plugin.announce(
-                "pay_success", {"payment_hash": running.order.payment_hash, "bolt11": running.order.bolt11}
-            )
-
-    def _say_failed(self, running: Running, error: PayError) -> None:
-        if running.order is not None:
-            self._plugin.announce(
-                "pay_failure",
-                {
-                    "payment_hash": running.order.payment_hash,
-                    "bolt11": running.order.bolt11,
-                    "error": {"message": error.message},
-                },
-            )

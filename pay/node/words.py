@@ -28,5 +28,7 @@ def brief(value: ev.Event | ev.Action) -> str:
             return f"{name} partid={partid}"
         case ev.FindRoutes(query_id, query, _):
             return f"{name} query={query_id} amount_msat={query.amount_msat} max_fee_msat={query.max_fee_msat}"
+        case ev.Notify(message):
+            return f"{name} message={message!r}"
         case _:
             return name

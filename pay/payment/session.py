@@ -32,7 +32,9 @@ from pay.payment.verdict import (
     cancelled,
     expired,
     no_route,
+    part_failed,
     refused,
+    still_out,
     stopped_retrying,
     too_many_attempts,
     watched_failed,
@@ -224,6 +226,12 @@ class PaymentSession:
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
+        told = ev.Notify(part_failed(attempt, failure))
+        return [told, *self._go_on(attempt, failure, our_height, now)]
+
+    def _go_on(self, attempt: Attempt, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+        """What follows from a part's failure."""
+        partid = attempt.partid
         outcome = self._meaning(attempt, failure, our_height)
         asked_with = self._asked_with.get(partid, {})
         self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live), asked_with)
@@ -334,8 +342,11 @@ class PaymentSession:
             # Another group of this hash may still pay: no failure of a part of ours says that it did not.
             self._verdict = verdict
         if self.live:
+            told = self.state is State.DRAINING_FAILED or self.terms.watched
             self.state = State.DRAINING_FAILED
-            return []
+            if told or not isinstance(self._verdict, ev.NotPaid):
+                return []
+            return [ev.Notify(still_out(self.live, self._verdict.error.code))]
         self.state = State.DONE
         return self._finish(self._verdict)
 

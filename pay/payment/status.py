@@ -15,7 +15,7 @@ from pay.payment import events as ev
 from pay.payment.attempt import Attempt, Terms
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
-from pay.payment.verdict import FAILCODE_NAMES, failure_object, in_words
+from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words
 from pay.routing.query import Hop
 from pay.units import NodeId, format_msat, format_scid
 
@@ -135,7 +135,7 @@ def _failure(attempt: Attempt, terms: Terms) -> dict[str, Any]:
     """As the builtin shows it; without the host's answer only that it failed is known."""
     failure = attempt.failure
     if failure is None:
-        return {"code": 204, "message": "the node did not take this part"}
+        return {"code": 204, "message": NOT_TAKEN}
     data = {"id": attempt.partid, **failure_object(terms, attempt.route, failure)}
     if failure.failcode is not None:
         data["failcodename"] = FAILCODE_NAMES.get(failure.failcode, f"{failure.failcode}")

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from pay.errors import Code, PayError
-from pay.payment.attempt import FailedPart, Terms
+from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.failure import FailCode, Failure, describe, read_details
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
 
 ORPHANED = "orphaned_part"
 """Reason token of a part that the host will show as pending for ever."""
+
+NOT_TAKEN = "the node did not take this part"
+"""Of a part that failed without an answer from anywhere."""
 
 DESTINATION_CHANNEL = "0x0x0"
 """erring_channel where the recipient answered (lightning-pay(7))."""
@@ -70,6 +73,20 @@ def in_words(failure: Failure) -> str:
     if failure.erring_index == 0:
         return f"our own channel: {host_words(failure.reason) or describe(failure.failcode)}"
     return describe(failure.failcode)
+
+
+def part_failed(attempt: Attempt, failure: Failure) -> str:
+    """For callers that wait: which part failed, and why."""
+    return f"Part {attempt.partid} of {format_msat(attempt.amount_msat)} failed: {in_words(failure)}"
+
+
+def still_out(parts: Sequence[Attempt], code: int) -> str:
+    """For callers that wait: no new parts, and the answer depends on those that are out."""
+    amount = format_msat(sum(part.amount_msat for part in parts))
+    return (
+        f"No new parts are sent; {len(parts)} of {amount} in all still out: waiting for what becomes of them "
+        f"(error {code} if none is paid)"
+    )
 
 
 def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:

@@ -74,7 +74,7 @@ def test_a_recipient_two_blocks_ahead():
     story = town.pay()
     assert story.lines == [f"us>A>D {REFUSED}", "us>A>D paid"]
     assert [part.sent_s for part in story.parts] == [0.0, 40.0]
-    assert len(story.messages) == 1 and "1002" in story.messages[0]
+    assert len(story.messages) == 2 and "1002" in story.messages[1]
 
 
 def test_a_block_that_does_not_come():
