@@ -162,7 +162,7 @@ def _networkx(setting: Setting, us: NodeId, own: Sequence[OwnChannel]) -> dict[s
             fast_ms.append(statistics.median(ms for ms, _ in took))
     ratio = statistics.median(slow_ms) / statistics.median(fast_ms)
     spread("networkx's Dijkstra, the whole graph", slow_ms, "ms", "")
-    row("times as long", f"{ratio:.0f}", "", "≥ 10")
+    row("times as long", f"{ratio:.1f}", "", "≥ 10")
     return {"networkx_ms_p50": statistics.median(slow_ms), "networkx_ratio": ratio}
 
 
@@ -236,7 +236,7 @@ def _beside(
             continue
         spread(f"lightningd's {name}, {amount // SAT:,} sat, {len(both)} payees", [t for t, _ in both], "ms", "")
         ratio = statistics.median(t for t, _ in both) / statistics.median(o for _, o in both)
-        row("times as long", f"{ratio:.0f}", "", f"≥ {least}")
+        row("times as long", f"{ratio:.1f}", "", f"≥ {least}")
         figures[f"{name}_ms_p50"] = statistics.median(t for t, _ in both)
         figures[f"{name}_ratio"] = ratio
     return figures
