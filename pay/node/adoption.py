@@ -2,14 +2,15 @@
 
 Every pending group of the host becomes a payment again before any call of `pay` is served. New parts are added
 only where nothing can be in doubt: the journal has the payment with its limits, a part of it is still out, neither
-the invoice nor the deadline has passed, and the host itself was restarted, so that no order of the earlier run can
-still be queued in it. Everything else is watched to its end.
+the invoice nor the deadline has passed, each part has its HTLC, and the host itself was restarted, so that no
+order of the earlier run can still be queued in it. Everything else is watched to its end.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +18,21 @@ from pay.errors import PayError
 from pay.invoice import Invoice, recipient_of
 from pay.invoice.recipient import ClearRecipient
 from pay.node.driver import Driver
-from pay.node.facade import CallError, Node
+from pay.node.facade import CallError, Node, Row
 from pay.node.journal import Entry, Journal
+from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, past_of
+from pay.node.payer import wakeable_channels
 from pay.node.running import Running
-from pay.payment.attempt import Terms, watch_terms
+from pay.payment.attempt import watch_terms
 from pay.payment.session import PaymentSession
 from pay.units import NodeId, parse_node_id
 
 log = logging.getLogger("pay")
+
+
+RECONNECT_S = 30.0
+"""How long the peers of a host that has just started are given to connect before "no route" is believed."""
 
 
 class Adoption:
@@ -38,70 +45,120 @@ class Adoption:
     """
 
     def __init__(
-        self, node: Node, journal: Journal, driver: Driver, us: NodeId, network: str, host_restarted: bool
+        self,
+        node: Node,
+        journal: Journal,
+        driver: Driver,
+        orphans: Orphans,
+        us: NodeId,
+        network: str,
+        host_restarted: bool,
     ):
         self._node = node
         self._journal = journal
         self._driver = driver
+        self._orphans = orphans
         self._us = us
         self._network = network
         self._host_restarted = host_restarted
 
-    async def run(self) -> None:
-        """Adopt everything that is pending; the entries of payments that are over are removed."""
+    async def run(self) -> dict[bytes, int]:
+        """Adopt everything that is pending; the entries of payments that are over are removed.
+
+        Returns
+        -------
+        dict[bytes, int]
+            Groups by payment_hash that were begun, of which nothing is out as far as the host shows.
+        """
         entries = await self._journal.read(self._us)
-        pending = await self._node.certain("listsendpays", {"status": "pending"}, lambda found: found["payments"])
-        hashes = dict.fromkeys(str(row["payment_hash"]) for row in pending)
-        for payment_hash in hashes:
+        pending = await self._node.certain("listsendpays", {"status": "pending"}, _by_hash)
+        for payment_hash, first in pending.items():
             try:
-                await self._adopt(payment_hash, pending, entries.get(payment_hash))
+                await self._adopt(payment_hash, first, entries.get(payment_hash))
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
-        for payment_hash in entries.keys() - hashes.keys():
-            await self._journal.remove(payment_hash)
+        over = [name for name in entries if not _is_hash(name) or bytes.fromhex(name) not in self._driver.payments]
+        for name in over:
+            await self._journal.remove(name)
+        ended = [entry.terms for name in over if (entry := entries[name]) is not None]
+        return {terms.payment_hash: terms.groupid for terms in ended}
 
-    async def _adopt(self, payment_hash: str, pending: list[dict[str, Any]], entry: Entry | None) -> None:
+    async def _adopt(self, payment_hash: str, first: dict[str, Any], entry: Entry | None) -> None:
         rows = await self._node.rows(bytes.fromhex(payment_hash))
         past = past_of(rows)
         if not isinstance(past, BeingPaid):
             return
-        first = next(row for row in pending if row["payment_hash"] == payment_hash)
-        bolt11 = first.get("bolt11") or first.get("bolt12")
-        if entry is not None and entry.terms.groupid == past.groupid:
-            partids = [row.partid for row in rows if row.groupid == past.groupid]
-            terms = replace(entry.terms, first_partid=max(partids) + 1)
-            known = all(row.amount_msat is not None for row in rows)
-            recipient = await self._recipient(entry.order.bolt11)
-            if known and recipient is not None and self._may_add(terms):
-                running = Running(PaymentSession(terms), recipient, entry.order)
-                running.created_at_s = past.created_at
-                log.info("payment_resumed %s parts=%d", running.name, len(past.parts))
-                self._driver.start(running, past.parts)
-                return
-            amount_msat = terms.amount_msat
-        else:
-            amount_msat = past.delivered_msat or 0
-        destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
-        watch = watch_terms(
-            bytes.fromhex(payment_hash), past.groupid, self._us, destination, amount_msat, past.created_at
-        )
-        running = Running(PaymentSession(watch), ClearRecipient(destination, (), False), None)
-        running.watched_bolt11 = bolt11
-        running.watched_label = first.get("label")
-        running.total_known = entry is not None
+        ours = entry is not None and entry.terms.groupid == past.groupid
+        running = await self._resumed(entry, past, rows) if entry is not None and ours else None
+        if running is None:
+            amount_msat = entry.terms.amount_msat if entry is not None and ours else past.delivered_msat or 0
+            running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat)
+            running.total_known = ours
+        running.in_journal = entry is not None
         self._driver.start(running, past.parts)
 
-    def _may_add(self, terms: Terms) -> bool:
+    async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
+        """The payment as its entry has it, to be completed; None where that is not safe."""
         now = time.time()
-        return self._host_restarted and now < terms.deadline_s and now < terms.expires_at_s
+        if not self._host_restarted or now >= min(entry.terms.deadline_s, entry.terms.expires_at_s):
+            return None
+        parts = [row for row in rows if row.groupid == past.groupid]
+        known = all(row.amount_msat is not None for row in parts)
+        if not known or sum(part.amount_msat for part in past.parts) > entry.terms.amount_msat:
+            return None
+        if (await self._orphans.parts_out(entry.terms.payment_hash) or 0) < len(past.parts):
+            # A part without an HTLC would keep what is added from ever being the whole.
+            return None
+        recipient = await self._recipient(entry)
+        if recipient is None:
+            return None
+        terms = replace(
+            entry.terms,
+            first_partid=max(row.partid for row in parts) + 1,
+            wakeable=wakeable_channels(recipient),
+            patient_until_s=now + RECONNECT_S,
+        )
+        running = Running(PaymentSession(terms), recipient, entry.order)
+        running.created_at_s = past.created_at
+        log.info("payment_resumed %s parts=%d", running.name, len(past.parts))
+        return running
 
-    async def _recipient(self, bolt11: str) -> ClearRecipient | None:
+    def _watched(
+        self, payment_hash: bytes, past: BeingPaid, first: dict[str, Any], amount_msat: int
+    ) -> Running:
+        """Parts to be watched only; `first` is the host's row of one of them."""
+        destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
+        terms = watch_terms(
+            payment_hash, past.groupid, self._us, destination, amount_msat, past.created_at
+        )
+        running = Running(PaymentSession(terms), ClearRecipient(destination, (), False), None)
+        running.watched_bolt11 = first.get("bolt11") or first.get("bolt12")
+        running.watched_label = first.get("label")
+        return running
+
+    async def _recipient(self, entry: Entry) -> ClearRecipient | None:
+        """Whom the entry's invoice is of, if that is the invoice of the entry's payment."""
+        text = entry.order.bolt11
         try:
-            invoice = Invoice.from_decode(bolt11, await self._node.decode(bolt11), self._network)
+            invoice = Invoice.from_decode(text, await self._node.decode(text), self._network)
         except (CallError, PayError):
+            return None
+        terms = entry.terms
+        fits = invoice.payment_hash == terms.payment_hash and invoice.payee == terms.destination
+        if not fits or invoice.amount_msat not in (None, terms.total_msat):
             return None
         recipient = recipient_of(invoice, self._us)
         return recipient if isinstance(recipient, ClearRecipient) else None
 
 
+def _by_hash(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """One row of each payment."""
+    return {str(row["payment_hash"]): row for row in found["payments"]}
+
+
+def _is_hash(text: str) -> bool:
+    try:
+        return len(bytes.fromhex(text)) == 32
+    except ValueError:
+        return False

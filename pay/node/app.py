@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ class Application:
     """The plugin: its commands, subscriptions and options, and the loop that serves them."""
 
     def __init__(self, arguments: Sequence[str]):
+        self._began_s = time.time()
         self.version = Version.parse(os.environ.get("LIGHTNINGD_VERSION"))
         if not self.version.since(OLDEST):
             oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
@@ -156,7 +158,9 @@ class Application:
     async def _start(self, rpc_path: str, directory: str) -> None:
         from pay.node.service import Service
 
-        self._service = Service(self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup))
+        self._service = Service(
+            self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s
+        )
         await self._service.start()
 
     async def _pay(self, parsed: Any, caller: RequestCaller) -> None:

@@ -26,7 +26,7 @@ from pay.node.orphans import Orphans
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
 from pay.node.running import Running, Waiter
-from pay.node.sender import Sender
+from pay.node.sender import Sender, is_of
 from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
@@ -101,12 +101,19 @@ class Driver:
             terms.watched,
         )
         if running.order is not None and not adopted and not terms.to_self:
+            running.in_journal = True
             running.journalled = self._detached(self._write_down(running, running.order))
         self.post(running, ev.Started(adopted))
         self._task(running, self._reconcile(running, at_once=bool(adopted)))
 
     async def _write_down(self, running: Running, order: PartOrder) -> None:
         await self._journal.write(Entry(running.session.terms, order))
+
+    async def _strike_out(self, running: Running) -> None:
+        """Remove its entry, not before it was written."""
+        if running.journalled is not None:
+            await asyncio.wait({running.journalled})
+        await self._journal.remove(running.session.terms.payment_hash.hex())
 
     # --- what the host tells ----------------------------------------------------------------------------
 
@@ -232,7 +239,8 @@ class Driver:
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self.payments.pop(session.terms.payment_hash, None)
-                self._detached(self._journal.remove(session.terms.payment_hash.hex()))
+                if running.in_journal:
+                    self._detached(self._strike_out(running))
                 for waiter in running.take_waiters():
                     waiter.detours += 1
                     self._detached(self._detour(waiter))
@@ -253,8 +261,8 @@ class Driver:
         if self.payments.get(payment_hash) is running:
             del self.payments[payment_hash]
             self._on_ended(running)
-            if running.order is not None:
-                self._detached(self._journal.remove(running.order.payment_hash))
+            if running.in_journal:
+                self._detached(self._strike_out(running))
         if running.timer is not None:
             running.timer.cancel()
         for task in running.tasks - running.sending:
@@ -293,12 +301,9 @@ class Driver:
                 continue
             rows = [row for row in await self._node.rows(terms.payment_hash) if row.groupid == terms.groupid]
             for row in rows:
-                self._sender.tell_row(running, row)
-            try:
-                orphans = await self._orphans.among(terms.payment_hash, rows)
-            except CallError as error:
-                log.warning("orphans_unknown %s error=%r", running.name, str(error))
-                continue
+                if is_of(running, row.partid, row.sent_msat):
+                    self._sender.tell_row(running, row)
+            orphans = await self._orphans.among(terms.payment_hash, rows)
             if orphans:
                 log.info("orphaned_parts %s partids=%s", running.name, sorted(orphans))
                 self.post(running, ev.Cancelled(orphaned()))
@@ -319,7 +324,8 @@ class Driver:
         while True:
             rows = await self._node.rows(terms.payment_hash)
             past = past_of(rows)
-            if isinstance(past, PaidBefore) or not any(row.status is RowStatus.PENDING for row in rows):
+            pending = {row.partid for row in rows if row.status is RowStatus.PENDING}
+            if isinstance(past, PaidBefore) or pending <= await self._orphans.among(terms.payment_hash, rows):
                 break
             await asyncio.sleep(_CRASHED_LOOK_S)
         error = PayError(

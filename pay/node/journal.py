@@ -24,12 +24,18 @@ _VERSION = 1
 WRITE_TIMEOUT_S = 5.0
 """A datastore slower than this does not hold up a payment: it would then only be watched after a restart."""
 
+READ_TIMEOUT_S = 10.0
+"""A datastore that cannot be read holds up all calls of `pay` at start; without it parts are only watched."""
+
 _PLAIN = (
     "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
     "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "max_parts", "min_part_msat",
     "max_attempts", "seed", "randomness", "metadata_bytes",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
+
+_NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor", "randomness"})
+"""Those that are no whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +72,23 @@ class Journal:
             log.warning("journal_unremoved payment_hash=%s error=%r", payment_hash, str(error))
 
     async def read(self, us: NodeId) -> dict[str, Entry | None]:
-        """All entries by payment_hash; None where one cannot be read."""
+        """All entries by payment_hash; None where one cannot be read, nothing where the host does not tell."""
         try:
-            answer = await self._node.patient("listdatastore", {"key": list(_KEY)})
-        except CallError as error:
-            log.warning("journal_unread error=%r", str(error))
+            reading = self._node.certain("listdatastore", {"key": list(_KEY)}, lambda found: found["datastore"])
+            stored = await asyncio.wait_for(reading, READ_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("journal_unread: parts that are out are watched, none is added")
             return {}
-        entries: dict[str, Entry | None] = {}
-        for stored in answer.get("datastore", ()):
-            payment_hash = str(stored["key"][-1])
-            try:
-                entries[payment_hash] = decode(stored["string"], us)
-            except (KeyError, TypeError, ValueError) as error:
-                log.warning("journal_unreadable payment_hash=%s error=%r", payment_hash, error)
-                entries[payment_hash] = None
-        return entries
+        return {str(found["key"][-1]): _readable(found, us) for found in stored if found.get("key")}
+
+
+def _readable(stored: dict[str, Any], us: NodeId) -> Entry | None:
+    try:
+        return decode(str(stored["key"][-1]), stored["string"], us)
+    except Exception as error:
+        # Whatever somebody else left there, or a later version: it is as good as no entry.
+        log.warning("journal_unreadable key=%s error=%r", stored["key"], error)
+        return None
 
 
 def encode(entry: Entry) -> str:
@@ -93,18 +101,32 @@ def encode(entry: Entry) -> str:
     return json.dumps({"version": _VERSION, "terms": fields, "order": asdict(entry.order)})
 
 
-def decode(text: str, us: NodeId) -> Entry:
-    """The entry in `text`. Raises KeyError, TypeError, ValueError."""
+def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
+    """The entry in `text`, kept under `payment_hash`. Raises whatever a text that is none brings about."""
     stored = json.loads(text)
     if stored["version"] != _VERSION:
         raise ValueError(f"version {stored['version']}")
     fields, order = stored["terms"], PartOrder(**stored["order"])
+    plain = {name: _typed(name, fields[name]) for name in _PLAIN}
+    same = (order.payment_hash, order.groupid, order.total_msat)
+    if same != (payment_hash, plain["groupid"], plain["total_msat"]):
+        raise ValueError("it contradicts itself")
     terms = Terms(
         payment_hash=bytes.fromhex(order.payment_hash),
         source=us,
         destination=NodeId(bytes.fromhex(fields["destination"])),
         exclude_nodes=frozenset(NodeId(bytes.fromhex(node)) for node in fields["exclude_nodes"]),
         exclude_channels=frozenset(ScidDir.parse(channel) for channel in fields["exclude_channels"]),
-        **{name: fields[name] for name in _PLAIN},
+        **plain,
     )
+    if not 0 < terms.amount_msat <= terms.total_msat:
+        raise ValueError(f"{terms.amount_msat} of {terms.total_msat} msat")
     return Entry(terms, order)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A field of `_PLAIN` with the type that `Terms` has it in. Raises TypeError."""
+    wanted = {"fee_limit_words": str}.get(name, (int, float) if name in _NUMBERS else int)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise TypeError(f"{name} is {value!r}")
+    return value

@@ -2,18 +2,27 @@
 
 A node that was killed between taking a `sendpay` and committing to its HTLC keeps such a row. It can never settle,
 and the host refuses every other group of that hash until somebody repairs the row. What is older than the host's
-start and has no HTLC once the host is up is such an orphan.
+start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan.
+
+Not seen: an orphan beside a part of the same payment that is out, until that one has ended. The host does not tell
+of which part an HTLC is.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pay.node.facade import Node, Row, RowStatus
+from pay.node.facade import CallError, Node, Row, RowStatus
+
+log = logging.getLogger("pay")
+
+DOUBT_S = 30.0
+"""So long the HTLC of a part from the very second of the host's start may be yet to come."""
 
 
 class Orphans:
@@ -23,29 +32,47 @@ class Orphans:
     ----------
     host_started_s
         Unix time of the host's start; 0 where it is not known: then nothing is an orphan.
+    doubt_s
+        How long a part from the second of that start is no orphan yet, whatever is seen of it.
     """
 
-    def __init__(self, node: Node, host_started_s: float):
+    def __init__(self, node: Node, host_started_s: float, doubt_s: float = DOUBT_S):
         self._node = node
         self._host_started_s = host_started_s
+        self._doubt_s = doubt_s
 
     async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
-        """Partids of the pending rows of one group that have no HTLC. Raises CallError."""
-        # Rows are dated in whole seconds: of the second of the start itself nothing is certain, and a part of
-        # which the HTLC is yet to come must not be taken for one that never had any.
-        started_s = int(self._host_started_s)
-        old = [row.partid for row in rows if row.status is RowStatus.PENDING and row.created_at < started_s]
-        if not old or await self._has_htlc(payment_hash.hex()):
+        """Partids of the pending rows of one group that have no HTLC; none where that cannot be found out."""
+        old = {row.partid: row.groupid for row in rows if self._is_old(row)}
+        if not old or await self.parts_out(payment_hash) != 0:
             return frozenset()
-        return frozenset(old)
+        # An HTLC that ended between the look at the rows and that at the channels has left its outcome in the
+        # table by now: only what is pending still never had one.
+        now = await self._node.rows(payment_hash)
+        return frozenset(row.partid for row in now if self._is_old(row) and old.get(row.partid) == row.groupid)
 
-    async def _has_htlc(self, payment_hash: str) -> bool:
-        """Whether any HTLC of this hash goes out of us; the host does not tell of which part it is."""
-        channels = (await self._node.patient("listpeerchannels", {}))["channels"]
-        if any(_is_ours(htlc, payment_hash) for channel in channels for htlc in channel.get("htlcs", ())):
-            return True
-        htlcs = (await self._node.patient("listhtlcs", {}))["htlcs"]
-        return any(_is_ours(htlc, payment_hash) and not _is_over(htlc) for htlc in htlcs)
+    async def parts_out(self, payment_hash: bytes) -> int | None:
+        """How many HTLCs of this hash go out of us, of whatever part; None where the host does not tell."""
+        name = payment_hash.hex()
+        try:
+            channels = (await self._node.patient("listpeerchannels", {}))["channels"]
+            shown = sum(_is_ours(htlc, name) for channel in channels for htlc in channel.get("htlcs", ()))
+            htlcs = (await self._node.patient("listhtlcs", {}))["htlcs"]
+            return max(shown, sum(_is_ours(htlc, name) and not _is_over(htlc) for htlc in htlcs))
+        except (CallError, AttributeError, KeyError, TypeError) as error:
+            log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
+            return None
+
+    def _is_old(self, row: Row) -> bool:
+        """It is pending and was made before the host's start.
+
+        Rows are dated in whole seconds: of the second of the start itself nothing is certain at first, and a part
+        of which the HTLC is yet to come must not be taken for one that never had any.
+        """
+        if row.status is not RowStatus.PENDING or row.created_at > self._host_started_s:
+            return False
+        in_that_second = row.created_at == int(self._host_started_s)
+        return not in_that_second or time.time() > self._host_started_s + self._doubt_s
 
 
 def host_started_s() -> float:

@@ -84,7 +84,9 @@ def past_of(rows: Sequence[Row]) -> Past:
         groupid = pending[0].groupid
         return BeingPaid(
             groupid=groupid,
-            parts=tuple(AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat) for row in pending),
+            parts=tuple(
+                AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat, row.created_at) for row in pending
+            ),
             delivered_msat=_delivered(pending),
             created_at=min(row.created_at for row in rows if row.groupid == groupid),
             destination=pending[0].destination,

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from weakref import WeakValueDictionary
 
 from pay.errors import Code, PayError, invalid_param
@@ -43,6 +43,12 @@ class Payer:
     ----------
     settings
         Reads the options, which may change while we run.
+
+    Attributes
+    ----------
+    earlier_groups
+        Groups that an earlier run of ours may have begun although the host shows no part of them: an order of
+        that run may still be queued there, and the host mixes parts of one group only.
     """
 
     def __init__(self, node: Node, host: HostInfo, orphans: Orphans, settings: Callable[[], Settings]):
@@ -51,6 +57,7 @@ class Payer:
         self._us = NodeId(host.us)
         self._orphans = orphans
         self._settings = settings
+        self.earlier_groups: Mapping[bytes, int] = {}
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self.driver: Driver
 
@@ -91,7 +98,8 @@ class Payer:
                     await self._refuse_orphans(past, invoice)
                     self._watch(past, waiter, invoice)
                 case Unpaid(next_groupid):
-                    await self._begin(next_groupid, waiter, invoice)
+                    after = self.earlier_groups.get(invoice.payment_hash, 0) + 1
+                    await self._begin(max(next_groupid, after), waiter, invoice)
 
     async def _begin(self, groupid: int, waiter: Waiter, invoice: Invoice) -> None:
         request = waiter.request
@@ -140,14 +148,15 @@ class Payer:
             waiter.request,
             invoice,
             terms.amount_msat,
-            terms.destination.hex(),
+            terms.destination.hex() if any(terms.destination) else None,
             "is being paid",
             total_known=running.total_known,
         )
         running.waiters.append(waiter)
+        limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
         waiter.caller.tell(
             f"This invoice is being paid since {time.time() - terms.created_at_s:.0f} s, waiting for that: "
-            f"its limits apply, a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
+            + ("no part is added" if terms.watched else f"its limits apply, {limits}")
         )
         log.info("payment_attached %s callers=%d", running.name, len(running.waiters))
 
@@ -178,12 +187,7 @@ class Payer:
     async def _refuse_orphans(self, past: BeingPaid, invoice: Invoice) -> None:
         """Parts that can never end are not waited for. Raises PayError."""
         rows = [row for row in await self._node.rows(invoice.payment_hash) if row.groupid == past.groupid]
-        try:
-            stuck = await self._orphans.among(invoice.payment_hash, rows)
-        except CallError as error:
-            # Then they may be out, and are waited for.
-            log.warning("orphans_unknown payment_hash=%s error=%r", invoice.payment_hash.hex(), str(error))
-            return
+        stuck = await self._orphans.among(invoice.payment_hash, rows)
         if stuck and stuck >= {part.partid for part in past.parts}:
             raise orphaned()
 
@@ -301,7 +305,7 @@ class Payer:
             exclude_channels=request.exclude_channels,
             seed=int.from_bytes(os.urandom(8), "big"),
             metadata_bytes=len(invoice.payment_metadata or b""),
-            wakeable=_wakeable(recipient),
+            wakeable=wakeable_channels(recipient),
             to_self=isinstance(recipient, SelfRecipient),
         )
 
@@ -311,7 +315,7 @@ def _several(recipient: Recipient) -> bool:
     return isinstance(recipient, ClearRecipient) and recipient.multi_part
 
 
-def _wakeable(recipient: Recipient) -> frozenset[ScidDir]:
+def wakeable_channels(recipient: Recipient) -> frozenset[ScidDir]:
     """The last channels of route hints: behind them are phones."""
     if not isinstance(recipient, ClearRecipient):
         return frozenset()

@@ -53,6 +53,8 @@ class Running:
         Of parts that somebody else sent: what their rows say, and whether we know what they will come to.
     times
         By partid: when a part was sent and ended, and at which block.
+    in_journal
+        There is, or soon will be, an entry of it in the journal.
     created_at_s
         Unix time of the host's first row of it, as every later look at the payment shows it.
     """
@@ -69,6 +71,7 @@ class Running:
     times: dict[int, PartTimes] = field(default_factory=dict)
     crashed: bool = False
     journalled: asyncio.Task[None] | None = None
+    in_journal: bool = False
     watched_bolt11: str | None = None
     watched_label: str | None = None
     total_known: bool = True

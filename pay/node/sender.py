@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
@@ -68,7 +67,9 @@ class Sender:
                 await self._refused(running, partid, error)
                 return
             else:
-                if not self._is_of(running, partid, answer):
+                groupid = int(answer.get("groupid", running.session.terms.groupid))
+                ours = groupid == running.session.terms.groupid
+                if not ours or not is_of(running, partid, int(answer["amount_sent_msat"])):
                     # Another sender was quicker: the host answers for the row of his that bears our numbers.
                     self._post(running, ev.HashTaken(partid, "another sender has a part of this hash"))
                     return
@@ -80,17 +81,11 @@ class Sender:
                     self._post(running, ev.AttemptAccepted(partid))
                 return
 
-    def _is_of(self, running: Running, partid: int, answer: dict[str, Any]) -> bool:
-        """Whether the row in an answer of `sendpay` is of the part that was ordered."""
-        groupid = int(answer.get("groupid", running.session.terms.groupid))
-        sent_msat = running.session.attempts[partid].sent_msat
-        return groupid == running.session.terms.groupid and int(answer["amount_sent_msat"]) == sent_msat
-
     async def _has_row(self, running: Running, partid: int) -> bool:
         """Whether the host has the part in its table; if so the session is told what became of it."""
         terms = running.session.terms
         for row in await self._node.rows(terms.payment_hash):
-            if (row.groupid, row.partid) == (terms.groupid, partid):
+            if (row.groupid, row.partid) == (terms.groupid, partid) and is_of(running, partid, row.sent_msat):
                 self.tell_row(running, row)
                 return True
         return False
@@ -123,3 +118,9 @@ class Sender:
                 self._post(running, ev.AttemptFailed(row.partid, failure, self._height()))
             case RowStatus.PENDING:
                 self._post(running, ev.AttemptAccepted(row.partid))
+
+
+def is_of(running: Running, partid: int, sent_msat: int) -> bool:
+    """Whether a row of our group is of the part that we ordered; another sender's may bear the same numbers."""
+    attempt = running.session.attempts.get(partid)
+    return attempt is not None and attempt.sent_msat == sent_msat

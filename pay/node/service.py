@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
-from pay.node.orphans import Orphans, host_started_s
+from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.payer import Payer
 from pay.node.planning import Planning
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
@@ -44,15 +43,24 @@ class Service:
         The host's socket and its directory, where the gossip_store is.
     host_restarted
         The host itself has just started, and we with it.
+    began_s
+        Unix time of the start of this process.
     """
 
     def __init__(
-        self, plugin: HostPlugin, version: Version, rpc_path: str, directory: str, host_restarted: bool
+        self,
+        plugin: HostPlugin,
+        version: Version,
+        rpc_path: str,
+        directory: str,
+        host_restarted: bool,
+        began_s: float,
     ):
         self._plugin = plugin
         self._version = version
         self._directory = directory
         self._host_restarted = host_restarted
+        self._began_s = began_s
         self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         self._planning = Planning(str(Path(directory) / "gossip_store"))
         self._payer: Payer | None = None
@@ -74,7 +82,10 @@ class Service:
             gossip_path=str(Path(self._directory) / "gossip_store"),
             owns_listpays=await self._has_command("listpays"),
         )
-        orphans = Orphans(self._node, time.time() if self._host_restarted else host_started_s())
+        reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
+        # A host that starts takes no command before its plugins have been started.
+        host_began_s = self._began_s if self._host_restarted else host_started_s()
+        orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
         payer = Payer(self._node, host, orphans, lambda: options.settings(self._plugin))
         payer.driver = Driver(
@@ -86,7 +97,7 @@ class Service:
             self._remember,
             journal,
             orphans,
-            options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S),
+            reconcile_s,
         )
         self._views = Views(self._node, self._planning, payer.driver.payments)
         self._height = max(self._height, int(info["blockheight"]))
@@ -95,8 +106,8 @@ class Service:
         # Before any call is served: one for a payment that an earlier run began must find it here. The driver
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._payer = payer
-        await Adoption(
-            self._node, journal, payer.driver, NodeId(host.us), host.network, self._host_restarted
+        payer.earlier_groups = await Adoption(
+            self._node, journal, payer.driver, orphans, NodeId(host.us), host.network, self._host_restarted
         ).run()
         self._ready.set()
         log.info(

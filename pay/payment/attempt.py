@@ -40,6 +40,9 @@ class Terms:
         Unix times in seconds: end of new attempts, of the invoice, and the start.
     wakeable
         Last channels of route hints: the recipient behind one may be asleep and wake up for the payment.
+    patient_until_s
+        Unix time until which "no route" may only mean that our peers are not connected yet: the host has just
+        started.
     to_self
         The invoice is our own.
     watched
@@ -71,6 +74,7 @@ class Terms:
     metadata_bytes: int = 0
     first_partid: int = 1
     wakeable: frozenset[ScidDir] = frozenset()
+    patient_until_s: float = 0.0
     to_self: bool = False
     watched: bool = False
 

@@ -20,11 +20,12 @@ from pay.units import NodeId, ScidDir
 
 @dataclass(frozen=True, slots=True)
 class AdoptedPart:
-    """A part found pending at the host that no session of ours sent: it is watched, never added to."""
+    """A part found pending at the host that no session of this run sent; `sent_at_s` is 0 where not known."""
 
     partid: int
     amount_msat: int
     sent_msat: int
+    sent_at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Started:
     Parameters
     ----------
     adopted
-        Empty for a payment of our own; else the parts to watch, and no part is ever added.
+        Empty for a new payment; else the parts to watch. Whether others are added is a matter of the terms.
     """
 
     adopted: tuple[AdoptedPart, ...] = ()

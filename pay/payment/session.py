@@ -162,7 +162,7 @@ class PaymentSession:
             return []
         for part in adopted:
             self.attempts[part.partid] = Attempt(
-                part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, now
+                part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, part.sent_at_s or now
             )
         if self.terms.watched:
             return self._conclude(ev.NotPaid(watched_failed(self.terms)))
@@ -200,7 +200,8 @@ class PaymentSession:
         return actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
-        if self._lessons.asleep and now + NAP_S < self.terms.deadline_s:
+        may_come = self._lessons.asleep or now < self.terms.patient_until_s
+        if may_come and now + NAP_S < self.terms.deadline_s:
             return self._pause(NAP_S, now)
         return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
 

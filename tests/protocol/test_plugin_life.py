@@ -215,11 +215,19 @@ def test_row_in_the_second_of_the_start() -> None:
         async def patient(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:
             return {"listpeerchannels": {"channels": []}, "listhtlcs": {"htlcs": []}}[method]
 
+        async def rows(self, _payment_hash: bytes) -> list[Row]:
+            return table
+
     def row(created_at: int) -> Row:
         return Row(1, created_at, RowStatus.PENDING, 1000, 1000, created_at, None, None)
 
-    orphans = Orphans(cast(Node, Silent()), host_started_s=100.9)
-    assert asyncio.run(orphans.among(b"", [row(99), row(100), row(101)])) == {99}
+    now = int(time.time())
+    table = [row(now - 1), row(now), row(now + 1)]
+    orphans = Orphans(cast(Node, Silent()), host_started_s=now + 0.9)
+    assert asyncio.run(orphans.among(b"", table)) == {now - 1}
+    # A while later its HTLC is not to come any more.
+    later = Orphans(cast(Node, Silent()), host_started_s=now + 0.9, doubt_s=-2.0)
+    assert asyncio.run(later.among(b"", table)) == {now - 1, now}
 
 
 def test_node_stops(tmp_path: Path) -> None:
