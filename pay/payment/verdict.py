@@ -22,6 +22,9 @@ ORPHANED = "orphaned_part"
 NOT_TAKEN = "the node did not take this part"
 """Of a part that failed without an answer from anywhere."""
 
+UNREADABLE = "Malformed error reply"
+"""The host's own words for an answer that nobody on the route can have written."""
+
 DESTINATION_CHANNEL = "0x0x0"
 """erring_channel where the recipient answered (lightning-pay(7))."""
 
@@ -72,6 +75,8 @@ def in_words(failure: Failure) -> str:
     """Why a part failed, without the codes' names."""
     if failure.erring_index == 0:
         return f"our own channel: {host_words(failure.reason) or describe(failure.failcode)}"
+    if failure.failcode is None and failure.reason not in ("", UNREADABLE):
+        return host_words(failure.reason)
     return describe(failure.failcode)
 
 

@@ -1,0 +1,165 @@
+"""What every client relies on: the documented fields and types, and words that mean what some clients do on them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from tests.contract.kit import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded
+
+HEX32 = re.compile(r"[0-9a-f]{64}")
+NODE_ID = re.compile(r"0[23][0-9a-f]{64}")
+
+
+def is_u64(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**64
+
+
+def is_u32(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**32
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_hex32(value: Any) -> bool:
+    return isinstance(value, str) and HEX32.fullmatch(value) is not None
+
+
+def is_node_id(value: Any) -> bool:
+    return isinstance(value, str) and NODE_ID.fullmatch(value) is not None
+
+
+def one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: value in words
+
+
+Schema = tuple[dict[str, Callable[[Any], bool]], dict[str, Callable[[Any], bool]]]
+"""Required and optional fields; there may be no others."""
+
+PAY: Schema = (
+    {
+        "payment_preimage": is_hex32, "payment_hash": is_hex32, "created_at": is_u64, "parts": is_u32,
+        "amount_msat": is_u64, "amount_sent_msat": is_u64, "status": one_of("complete"),
+    },
+    {"destination": is_node_id, "warning_partial_completion": is_text},
+)  # fmt: skip
+
+_PAYS_ALWAYS: dict[str, Callable[[Any], bool]] = {
+    "payment_hash": is_hex32, "created_at": is_u64, "created_index": is_u64, "amount_sent_msat": is_u64,
+}  # fmt: skip
+_PAYS_MAYBE: dict[str, Callable[[Any], bool]] = {
+    "destination": is_node_id, "label": is_text, "bolt11": is_text, "description": is_text, "bolt12": is_text,
+    "updated_index": is_u64,
+}  # fmt: skip
+LISTPAYS: dict[str, Schema] = {
+    "complete": (
+        {**_PAYS_ALWAYS, "status": is_text, "preimage": is_hex32},
+        {**_PAYS_MAYBE, "completed_at": is_u64, "amount_msat": is_u64, "number_of_parts": is_u64},
+    ),
+    "failed": ({**_PAYS_ALWAYS, "status": is_text}, _PAYS_MAYBE),
+    "pending": (
+        {**_PAYS_ALWAYS, "status": is_text},
+        {**_PAYS_MAYBE, "amount_msat": is_u64, "number_of_parts": is_u64},
+    ),
+}
+
+
+def conforms(value: dict[str, Any], schema: Schema) -> None:
+    required, optional = schema
+    assert required.keys() <= value.keys(), required.keys() - value.keys()
+    known = {**required, **optional}
+    assert value.keys() <= known.keys(), value.keys() - known.keys()
+    wrong = {key: inner for key, inner in value.items() if not known[key](inner)}
+    assert not wrong, wrong
+
+
+def failures_in(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects anywhere that carry a failcode."""
+    if isinstance(value, dict):
+        if "failcode" in value:
+            yield value
+        for inner in value.values():
+            yield from failures_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from failures_in(inner)
+
+
+# --- pay ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", SUCCESSES, ids=lambda case: case.value)
+def test_success(recorded: Recorded, case: Case) -> None:
+    made = recorded.cases[case]
+    answer = made.answer.ok()
+    conforms(answer, PAY)
+    assert sha256(bytes.fromhex(answer["payment_preimage"])).hexdigest() == answer["payment_hash"]
+    assert answer["amount_msat"] == made.made.amount_msat
+    rows = recorded.host.rows(made.made)
+    assert answer["amount_sent_msat"] == sum(r["amount_sent_msat"] for r in rows if r["status"] == "complete")
+
+
+@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case.value)
+def test_error(recorded: Recorded, case: Case) -> None:
+    """The code as documented; `data`, and its fields flat beside it; failure codes are numbers."""
+    error = recorded.cases[case].answer.error
+    assert error is not None and error["code"] == case.code
+    assert isinstance(error["message"], str) and error["message"]
+    data = error.get("data", {})
+    assert {key: error[key] for key in data} == data
+    assert error.keys() == {"code", "message", *data} | ({"data"} if data else set())
+    assert all(is_u32(found["failcode"]) for found in failures_in(error))
+    for message in (error["message"], *(part["message"] for part in data.get("failures", ()))):
+        assert not message.startswith(("{", "[")) and "msat msat" not in message
+
+
+@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case.value)
+def test_words_of_a_final_verdict(recorded: Recorded, case: Case) -> None:
+    """A large swap service refunds on them: nowhere in an error but where they are the verdict."""
+    error = recorded.cases[case].answer.error
+    found = re.findall("incorrect_or_unknown_payment_details|invoice expired", json.dumps(error), re.IGNORECASE)
+    assert bool(found) == (case in FINAL)
+
+
+def test_a_refused_part_says_why(recorded: Recorded) -> None:
+    """The node's own reason is in the message and with the attempt."""
+    error = recorded.cases[Case.OTHER].answer.error
+    assert error is not None and "the node is busy" in error["message"]
+    assert "the node is busy" in error["attempts"][0]["failreason"]
+
+
+# --- lists ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_listpays(recorded: Recorded, moment: Moment) -> None:
+    """By whatever it is asked: the same entries, in documented form, oldest first."""
+    seen = recorded.looks[moment]
+    assert seen.listpays == seen.by_bolt11
+    for pay in seen.listpays["pays"]:
+        conforms(pay, LISTPAYS[pay["status"]])
+        assert (pay["bolt11"], pay["label"]) == (seen.made.bolt11, LABEL)
+    unfiltered = seen.unfiltered["pays"]
+    assert [pay for pay in unfiltered if pay["payment_hash"] == seen.payment_hash] == seen.listpays["pays"]
+    times = [pay["created_at"] for pay in unfiltered]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_rows(recorded: Recorded, moment: Moment) -> None:
+    """Whole rows: amounts, invoice, label and destination with every part; one group a call of `pay`."""
+    seen = recorded.looks[moment]
+    for row in seen.listsendpays["payments"]:
+        assert is_u64(row["amount_msat"]) and is_u64(row["amount_sent_msat"]) and is_u64(row["created_at"])
+        assert (row["bolt11"], row["label"]) == (seen.made.bolt11, LABEL)
+        assert is_node_id(row["destination"]) and row["payment_hash"] == seen.payment_hash
+    groups = {row["groupid"] for row in seen.listsendpays["payments"]}
+    retried = moment in (Moment.RETRIED_OUT, Moment.RETRIED_PAID)
+    assert groups == (set() if moment is Moment.BEFORE else {1, 2} if retried else {1})
