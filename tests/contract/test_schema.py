@@ -1,4 +1,4 @@
-"""What every client relies on: the documented fields and types, and words that mean what some clients do on them."""
+"""What every client relies on: documented fields and types, and words that mean what some clients do on them."""
 
 from __future__ import annotations
 

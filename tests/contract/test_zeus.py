@@ -58,7 +58,7 @@ def read(answer: Answer) -> Says:
 
 @pytest.mark.parametrize("limit", [{"maxfee": 1000 * SAT}, {"maxfeepercent": 5}, {"maxfeepercent": "5"}, {}])
 def test_sends(recorded: Recorded, limit: dict[str, Any]) -> None:
-    """An amount of 0 is never sent for an invoice that has one: `amt` is then missing and so becomes null."""
+    """For an invoice with an amount it multiplies what is not there, and so sends null."""
     params = {"amount_msat": None, "retry_for": 60, **limit}
     answer = recorded.host.pay(recorded.host.invoice(), **params)
     assert read(answer) is Says.PAID
