@@ -29,8 +29,8 @@ READ_TIMEOUT_S = 10.0
 
 _PLAIN = (
     "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
-    "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "max_parts", "min_part_msat",
-    "max_attempts", "seed", "randomness", "metadata_bytes",
+    "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
+    "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
 

@@ -10,6 +10,7 @@ from pyln.client import Plugin
 
 from pay.payment.attempt import (
     DEFAULT_FAILURE_COST_MSAT,
+    DEFAULT_FAILURE_COST_PPM,
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
@@ -38,6 +39,9 @@ FAILURE_COST = Number(
     1_000_000_000,
     "What a route that fails e times less often may cost more, in msat",
 )
+FAILURE_COST_PPM = Number(
+    "pay-failure-cost-ppm", DEFAULT_FAILURE_COST_PPM, 1_000_000, "As pay-failure-cost, in millionths of the amount"
+)
 MAX_PARTS = Number(
     "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
 )
@@ -47,7 +51,7 @@ MIN_PART = Number(
 MAX_ATTEMPTS = Number(
     "pay-max-attempts", DEFAULT_MAX_ATTEMPTS, 10_000, "The most attempts of a payment", least=1
 )
-NUMBERS = (FAILURE_COST, MAX_PARTS, MIN_PART, MAX_ATTEMPTS)
+NUMBERS = (FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Settings:
     """What the options say when a payment begins."""
 
     failure_cost_msat: int = FAILURE_COST.default
+    failure_cost_ppm: int = FAILURE_COST_PPM.default
     max_parts: int = MAX_PARTS.default
     min_part_msat: int = MIN_PART.default
     max_attempts: int = MAX_ATTEMPTS.default
@@ -89,6 +94,7 @@ def settings(plugin: Plugin) -> Settings:
     """As they are now; a start value out of range counts as the nearest end."""
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
+        failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),

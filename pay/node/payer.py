@@ -298,6 +298,7 @@ class Payer:
             created_at_s=now,
             riskfactor=float(request.riskfactor),
             failure_cost_msat=settings.failure_cost_msat,
+            failure_cost_ppm=settings.failure_cost_ppm,
             max_parts=settings.max_parts if _several(recipient) else 1,
             min_part_msat=settings.min_part_msat,
             max_attempts=settings.max_attempts,

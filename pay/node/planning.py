@@ -70,7 +70,7 @@ class Planning:
     # --- on the planner's thread ----------------------------------------------------------------------
 
     def _load(self) -> None:
-        import pay.routing.planner  # noqa: F401  (brings numpy and SciPy in before the first payment)
+        import pay.routing.caution  # noqa: F401  (brings numpy and SciPy in before the first payment)
 
         began = time.monotonic()
         self._refresh()
@@ -86,22 +86,25 @@ class Planning:
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
         from pay.network import Overlay
-        from pay.routing.planner import plan
+        from pay.routing.caution import Caps, plan_cautiously
 
         self._refresh()
-        query, lessons = action.query, action.lessons
-        overlay = Overlay(
-            self._graph(),
-            query.source,
-            [named.channel for named in own],
-            recipient=query.destination,
-            hints=hints,
-            excluded_nodes=lessons.excluded_nodes,
-            excluded_channels=_under_route_names(lessons.closed_channels, own),
-            policies=lessons.policies,
-            caps=lessons.caps,
-        )
-        return plan(overlay, query, in_flight)
+        query, lessons, graph = action.query, action.lessons, self._graph()
+
+        def overlay(caps: Caps) -> Overlay:
+            return Overlay(
+                graph,
+                query.source,
+                [named.channel for named in own],
+                recipient=query.destination,
+                hints=hints,
+                excluded_nodes=lessons.excluded_nodes,
+                excluded_channels=_under_route_names(lessons.closed_channels, own),
+                policies=lessons.policies,
+                caps=caps,
+            )
+
+        return plan_cautiously(overlay, graph, lessons.caps, query, in_flight)
 
     def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore

@@ -19,7 +19,9 @@ DEFAULT_MIN_PART_MSAT = 10_000_000
 """10,000 sat: below it a part costs the channels on its way more in slots and dust than it brings in odds."""
 
 DEFAULT_FAILURE_COST_MSAT = 10_000
-"""The price of one nat of failure: 7 sat more are paid for a route that fails half as often."""
+DEFAULT_FAILURE_COST_PPM = 100
+"""The price of one nat of failure: for 500,000 sat 42 sat more are paid for a plan that fails half as often. A
+large payment needs many channels, and each failure costs it as much time as a small one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Terms:
     created_at_s: float
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
+    failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
     max_parts: int = 1
     min_part_msat: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS

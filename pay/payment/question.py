@@ -5,6 +5,9 @@ from __future__ import annotations
 from pay.payment.attempt import Terms
 from pay.routing.query import RouteQuery
 
+SEARCHES = 120
+"""Shortest paths per plan, a millisecond each on the public network; most plans take ten."""
+
 
 def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int) -> RouteQuery:
     """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled."""
@@ -16,9 +19,10 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         max_fee_msat=terms.max_fee_msat - spent_msat,
         max_delay=terms.max_delay_blocks,
         riskfactor=terms.riskfactor,
-        failure_cost_msat=terms.failure_cost_msat,
+        failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
         max_parts=max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts)),
         min_part_msat=terms.min_part_msat,
+        max_searches=SEARCHES,
         seed=terms.seed,
         randomness=terms.randomness,
         metadata_bytes=terms.metadata_bytes,

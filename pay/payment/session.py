@@ -22,7 +22,7 @@ from pay.errors import PayError
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
-from pay.payment.failure import Failure
+from pay.payment.failure import FailCode, Failure
 from pay.payment.interpret import Outcome, interpret, is_final
 from pay.payment.invariants import SessionError, check
 from pay.payment.lessons import held_on, learn
@@ -253,6 +253,9 @@ class PaymentSession:
 
     def _meaning(self, attempt: Attempt, failure: Failure, our_height: int) -> Outcome:
         """What a failure says; of a part whose route is not known only the recipient's own word counts."""
+        if failure.failcode == FailCode.MPP_TIMEOUT and attempt.amount_msat < self.terms.total_msat:
+            # Its way was good; other parts were missing.
+            return Outcome()
         if attempt.route is not None:
             return interpret(attempt.route, failure, our_height, self.terms.wakeable)
         by_recipient = failure.erring_node == self.terms.destination and failure.failcode is not None

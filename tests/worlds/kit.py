@@ -25,6 +25,7 @@ from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.routing import NoRoute, Route, RouteQuery
 from pay.routing import plan as plan_routes
+from pay.routing.caution import Caps, plan_cautiously
 from pay.sim.channel import SimChannel
 from pay.sim.clock import Timer, VirtualClock
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
@@ -147,18 +148,25 @@ class Sender:
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
         query, lessons = action.query, action.lessons
-        overlay = Overlay(
-            self.graph,
-            self.us,
-            self._less_unsent(),
-            recipient=query.destination,
-            hints=running.hints,
-            excluded_nodes=lessons.excluded_nodes,
-            excluded_channels=self._under_route_names(lessons.excluded_channels),
-            policies=lessons.policies,
-            caps=lessons.caps,
-        )
-        answer = self.planner(overlay, query, self._in_flight())
+        own, held = self._less_unsent(), self._in_flight()
+
+        def overlay(caps: Caps) -> Overlay:
+            return Overlay(
+                self.graph,
+                self.us,
+                own,
+                recipient=query.destination,
+                hints=running.hints,
+                excluded_nodes=lessons.excluded_nodes,
+                excluded_channels=self._under_route_names(lessons.closed_channels),
+                policies=lessons.policies,
+                caps=caps,
+            )
+
+        if self.planner is plan_routes:
+            answer = plan_cautiously(overlay, self.graph, lessons.caps, query, held)
+        else:
+            answer = self.planner(overlay(lessons.caps), query, held)
         if isinstance(answer, NoRoute):
             self._post(running, ev.NoRouteFound(action.query_id, answer))
         else:
@@ -252,6 +260,7 @@ class Sender:
             created_at_s=now,
             riskfactor=limits.riskfactor,
             failure_cost_msat=limits.failure_cost_msat,
+            failure_cost_ppm=limits.failure_cost_ppm,
             max_parts=limits.max_parts,
             min_part_msat=limits.min_part_msat,
             max_attempts=limits.max_attempts,

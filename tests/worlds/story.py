@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT
+from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
 from pay.payment.failure import describe
 from pay.payment.session import PaymentSession
 from pay.routing import Route
@@ -26,6 +26,7 @@ class Limits:
     maxdelay: int = 2016
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
+    failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
     max_parts: int = 1
     min_part_msat: int = 0
     max_attempts: int = 100
