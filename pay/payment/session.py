@@ -22,10 +22,10 @@ from pay.errors import PayError
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
-from pay.payment.failure import FailCode, Failure
-from pay.payment.interpret import Outcome, interpret, is_final
+from pay.payment.failure import Failure
 from pay.payment.invariants import SessionError, check
 from pay.payment.lessons import held_on, learn
+from pay.payment.meaning import meaning
 from pay.payment.question import question
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
@@ -233,7 +233,7 @@ class PaymentSession:
     def _go_on(self, attempt: Attempt, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
         """What follows from a part's failure."""
         partid = attempt.partid
-        outcome = self._meaning(attempt, failure, our_height)
+        outcome = meaning(self.terms, attempt, failure, our_height, decided=self._verdict is not None)
         asked_with = self._asked_with.get(partid, {})
         self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live), asked_with)
         if outcome.refused:
@@ -250,17 +250,6 @@ class PaymentSession:
             self._mark(partid, AttemptStatus.RETRYING)
             return self._pause(LOCAL_PAUSE_S, now)
         return self._request(now, retried=partid)
-
-    def _meaning(self, attempt: Attempt, failure: Failure, our_height: int) -> Outcome:
-        """What a failure says; of a part whose route is not known only the recipient's own word counts."""
-        if failure.failcode == FailCode.MPP_TIMEOUT and attempt.amount_msat < self.terms.total_msat:
-            # Its way was good; other parts were missing.
-            return Outcome()
-        if attempt.route is not None:
-            return interpret(attempt.route, failure, our_height, self.terms.wakeable)
-        by_recipient = failure.erring_node == self.terms.destination and failure.failcode is not None
-        by_host = self.terms.to_self and self._verdict is None
-        return Outcome(refused=by_host or (by_recipient and is_final(failure)))
 
     def _taken(self, partid: int, reason: str) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
