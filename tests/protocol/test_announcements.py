@@ -1,0 +1,109 @@
+"""News of parts at another plugin, and words at a waiting caller, of payments by the running plugin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.jsonstream import RpcError
+from tests.contract.kit import fail_held
+from tests.protocol.boxkit import ECHO
+from tests.protocol.kit import PLUGIN, SAT, Host, hosting
+
+TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
+AMOUNT_MSAT = 100_000 * SAT
+
+
+@pytest.fixture(scope="module", params=["v26.06.6", "v25.05"])
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": TOPICS}))
+        directory = Path(tmp_path_factory.mktemp("host"))
+        with hosting(directory, version=request.param, plugin=[PLUGIN, ECHO]) as host:
+            yield host
+
+
+def news(host: Host, payment_hash: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """(topic, fields) that the other plugin has got about one payment, in order."""
+    messages = [json.loads(line) for line in (host.node.directory / "told").read_text().splitlines()]
+    heard = [(m["method"], m["params"]) for m in messages if m["method"] in TOPICS]
+    flat = [(topic, params.get(topic) or params["payload"]) for topic, params in heard]
+    return [(topic, fields) for topic, fields in flat if fields["payment_hash"] == payment_hash.hex()]
+
+
+def test_a_payment_with_a_failed_part(host: Host) -> None:
+    """Every start has its end, once; the numbers are those of the node's rows."""
+    made = host.invoice(hold=True)
+    messages: list[dict[str, Any]] = []
+    pending = host.box.submit(host.node.call("pay", {"bolt11": made.bolt11}, messages.append))
+    host.until(lambda: made.parts)
+    first = list(made.parts)
+    fail_held(host, made)
+    host.until(lambda: made.parts and made.parts != first)
+    host.release(made)
+    answer = pending.result(20)
+    told = host.until(lambda: len(found := news(host, made.payment_hash)) == 5 and found)
+    assert [topic for topic, _ in told] == [
+        "pay_part_start", "pay_part_end", "pay_part_start", "pay_part_end", "pay_success",
+    ]  # fmt: skip
+    parts = [fields for topic, fields in told if topic != "pay_success"]
+    assert [(part["partid"], part.get("status")) for part in parts] == [
+        (1, None), (1, "failure"), (2, None), (2, "success"),
+    ]  # fmt: skip
+    assert {part["groupid"] for part in parts} == {host.rows(made)[0]["groupid"]} == {1}
+    assert parts[1]["failed_node_id"] == host.id("far").hex() and parts[1]["error_code"] == 0x2002
+    assert parts[2]["hops"][0]["channel_in_msat"] == answer["amount_sent_msat"]
+    assert parts[2]["hops"][0]["short_channel_id"] == host.scid("us", "alt")
+    assert parts[2]["hops"][-1]["channel_out_msat"] == parts[2]["attempt_msat"] == AMOUNT_MSAT
+    assert all(type(part["duration"]) is float and 0 <= part["duration"] < 30 for part in parts[1::2])
+    (message,) = messages
+    assert message["params"]["message"] == "Part 1 of 100,000 sat failed: the node failed for now"
+
+
+def test_a_refused_payment(host: Host) -> None:
+    made = host.invoice()
+    host.cancel(made)
+    error = host.pay(made).error
+    told = host.until(lambda: len(found := news(host, made.payment_hash)) == 3 and found)
+    assert [topic for topic, _ in told] == ["pay_part_start", "pay_part_end", "pay_failure"]
+    assert told[1][1]["failed_msg"] == error["raw_message"] and told[1][1]["error_code"] == error["failcode"]
+
+
+def test_nothing_was_sent(host: Host) -> None:
+    """Without a part there is only the end of the payment; a call that is refused is no payment."""
+    made = host.invoice("island")
+    assert host.pay(made).code == 205
+    told = host.until(lambda: news(host, made.payment_hash))
+    assert [topic for topic, _ in told] == ["pay_failure"]
+    expired = host.invoice()
+    assert host.pay(expired, amount_msat=5).code == -32602
+    host.pay(host.invoice()).ok()
+    assert news(host, expired.payment_hash) == []
+
+
+def test_waiting_after_the_time_is_up(host: Host) -> None:
+    """Two parts, one fails after retry_for: the caller hears what is waited for, and is answered after that."""
+    amount_msat = 15_000_000 * SAT
+    made = host.invoice(amount_msat=amount_msat, hold=True)
+    messages: list[dict[str, Any]] = []
+    params = {"bolt11": made.bolt11, "retry_for": 0}
+    pending = host.box.submit(host.node.call("pay", params, messages.append))
+    host.until(lambda: sum(part.amount_msat for part in made.parts) == amount_msat)
+
+    def one_fails(_: Any) -> None:
+        made.parts.pop().fail(bytes.fromhex("2002"))
+
+    host.world(one_fails)
+    host.until(lambda: len(messages) == 2)
+    told = [message["params"]["message"] for message in messages]
+    assert told[0].startswith("Part ") and "still out" in told[1] and "error 210" in told[1]
+    assert not pending.done()
+    fail_held(host, made)
+    with pytest.raises(RpcError) as answer:
+        pending.result(20)
+    assert answer.value.code == 210
+    assert len(messages) == 3
