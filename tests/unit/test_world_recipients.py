@@ -7,6 +7,8 @@ import struct
 import pytest
 
 from pay.sim.bolt11 import decode
+from pay.sim.unkeyed import needs_signature
+from pay.sim.bolt11 import decode
 from pay.sim.failures import FailCode
 from pay.sim.faults import Faults
 from pay.sim.htlc import Settled, WireHop
@@ -228,14 +230,18 @@ def test_the_text_of_an_invoice_says_what_its_recipient_checks():
     assert read.routes == (channel.hint_for(payee),)
 
 
-def test_a_node_whose_key_is_not_known_can_be_paid_but_writes_no_invoice():
+def test_the_box_signs_for_a_node_whose_key_is_not_known_and_only_the_box_believes_it():
     line = Line("AB")
     stranger = line.world.add_node("S", node_id=Line("Z", seed=5).nodes["Z"].id)
     line.nodes["S"] = stranger
     line.join("B", "S")
     invoice = line.world.create_invoice(stranger.id, AMOUNT, "")
-    with pytest.raises(ValueError, match=r"key of node .* is not known"):
-        _ = invoice.bolt11
+    assert decode(invoice.bolt11, check_signature=False).payee == stranger.id
+    with pytest.raises(ValueError):
+        decode(invoice.bolt11)
+    assert not needs_signature(line.world, invoice.bolt11)
+    assert needs_signature(line.world, invoice.bolt11.replace("1", "2", 1))
+    assert needs_signature(line.world, line.world.create_invoice(line.nodes["A"].id, AMOUNT, "").bolt11)
     assert line.pay("ABS", invoice) == Settled(invoice.preimage)
     with pytest.raises(ValueError, match="there already"):
         line.world.add_node("S2", node_id=stranger.id)
