@@ -116,7 +116,7 @@ class Views:
             answer = await self._node.patient("listsendpays", given)
         except CallError as error:
             raise PayError(error.code, error.message, error.data) from error
-        pays = pays_of(answer["payments"], live if "index" not in given else {})
+        pays = pays_of(answer["payments"], live, unsent="index" not in given)
         return {"pays": [pay for pay in pays if status is None or pay["status"] == status]}
 
 
@@ -186,7 +186,6 @@ def _live_pay(running: Running) -> LivePay:
         running.bolt11,
         terms.destination.hex(),
         int(terms.created_at_s),
-        terms.amount_msat,
         running.label,
         description,
     )

@@ -21,12 +21,13 @@ class LivePay:
     bolt11: str | None
     destination: str
     created_at: int
-    amount_msat: int
     label: str | None
     description: str | None
 
 
-def pays_of(rows: Iterable[Mapping[str, Any]], live: Mapping[PayKey, LivePay]) -> list[dict[str, Any]]:
+def pays_of(
+    rows: Iterable[Mapping[str, Any]], live: Mapping[PayKey, LivePay], unsent: bool = True
+) -> list[dict[str, Any]]:
     """The entries of `listpays`.
 
     Parameters
@@ -34,13 +35,15 @@ def pays_of(rows: Iterable[Mapping[str, Any]], live: Mapping[PayKey, LivePay]) -
     rows
         Of the host's `listsendpays`, as JSON.
     live
-        Payments in work that the question is about; those without a row are added at the end.
+        Payments in work that the question is about.
+    unsent
+        Whether those without a row are added at the end: a page of the table has no place for them.
     """
     groups: dict[PayKey, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["payment_hash"], int(row.get("groupid", 0))), []).append(row)
     pays = [_entry(key, parts, key in live) for key, parts in groups.items()]
-    return pays + [_unsent(key, pay) for key, pay in live.items() if key not in groups]
+    return pays + [_unsent(key, pay) for key, pay in live.items() if unsent and key not in groups]
 
 
 def _entry(key: PayKey, parts: list[Mapping[str, Any]], live: bool) -> dict[str, Any]:

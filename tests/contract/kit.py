@@ -25,6 +25,7 @@ AMOUNT_MSAT = 100_000 * SAT
 PARTS_MSAT = 15_000_000 * SAT
 """More than one channel of ours has."""
 LABEL = "a label"
+STATUSES = ("pending", "complete", "failed")
 
 OPTIONS: dict[str, Any] = {
     "developer": True,
@@ -109,6 +110,9 @@ class Look:
     """By payment_hash; `by_bolt11` by the invoice, `unfiltered` of everything."""
     by_bolt11: dict[str, Any]
     unfiltered: dict[str, Any]
+    paged: dict[str, Any]
+    """As those that keep a list of their own ask: from an index on."""
+    by_status: dict[str, list[dict[str, Any]]]
     listsendpays: dict[str, Any]
     paystatus: dict[str, Any]
     listpeerchannels: dict[str, Any]
@@ -143,6 +147,8 @@ def look(host: Host, made: SimInvoice) -> Look:
         host.call("listpays", by_hash).ok(),
         host.call("listpays", [made.bolt11]).ok(),
         host.call("listpays").ok(),
+        host.call("listpays", {"index": "created", "start": 0}).ok(),
+        {status: host.call("listpays", {"status": status}).ok()["pays"] for status in STATUSES},
         host.call("listsendpays", by_hash).ok(),
         host.call("paystatus", [made.bolt11]).ok(),
         host.call("listpeerchannels").ok(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded
+from tests.contract.kit import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded, Says
 
 HEX32 = re.compile(r"[0-9a-f]{64}")
 NODE_ID = re.compile(r"0[23][0-9a-f]{64}")
@@ -150,6 +150,25 @@ def test_listpays(recorded: Recorded, moment: Moment) -> None:
     assert [pay for pay in unfiltered if pay["payment_hash"] == seen.payment_hash] == seen.listpays["pays"]
     times = [pay["created_at"] for pay in unfiltered]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_listpays_by_pages(recorded: Recorded, moment: Moment) -> None:
+    """The same entries; only one without a row in the node's table has no place on a page."""
+    seen = recorded.looks[moment]
+    mine = [pay for pay in seen.paged["pays"] if pay["payment_hash"] == seen.payment_hash]
+    assert mine == ([] if moment is Moment.BEFORE else seen.listpays["pays"])
+
+
+@pytest.mark.parametrize(
+    "moment", [moment for moment in Moment if moment.truth is Says.PENDING], ids=lambda moment: moment.value
+)
+def test_listpays_by_status(recorded: Recorded, moment: Moment) -> None:
+    """While it is in work it is pending; once it is over the node looks for rows with that status, as ever."""
+    seen = recorded.looks[moment]
+    for status, pays in seen.by_status.items():
+        mine = [pay for pay in pays if pay["payment_hash"] == seen.payment_hash]
+        assert mine == [pay for pay in seen.listpays["pays"] if pay["status"] == status]
 
 
 @pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
