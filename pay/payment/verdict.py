@@ -73,7 +73,8 @@ def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[
 
 def in_words(failure: Failure) -> str:
     """Why a part failed, without the codes' names."""
-    if failure.erring_index == 0:
+    # We refuse as a recipient only what we pay to ourselves; all else at index 0 is of our own channel.
+    if failure.erring_index == 0 and failure.failcode != FailCode.UNKNOWN_PAYMENT:
         return f"our own channel: {host_words(failure.reason) or describe(failure.failcode)}"
     if failure.failcode is None and failure.reason not in ("", UNREADABLE):
         return host_words(failure.reason)

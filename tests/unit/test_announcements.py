@@ -191,3 +191,11 @@ def test_no_words_that_mean_a_verdict() -> None:
     assert len(story.told) == 2 and not any("incorrect" in told.lower() for told in story.told)
     story.settles(2)
     assert isinstance(story.session.result, ev.Paid)
+
+
+def test_our_own_refusal() -> None:
+    """A payment to ourselves fails at index 0 and at no channel."""
+    story = Teller(terms(to_self=True))
+    story.fails(0, failed(0, FailCode.UNKNOWN_PAYMENT, "Already paid or expired invoice"))
+    (told,) = story.told
+    assert "the recipient refuses" in told and "channel" not in told
