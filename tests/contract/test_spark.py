@@ -89,11 +89,11 @@ def test_paystatus(recorded: Recorded, moment: Moment) -> None:
     assert entry["bolt11"] == seen.made.bolt11 and entry["amount_msat"] == seen.made.amount_msat
     assert len(entry["destination"]) == 66
     attempts = entry["attempts"]
-    assert [_end(attempt) for attempt in attempts] == ATTEMPTS[moment]
+    assert [end_of(attempt) for attempt in attempts] == ATTEMPTS[moment]
     assert not attempts or attempts[0]["strategy"] == "Initial attempt"
     for attempt in attempts:
         assert TIME.fullmatch(attempt["start_time"]) and type(attempt["age_in_seconds"]) is int
-        assert attempt["state"] == ("pending" if _end(attempt) == "pending" else "completed")
+        assert attempt["state"] == ("pending" if end_of(attempt) == "pending" else "completed")
         assert ("end_time" in attempt) == (attempt["state"] == "completed")
         assert TIME.fullmatch(attempt.get("end_time", attempt["start_time"]))
         if "success" in attempt:
@@ -105,5 +105,5 @@ def test_paystatus(recorded: Recorded, moment: Moment) -> None:
             assert failure["data"]["failcodename"] == "WIRE_TEMPORARY_NODE_FAILURE"
 
 
-def _end(attempt: dict[str, Any]) -> str:
+def end_of(attempt: dict[str, Any]) -> str:
     return next((word for word in ("success", "failure") if word in attempt), "pending")
