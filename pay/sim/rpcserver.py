@@ -119,6 +119,7 @@ class RpcServer:
         self.path = path
         self._dispatch = dispatch
         self._server: asyncio.Server | None = None
+        self._closed = False
         self._connections: set[Connection] = set()
         self._readers: set[asyncio.Task[None]] = set()
 
@@ -142,6 +143,7 @@ class RpcServer:
 
     async def close(self) -> None:
         """Drop everybody, answered or not."""
+        self._closed = True
         self.stop_listening()
         for connection in list(self._connections):
             connection.writer.transport.abort()
@@ -150,6 +152,10 @@ class RpcServer:
         await asyncio.gather(*self._readers, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            # It was under way when everybody was dropped.
+            writer.transport.abort()
+            return
         connection = Connection(writer)
         self._connections.add(connection)
         task = asyncio.current_task()
