@@ -130,10 +130,12 @@ class RpcServer:
         with short_path(self.path) as path:
             listener.bind(path)
         self.path.chmod(0o600)
-        listener.listen(128)
+        listener.listen(1024)
         # From Python 3.13 on asyncio would remove the file, which lightningd leaves behind.
         keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, **keep)
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listener, backlog=1024, **keep
+        )
 
     def stop_listening(self) -> None:
         """New clients are refused (the file stays, as after a crash)."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import growth, load, planning, quality, start
+from tests.bench import growth, load, many, planning, quality, start
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +28,11 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "load": load.run,
     "planning": planning.run,
     "growth": growth.run,
+    "many": lambda _setting: many.run(),
     "quality": quality.run,
 }
+
+SLOW = frozenset({"many", "quality"})
 
 
 def main() -> int:
@@ -37,9 +40,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"some of: {', '.join(SECTIONS)}")
     parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
-    parser.add_argument("--quick", action="store_true", help="all but quality, about a minute")
+    parser.add_argument("--quick", action="store_true", help="all but many and quality, about a minute")
     args = parser.parse_args()
-    names = args.sections or [name for name in SECTIONS if not (args.quick and name == "quality")]
+    names = args.sections or [name for name in SECTIONS if not (args.quick and name in SLOW)]
     where = args.network.name if args.network else "a generated network of 17,000 nodes"
     print(f"{platform.machine()}, Python {platform.python_version()}, {date.today()}, network: {where}\n")
     figures: dict[str, float] = json.loads(RESULTS.read_text()) if args.sections and RESULTS.exists() else {}
