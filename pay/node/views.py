@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import normalise
+from pay.node.archive import Archive, entry_of_rows, groups_of
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
 from pay.node.running import Running
@@ -46,6 +46,7 @@ class Views:
         self._planning = planning
         self._live = live
         self._finished: deque[Running] = deque(maxlen=MOST_FINISHED)
+        self._archive = Archive(node, time.time())
         self.height = 0
 
     def remember(self, running: Running) -> None:
@@ -56,7 +57,10 @@ class Views:
     # --- paystatus --------------------------------------------------------------------------------------
 
     async def paystatus(self, params: Any) -> dict[str, Any]:
-        """All payments, newest last, or those of one invoice or payment_hash. Raises PayError."""
+        """All payments, newest last, or those of one invoice or payment_hash. Raises PayError.
+
+        What was finished before our start comes from the host's rows.
+        """
         wanted = _only_param(params, ("bolt11", "payment_hash"))
         shown = [*self._finished, *self._live.values()]
         if wanted is not None:
@@ -71,15 +75,27 @@ class Views:
             for hop in attempt.route.hops
         }
         names = await self._planning.aliases(nodes)
+        older = [] if wanted is not None else await self._older(shown)
         moment = Moment(time.time(), self.height)
         return {
             "pay": [
-                paystatus_entry(
-                    running.session, running.bolt11, running.label, running.times, moment, names.get
-                )
-                for running in shown
+                *older,
+                *[
+                    paystatus_entry(
+                        running.session, running.bolt11, running.label, running.times, moment, names.get
+                    )
+                    for running in shown
+                ],
             ]
         }
+
+    async def _older(self, shown: list[Running]) -> list[dict[str, Any]]:
+        known = [_key(running) for running in shown]
+        try:
+            return await self._archive.newest(known, MOST_FINISHED - len(self._finished))
+        except CallError as error:
+            log.warning("archive_unreadable error=%r", str(error))
+            return []
 
     async def _from_rows(self, wanted: str) -> list[dict[str, Any]]:
         """A payment of before our start: what the host has of it."""
@@ -88,7 +104,7 @@ class Views:
             rows = (await self._node.patient("listsendpays", {key: wanted}))["payments"]
         except CallError as error:
             raise PayError(Code.INVALID_PARAMS, f"{key}: {error.message}") from error
-        return [_entry_of_rows(group) for group in _groups(rows)]
+        return [entry_of_rows(group) for group in groups_of(rows).values()]
 
     # --- listpays ---------------------------------------------------------------------------------------
 
@@ -118,60 +134,6 @@ class Views:
             raise PayError(error.code, error.message, error.data) from error
         pays = pays_of(answer["payments"], live, unsent="index" not in given)
         return {"pays": [pay for pay in pays if status is None or pay["status"] == status]}
-
-
-def _entry_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """One element of `paystatus` for a payment whose session is gone."""
-    first = rows[0]
-    status = {row["status"] for row in rows}
-    word = "Success" if "complete" in status else "Inflight" if "pending" in status else "Failed"
-    counted = [row for row in rows if row["status"] != "failed"]
-    entry: dict[str, Any] = {key: first[key] for key in ("label", "bolt11", "bolt12") if key in first}
-    return {
-        **entry,
-        "amount_msat": sum(int(row.get("amount_msat", 0)) for row in counted or rows[-1:]),
-        "destination": first.get("destination"),
-        "payment_hash": first["payment_hash"],
-        "groupid": int(first.get("groupid", 0)),
-        "created_at": int(first["created_at"]),
-        "session_status": word,
-        "settled_amount": sum(int(r.get("amount_msat", 0)) for r in rows if r["status"] == "complete"),
-        "attempts": [_attempt_of_row(row, number) for number, row in enumerate(rows)],
-    }
-
-
-def _attempt_of_row(row: dict[str, Any], number: int) -> dict[str, Any]:
-    word = {"complete": "Settled", "pending": "Inflight", "failed": "Failed"}[row["status"]]
-    fields: dict[str, Any] = {
-        "strategy": "Initial attempt" if number == 0 else f"Part {row.get('partid', 0)}",
-        "start_time": _iso(int(row["created_at"])),
-        "age_in_seconds": max(0, int(time.time()) - int(row["created_at"])),
-        "state": "pending" if word == "Inflight" else "completed",
-        "status": word,
-        "partid": int(row.get("partid", 0)),
-        "amount_sent_msat": int(row["amount_sent_msat"]),
-        "route_unknown": True,
-    }
-    if "amount_msat" in row:
-        fields["amount_msat"] = int(row["amount_msat"])
-    if "completed_at" in row:
-        fields["end_time"] = _iso(int(row["completed_at"]))
-    if word == "Settled":
-        fields["success"] = {"id": fields["partid"], "payment_preimage": row["payment_preimage"]}
-    elif word == "Failed":
-        fields["failure"] = {"code": 204, "message": "failed; an earlier run of this plugin was told why"}
-    return fields
-
-
-def _iso(unix_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(unix_s))
-
-
-def _groups(rows: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    groups: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(int(row.get("groupid", 0)), []).append(row)
-    return list(groups.values())
 
 
 def _key(running: Running) -> PayKey:

@@ -25,7 +25,7 @@ Looks = dict[Moment, Look]
 
 @pytest.fixture(scope="module", params=["v26.06.6", "v25.09"])
 def looks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looks]:
-    """One held in flight, one paid, one failed; then the kill. The held one is paid in the end to a joined call."""
+    """One held in flight, one paid, one failed; then the kill. At last the held one is paid, to a joined call."""
     directory = Path(tmp_path_factory.mktemp("host"))
     with hosting(directory, version=request.param, **OPTIONS) as host:
         held, paid, failed = host.invoice(hold=True), host.invoice(), host.invoice()
@@ -46,6 +46,12 @@ def looks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         host.log("payment_attached", mark)
         host.release(held)
         assert joined.answer().ok()["payment_preimage"] == held.preimage.hex()
+        everything = host.call("paystatus").ok()["pay"]
+        assert [entry["payment_hash"] for entry in everything] == [
+            made.payment_hash.hex() for made in (paid, failed, held)
+        ]
+        assert [entry["session_status"] for entry in everything] == ["Success", "Failed", "Success"]
+        assert "route_unknown" in everything[0]["attempts"][0]
         yield found
 
 
