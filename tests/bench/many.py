@@ -45,7 +45,8 @@ async def _run() -> dict[str, float]:
             async def pay(amount_msat: int) -> bool:
                 nonlocal number
                 number += 1
-                invoice = world.create_invoice(payees[number * 37 % len(payees)].id, amount_msat, f"bench {number}")
+                payee = payees[number * 37 % len(payees)]
+                invoice = world.create_invoice(payee.id, amount_msat, f"bench {number}")
                 with contextlib.suppress(RpcError):
                     return bool((await node.call("pay", {"bolt11": invoice.bolt11}))["status"] == "complete")
                 return False
