@@ -7,13 +7,12 @@ import struct
 import pytest
 
 from pay.sim.bolt11 import decode
-from pay.sim.unkeyed import needs_signature
-from pay.sim.bolt11 import decode
 from pay.sim.failures import FailCode
 from pay.sim.faults import Faults
 from pay.sim.htlc import Settled, WireHop
 from pay.sim.invoices import InvoiceStatus
 from pay.sim.oracle import audit
+from pay.sim.unkeyed import needs_signature
 from tests.unit.worldkit import SAT, Line
 
 AMOUNT = 100_000 * SAT
