@@ -132,12 +132,20 @@ class Arcs:
 
     def usable(self, amount_msat: int, slack_msat: int = 0) -> Usable:
         """The arcs that can carry `amount_msat`; for `slack_msat` see `can_carry`."""
-        in_graph, in_extra = self.carrying(amount_msat, slack_msat)
+        return self._priced(amount_msat, 1.0, *self.carrying(amount_msat, slack_msat))
+
+    def usable_for(self, amount_msat: int, part_msat: int) -> Usable:
+        """The arcs that can carry parts of `part_msat`, at the cost of `amount_msat` of such a part."""
+        return self._priced(amount_msat, amount_msat / part_msat, *self.carrying(part_msat, 0))
+
+    def _priced(
+        self, amount_msat: int, base_share: float, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_]
+    ) -> Usable:
         row = np.flatnonzero(in_graph)
-        costs = terms(self.known.rows, row, amount_msat)
+        costs = terms(self.known.rows, row, amount_msat, base_share)
         grouped, add, at = self.grouped(in_graph, in_extra)
         if len(add):
-            costs = costs.inserted(at, terms(self.extra_rows, add, amount_msat))
+            costs = costs.inserted(at, terms(self.extra_rows, add, amount_msat, base_share))
         return Usable(*grouped, costs)
 
     def carrying(self, amount_msat: int, slack_msat: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

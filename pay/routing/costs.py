@@ -153,10 +153,16 @@ def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.b
     return carries
 
 
-def terms(rows: Rows, at: NDArray[np.intp], amount_msat: int) -> Terms:
-    """The cost of sending `amount_msat` over each of the rows `at`, all of which can carry it."""
+def terms(rows: Rows, at: NDArray[np.intp], amount_msat: int, base_share: float = 1.0) -> Terms:
+    """The cost of sending `amount_msat` over each of the rows `at`, all of which can carry it.
+
+    `base_share` of the base fee is paid by this amount, the rest by others of the same HTLC.
+    """
     fee = rows.fee_ppm[at] * np.float32(amount_msat * 1e-6)
-    fee += rows.fee_base_msat[at]
+    base = rows.fee_base_msat[at]
+    if base_share < 1:
+        base *= np.float32(base_share)
+    fee += base
     room = rows.room_msat[at]
     whole = room.astype(np.float32)
     # Subtracted as integers: where the amount is nearly all there is, the difference of two float32 means nothing.

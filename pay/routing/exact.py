@@ -13,7 +13,7 @@ BOLT 4: the payloads of all hops fit in 1,300 bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import log, prod
 
@@ -61,6 +61,21 @@ class Load:
         for hop in route.hops:
             self.msat[hop.scid_dir] += hop.amount_msat
             self.htlcs[hop.scid_dir] += 1
+
+    @classmethod
+    def of(cls, routes: Iterable[Route]) -> Load:
+        load = cls()
+        for route in routes:
+            load.add(route)
+        return load
+
+    def without(self, route: Route) -> Load:
+        """That of the other routes."""
+        rest = Load(self.msat.copy(), self.htlcs.copy())
+        for hop in route.hops:
+            rest.msat[hop.scid_dir] -= hop.amount_msat
+            rest.htlcs[hop.scid_dir] -= 1
+        return rest
 
     def left(self, channel: OwnChannel) -> OwnChannel:
         """A channel of ours as this load leaves it."""

@@ -10,9 +10,12 @@ payments).
 Prices saved are negative and Dijkstra's search bears none, so weights are reduced by potentials (Johnson): each
 node's distance so far, cut off where a search ended, which keeps every reduced weight at zero or above.
 
-Base fees are paid once by an HTLC, not by the chunk: the first chunk on an arc pays it, later ones do not.
-That one step is not convex; reduced weights are cut off at zero there and the flow may miss the best by a
-base fee.
+Base fees are paid once by an HTLC, not by the chunk: the first chunks on an arc pay it between them, later ones
+do not. That one step is not convex; reduced weights are cut off at zero there and the flow may miss the best by
+a base fee.
+
+Fine chunks are cheap where one search sends many of them: along a path as long as it costs little more than at
+first. So the effort goes with how often prices change, not with the number of chunks.
 
 Our own channels are no arcs: a path ends at any peer whose channels still hold a chunk.
 """
@@ -28,7 +31,7 @@ from math import inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from pay.routing.arcs import Usable
+from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
 from pay.routing.query import RouteQuery
 from pay.routing.search import FAR_MSAT, Tree, shortest_tree
@@ -62,10 +65,22 @@ class ChunkFlow:
         How many leave through each peer, by node number.
     searches
         Shortest-path searches made.
+    base_share
+        The part of a base fee that each chunk pays, until it is paid; `usable` has its terms with that.
     """
 
-    def __init__(self, terrain: Terrain, query: RouteQuery, usable: Usable, prices: Prices, reach_msat: float):
+    def __init__(
+        self,
+        terrain: Terrain,
+        query: RouteQuery,
+        usable: Usable,
+        prices: Prices,
+        reach_msat: float,
+        base_share: float = 1.0,
+    ):
         self.terrain, self.query, self.usable, self.prices = terrain, query, usable, prices
+        self.base_share = base_share
+        self._arcs: dict[int, Arc] = {}
         self.chunks: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.searches = 0
@@ -76,8 +91,11 @@ class ChunkFlow:
         self._reach = reach_msat
         self._room = {peer: self._own_chunks(peer) for peer in terrain.peers}
 
-    def push(self) -> float | None:
-        """Sends one more chunk the cheapest way; its price in msat, None if no more fits."""
+    def push(self, most: int = 1, slack: float = 0.0) -> float | None:
+        """Sends one more chunk the cheapest way; its price in msat, None if no more fits.
+
+        Up to `most` go the same way while each costs at most `1 + slack` times as much as the first.
+        """
         open_peers = [peer for peer, room in self._room.items() if room > self.sent[peer]]
         if not open_peers:
             return None
@@ -86,19 +104,22 @@ class ChunkFlow:
         reduced = residual.weights + self._potential[residual.target]
         reduced -= self._potential[residual.source]
         np.maximum(reduced, 0.0, out=reduced)
-        within = self._reach
+        within, growth = self._reach, _REACH_GROWTH
         while True:
             tree = shortest_tree(residual.indptr, residual.source, reduced, self.terrain.target, within)
             price, peer = min((float(tree.distance[p] + self._potential[p]), p) for p in open_peers)
             missed = min((within + self._potential[p] for p in open_peers if tree.distance[p] == inf), default=inf)
             if price <= missed or within >= FAR_MSAT:
                 break
-            within = within * _REACH_GROWTH if within < 1e12 else FAR_MSAT
+            within = within * growth if within < 1e12 else FAR_MSAT
+            growth *= growth
         if price == inf:
             return None
         # Half of what the last chunk cost more than nothing: the next one costs little more than this one.
-        self._reach = max(price * 0.05, 1.0)
-        self._send(peer, self._arcs_along(tree, peer, residual, reduced))
+        self._reach = max(price * (0.05 + slack), 1.0)
+        arcs = self._arcs_along(tree, peer, residual, reduced)
+        most = min(most, self._room[peer] - self.sent[peer])
+        self._send(peer, arcs, self._alike(arcs, most, price * (1 + slack)))
         self._potential += np.minimum(tree.distance, min(within, float(tree.distance[peer])))
         return price
 
@@ -157,10 +178,19 @@ class ChunkFlow:
             arcs.append(int(residual.arc[between[np.argmin(reduced[between])]]))
         return arcs
 
-    def _send(self, peer: int, arcs: list[int]) -> None:
-        self.sent[peer] += 1
+    def _alike(self, arcs: list[int], most: int, dearest_msat: float) -> int:
+        """How many chunks may go along these arcs at such a price each; one at least."""
+        if most < 2 or min(arcs, default=0) < 0:
+            return 1
+        for count in range(1, most):
+            if sum(self._price(arc, self.chunks[arc] + count) for arc in arcs) > dearest_msat:
+                return count
+        return most
+
+    def _send(self, peer: int, arcs: list[int], count: int) -> None:
+        self.sent[peer] += count
         for arc in arcs:
-            arc, step = (arc, 1) if arc >= 0 else (-1 - arc, -1)
+            arc, step = (arc, count) if arc >= 0 else (-1 - arc, -count)
             self.chunks[arc] += step
             if not self.chunks[arc]:
                 del self.chunks[arc]
@@ -169,11 +199,15 @@ class ChunkFlow:
     def _price(self, position: int, flowing: int) -> float:
         """What one more chunk beside `flowing` ones costs on an arc, msat; inf if it does not fit."""
         chunk, prices, terms = self.query.amount_msat, self.prices, self.usable.terms
-        arc = self.terrain.arcs.arc(int(self.usable.row[position]))
+        arc = self._arcs.get(position)
+        if arc is None:
+            arc = self._arcs[position] = self.terrain.arcs.arc(int(self.usable.row[position]))
         room = arc.capacity_msat + 1 - flowing * chunk
         if room <= chunk:
             return inf
-        fee = arc.fee_ppm * chunk / 1e6 + (0 if flowing else arc.fee_base_msat)
+        fee = arc.fee_ppm * chunk / 1e6
+        if flowing * self.base_share < 1:
+            fee += arc.fee_base_msat * self.base_share
         price = prices.fee * fee + prices.block * arc.cltv_delta - prices.nat * log((room - chunk) / room)
         if terms.noise is not None:
             price *= float(terms.noise[position])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pay.network import Overlay
+from pay.routing.bounds import too_much
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.single import OverLimit, SinglePath
@@ -69,7 +70,7 @@ def _nearer(one: OverLimit, other: OverLimit) -> bool:
 
 def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> tuple[Route, ...] | NoRoute:
     terrain = Terrain.of(overlay, query.destination, in_flight)
-    if terrain is None or not terrain.peers:
+    if terrain is None or not terrain.peers or too_much(terrain, query):
         return why_none(overlay, terrain, query)
     usable = terrain.arcs.usable(query.amount_msat)
     noisy = terrain.arcs.with_noise(usable, query.seed, query.randomness)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from pay.network import Overlay, OwnChannel
+from pay.network import Overlay
+from pay.routing.bounds import doors_in, doors_out, most_through
 from pay.routing.exact import most_own
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, SinglePath
@@ -187,7 +188,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     own = [channel for channels in terrain.peers.values() for channel in channels]
     largest = max(map(most_own, own))
     if query.max_parts > 1:
-        largest = sum(_most_in_parts(channel, query.max_parts) for channel in own)
+        largest = most_through(doors_out(terrain), query.max_parts)
     if query.amount_msat > largest:
         how = f"the largest of our {len(own)} usable channels can send in one part now"
         if query.max_parts > 1:
@@ -204,10 +205,6 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             f"{query.amount_msat} msat is less than the {least} msat that our channels send at least",
         )
     return None
-
-
-def _most_in_parts(channel: OwnChannel, parts: int) -> int:
-    return min(channel.spendable_msat, channel.htlc_max_msat * min(channel.free_htlcs, parts))
 
 
 def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
@@ -231,11 +228,12 @@ def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None
 def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, name = format_msat(query.amount_msat), f"node {query.destination.hex()}"
-    into, total = _into(terrain), _all_into(terrain)
+    into, total = _into(terrain), most_through(doors_in(terrain), query.max_parts)
     if query.amount_msat > total and query.max_parts > 1:
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"{amount} is more than the {format_msat(total)} that all open channels of {name} can hold",
+            f"{amount} is more than the {format_msat(total)} that all open channels of {name} can take in "
+            f"{query.max_parts} parts",
             max_sendable_msat=total,
         )
     probe = _probe(query)
@@ -254,17 +252,6 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | Non
         f"{amount} in {parts} is too much: {where} takes at most about {format_msat(most)} a part",
         max_sendable_msat=most,
     )
-
-
-def _all_into(terrain: Terrain) -> int:
-    """What may be on the other side of all open channels into the recipient, ours included, msat."""
-    arcs, total = terrain.arcs, sum(channel.spendable_msat for channel in terrain.peers.get(terrain.target, ()))
-    closed = np.zeros(arcs.graph_rows, bool)
-    closed[arcs.closed] = True
-    for rows, shut in ((arcs.known.rows, closed), (arcs.extra_rows, np.zeros(len(arcs.extra_scid), bool))):
-        into = (rows.target == terrain.target) & (rows.most_msat > 0) & ~shut
-        total += sum(room - 1 for room in rows.room_msat[into].tolist())
-    return total
 
 
 def _into(terrain: Terrain) -> list[int]:

@@ -1,10 +1,11 @@
 """A plan of several routes: chunks of a flow become paths, paths become exact routes, and what is left over
 flows again.
 
-The amount is cut into at most a dozen chunks, so that a plan takes as many searches; finer where that does not
-fit. Fees are no part of the flow, so a part that fills a channel to the brim may not fit with them: it is sent
-smaller, and the rest joins another route or flows again over what the routes so far leave free. Routes over the
-same channels are joined where one HTLC can carry both amounts.
+The amount is cut into forty chunks, many of which go the same way with one search, so that a plan takes about a
+dozen; coarser where too many parts came out, finer for what does not fit. Fees are no part of the flow, so a part
+that fills a channel to the brim may not fit with them: it is sent smaller, and the rest joins another route or
+flows again over what the routes so far leave free. Routes over the same channels are joined where one HTLC can
+carry both amounts.
 
 What it knowingly does not do: routes of an earlier round are not moved for the sake of a later one, and limits
 on fee and delay are kept by raising their price for the whole plan, in steps.
@@ -12,7 +13,7 @@ on fee and delay are kept by raising their price for the whole plan, in steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pay.routing.arcs import Usable
@@ -24,16 +25,23 @@ from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
 from pay.routing.terrain import Terrain
 from pay.units import ScidDir
 
-CHUNKS = 10
-"""Chunks of the first try, a search each. More divide finer and gain little: a tenth of 1,000,000 sat is small
-against the channels that such an amount uses."""
+CHUNKS = 40
+"""Chunks of the first try. More divide finer and gain little: a fortieth of 1,000,000 sat is small against the
+channels that such an amount uses."""
 
-CHUNK_MSAT = 10_000_000
-"""10,000 sat: no chunk is smaller unless the amount fits no other way. Base fees of about 1 sat a hop would
-cost more than 100 ppm of less."""
+COARSE_CHUNKS = 10
+"""Chunks where forty ended in too many parts, or in none. A part of a tenth pays the whole base fee."""
 
-PART_MSAT = 2_000
-"""2 sat: what each further part must save, since every HTLC is work for each node on its way."""
+CHUNK_MSAT = 2_500_000
+"""2,500 sat: no chunk of the first try is smaller unless there is no single route."""
+
+SLACK = 0.1
+"""Chunks go the same way with one search while the next costs at most so much more than the first: what is lost
+is half of that of what costs more."""
+
+PART_MSAT = 10_000
+"""10 sat: what each further part must save, since every HTLC is work for each node on its way. Measured on mainnet
+with hidden balances, 500,000 sat: 3.0 HTLCs a payment where 2 sat gave 3.9, for 2 % more fees."""
 
 _SHRINK = (1.0, 0.995, 0.98, 0.9)
 """Shares of a part that are tried, since the whole may not fit with its fees; then half of it, and so on."""
@@ -41,7 +49,13 @@ _SHRINK = (1.0, 0.995, 0.98, 0.9)
 _STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
 """How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
 
-_ROUNDS = 6
+_ROUNDS = 8
+
+_USUAL_PARTS = 16
+"""Where so many parts are not enough, channels that take smaller ones are tried as well."""
+
+_LEAST_SHARE = 256
+"""No chunk is less than the amount by this."""
 
 
 @dataclass(slots=True)
@@ -57,7 +71,7 @@ class Splitter:
     """The work on several routes for one query.
 
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
-    is whether the budget ended the work.
+    is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route.
     """
 
     terrain: Terrain
@@ -66,6 +80,7 @@ class Splitter:
     searches: int = 0
     over: OverLimit | None = None
     spent: bool = False
+    beaten: bool = False
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
         """The best routes found within the limits; None if there are none better than `single`.
@@ -109,61 +124,78 @@ class Splitter:
                 return self.query.amount_msat * 1e-5
 
     def _any_count(self, prices: Prices, bound: float | None) -> tuple[Route, ...] | None:
-        """Routes for the whole amount: from few chunks, or from more if there is no single route to take."""
+        """Routes for the whole amount: from many chunks, or from few where those are too many ways."""
         amount, least = self.query.amount_msat, max(self.query.min_part_msat, 1)
-        count = min(CHUNKS, amount // max(least, CHUNK_MSAT))
-        if bound is None:
-            count = max(count, min(CHUNKS, amount // max(least, 1_000)))
-        counts = [count] if bound is not None else [count, 2 * count, 4 * count]
-        for count in counts:
-            if count < 2 or amount // count < least:
-                return None
-            if self.searches + count > self.query.max_searches:
-                self.spent = True
+        finest = amount // max(least, 1_000 if bound is None else CHUNK_MSAT)
+        counts = [min(CHUNKS, finest), min(COARSE_CHUNKS, finest)]
+        counts += [2] if bound is None else []
+        for count in dict.fromkeys(counts):
+            if count < 2:
                 return None
             parts = self._deliver(prices, -(-amount // count), bound)
             if parts is not None:
                 return tuple(part.route for part in parts)
+            if self.spent or self.beaten:
+                return None
         return None
 
     def _deliver(self, prices: Prices, chunk_msat: int, bound: float | None) -> list[_Part] | None:
         """Parts that together deliver the amount, whatever limits they break."""
         parts: list[_Part] = []
         left = self.query.amount_msat
+        least = max(self.query.min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
+        part_msat = self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
         usable = self.terrain.arcs.usable(chunk_msat)
         for turn in range(_ROUNDS):
-            new = self._round(parts, prices, min(chunk_msat, left), left, bound if not turn else None)
-            if not new:
+            new = self._round(parts, prices, min(chunk_msat, left), part_msat, left, None if turn else bound)
+            if new is None:
                 return None
-            parts += new
-            parts = self._joined(parts, usable, prices)
+            parts = self._joined(parts + new, usable, prices)
             left = self.query.amount_msat - sum(part.route.amount_msat for part in parts)
             if left and (grown := self._grown(parts, left, usable, prices)):
                 parts, left = grown, 0
             if not left:
                 return self._few(parts, usable, prices)
-            if left < self.query.min_part_msat:
+            if self.spent or left < self.query.min_part_msat or (not new and max(chunk_msat, part_msat) <= least):
                 return None
+            if not new:
+                chunk_msat, part_msat = max(chunk_msat // 4, least), part_msat // 4
+                usable = self.terrain.arcs.usable(chunk_msat)
         return None
 
     def _round(
-        self, parts: list[_Part], prices: Prices, chunk_msat: int, left_msat: int, bound: float | None
-    ) -> list[_Part]:
-        """Parts for as much of `left_msat` as flows over what `parts` leave free."""
+        self,
+        parts: list[_Part],
+        prices: Prices,
+        chunk_msat: int,
+        part_msat: int,
+        left_msat: int,
+        bound: float | None,
+    ) -> list[_Part] | None:
+        """Parts, about `part_msat` or more, for as much of `left_msat` as flows over what `parts` leave free;
+        None if it costs more than `bound`."""
         terrain = self._beside(parts) if parts else self.terrain
         query = replace(self.query, amount_msat=chunk_msat)
         prices = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
-        usable = terrain.arcs.with_noise(terrain.arcs.usable(chunk_msat), query.seed, query.randomness)
-        flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices))
-        count = -(-left_msat // chunk_msat)
-        for pushed in range(count):
-            price = flow.push()
+        part = max(chunk_msat, min(part_msat, left_msat))
+        usable = terrain.arcs.usable_for(chunk_msat, part)
+        usable = terrain.arcs.with_noise(usable, query.seed, query.randomness)
+        flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices), chunk_msat / part)
+        count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
+        while pushed < count:
+            if self.searches >= self.query.max_searches:
+                self.spent = True
+                break
+            price = flow.push(count - pushed, SLACK)
             self.searches += 1
             if price is None:
                 break
-            # No flow is cheaper than its first chunk everywhere.
-            if not pushed and bound is not None and price * count >= bound:
-                return []
+            # Each chunk costs at least as much as the one before.
+            if bound is not None and spent_msat + price * (count - pushed) >= bound:
+                self.beaten = True
+                return None
+            before, pushed = pushed, sum(flow.sent.values())
+            spent_msat += price * (pushed - before)
         tracer = Tracer(terrain, usable, self.query, prices)
         new: list[_Part] = []
         for nodes, chunks in flow.paths():
@@ -174,10 +206,10 @@ class Splitter:
 
     def _along(self, tracer: Tracer, nodes: list[int], amount_msat: int, least_msat: int) -> list[Route]:
         """Routes along `nodes` for the amount, each for as much as fits; less where not all of it does."""
-        routes = []
+        routes: list[Route] = []
         least_msat = max(least_msat, self.query.min_part_msat, 1)
         want = amount_msat
-        while amount_msat and want >= min(least_msat, amount_msat):
+        while amount_msat and want >= min(least_msat, amount_msat) and len(routes) < self.query.max_parts:
             for share in _SHRINK:
                 traced = tracer.trace(nodes, int(want * share) if share < 1 else want)
                 if isinstance(traced, Traced):
@@ -193,15 +225,19 @@ class Splitter:
     def _joined(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
         """The same with parts along the same nodes made one, where one HTLC carries both amounts."""
         joined: list[_Part] = []
-        for index, part in enumerate(parts):
+        load = _load(parts)
+        too_much: dict[tuple[int, ...], int] = {}
+        for part in parts:
             for at, other in enumerate(joined):
-                if other.nodes == part.nodes:
-                    beside = joined[:at] + joined[at + 1 :] + parts[index + 1 :]
-                    amount = other.route.amount_msat + part.route.amount_msat
-                    one = self._beside_others(beside, usable, prices).trace(part.nodes, amount)
+                amount, nodes = other.route.amount_msat + part.route.amount_msat, tuple(part.nodes)
+                if other.nodes == part.nodes and amount < too_much.get(nodes, amount + 1):
+                    rest = load.without(part.route).without(other.route)
+                    one = self._tracer(usable, prices, rest).trace(part.nodes, amount)
                     if isinstance(one, Traced):
-                        joined[at] = _Part(part.nodes, one.route)
+                        joined[at], load = _Part(part.nodes, one.route), rest
+                        load.add(one.route)
                         break
+                    too_much[nodes] = amount
             else:
                 joined.append(part)
         return joined
@@ -212,8 +248,9 @@ class Splitter:
         """The same with one part made larger by `more_msat`, the one where that costs least; None if none
         can."""
         best: tuple[float, int, _Part] | None = None
+        load = _load(parts)
         for at, part in enumerate(parts):
-            tracer = self._beside_others(parts[:at] + parts[at + 1 :], usable, prices)
+            tracer = self._tracer(usable, prices, load.without(part.route))
             larger = tracer.trace(part.nodes, part.route.amount_msat + more_msat)
             if isinstance(larger, Traced):
                 extra = self._worth((larger.route,), prices) - self._worth((part.route,), prices)
@@ -241,17 +278,12 @@ class Splitter:
     def _total(self, parts: list[_Part], prices: Prices) -> float:
         return self._worth(tuple(part.route for part in parts), prices)
 
-    def _beside_others(self, others: list[_Part], usable: Usable, prices: Prices) -> Tracer:
-        load = Load()
-        for part in others:
-            load.add(part.route)
+    def _tracer(self, usable: Usable, prices: Prices, load: Load) -> Tracer:
         return Tracer(self.terrain, usable, self.query, prices, load=load)
 
     def _beside(self, parts: list[_Part]) -> Terrain:
         """The terrain that these parts leave to others."""
-        load = Load()
-        for part in parts:
-            load.add(part.route)
+        load = _load(parts)
         terrain, used = self.terrain, dict(self.in_flight)
         for named, amount in load.msat.items():
             used[named] = used.get(named, 0) + amount
@@ -267,3 +299,7 @@ class Splitter:
             share = route.amount_msat / self.query.amount_msat
             total += worth(route, prices._replace(block=prices.block * share))
         return total + PART_MSAT * (len(routes) - 1)
+
+
+def _load(parts: Iterable[_Part]) -> Load:
+    return Load.of(part.route for part in parts)

@@ -50,7 +50,7 @@ def test_two_equal_ways_share_an_amount_that_would_fill_either() -> None:
     net = Net().own(1, "a", 10**10)
     net.link(2, "a", "c", 10**9, cltv=0).link(3, "c", "b", 10**12, cltv=0)
     net.link(4, "a", "d", 10**9, cltv=0).link(5, "d", "b", 10**12, cltv=0)
-    routes = planned(net, many("b", 9 * 10**8))
+    routes = planned(net, many("b", 9 * 10**8, failure_cost_msat=100_000))
     assert sorted(map(names, routes)) == ["us>a>c>b", "us>a>d>b"]
     assert all(4 * 10**8 < route.amount_msat < 5 * 10**8 for route in routes)
     (alone,) = planned(net, query("b", 9 * 10**8))

@@ -1,0 +1,85 @@
+"""What no plan can exceed, from the channels at either end alone: microseconds, before any search.
+
+A part leaves through one of our channels and arrives through one of the recipient's, as one HTLC each. So a plan
+carries at most what the largest such HTLCs carry, as many as it may have parts: full ones, and the rest of each
+channel.
+
+What it knowingly does not do: see what stands in the way between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import nlargest
+from typing import NamedTuple
+
+import numpy as np
+
+from pay.network import OwnChannel
+from pay.routing.query import RouteQuery
+from pay.routing.terrain import Terrain
+
+_UNKNOWN = 1 << 30
+"""HTLCs that a channel of others may take: nobody says."""
+
+
+class Door(NamedTuple):
+    """A channel at an end: what it holds, the largest HTLC it takes, and how many of them."""
+
+    total_msat: int
+    htlc_msat: int
+    htlcs: int
+
+
+def most_through(doors: Iterable[Door], parts: int) -> int:
+    """The most that so many parts carry through these channels, msat."""
+    pieces: list[int] = []
+    for total, htlc, slots in doors:
+        if htlc <= 0 or total <= 0:
+            continue
+        full = min(total // htlc, slots, parts)
+        pieces += [htlc] * full
+        if full < min(slots, parts):
+            pieces.append(total - full * htlc)
+    return sum(nlargest(parts, pieces))
+
+
+def doors_out(terrain: Terrain) -> list[Door]:
+    """Our own channels."""
+    return [_own(channel) for channels in terrain.peers.values() for channel in channels]
+
+
+def doors_in(terrain: Terrain) -> list[Door]:
+    """The recipient's open channels, ours with it included."""
+    arcs, target = terrain.arcs, terrain.target
+    doors = [_own(channel) for channel in terrain.peers.get(target, ())]
+    for rows, at in (
+        (arcs.known.rows, _open_into(terrain)),
+        (arcs.extra_rows, np.flatnonzero(arcs.extra_rows.target == target)),
+    ):
+        room = rows.room_msat[at] - 1
+        most = np.minimum(rows.most_msat[at], room)
+        doors += [Door(*ends, _UNKNOWN) for ends in zip(room.tolist(), most.tolist(), strict=True)]
+    return doors
+
+
+def too_much(terrain: Terrain, query: RouteQuery) -> bool:
+    """Whether the channels at either end cannot carry the amount, whatever is between."""
+    return any(
+        most_through(doors(terrain), query.max_parts) < query.amount_msat for doors in (doors_in, doors_out)
+    )
+
+
+def _open_into(terrain: Terrain) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Rows of the graph that lead to the recipient and are not closed for this plan."""
+    arcs, target = terrain.arcs, terrain.target
+    if target + 1 >= len(arcs.known.start):
+        return np.zeros(0, np.intp)
+    rows = np.arange(arcs.known.start[target], arcs.known.start[target + 1])
+    return rows[~np.isin(rows, arcs.closed)]
+
+
+def _own(channel: OwnChannel) -> Door:
+    return Door(
+        channel.spendable_msat, min(channel.htlc_max_msat, channel.spendable_msat), max(channel.free_htlcs, 0)
+    )
