@@ -25,6 +25,7 @@ from pay.node.past import BeingPaid, past_of
 from pay.node.payer import wakeable_channels
 from pay.node.running import Running
 from pay.payment.attempt import watch_terms
+from pay.payment.events import AdoptedPart
 from pay.payment.session import PaymentSession
 from pay.units import NodeId, parse_node_id
 
@@ -74,7 +75,11 @@ class Adoption:
         pending = await self._node.certain("listsendpays", {"status": "pending"}, _by_hash)
         for payment_hash, first in pending.items():
             try:
-                await self._adopt(payment_hash, first, entries.get(payment_hash))
+                running, parts = await self._adopted(payment_hash, first, entries.get(payment_hash))
+                if running is not None:
+                    # An entry that cannot be read is struck out in the end as well.
+                    running.in_journal = payment_hash in entries
+                    self._driver.start(running, parts)
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
@@ -84,19 +89,22 @@ class Adoption:
         ended = [entry.terms for name in over if (entry := entries[name]) is not None]
         return {terms.payment_hash: terms.groupid for terms in ended}
 
-    async def _adopt(self, payment_hash: str, first: dict[str, Any], entry: Entry | None) -> None:
+    async def _adopted(
+        self, payment_hash: str, first: dict[str, Any], entry: Entry | None
+    ) -> tuple[Running | None, tuple[AdoptedPart, ...]]:
+        """What takes up the pending parts of a payment, and those parts."""
         rows = await self._node.rows(bytes.fromhex(payment_hash))
         past = past_of(rows)
         if not isinstance(past, BeingPaid):
-            return
-        ours = entry is not None and entry.terms.groupid == past.groupid
-        running = await self._resumed(entry, past, rows) if entry is not None and ours else None
+            return None, ()
+        if entry is not None and not _is_of(entry, past):
+            entry = None
+        running = await self._resumed(entry, past, rows) if entry is not None else None
         if running is None:
-            amount_msat = entry.terms.amount_msat if entry is not None and ours else past.delivered_msat or 0
+            amount_msat = entry.terms.amount_msat if entry is not None else past.delivered_msat or 0
             running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat)
-            running.total_known = ours
-        running.in_journal = entry is not None
-        self._driver.start(running, past.parts)
+            running.total_known = entry is not None
+        return running, past.parts
 
     async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
         """The payment as its entry has it, to be completed; None where that is not safe."""
@@ -104,9 +112,6 @@ class Adoption:
         if not self._host_restarted or now >= min(entry.terms.deadline_s, entry.terms.expires_at_s):
             return None
         parts = [row for row in rows if row.groupid == past.groupid]
-        known = all(row.amount_msat is not None for row in parts)
-        if not known or sum(part.amount_msat for part in past.parts) > entry.terms.amount_msat:
-            return None
         if (await self._orphans.parts_out(entry.terms.payment_hash) or 0) < len(past.parts):
             # A part without an HTLC would keep what is added from ever being the whole.
             return None
@@ -155,6 +160,12 @@ class Adoption:
 def _by_hash(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """One row of each payment."""
     return {str(row["payment_hash"]): row for row in found["payments"]}
+
+
+def _is_of(entry: Entry, past: BeingPaid) -> bool:
+    """Whether the entry is of the group that is pending, and has room for what is."""
+    out_msat = past.delivered_msat
+    return entry.terms.groupid == past.groupid and out_msat is not None and out_msat <= entry.terms.amount_msat
 
 
 def _is_hash(text: str) -> bool:

@@ -74,12 +74,12 @@ class Journal:
     async def read(self, us: NodeId) -> dict[str, Entry | None]:
         """All entries by payment_hash; None where one cannot be read, nothing where the host does not tell."""
         try:
-            reading = self._node.certain("listdatastore", {"key": list(_KEY)}, lambda found: found["datastore"])
-            stored = await asyncio.wait_for(reading, READ_TIMEOUT_S)
-        except TimeoutError:
-            log.warning("journal_unread: parts that are out are watched, none is added")
+            reading = self._node.patient("listdatastore", {"key": list(_KEY)})
+            stored = (await asyncio.wait_for(reading, READ_TIMEOUT_S))["datastore"]
+            return {str(found["key"][-1]): _readable(found, us) for found in stored}
+        except (CallError, TimeoutError, LookupError, TypeError) as error:
+            log.warning("journal_unread error=%r: parts that are out are watched, none is added", error)
             return {}
-        return {str(found["key"][-1]): _readable(found, us) for found in stored if found.get("key")}
 
 
 def _readable(stored: dict[str, Any], us: NodeId) -> Entry | None:

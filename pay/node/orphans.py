@@ -72,7 +72,7 @@ class Orphans:
         if row.status is not RowStatus.PENDING or row.created_at > self._host_started_s:
             return False
         in_that_second = row.created_at == int(self._host_started_s)
-        return not in_that_second or time.time() > self._host_started_s + self._doubt_s
+        return not in_that_second or time.time() > row.created_at + 1 + self._doubt_s
 
 
 def host_started_s() -> float:
