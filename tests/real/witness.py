@@ -2,22 +2,26 @@
 """A plugin for the nodes under test: it writes down notifications and holds HTLCs back.
 
 Notifications are appended, exactly as lightningd sent them, to `notifications.jsonl` in the node's directory.
-`hold HASH` makes the node keep every HTLC of that payment hash until `release HASH [FAILURE]`, which lets them
-go on, or fails them with the given onion failure message (hex). Standard library only: any python3 runs it.
+`hold HASH` makes the node keep every HTLC of that payment hash until `release HASH [FAILURE] [PREIMAGE]`, which
+lets them go on, or fails them with the given onion failure message (hex), or settles them in the node's place.
+`held HASH` shows what is kept. Standard library only: any python3 runs it.
 """
 
 import json
 import sys
 from pathlib import Path
 
-TOPICS = ("sendpay_success", "sendpay_failure", "pay_success", "pay_failure", "channel_hint_update")
+TOPICS = (
+    "sendpay_success", "sendpay_failure", "pay_success", "pay_failure", "pay_part_start", "pay_part_end",
+    "channel_hint_update",
+)  # fmt: skip
 MANIFEST = {
     "dynamic": True,
     "options": [],
     "rpcmethods": [
         {"name": "hold", "usage": "payment_hash", "description": "Keep the HTLCs of this payment"},
-        {"name": "release", "usage": "payment_hash [failure]", "description": "Let them go on, or fail them"},
-        {"name": "held", "usage": "payment_hash", "description": "How many HTLCs are kept"},
+        {"name": "release", "usage": "payment_hash [failure] [preimage]", "description": "Let them go on or end"},
+        {"name": "held", "usage": "payment_hash", "description": "How many HTLCs are kept, and their onions"},
     ],
     "subscriptions": list(TOPICS),
     "hooks": [{"name": "htlc_accepted"}],
@@ -25,7 +29,7 @@ MANIFEST = {
 
 
 class Witness:
-    """What is held, by payment hash: ids of the hook's calls that wait for their answer."""
+    """What is held, by payment hash: the hook's calls that wait for their answer, id and onion."""
 
     def __init__(self):
         self.kept = {}
@@ -38,11 +42,13 @@ class Witness:
             self.kept.setdefault(argument(params, 0, "payment_hash"), [])
             return {}
         if method == "held":
-            return {"htlcs": len(self.kept.get(argument(params, 0, "payment_hash"), []))}
+            calls = self.kept.get(argument(params, 0, "payment_hash"), [])
+            return {"htlcs": len(calls), "onions": [onion for _, onion in calls]}
         if method == "release":
-            failure = argument(params, 1, "failure")
+            failure, preimage = argument(params, 1, "failure"), argument(params, 2, "preimage")
             result = {"result": "fail", "failure_message": failure} if failure else {"result": "continue"}
-            for call_id in self.kept.pop(argument(params, 0, "payment_hash"), []):
+            result = {"result": "resolve", "payment_key": preimage} if preimage else result
+            for call_id, _ in self.kept.pop(argument(params, 0, "payment_hash"), []):
                 answer(call_id, result)
             return {}
         return {}
@@ -58,7 +64,7 @@ class Witness:
             if kept is None:
                 answer(message["id"], {"result": "continue"})
             else:
-                kept.append(message["id"])
+                kept.append((message["id"], message["params"]["onion"]))
             return
         answer(message["id"], self.request(message["method"], message["params"]))
 
