@@ -24,6 +24,7 @@ import numpy.typing as npt
 from pay.network.index import ScidIndex
 from pay.network.names import NodeNames
 from pay.network.policy import Policy
+from pay.network.written import Written
 from pay.units import MAX_MSAT, NodeId, Scid, ScidDir
 
 Ints = npt.NDArray[np.int64]
@@ -109,8 +110,8 @@ class ChannelGraph:
     scids : uint64[n_channels]
     dying : bool[n_channels]
         The funding output was spent a few blocks ago: most such channels are closed, some are being spliced.
-    changes : int
-        Counts the modifications, for those who keep something computed from the arrays.
+    written : Written
+        Which arcs changed lately.
 
     The arrays are views that are replaced when channels are added: take them from the graph each time. They
     may be read by anybody and written by nobody else.
@@ -133,7 +134,7 @@ class ChannelGraph:
 
     def __init__(self) -> None:
         self.n_channels = 0
-        self.changes = 0
+        self.written = Written()
         self._room = 0
         self._full: dict[str, npt.NDArray[np.generic]] = {}
         self._index = ScidIndex()
@@ -167,7 +168,8 @@ class ChannelGraph:
                 known[at] = self._numbers.setdefault(nodes[at], len(self._ids))
                 if known[at] == len(self._ids):
                     self._ids.append(NodeId(nodes[at]))
-        self.changes += len(self._ids) != before
+        if len(self._ids) != before:
+            self.written.grew()
         return np.array(known, np.int32)
 
     def alias(self, node: bytes) -> str | None:
@@ -235,6 +237,11 @@ class ChannelGraph:
             self._by_target = ByTarget(start, arcs, self.source[arcs])
         return self._by_target
 
+    @property
+    def changes(self) -> int:
+        """Counts the modifications, for those who keep something computed from the arrays; see `written`."""
+        return self.written.changes
+
     # -- changes -------------------------------------------------------------------------------------------
 
     def reserve(self, channels: int) -> None:
@@ -289,7 +296,7 @@ class ChannelGraph:
                 self.capacity_msat[rows] = np.minimum(capacity_msat[new], MAX_MSAT)
             self._index.put(scids[new], np.arange(start, end, dtype=np.int32))
             self._by_target = None
-            self.changes += 1
+            self.written.grew()
         return self._index.find(scids)
 
     def _clear(self, start: int) -> None:
@@ -318,7 +325,7 @@ class ChannelGraph:
         self.timestamp[rows] = policies.timestamp[last]
         unsized = rows[~self.capacity_known[rows >> 1]]
         self.capacity_msat[unsized] = self.htlc_max_msat[unsized]
-        self.changes += bool(len(rows))
+        self.written.note(rows)
         return len(rows)
 
     def remove_channels(self, scids: Keys) -> int:
@@ -329,14 +336,13 @@ class ChannelGraph:
         self._index.drop(scids[known])
         for direction in (0, 1):
             self.enabled[2 * channels[known] + direction] = False
-        self.changes += bool(known.any())
+            self.written.note(2 * channels[known] + direction)
         return int(np.count_nonzero(known))
 
     def mark_dying(self, scids: Keys) -> None:
         """Notes that the funding of these channels was spent."""
         channels = self._index.find(scids)
         self.dying[channels[channels >= 0]] = True
-        self.changes += 1
 
     # -- one at a time, for graphs made by hand ------------------------------------------------------------
 

@@ -89,8 +89,13 @@ class GraphRows:
 
     @classmethod
     def of(cls, graph: ChannelGraph) -> GraphRows:
-        """Kept until the graph changes: plans come in bursts, gossip by the minute."""
+        """Kept, and kept up with policies that change: plans come in bursts, gossip by the minute."""
         kept = _kept.get(graph)
+        if kept is not None and kept[0] != graph.changes:
+            touched = graph.written.since(kept[0])
+            if touched is not None:
+                kept[1].take(graph, touched)
+                kept = _kept[graph] = (graph.changes, kept[1])
         if kept is None or kept[0] != graph.changes:
             grouped = graph.by_target()
             row = np.empty(len(grouped.arcs), np.int32)
@@ -98,6 +103,13 @@ class GraphRows:
             kept = (graph.changes, cls(Rows.of(graph, grouped.arcs), grouped.start, grouped.arcs, row))
             _kept[graph] = kept
         return kept[1]
+
+    def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> None:
+        """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph)."""
+        at = self.row[arcs]
+        fresh = Rows.of(graph, arcs)
+        for name in Rows._fields:
+            getattr(self.rows, name)[at] = getattr(fresh, name)
 
 
 _kept: WeakKeyDictionary[ChannelGraph, tuple[int, GraphRows]] = WeakKeyDictionary()

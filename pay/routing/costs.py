@@ -61,8 +61,8 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, columns: ChannelGraph | Columns, rows: NDArray[np.integer] | slice = slice(None)) -> Rows:
         """Some arcs of the graph, or of what an overlay adds, in the order of `rows`."""
-        most = np.minimum(columns.htlc_max_msat, columns.capacity_msat)
-        most[~columns.enabled] = -1
+        most = np.minimum(columns.htlc_max_msat[rows], columns.capacity_msat[rows])
+        most[~columns.enabled[rows]] = -1
         return cls(
             columns.source[rows],
             columns.target[rows],
@@ -71,7 +71,7 @@ class Rows(NamedTuple):
             columns.cltv_delta[rows].astype(np.float32),
             columns.capacity_msat[rows] + 1,
             columns.htlc_min_msat[rows],
-            most[rows],
+            most,
         )
 
 
