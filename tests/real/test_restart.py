@@ -1,0 +1,279 @@
+"""lightningd or the plugin killed with parts out, on nodes of its own: payer ── middle ── payee.
+
+The campaign makes RUNS runs of random payments and kills (`make campaign` asks for 20) and is judged by what the
+payee got and what the payer's table says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from tests.rawrpc import Answer
+from tests.real.conftest import PLUGIN, WITH_PLUGIN
+from tests.real.network import Node, Regtest
+from tests.real.paying import TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, received, rows, wait_until
+
+RUNS = int(os.environ.get("CAMPAIGN_RUNS", "3"))
+SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))
+AMOUNT_MSAT = 100_000
+VERDICTS = frozenset({-32602, -1, *range(201, 208), 210})
+_OPTIONS = {**WITH_PLUGIN, "xpay-handle-pay": "false", "pay-dev-reconcile-ms": 1000}
+_PLUGIN_OPTIONS = {"pay-dev-reconcile-ms": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """The nodes, and how the first one dies."""
+
+    payer: Node
+    middle: Node
+    payee: Node
+
+    @property
+    def lines(self) -> int:
+        self.payer.peer.daemon.logs_catchup()
+        return len(self.payer.peer.daemon.logs)
+
+    def seen(self, text: str, mark: int) -> bool:
+        """Whether a line of the payer's log has it, from `mark` on."""
+        self.payer.peer.daemon.logs_catchup()
+        return any(text in line for line in self.payer.peer.daemon.logs[mark:])
+
+    def hold(self, **more: Any) -> dict[str, Any]:
+        """An invoice whose HTLCs the payee keeps."""
+        made = invoice(self.payee, **more)
+        self.payee.call("hold", made["payment_hash"])
+        return made
+
+    def kill_node(self, change: Callable[[], Any] = lambda: None) -> None:
+        """kill -9, and start again; `change` happens in between."""
+        self.payer.peer.daemon.kill()
+        change()
+        mark = self.lines
+        self.payer.peer.start()
+        wait_until(lambda: self.seen("started version=", mark))
+
+    def kill_plugin(self) -> None:
+        """kill -9 of the plugin alone, and start it again."""
+        self.payer.peer.daemon.logs_catchup()
+        starts = [line for line in self.payer.peer.daemon.logs if "plugin-manager: started(" in line]
+        ours = [line for line in starts if line.endswith("/plugin.py")]
+        os.kill(int(ours[-1].split("started(")[1].split(")")[0]), signal.SIGKILL)
+        wait_until(lambda: not self._listed())
+        mark = self.lines
+        start = {"subcommand": "start", "plugin": str(PLUGIN), **_PLUGIN_OPTIONS}
+        self.payer.raw.call("plugin", start).ok()
+        wait_until(lambda: self.seen("started version=", mark))
+
+    def _listed(self) -> bool:
+        return any(plugin["name"] == str(PLUGIN) for plugin in self.payer.call("plugin", "list")["plugins"])
+
+    def journal(self) -> list[Any]:
+        return self.payer.call("listdatastore", key=["pay", "session"])["datastore"]
+
+    def working(self) -> list[Any]:
+        shown = self.payer.call("paystatus")["pay"]
+        return [entry for entry in shown if entry["session_status"] in ("Created", "Inflight")]
+
+    def over(self) -> None:
+        wait_until(lambda: not self.journal() and not self.working())
+
+
+@pytest.fixture(scope="module")
+def road(regtest: Regtest) -> Road:
+    payer, middle, payee = regtest.start(_OPTIONS, {}, {})
+    regtest.open_channels((payer, middle), (middle, payee))
+    return Road(payer, middle, payee)
+
+
+def test_node_killed_with_a_part_held(road: Road) -> None:
+    """The payment is resumed: the part fails, and another one is sent once the peer is connected again."""
+    made = road.hold()
+    begin(road.payer, bolt11=made["bolt11"], retry_for=600)
+    wait_until(lambda: held(road.payee, made) == 1)
+    assert len(road.journal()) == 1
+    mark = road.lines
+    road.kill_node()
+    assert road.seen("payment_resumed payment_hash=" + made["payment_hash"], mark)
+    answer = begin(road.payer, made["bolt11"])
+    wait_until(lambda: road.seen("payment_attached payment_hash=" + made["payment_hash"], mark))
+    road.payee.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
+    paid = answer.result(60).ok()
+    assert [(row["partid"], row["status"]) for row in rows(road.payer, made)] == [(1, "failed"), (2, "complete")]
+    assert received(road.payee, made) == AMOUNT_MSAT
+    assert pay(road.payer, made["bolt11"]).ok() == paid
+    road.over()
+
+
+def test_plugin_killed_with_a_part_held(road: Road) -> None:
+    """The node runs on: the part is watched, a call attaches and gets the outcome, nothing is added."""
+    made = road.hold()
+    begin(road.payer, bolt11=made["bolt11"], retry_for=600)
+    wait_until(lambda: held(road.payee, made) == 1)
+    mark = road.lines
+    road.kill_plugin()
+    answer = begin(road.payer, made["bolt11"])
+    wait_until(lambda: road.seen("payment_attached payment_hash=" + made["payment_hash"], mark))
+    (shown,) = road.payer.call("paystatus", made["bolt11"])["pay"]
+    assert shown["session_status"] == "Inflight"
+    road.payee.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
+    assert answer.result(60).code == 210
+    assert len(rows(road.payer, made)) == 1
+    road.over()
+
+
+def test_row_without_an_htlc(road: Road) -> None:
+    """Killed before the HTLC was committed: the host keeps the row, and `pay` says why it can do nothing."""
+    daemon = road.payer.peer.daemon
+    daemon.opts["commit-time"] = 60_000
+    road.kill_node()
+    wait_until(lambda: road.payer.channel_to(road.middle)["peer_connected"])
+    made, mark = invoice(road.payee), road.lines
+    begin(road.payer, made["bolt11"])
+    wait_until(lambda: road.seen("AttemptAccepted partid=1", mark))
+    del daemon.opts["commit-time"]
+    # Rows are dated in whole seconds, and one of the second of the start is in doubt for a while.
+    road.kill_node()
+    wait_until(lambda: pay(road.payer, made["bolt11"]).code == -1)
+    for _ in range(2):
+        refused = pay(road.payer, made["bolt11"])
+        assert refused.code == -1
+        assert refused.error["data"]["reason"] == "orphaned_part"
+    assert [row["status"] for row in rows(road.payer, made)] == ["pending"]
+    assert received(road.payee, made) is None
+    road.over()
+
+
+# --- the campaign -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Purchase:
+    """One invoice, and every call that was made for it: its answer, and the groups there were when it came."""
+
+    made: dict[str, Any]
+    held: bool
+    calls: list[Future[Answer]] = field(default_factory=list)
+
+    @property
+    def payment_hash(self) -> str:
+        return self.made["payment_hash"]
+
+    def answers(self) -> list[Answer]:
+        """Of those calls that were not cut off."""
+        found = []
+        for call in self.calls:
+            with contextlib.suppress(OSError, ValueError):
+                found.append(call.result(60))
+        return found
+
+
+def some_purchases(road: Road, rng: random.Random) -> list[Purchase]:
+    choices = [rng.random() < 0.5 for _ in range(rng.randint(2, 4))]
+    return [Purchase(road.hold() if holds else invoice(road.payee), holds) for holds in choices]
+
+
+def signs_of_life(road: Road, count: int) -> None:
+    """Until the payer's log has so many lines more, or stands still."""
+    mark = road.lines
+    with contextlib.suppress(TimeoutError, ValueError):
+        from pyln.testing.utils import wait_for
+
+        wait_for(lambda: road.lines >= mark + count, timeout=1)
+
+
+def one_run(road: Road, rng: random.Random) -> tuple[list[str], Counter[str]]:
+    """What was wrong with it, and counts."""
+    counts: Counter[str] = Counter(runs=1)
+    bought = some_purchases(road, rng)
+    retry_for = rng.choice([0, 5, 60])
+
+    def ask(purchase: Purchase) -> None:
+        purchase.calls.append(begin(road.payer, bolt11=purchase.made["bolt11"], retry_for=retry_for))
+
+    for purchase in bought:
+        ask(purchase)
+    for _ in range(rng.randint(1, 2)):
+        signs_of_life(road, rng.randint(1, 60))
+        if rng.random() < 0.5:
+            counts["node killed"] += 1
+            road.kill_node()
+        else:
+            counts["plugin killed"] += 1
+            road.kill_plugin()
+        for purchase in bought:
+            if rng.random() < 0.7:
+                ask(purchase)
+    failures = [answer.code for purchase in bought for answer in _answered(purchase)]
+    counts["answered before the end"] += len(failures)
+    for purchase in bought:
+        if purchase.held:
+            failure = rng.choice([None, TEMPORARY_NODE_FAILURE])
+            road.payee.call("release", *[a for a in (purchase.payment_hash, failure) if a])
+    wait_until(lambda: road.payer.channel_to(road.middle)["peer_connected"])
+    for purchase in bought:
+        purchase.answers()
+        ask(purchase)
+    wrong = [text for purchase in bought for text in judged(road, purchase, counts)]
+    with contextlib.suppress(ValueError):
+        road.over()
+    wrong += [f"{name}: {left}" for name, left in (("journal", road.journal()), ("work", road.working())) if left]
+    return wrong, counts
+
+
+def _answered(purchase: Purchase) -> list[Answer]:
+    return [call.result() for call in purchase.calls if call.done() and call.exception() is None]
+
+
+def judged(road: Road, purchase: Purchase, counts: Counter[str]) -> list[str]:
+    """By what the payee got and what the payer's table has."""
+    answers = purchase.answers()
+    last = purchase.calls[-1].result(60)
+    table = rows(road.payer, purchase.made)
+    settled = [row for row in table if row["status"] == "complete"]
+    pending = [row for row in table if row["status"] == "pending"]
+    got = received(road.payee, purchase.made)
+    counts.update(payments=1, paid=int(got is not None), parts=len(table), orphaned=len(pending))
+    counts.update(calls=len(purchase.calls), cut_off=len(purchase.calls) - len(answers))
+    wrong = []
+    if got not in (None, AMOUNT_MSAT) or sum(row["amount_msat"] for row in settled) != (got or 0):
+        wrong.append(f"{got} msat received, settled: {settled}")
+    if (last.error is None) != (got is not None):
+        wrong.append(f"the last answer is not the truth: {last}")
+    if pending and (last.error is None or last.error.get("data", {}).get("reason") != "orphaned_part"):
+        wrong.append(f"pending for ever: {pending}")
+    for answer in answers:
+        if answer.error is None:
+            preimage = bytes.fromhex(answer.ok()["payment_preimage"])
+            if sha256(preimage).hexdigest() != purchase.payment_hash or got is None:
+                wrong.append(f"a success that is none: {answer}")
+        elif answer.code not in VERDICTS | {-4, -32601} or answer.code == 201:
+            wrong.append(f"an answer of another kind: {answer}")
+    road.payer.peer.daemon.logs_catchup()
+    given_up = f"payment_failed payment_hash={purchase.payment_hash} groupid="
+    for row in settled:
+        if any(f"{given_up}{row['groupid']} " in line for line in road.payer.peer.daemon.logs):
+            wrong.append(f"given up, but paid: {row}")
+    return [f"{purchase.payment_hash}: {text}" for text in wrong]
+
+
+def test_crash_campaign(road: Road) -> None:
+    """Random payments and kills; nothing is paid twice, nothing that was given up is paid, everything ends."""
+    counts: Counter[str] = Counter()
+    for seed in range(SEED, SEED + RUNS):
+        wrong, found = one_run(road, random.Random(seed))
+        counts.update(found)
+        assert wrong == [], f"seed {seed}"
+    print("", *(f"{name:24} {count}" for name, count in counts.items()), sep="\n")
+    assert counts["paid"] > 0
