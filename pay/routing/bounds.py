@@ -1,10 +1,11 @@
-"""What no plan can exceed, from the channels at either end alone: microseconds, before any search.
+"""What no plan can exceed: by the channels at either end (microseconds), by all between (milliseconds).
 
 A part leaves through one of our channels and arrives through one of the recipient's, as one HTLC each. So a plan
 carries at most what the largest such HTLCs carry, as many as it may have parts: full ones, and the rest of each
-channel.
+channel. And it carries at most the maximum flow through what is believed of all channels, fees aside.
 
-What it knowingly does not do: see what stands in the way between.
+What it knowingly does not do: say that what is not too much can be sent. Fees, minima and the number of parts may
+yet stand in the way.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from heapq import nlargest
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
 from pay.routing.query import RouteQuery
@@ -21,6 +24,9 @@ from pay.routing.terrain import Terrain
 
 _UNKNOWN = 1 << 30
 """HTLCs that a channel of others may take: nobody says."""
+
+_UNITS = 1 << 16
+"""SciPy's flows count in 32 bits: the amount is so many units, and the room of a channel is rounded up to one."""
 
 
 class Door(NamedTuple):
@@ -68,6 +74,32 @@ def too_much(terrain: Terrain, query: RouteQuery) -> bool:
     return any(
         most_through(doors(terrain), query.max_parts) < query.amount_msat for doors in (doors_in, doors_out)
     )
+
+
+def most_between(terrain: Terrain, query: RouteQuery) -> int:
+    """The maximum flow from us to the recipient, msat, up to the amount and a little more (see `_UNITS`)."""
+    arcs, n = terrain.arcs, terrain.arcs.n_nodes
+    floor = max(query.min_part_msat, 1)
+    sources, targets, rooms = [], [], []
+    chosen = arcs.carrying(floor, query.amount_msat)
+    for rows, carries in zip((arcs.known.rows, arcs.extra_rows), chosen, strict=True):
+        at = np.flatnonzero(carries)
+        sources.append(rows.source[at])
+        targets.append(rows.target[at])
+        most = np.minimum(rows.most_msat[at], query.amount_msat) * query.max_parts
+        rooms.append(np.minimum(rows.room_msat[at] - 1, most))
+    peers = list(terrain.peers)
+    sources.append(np.full(len(peers), n, np.int32))
+    targets.append(np.array(peers, np.int32))
+    held = [sum(channel.spendable_msat for channel in terrain.peers[peer]) for peer in peers]
+    rooms.append(np.array(held, np.int64))
+    unit = -(-query.amount_msat // _UNITS)
+    room = np.minimum(-(-np.concatenate(rooms) // unit), _UNITS)
+    ends = np.concatenate(sources), np.concatenate(targets)
+    flows = coo_array((room.astype(np.int32), ends), shape=(n + 1, n + 1)).tocsr()
+    flows.sum_duplicates()
+    ints = (np.minimum(flows.data, _UNITS).astype(np.int32), *map(np.int32, (flows.indices, flows.indptr)))
+    return int(maximum_flow(csr_array(ints, shape=flows.shape), n, terrain.target).flow_value) * unit
 
 
 def _open_into(terrain: Terrain) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

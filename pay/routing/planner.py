@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pay.network import Overlay
-from pay.routing.bounds import too_much
+from pay.routing.bounds import most_between, too_much
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.single import OverLimit, SinglePath
@@ -84,6 +84,8 @@ def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
             found = search.solve()
     spent = search.searches >= query.max_searches
     if query.max_parts > 1:
+        if found is None and most_between(terrain, query) < query.amount_msat:
+            return why_none(overlay, terrain, query)
         splitter = Splitter(terrain, query, in_flight, search.searches)
         if routes := splitter.solve(found if isinstance(found, Route) else None):
             return routes

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from pay.network import Overlay
-from pay.routing.bounds import doors_in, doors_out, most_through
+from pay.routing.bounds import doors_in, doors_out, most_between, most_through
 from pay.routing.exact import most_own
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, SinglePath
@@ -238,7 +238,7 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | Non
         )
     probe = _probe(query)
     if reach.carries(probe):
-        return None
+        return _between(terrain, query)
     most = reach.most(probe)
     if not most:
         return NoRoute(
@@ -250,6 +250,19 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | Non
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{amount} in {parts} is too much: {where} takes at most about {format_msat(most)} a part",
+        max_sendable_msat=most,
+    )
+
+
+def _between(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """The amount in parts against all that is between us and the recipient."""
+    most = most_between(terrain, query) if query.max_parts > 1 else query.amount_msat
+    if most >= query.amount_msat:
+        return None
+    return NoRoute(
+        NoRouteReason.INSUFFICIENT_CAPACITY,
+        f"{format_msat(query.amount_msat)} is more than the {format_msat(most)} that all ways together from us to "
+        f"node {query.destination.hex()} can carry",
         max_sendable_msat=most,
     )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pay.network import Policy
 from pay.routing import NoRoute, check, plan
+from pay.routing.bounds import most_between
 from pay.routing.costs import Prices
 from pay.routing.flow import ChunkFlow
 from pay.routing.search import FAR_MSAT
@@ -138,6 +139,20 @@ def most(net: Net) -> int:
         old = flows.get_edge_data(start, end, {"capacity": 0})["capacity"]
         flows.add_edge(start, end, capacity=old + size)
     return nx.maximum_flow_value(flows, US, "a")
+
+
+@EXAMPLES
+@given(networks(base=True), st.sampled_from([0.5, 1.5, 3.0]))
+def test_what_is_said_to_flow_at_most_is_the_maximum_flow(net: Net, share: float) -> None:
+    """To within the rounding up of each channel, and up to the amount."""
+    amount = int(most(net) * share)
+    terrain = Terrain.of(net.overlay("a"), node("a"), {}) if amount else None
+    if terrain is not None and terrain.peers:
+        asked = query("a", amount, max_parts=100)
+        found = most_between(terrain, asked)
+        assert min(most(net), amount) <= found
+        if share > 1:
+            assert found <= most(net) + 20 * (amount // 2**16 + 1)
 
 
 @EXAMPLES
