@@ -11,7 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(HERE, ".venv")
-REMEDY = f"run `make -C {HERE} install` as the user that runs lightningd"
+REMEDY = f"run `make -C '{HERE}' install` as the user that runs lightningd"
 
 
 def refuse(reason):

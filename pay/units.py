@@ -7,6 +7,7 @@ No arithmetic in here is done in floats.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, NewType
@@ -44,7 +45,9 @@ def parse_msat(value: Any) -> int:
             raise ValueError(f"should be an amount like 1000, \"1000msat\" or \"1sat\", not {show(value)}")
         whole, fraction, unit = match[1], match[2] or "", match[3]
         places, power = _DECIMALS[unit]
-        if len(fraction) > places or (unit == "btc" and not fraction):
+        if unit == "btc" and not fraction:
+            raise ValueError(f"should have 1 to 11 decimals of btc, like 1.0btc, not {show(value)}")
+        if len(fraction) > places:
             raise ValueError(
                 f"should have no part of a msat: 3 decimals of sat or 11 of btc, not {show(value)}"
             )
@@ -58,7 +61,10 @@ def parse_msat(value: Any) -> int:
 
 def show(value: Any, limit: int = 60) -> str:
     """A caller's value in an error message, cut to a readable length."""
-    text = str(value) if not isinstance(value, str) else f"'{value}'"
+    try:
+        text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -6,11 +6,13 @@ The thread that reads stdin only hands over; it is never kept from the next mess
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +28,18 @@ from pay.node.host import (
     XPAY_OWNS_LISTPAYS_SINCE,
     Version,
 )
-from pay.node.host_plugin import HostPlugin
+from pay.node.host_plugin import CHECK, HostPlugin
 from pay.node.options import add_options
+from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
 
 if TYPE_CHECKING:
     from pay.node.service import Service
+
+for _needed in ("numpy", "scipy"):
+    # They are imported after the manifest; without them the plugin must not come up at all.
+    if find_spec(_needed) is None:
+        raise ImportError(f"No module named '{_needed}'")
 
 log = logging.getLogger("pay")
 
@@ -59,8 +67,8 @@ class RequestCaller:
     def fail(self, error: PayError) -> None:
         self._quietly(lambda: self._plugin.fail(self._request, error))
 
-    def tell(self, message: str) -> None:
-        self._quietly(lambda: self._request.notify(message))
+    def tell(self, message: str, level: str = "info") -> None:
+        self._quietly(lambda: self._request.notify(message, level))
 
     def _quietly(self, write: Callable[[], None]) -> None:
         try:
@@ -81,14 +89,17 @@ class Application:
         self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
         self.loop = asyncio.new_event_loop()
         self._service: Service | None = None
-        self._started = threading.Event()
         self._register()
         _set_logging()
 
     def run(self) -> None:
         """Serve until the host closes stdin."""
         threading.Thread(target=self._run_loop, name="driver", daemon=True).start()
-        self.plugin.run()
+        with contextlib.suppress(OSError, ValueError):
+            self.plugin.run()
+        # At once, whatever the other threads are at: who answers at the socket from now on is another host, to
+        # which nothing of ours must be sent.
+        os._exit(0)
 
     # --- what the host sees -----------------------------------------------------------------------------
 
@@ -121,17 +132,23 @@ class Application:
             log.info("pay_refused code=%d message=%r", error.code, error.message)
             caller.fail(error)
             return
-        if request.method == "check":
+        if request.method == CHECK:
             self._hand_over(self._check(parsed, caller))
         else:
             self._hand_over(self._pay(parsed, caller))
 
     def _on_show(self, request: Request) -> None:
         caller = RequestCaller(self.plugin, request)
-        if request.method == "check":
-            caller.succeed({"command_to_check": "paystatus"})
+        command = request.checked if request.method == CHECK else request.method
+        try:
+            check_params(command, request.params)
+        except PayError as error:
+            caller.fail(error)
+            return
+        if request.method == CHECK:
+            caller.succeed({"command_to_check": command})
         else:
-            self._hand_over(self._show(request.method, request.params, caller))
+            self._hand_over(self._show(command, request.params, caller))
 
     def _on_listpays(self, request: Request) -> None:
         self._hand_over(self._hooked(request))

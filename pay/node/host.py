@@ -53,14 +53,10 @@ class HostInfo:
         Our node id, 33 bytes.
     network
         `bitcoin`, `regtest`, … as the host names it.
-    gossip_path
-        Of the gossip_store.
     owns_listpays
         Another plugin of the host answers `listpays`.
     """
 
-    version: Version
     us: bytes
     network: str
-    gossip_path: str
     owns_listpays: bool

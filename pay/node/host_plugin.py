@@ -19,6 +19,9 @@ from pyln.client.plugin import MethodType, Request
 
 from pay.errors import Code, PayError
 
+CHECK = "check"
+"""A request of this method has the checked command's name in `checked`."""
+
 RawHandler = Callable[["Request"], None]
 
 
@@ -84,6 +87,10 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self.log(f"option_set name={name} value={value}")
         request.set_result({})
 
+    def get_usage(self) -> str:
+        """What somebody reads who runs the plugin himself."""
+        return "This is a Core Lightning plugin, started by lightningd --plugin=...: see README.md beside it"
+
     # --- overridden -----------------------------------------------------------------------------------
 
     def _write_locked(self, obj: Any) -> None:
@@ -102,8 +109,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def _dispatch_request(self, request: Request) -> None:
         name = request.method
-        if name == "check" and isinstance(request.params, dict | list):
-            name = _checked_command(request)
+        if name == CHECK and isinstance(request.params, dict | list):
+            name = request.checked = _checked_command(request)
         handler = self._raw.get(name)
         if handler is None:
             super()._dispatch_request(request)

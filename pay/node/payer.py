@@ -128,7 +128,8 @@ class Payer:
         try:
             decoded = await self._node.decode(invstring)
         except CallError as error:
-            raise invalid_param("bolt11", error.message) from error
+            problem = f"{_host_words(error.message)}: copy the invoice again, in full"
+            raise invalid_param("bolt11", problem) from error
         return Invoice.from_decode(invstring, decoded, self._host.network)
 
     async def _preapprove(self, invoice: Invoice, only_check: bool = False) -> None:
@@ -153,11 +154,7 @@ class Payer:
             total_known=running.total_known,
         )
         running.waiters.append(waiter)
-        limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
-        waiter.caller.tell(
-            f"This invoice is being paid since {time.time() - terms.created_at_s:.0f} s, waiting for that: "
-            + ("no part is added" if terms.watched else f"its limits apply, {limits}")
-        )
+        waiter.caller.tell(_waits_with(terms))
         log.info("payment_attached %s callers=%d", running.name, len(running.waiters))
 
     def _repeat(self, past: PaidBefore, waiter: Waiter, invoice: Invoice) -> None:
@@ -167,7 +164,8 @@ class Payer:
         )
         terms = watch_terms(invoice.payment_hash, 0, self._us, invoice.payee, amount, past.created_at)
         log.info("payment_repeated payment_hash=%s created_at=%d", invoice.payment_hash.hex(), past.created_at)
-        waiter.caller.tell(f"Already paid at {past.created_at} (unix time): nothing was sent now")
+        # At a level that lightning-cli leaves out: the answer is what it was, for scripts too.
+        waiter.caller.tell(f"Already paid at {past.created_at} (unix time): nothing was sent now", "debug")
         waiter.caller.succeed(repeat_json(terms, past, amount))
 
     def _watch(self, past: BeingPaid, waiter: Waiter, invoice: Invoice) -> None:
@@ -179,7 +177,7 @@ class Payer:
             invoice.payment_hash, past.groupid, self._us, invoice.payee, amount, past.created_at
         )
         waiter.caller.tell("Parts of this payment are already out: waiting for them, none is added")
-        running = new_running(terms, self._recipient_or_clear(invoice), None, waiter)
+        running = new_running(terms, ClearRecipient(invoice.payee, (), False), None, waiter)
         running.watched_bolt11 = invoice.invstring
         running.total_known = False
         self.driver.start(running, past.parts)
@@ -271,9 +269,6 @@ class Payer:
     def _recipient(self, invoice: Invoice) -> Recipient:
         return recipient_of(invoice, self._us)
 
-    def _recipient_or_clear(self, invoice: Invoice) -> Recipient:
-        return ClearRecipient(invoice.payee, (), False)
-
     # --- values -----------------------------------------------------------------------------------------
 
     def _terms(
@@ -309,6 +304,20 @@ class Payer:
             wakeable=wakeable_channels(recipient),
             to_self=isinstance(recipient, SelfRecipient),
         )
+
+
+def _waits_with(terms: Terms) -> str:
+    """To a caller whose invoice is in work already."""
+    begun = f"This invoice is being paid since {time.time() - terms.created_at_s:.0f} s, waiting for that: "
+    if terms.watched:
+        return begun + "no part is added"
+    limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
+    return begun + f"its limits apply, {limits}"
+
+
+def _host_words(message: str) -> str:
+    """What the host says of a string that it cannot decode, without its own parameter's name and the string."""
+    return message.removeprefix("string: ").split(": invalid token")[0]
 
 
 def _several(recipient: Recipient) -> bool:

@@ -76,10 +76,8 @@ class Service:
         loading = asyncio.create_task(self._planning.load())
         info = await self._node.certain("getinfo", {}, dict)
         host = HostInfo(
-            version=self._version,
             us=bytes.fromhex(info["id"]),
             network=info["network"],
-            gossip_path=str(Path(self._directory) / "gossip_store"),
             owns_listpays=await self._has_command("listpays"),
         )
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)

@@ -13,23 +13,21 @@ import time
 from collections import deque
 from typing import Any
 
-from pay.errors import Code, PayError, invalid_param
+from pay.errors import Code, PayError
 from pay.invoice import normalise
 from pay.node.archive import Archive, entry_of_rows, groups_of
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
 from pay.node.running import Running
+from pay.node.view_params import listpays_params, paystatus_param
 from pay.payment.listpays import LivePay, PayKey, pays_of
 from pay.payment.status import Moment, paystatus_entry
-from pay.units import show
 
 log = logging.getLogger("pay")
 
 MOST_FINISHED = 1000
 """Finished payments that `paystatus` remembers."""
 
-_LISTPAYS = ("bolt11", "payment_hash", "status", "index", "start", "limit")
-_STATUSES = ("pending", "complete", "failed")
 
 
 class Views:
@@ -61,7 +59,7 @@ class Views:
 
         What was finished before our start comes from the host's rows.
         """
-        wanted = _only_param(params, ("bolt11", "payment_hash"))
+        wanted = paystatus_param(params)
         shown = [*self._finished, *self._live.values()]
         if wanted is not None:
             shown = [running for running in shown if _means(running, wanted)]
@@ -113,7 +111,7 @@ class Views:
         if not self._live:
             return False
         try:
-            given = _by_name(params)
+            given = listpays_params(params)
         except PayError:
             return False
         wanted = given.get("payment_hash") or given.get("bolt11")
@@ -121,10 +119,8 @@ class Views:
 
     async def listpays(self, params: Any) -> dict[str, Any]:
         """The host's `listpays`, right about payments in work. Raises PayError."""
-        given = _by_name(params)
+        given = listpays_params(params)
         status = given.pop("status", None)
-        if status is not None and status not in _STATUSES:
-            raise invalid_param("status", f"should be pending, complete or failed, not {show(status)}")
         wanted = given.get("payment_hash") or given.get("bolt11")
         chosen = [r for r in self._live.values() if wanted is None or _means(r, str(wanted))]
         live = {_key(running): _live_pay(running) for running in chosen}
@@ -159,30 +155,3 @@ def _means(running: Running, wanted: str) -> bool:
 
 def _is_hash(text: str) -> bool:
     return len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text)
-
-
-def _by_name(params: Any) -> dict[str, Any]:
-    given = dict(zip(_LISTPAYS, params, strict=False)) if isinstance(params, list) else dict(params or {})
-    if isinstance(params, list) and len(params) > len(_LISTPAYS):
-        raise PayError(Code.INVALID_PARAMS, f"too many parameters: got {len(params)}, expected {len(_LISTPAYS)}")
-    for name in given:
-        if name not in _LISTPAYS:
-            raise PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(name)}")
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _only_param(params: Any, names: tuple[str, ...]) -> str | None:
-    """The one parameter of `paystatus`, an invoice or a payment_hash, by whichever name. Raises PayError."""
-    values = params if isinstance(params, list) else list((params or {}).values())
-    if isinstance(params, dict):
-        for name in params:
-            if name not in names:
-                raise PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(name)}")
-    given = [value for value in values if value is not None]
-    if len(values) > 1 and (isinstance(params, list) or len(given) > 1):
-        raise PayError(Code.INVALID_PARAMS, f"too many parameters: got {len(values)}, expected 1")
-    if not given:
-        return None
-    if not isinstance(given[0], str):
-        raise invalid_param("bolt11", f"should be an invoice or a payment_hash, not {show(given[0])}")
-    return normalise(given[0])

@@ -77,7 +77,7 @@ def paystatus_entry(
         "session_status": session.status.value,
         "settled_amount": session.delivered_msat,
         "in_flight_amount": session.in_flight_msat,
-        "waiting_for": session.state.value,
+        "waiting_for": "parts_sent_before" if terms.watched and session.live else session.state.value,
     }
     if isinstance(session.result, ev.NotPaid):
         error = session.result.error

@@ -110,6 +110,17 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     return PayError(Code.DESTINATION_FAILED, message, data)
 
 
+_NOT_BY_FAILURES = frozenset({
+    NoRouteReason.TOO_EXPENSIVE,
+    NoRouteReason.TOO_LONG,
+    NoRouteReason.TOO_MANY_HOPS,
+    NoRouteReason.INSUFFICIENT_SPENDABLE,
+    NoRouteReason.NO_OWN_CHANNELS,
+    NoRouteReason.GAVE_UP,
+})
+"""Reasons that stand whatever has failed before."""
+
+
 def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: int) -> PayError:
     """205 or 206, with the numbers of the best route that breaks a limit."""
     data: dict[str, Any] = {"reason": why.reason.value}
@@ -126,8 +137,9 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     if why.reason is NoRouteReason.TOO_EXPENSIVE:
         words += f" (the limit comes from {terms.fee_limit_words})"
     if tries:
-        own = bool(terms.exclude_nodes or terms.exclude_channels)
-        rest = words if own or why.reason is not NoRouteReason.EXCLUDED else "every other route was tried"
+        # What is too small or left out now is so because of what failed: the planner's words would mislead.
+        own = why.reason is NoRouteReason.EXCLUDED and (terms.exclude_nodes or terms.exclude_channels)
+        rest = words if own or why.reason in _NOT_BY_FAILURES else "every other route was tried"
         words = f"No route is left after {_tries(tries)}{_last(failures)}; {rest}"
     return PayError(why.code, words, data)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -138,7 +140,17 @@ def test_dependencies_are_missing(bare: Path) -> None:
     """What is missing and what to run, in one line."""
     reason = disabled(ask([bare_python(), "-I", "-S", str(bare)]))
     assert "pyln" in reason
-    assert f"make -C {bare.parent} install" in reason
+    assert f"make -C '{bare.parent}' install" in reason
+
+
+@pytest.mark.parametrize("package", ["numpy", "scipy"])
+def test_packages_of_the_planner_are_missed_at_once(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are imported after the manifest, but looked for before: else every `pay` would fail."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    monkeypatch.delitem(sys.modules, "pay.node.app", raising=False)
+    with pytest.raises(ImportError, match=package):
+        importlib.import_module("pay.node.app")
 
 
 def test_package_is_missing(bare: Path) -> None:
