@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test lint real bench simnode clean
+.PHONY: help install dev demo test campaign lint real bench simnode clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -38,6 +38,10 @@ test: $(VENV)/.dev ## All tests that need no real node
 
 real: $(VENV)/.dev $(if $(shell command -v lightningd),$(VENV)/.real) ## The tests against the lightningd on the PATH (skipped where there is none)
 	$(BIN)/python -m pytest -q tests/real
+
+campaign: $(VENV)/.dev $(if $(shell command -v lightningd),$(VENV)/.real) ## Payments under kill -9 (RUNS=200 simulated, 20 on the lightningd on the PATH)
+	$(BIN)/python -m tests.campaign $(or $(RUNS),200)
+	CAMPAIGN_RUNS=20 $(BIN)/python -m pytest -q tests/real/test_restart.py -k crash_campaign
 
 bench: $(VENV)/.dev ## Measurements, as tables
 	$(BIN)/python -m tests.bench
