@@ -82,7 +82,7 @@ def unplugged(node: Node, peer: Node) -> Iterator[None]:
         yield
     finally:
         node.peer.connect(peer.peer)
-        wait_until(lambda: "reestablished" in str(node.channel_to(peer)["status"]))
+        wait_until(lambda: node.channel_to(peer).get("reestablished") is True)
 
 
 # The way
@@ -161,12 +161,16 @@ def test_the_peer_goes_with_a_part(crossing: Crossing) -> None:
 
 
 def test_parts_that_are_planned_again(crossing: Crossing) -> None:
-    """Side has a fifth of its channel left, so no half passes there: what fails goes the other way, or smaller."""
+    """Side has a fifth of its channel left, hub much more: what fails first goes the other way, or smaller.
+
+    No one part and no two halves fit.
+    """
     line, patron, side = crossing.line, crossing.patron, crossing.side
     leave_spendable(side, line.far, 200_000_000)
     short = 600_000_000 - spendable(line.hub, line.far)
     if short > 0:
         line.far.call("xpay", invoice(line.hub, short)["bolt11"])
+        wait_until(lambda: spendable(line.hub, line.far) > 500_000_000)
     ways = [min(spendable(patron, first), spendable(first, line.far)) for first in (line.hub, side)]
     amount_msat = sum(ways) * 9 // 10
     made = crossing.invoice_of_far(amount_msat)
