@@ -215,6 +215,33 @@ def test_two_payers_of_one_invoice(shop: Shop, crossing: Crossing) -> None:
         assert pay(node, bolt11=made["bolt11"], partial_msat=amount_msat).ok() == result
 
 
+# To ourselves
+
+
+def test_ourselves_several_times_at_once(crossing: Crossing) -> None:
+    """One row and one answer for three callers: lightningd does not survive a second such sendpay of a group."""
+    patron = crossing.patron
+    made = invoice(patron)
+    answers = [begin(patron, made["bolt11"]) for _ in range(3)]
+    first, second, third = (answer.result(30).ok() for answer in answers)
+    assert first == second == third
+    (row,) = rows(patron, made)
+    assert (row["groupid"], row.get("partid", 0), row["status"]) == (1, 0, "complete")
+    assert received(patron, made) == 100_000
+
+
+def test_ourselves_for_nothing(crossing: Crossing) -> None:
+    """The invoice was deleted: our own refusal is the recipient's, and a call a group; the node lives on."""
+    patron = crossing.patron
+    made = patron.call("invoice", amount_msat=100_000, label="deleted", description="deleted")
+    patron.call("delinvoice", label="deleted", status="unpaid")
+    for calls in (1, 2):
+        refused = pay(patron, made["bolt11"])
+        assert (refused.code, refused.error["data"]["erring_node"]) == (203, patron.id)
+        assert [row["groupid"] for row in rows(patron, made)] == list(range(1, calls + 1))
+        assert {row["status"] for row in rows(patron, made)} == {"failed"}
+
+
 # What it waits for
 
 
