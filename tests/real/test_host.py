@@ -83,7 +83,7 @@ def test_where_it_cannot_run(line: Line, tmp_path: Path) -> None:
     shutil.copy(PLUGIN, copy)
     refused = line.host.raw.call("plugin", {"subcommand": "start", "plugin": str(copy)})
     assert refused.error is not None
-    assert f"make -C {tmp_path} install" in refused.error["message"]
+    assert f"make -C '{tmp_path}' install" in refused.error["message"]
     assert line.host.call("getinfo")["id"] == line.host.id
 
 
