@@ -28,10 +28,10 @@ install: $(VENV)/.installed ## What the plugin needs, in .venv
 dev: $(VENV)/.dev ## What the tests and the linters need as well
 
 demo: $(VENV)/.installed ## Pay invoices on a simulated network (NODES=500, NETWORK=<gossip_store[.xz]>, AMOUNT=)
-	@$(BIN)/python -m pay.sim demo $(if $(NODES),--nodes $(NODES)) $(if $(NETWORK),--network $(NETWORK)) $(if $(AMOUNT),--amount $(AMOUNT))
+	@$(BIN)/python -m pay.sim demo $(if $(NODES),--nodes '$(NODES)') $(if $(NETWORK),--network '$(NETWORK)') $(if $(AMOUNT),--amount '$(AMOUNT)')
 
 simnode: $(VENV)/.installed ## A simulated node that stays up, to play with
-	@$(BIN)/python -m pay.sim node $(if $(NODES),--nodes $(NODES)) $(if $(NETWORK),--network $(NETWORK))
+	@$(BIN)/python -m pay.sim node $(if $(NODES),--nodes '$(NODES)') $(if $(NETWORK),--network '$(NETWORK)')
 
 test: $(VENV)/.dev ## All tests that need no real node
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/real --ignore tests/bench

@@ -25,9 +25,24 @@ HOME = Path(__file__).resolve().parents[2] / ".simnode"
 """Where the simulated node of this checkout lives."""
 
 
+LEAST_NODES = 10
+ANSWER_S = 5.0
+
+
+def network_size(text: str) -> int:
+    """Of a generated network: our own channels need peers, and the peers others."""
+    try:
+        nodes = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if nodes < LEAST_NODES:
+        raise argparse.ArgumentTypeError(f"must be at least {LEAST_NODES}")
+    return nodes
+
+
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `node`."""
-    parser.add_argument("--nodes", type=int, default=500, help="size of a generated network (default 500)")
+    parser.add_argument("--nodes", type=network_size, default=500, help="of a generated network (default 500)")
     parser.add_argument("--network", type=Path, help="a gossip_store to read instead, plain or xz")
     parser.add_argument("--balances", default="uniform", choices=("uniform", "bimodal"))
     parser.add_argument("--seed", type=int, default=1)
@@ -41,13 +56,33 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_node(args: argparse.Namespace) -> int:
     """Leave a node running until it is stopped."""
+    import lzma
+
+    from pay.network import GossipStoreError
     from pay.sim.node import NodeDied
 
+    running = asyncio.run(_running(args.directory))
+    if running is not None:
+        print(f"A simulated node is already up at {running}: stop it first, or give another --directory.",
+              file=sys.stderr)  # fmt: skip
+        return 1
     try:
         return asyncio.run(_run_node(args))
-    except (NodeDied, OSError, ValueError) as error:
+    except BrokenPipeError:
+        raise
+    except (NodeDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
         print(f"The simulated node cannot start: {error}", file=sys.stderr)
         return 1
+
+
+async def _running(directory: Path) -> Path | None:
+    """The socket of a node that is up in this directory and answers."""
+    try:
+        rpc_path = Path((directory / "running").read_text().strip())
+        await asyncio.wait_for(call(rpc_path, "getinfo", {}), ANSWER_S)
+    except (OSError, RpcError, FlatError):
+        return None
+    return rpc_path
 
 
 async def _run_node(args: argparse.Namespace) -> int:

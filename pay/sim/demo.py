@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import lzma
 import random
 import shutil
 import sys
@@ -20,14 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pay.network import GossipStoreError
 from pay.sim import networks, oracle
 from pay.sim.channel import SimPeer
 from pay.sim.clock import RealClock
 from pay.sim.faults import Faults
 from pay.sim.jsonstream import RpcError
-from pay.sim.node import SimNode
+from pay.sim.node import NodeDied, SimNode
 from pay.sim.world import World
-from pay.units import NodeId, format_msat, format_scid
+from pay.units import NodeId, fee_msat, format_msat, format_scid
+
+MOST_PARTS = 8
+"""A payee counts as payable if one who knows all balances needs no more parts: the payer, who does not, may use
+30 (its default), each of them smaller than the known limits of the channels."""
+
+TRIED_PAYEES = 12
+"""How many payees the all-knowing sender is asked about at most for a case of several parts; it takes its time."""
+
+SMALL_PART_MSAT = 10_000
+"""Where a part of 10 sat costs something, every part does that is worth making."""
 
 LATENCY_S = 0.005
 """Of a hop, one way: short, so that the demonstration is."""
@@ -35,6 +47,14 @@ LATENCY_S = 0.005
 COLUMNS = (
     ("payee", 22), ("amount", 17), ("result", 9), ("fee", 14), ("hops", 4), ("parts", 5), ("tries", 5), ("time", 7)
 )  # fmt: skip
+
+
+class DemoError(Exception):
+    """The demonstration cannot go on; says why."""
+
+
+class NoPayee(Exception):
+    """Nobody in this network fits the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,7 @@ class Demo:
         self._seed = seed
         self._directory = Path(tempfile.mkdtemp(prefix="pay-demo-"))
         self.failed = 0
+        self.left_out = 0
 
     async def run(self) -> int:
         """Print the table; the exit status."""
@@ -96,17 +117,39 @@ class Demo:
                 await self._plugin_started()
                 _print_row([name for name, _ in COLUMNS], "")
                 for make in self._plan():
-                    await self._show(await make())
+                    await self._row(make)
             oracle.audit(self.world)
-            seconds = time.monotonic() - began
-            if self.failed:
-                print(f"\n{self.failed} payments did not end as the world says they must", file=sys.stderr)
-                print(*[line for line in self.node.lines if line.level in ("unusual", "broken")][-10:], sep="\n")
-                return 1
-            print(f"\nEvery payment ended as it must, all balances add up ({seconds:.1f} s)")
-            return 0
+            return self._verdict(time.monotonic() - began)
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _row(self, make: Callable[[], Awaitable[Case]]) -> None:
+        try:
+            case = await make()
+        except NoPayee:
+            self.left_out += 1
+            return
+        await self._show(case)
+        if self.node.plugins.owner("pay") is None:
+            raise DemoError(f"the plugin has died: {self._last_line()}")
+
+    def _verdict(self, seconds: float) -> int:
+        if self.left_out:
+            print(f"\n{_counted(self.left_out, 'case')} left out: nobody in this network fits")
+        if self.failed:
+            they = "it" if self.failed == 1 else "they"
+            words = f"{_counted(self.failed, 'payment')} did not end as the world says {they} must"
+            print(f"\n{words}", file=sys.stderr)
+            bad = [line for line in self.node.lines if line.level in ("unusual", "broken")]
+            print(*bad[-10:], sep="\n", file=sys.stderr)
+            return 1
+        print(f"\nEvery payment ended as it must, all balances add up ({seconds:.1f} s)")
+        return 0
+
+    def _last_line(self) -> str:
+        """What the log says of the worst, without its further lines."""
+        lines = [line for line in self.node.lines if line.level in ("unusual", "broken")] or self.node.lines
+        return str(lines[-1]).splitlines()[0] if lines else "the log is empty"
 
     # --- the world --------------------------------------------------------------------------------------
 
@@ -118,11 +161,14 @@ class Demo:
         else:
             with networks.open_store(self._network) as store:
                 networks.read_store(self.world, store, seed=self._seed)
+        if not self.world.channels:
+            raise DemoError(f"{self._network} has no channels")
         self.us = networks.join(self.world, "us", seed=self._seed)
         for peer in self.world.nodes.values():
             peer.latency_s = LATENCY_S
         forwarding = [p for p in self.world.nodes.values() if p.id != self.us.id and p.channels]
         self._payees = sorted(forwarding, key=lambda peer: peer.id)
+        self._peers = {c.peer_of(self.us.id).id for c in self.us.channels}
 
     def _plan(self) -> list[Callable[[], Awaitable[Case]]]:
         sizes_sat = (1, 100, 1_000, 21_000, 50_000, 100_000, 250_000)
@@ -134,50 +180,60 @@ class Demo:
             amount_msat = self._amount_msat
             cases += [lambda: self._split(amount_msat), lambda: self._ordinary(amount_msat)] * 4
         return [
-            *cases, self._peer, self._unannounced, self._amountless, self._twice, self._no_fee, self._no_delay,
+            self._peer, *cases, self._unannounced, self._amountless, self._twice, self._no_fee, self._no_delay,
             self._excluded, self._too_much, self._expired, self._refuses, self._offline, self._wrong_amount,
         ]  # fmt: skip
 
     async def _plugin_started(self) -> None:
         """Until the plugin has kept cln-xpay from answering in its place."""
-        for _ in range(200):
+        for _ in range(400):
             if any("started version=" in line.text for line in self.node.lines):
                 return
+            if self.node.plugins.owner("pay") is None:
+                break
             await asyncio.sleep(0.05)
-        raise RuntimeError("the plugin did not start:\n" + "\n".join(map(str, self.node.lines)))
+        raise DemoError(f"the plugin did not start: {self._last_line()}")
 
     # --- cases ------------------------------------------------------------------------------------------
 
     async def _ordinary(self, amount_msat: int) -> Case:
-        payee = self._payable(amount_msat)
-        if payee is not None:
-            return self._case(payee, amount_msat, "complete", "an ordinary payment")
-        payee = self._random.choice(self._payees)
-        most = oracle.max_flow_msat(self.world, self.us.id, payee.id, amount_msat)
-        return self._case(payee, amount_msat, "205", f"no ways carry more than {format_msat(most)} to it")
+        try:
+            return self._case(self._payable(amount_msat), amount_msat, "complete", "an ordinary payment")
+        except NoPayee:
+            return self._unpayable(amount_msat)
 
     async def _split(self, amount_msat: int) -> Case:
-        """An amount that no single route carries, but several together do."""
-        for payee in self._random.sample(self._payees, min(200, len(self._payees))):
-            if sum(c.balance_msat(c.peer_of(payee.id).id) for c in payee.channels) < amount_msat:
+        """An amount that no single route carries, but a few together do, for half the fee that is allowed."""
+        tried = 0
+        for payee in self._random.sample(self._payees, min(1000, len(self._payees))):
+            if tried == TRIED_PAYEES:
+                break
+            if payee.id in self._peers or _most_in_few_msat(payee) < amount_msat:
                 continue
-            if oracle.cheapest_route(self.world, self.us.id, payee.id, amount_msat) is not None:
+            tried += 1
+            routes = oracle.parts(self.world, self.us.id, payee.id, amount_msat, most_parts=MOST_PARTS)
+            if routes is None or len(routes) == 1:
                 continue
-            parts = oracle.parts(self.world, self.us.id, payee.id, amount_msat)
-            fee_msat = sum(part.fee_msat for part in parts or ())
-            if parts is not None and fee_msat * 2 <= _fee_limit_msat(amount_msat):
+            if 2 * sum(route.fee_msat for route in routes) <= _fee_limit_msat(amount_msat):
                 return self._case(payee, amount_msat, "complete", "no single route carries it")
         return await self._ordinary(amount_msat)
 
+    def _unpayable(self, amount_msat: int) -> Case:
+        """Somebody whose channels together have not got the room, whatever the route."""
+        for payee in self._random.sample(self._payees, len(self._payees)):
+            most_msat = sum(c.balance_msat(c.peer_of(payee.id).id) for c in payee.channels)
+            if payee.id not in self._peers and most_msat < amount_msat:
+                why = f"its channels have room for {format_msat(most_msat)}"
+                return self._case(payee, amount_msat, "205", why)
+        raise NoPayee
+
     async def _peer(self) -> Case:
-        channel = self.us.channels[0]
-        peer = channel.nodes[1 - channel.side(self.us.id)]
-        return self._case(peer, 30_000_000, "complete", "our own peer: no fee")
+        channel = max(self.us.channels, key=lambda c: c.spendable_msat(self.us.id))
+        return self._case(channel.peer_of(self.us.id), 30_000_000, "complete", "our own peer: no fee")
 
     async def _unannounced(self) -> Case:
         """A phone behind a channel that gossip does not know of, named by a route hint."""
         hub = self._payable(50_000_000)
-        assert hub is not None
         phone = self.world.add_node("a phone")
         phone.latency_s = LATENCY_S
         channel = self.world.add_channel(hub.id, phone.id, 1_000_000_000, 900_000_000, announced=False)
@@ -186,29 +242,25 @@ class Demo:
 
     async def _amountless(self) -> Case:
         payee = self._payable(5_000_000)
-        assert payee is not None
         made = self.world.create_invoice(payee.id, None, "a gift")
         params = {"bolt11": made.bolt11, "amount_msat": "5000sat", "label": "gift"}
         return Case(payee.name, params, 5_000_000, "complete", "the payer chooses the amount")
 
     async def _twice(self) -> Case:
         case = await self._ordinary(2_000_000)
-        await self.node.call("pay", case.params)
+        await self._pay(case)
         return Case(case.payee, case.params, case.amount_msat, "complete", "paid before: the same answer, at once")
 
     async def _no_fee(self) -> Case:
-        payee = self._payable(70_000_000, least_fee_msat=1)
-        assert payee is not None
+        payee = self._payable(70_000_000, lambda payee: self._far(payee) and _costs_something(payee))
         return self._case(payee, 70_000_000, "206", "maxfee=0 and every route costs something", maxfee=0)
 
     async def _no_delay(self) -> Case:
-        payee = self._payable(70_000_000, least_fee_msat=1)
-        assert payee is not None
+        payee = self._payable(70_000_000, self._far)
         return self._case(payee, 70_000_000, "206", "maxdelay=20 is less than any route takes", maxdelay=20)
 
     async def _excluded(self) -> Case:
         payee = self._payable(9_000_000)
-        assert payee is not None
         ours = [format_scid(c.name_for(self.us.id)) for c in self.us.channels]
         return self._case(payee, 9_000_000, "205", "all of our own channels are excluded", exclude=ours)
 
@@ -226,14 +278,12 @@ class Demo:
 
     async def _refuses(self) -> Case:
         payee = self._payable(1_000_000)
-        assert payee is not None
         made = self.world.create_invoice(payee.id, 1_000_000, "cancelled")
         self.world.cancel_invoice(made)
         return Case(payee.name, {"bolt11": made.bolt11}, 1_000_000, "203", "the recipient has cancelled it")
 
     async def _offline(self) -> Case:
-        payee = self._payable(1_500_000, least_fee_msat=1)
-        assert payee is not None
+        payee = self._payable(1_500_000, self._far)
         self.world.set_faults(payee.id, Faults(offline=True))
         return self._case(payee, 1_500_000, "205", "the recipient is offline")
 
@@ -245,14 +295,25 @@ class Demo:
         made = self.world.create_invoice(payee.id, asked_msat, "demo")
         return Case(payee.name, {"bolt11": made.bolt11, **params}, asked_msat, expected, why)
 
-    def _payable(self, amount_msat: int, least_fee_msat: int = 0) -> SimPeer | None:
-        """A payee whom some route really reaches with this amount, within the default fee limit."""
-        limit_msat = _fee_limit_msat(amount_msat)
-        for payee in self._random.sample(self._payees, min(60, len(self._payees))):
+    def _payable(self, amount_msat: int, fits: Callable[[SimPeer], bool] = lambda _: True) -> SimPeer:
+        """A payee whom some route really reaches with this amount, within the default fee limit.
+
+        Raises
+        ------
+        NoPayee
+        """
+        fitting = [payee for payee in self._payees if fits(payee)]
+        for payee in self._random.sample(fitting, min(60, len(fitting))):
+            if _most_in_few_msat(payee) < amount_msat:
+                continue
             route = oracle.cheapest_route(self.world, self.us.id, payee.id, amount_msat)
-            if route is not None and least_fee_msat <= route.fee_msat <= limit_msat:
+            if route is not None and route.fee_msat <= _fee_limit_msat(amount_msat):
                 return payee
-        return None
+        raise NoPayee
+
+    def _far(self, payee: SimPeer) -> bool:
+        """Not reached without others."""
+        return payee.id not in self._peers
 
     # --- the table --------------------------------------------------------------------------------------
 
@@ -313,6 +374,31 @@ def _fee_limit_msat(amount_msat: int) -> int:
     return max(5_000, amount_msat // 200)
 
 
+def _most_in_few_msat(payee: SimPeer) -> int:
+    """What could arrive in a few parts at most, its own channels alone considered."""
+    most_msat = 0
+    for channel in payee.channels:
+        side = 1 - channel.side(payee.id)
+        policy = channel.policies[side]
+        if policy.enabled:
+            balance_msat = channel.balance_msat(channel.nodes[side].id)
+            most_msat += min(balance_msat, MOST_PARTS * policy.htlc_max_msat)
+    return most_msat
+
+
+def _costs_something(payee: SimPeer) -> bool:
+    """Whether the last hop alone makes every part cost something, in truth and by gossip, however small."""
+    asked = []
+    for channel in payee.channels:
+        side = 1 - channel.side(payee.id)
+        asked += [policy for policy in (channel.policies[side], channel.gossiped[side]) if policy is not None]
+    return all(fee_msat(SMALL_PART_MSAT, policy.fee_base_msat, policy.fee_ppm) > 0 for policy in asked)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def _print_row(cells: list[str], why: str) -> None:
     padded = [
         cell.ljust(width) if name in ("payee", "result") else cell.rjust(width)
@@ -324,4 +410,10 @@ def _print_row(cells: list[str], why: str) -> None:
 def run(nodes: int, network: Path | None, amount_msat: int | None, seed: int) -> int:
     """Run the demonstration; its exit status is 0 only if every payment ended as it must."""
     logging.disable(logging.WARNING)
-    return asyncio.run(Demo(nodes, network, amount_msat, seed).run())
+    try:
+        return asyncio.run(Demo(nodes, network, amount_msat, seed).run())
+    except BrokenPipeError:
+        raise
+    except (DemoError, NodeDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
+        print(f"The demonstration cannot go on: {error}", file=sys.stderr)
+        return 1

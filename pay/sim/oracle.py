@@ -128,18 +128,27 @@ def cheapest_route(
 
 
 def parts(
-    world: World, source: NodeId, destination: NodeId, amount_msat: int, *, final_cltv: int = 18
+    world: World,
+    source: NodeId,
+    destination: NodeId,
+    amount_msat: int,
+    *,
+    final_cltv: int = 18,
+    most_parts: int = _MAX_PARTS,
 ) -> tuple[OracleRoute, ...] | None:
     """Routes that would together really carry `amount_msat` now, found one after the other; None if it gives up.
 
     Each part is the largest halving of what is left that some route carries, by its cheapest route. The fee is
-    an upper bound of the best one. What the parts take from shared channels is accounted for.
+    an upper bound of the best one. What the parts take from shared channels is accounted for. It gives up as soon
+    as parts of the present size would be more than `most_parts`.
     """
     used_msat: dict[tuple[SimChannel, int], int] = {}
     found: list[OracleRoute] = []
     left_msat = part_msat = amount_msat
     while left_msat > 0:
         part_msat = min(part_msat, left_msat)
+        if len(found) + -(-left_msat // part_msat) > most_parts:
+            return None
         route = cheapest_route(
             world, source, destination, part_msat, final_cltv=final_cltv, used_msat=used_msat
         )
@@ -149,8 +158,6 @@ def parts(
                 return None
             continue
         found.append(route)
-        if len(found) > _MAX_PARTS:
-            return None
         left_msat -= part_msat
         _use(world, source, route, used_msat)
     return tuple(found)

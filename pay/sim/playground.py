@@ -49,6 +49,8 @@ def make_world(
     ------
     OSError, GossipStoreError
         If `network` cannot be read.
+    ValueError
+        If there are no nodes in it.
     """
     chain = "regtest" if network is None else "bitcoin"
     world = World(clock, seed, chain, height=1000 if network is None else 900_000, latency_s=latency_s)
@@ -57,6 +59,8 @@ def make_world(
     else:
         with closing(open_store(network)) as store:
             read_store(world, store, seed, balances)
+    if not world.channels:
+        raise ValueError(f"{network} has no channels")
     return world, join(world, seed).id
 
 
