@@ -111,7 +111,7 @@ def test_repeat_after_a_refusal_without_row(host: Host) -> None:
 
 def test_repeat_of_an_expired_invoice(host: Host) -> None:
     """It was paid, so it is no error that it has expired meanwhile."""
-    made = host.invoice(expiry=2)
+    made = host.invoice(expiry=5)
     answer = host.pay(made).ok()
     host.until(lambda: time.time() > made.expires_at + 1)
     assert host.pay(made).ok() == answer

@@ -208,7 +208,7 @@ def test_settled_while_the_node_was_away(tmp_path: Path) -> None:
 def test_node_restarted_and_nothing_may_be_added(tmp_path: Path, why: str) -> None:
     """Its time has passed, or the invoice's has, or nothing was written down: what is out is watched."""
     with hosting(tmp_path, **OPTIONS) as host:
-        made = host.invoice(hold=True, expiry=2 if why == "expiry" else 3600)
+        made = host.invoice(hold=True, expiry=6 if why == "expiry" else 3600)
         if why == "journal":
             with host.faults(errors={"datastore": (-1, "no space")}):
                 host.pay_held(made, retry_for=600)
