@@ -109,14 +109,20 @@ class Adoption:
     async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
         """The payment as its entry has it, to be completed; None where that is not safe."""
         now = time.time()
-        if not self._host_restarted or now >= min(entry.terms.deadline_s, entry.terms.expires_at_s):
+        if not self._host_restarted:
+            _only_watched(entry, "the host runs on, an order of the earlier run may be queued there")
+            return None
+        if now >= min(entry.terms.deadline_s, entry.terms.expires_at_s):
+            _only_watched(entry, "its time has passed")
             return None
         parts = [row for row in rows if row.groupid == past.groupid]
         if (await self._orphans.parts_out(entry.terms.payment_hash) or 0) < len(past.parts):
-            # A part without an HTLC would keep what is added from ever being the whole.
+            # It would keep what is added from ever being the whole.
+            _only_watched(entry, "a part has no HTLC")
             return None
         recipient = await self._recipient(entry)
         if recipient is None:
+            _only_watched(entry, "its invoice is another one")
             return None
         terms = replace(
             entry.terms,
@@ -160,6 +166,10 @@ class Adoption:
 def _by_hash(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """One row of each payment."""
     return {str(row["payment_hash"]): row for row in found["payments"]}
+
+
+def _only_watched(entry: Entry, why: str) -> None:
+    log.info("payment_not_resumed payment_hash=%s reason=%r", entry.order.payment_hash, why)
 
 
 def _is_of(entry: Entry, past: BeingPaid) -> bool:

@@ -81,7 +81,7 @@ class _Run:
             self._some_trouble()
             if rng.random() < 0.75:
                 self._until_started()
-            self._signs_of_life(rng.randint(1, 100))
+            self._signs_of_life(rng.randint(1, 60))
             if rng.random() < 0.5:
                 self._kill_node()
             else:
@@ -119,16 +119,17 @@ class _Run:
             table.close()
 
     def _until_started(self) -> None:
-        """Until the plugin serves calls, if it comes to that."""
+        """Until the plugin serves calls and can plan, if it comes to that."""
         host = self._host
         with contextlib.suppress(TimeoutError):
-            host.until(lambda: host.lines("started version=", self._restarted), timeout_s=10.0)
+            for line in ("started version=", "gossip_loaded"):
+                host.until(lambda line=line: host.lines(line, self._restarted), timeout_s=10.0)
 
     def _signs_of_life(self, count: int) -> None:
         """Until so much has happened, or nothing happens any more."""
         mark = self._life()
         try:
-            self._host.until(lambda: self._life() >= mark + count, timeout_s=0.5)
+            self._host.until(lambda: self._life() >= mark + count, timeout_s=1.0)
         except TimeoutError:
             self._counts["quiet moments"] += 1
 

@@ -114,5 +114,5 @@ def _purchase(world: World, rng: random.Random, kind: Kind) -> Purchase:
     )  # fmt: skip
     if kind is Kind.REFUSED:
         world.cancel_invoice(invoice)
-    params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": rng.choice([0, 1, 3, 60])}
+    params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": rng.choice([0, 3, 60, 60])}
     return Purchase(kind, invoice, params)
