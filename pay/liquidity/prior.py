@@ -1,0 +1,119 @@
+"""What is believed of a channel's balance before anything is known of it but the capacity.
+
+Two shapes, and mixtures of them. The share of the balance on one side, from 0 to 1:
+
+    uniform  |#########################|      bimodal  |##                     ##|
+                                                       |####                 ####|
+
+*Uniform* is what an arc costs in Pickhardt & Richter (arXiv:2107.05322). *Bimodal* has the density
+`exp(-x/s) + exp(-(c-x)/s)`: most channels are used one way and have run empty on one side. lnd's estimator of that
+name has it, with a scale `s` of 300,000 sat for every channel; LDK, whose model was fitted to probes of mainnet,
+takes half of it uniform and half concentrated at the ends, at a mean distance of 5 % of the capacity, for every
+size. We follow LDK in both, so the scale is a share of the capacity: what a channel is used for grows with its
+size, a scale of its own in satoshi would call every small channel uniform and every large one either full or
+empty – and with a share `exp(-c/s)` is a constant, which leaves one exponential for each arc of a plan.
+
+What it knowingly does not do: know reserves and commitment fees (1 % and some thousand sat of a side cannot be
+spent), or that balances of the same node have anything to do with each other.
+
+Balances are whole msat from 0 to c: `n = c + 1` values, each `a` standing for the interval from a to a + 1. So
+`P(balance >= a)` is exact for the uniform prior, and no belief has a width of nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A distribution of balances; the same for both sides of a channel.
+
+    Parameters
+    ----------
+    name
+        As options and exports call it.
+    uniform
+        Share of the uniform part, 0 to 1; the rest is bimodal.
+    scale
+        Mean distance of the bimodal part from the nearer end, in capacities. Less than 1/30 would leave the
+        middle of a channel with a chance that float64 takes for none.
+    """
+
+    name: str
+    uniform: float
+    scale: float
+
+    def survival(self, amount_msat: Ints, capacity_msat: Ints) -> Floats:
+        """P(balance >= amount) of many channels. int64[k] each (or shapes that broadcast), float64[k]."""
+        count = capacity_msat + 1
+        # Subtracted as integers: where the amount is nearly all there is, a difference of floats means little.
+        share: Floats = np.clip(count - amount_msat, 0, count) / count
+        if self.uniform == 1:
+            return share
+        end = math.exp(-1 / self.scale)
+        raised = np.expm1(share / self.scale)
+        bimodal = (end * raised + raised / (1 + raised)) / (2 * (1 - end))
+        return self.uniform * share + (1 - self.uniform) * bimodal
+
+    def survival_of(self, amount_msat: int, capacity_msat: int) -> float:
+        """`survival` of one channel."""
+        count = capacity_msat + 1
+        share = min(max(count - amount_msat, 0), count) / count
+        if self.uniform == 1:
+            return share
+        end = math.exp(-1 / self.scale)
+        raised = math.expm1(share / self.scale)
+        bimodal = (end * raised + raised / (1 + raised)) / (2 * (1 - end))
+        return self.uniform * share + (1 - self.uniform) * bimodal
+
+    def mass(self, first_msat: Ints, last_msat: Ints, capacity_msat: Ints) -> Floats:
+        """P(first <= balance <= last) of many channels; 0 where first is above last. Shapes as in `survival`.
+
+        The difference of two survivals, but exact where they are nearly the same.
+        """
+        count = capacity_msat + 1
+        low = np.clip(first_msat, 0, count)
+        high = np.clip(last_msat + 1, low, count)
+        width: Floats = (high - low) / count
+        if self.uniform == 1:
+            return width
+        end = math.exp(-1 / self.scale)
+        ends = np.exp(low / count * (-1 / self.scale)) + np.exp((count - high) / count * (-1 / self.scale))
+        bimodal = -np.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
+        return self.uniform * width + (1 - self.uniform) * bimodal
+
+    def mass_of(self, first_msat: int, last_msat: int, capacity_msat: int) -> float:
+        """`mass` of one channel."""
+        count = capacity_msat + 1
+        low = min(max(first_msat, 0), count)
+        high = min(max(last_msat + 1, low), count)
+        width = (high - low) / count
+        if self.uniform == 1:
+            return width
+        end = math.exp(-1 / self.scale)
+        ends = math.exp(low / count * (-1 / self.scale)) + math.exp((count - high) / count * (-1 / self.scale))
+        bimodal = -math.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
+        return self.uniform * width + (1 - self.uniform) * bimodal
+
+
+UNIFORM = Prior("uniform", 1.0, 1.0)
+"""Every balance is as likely as any other."""
+
+BIMODAL = Prior("bimodal", 0.0, 0.1)
+"""The nearer end is a tenth of the capacity away on average: of lnd's 300,000 sat in a channel of 3,000,000 sat,
+about the median of mainnet."""
+
+MIXED = Prior("mixed", 0.5, 0.05)
+"""As LDK's: half uniform, half at the ends (its density is 128 * (1/256 + 9 * (x - 1/2)**8))."""
+
+PRIORS = {prior.name: prior for prior in (UNIFORM, BIMODAL, MIXED)}
+"""By name."""
