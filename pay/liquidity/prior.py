@@ -61,7 +61,7 @@ class Prior:
             return share
         end = math.exp(-1 / self.scale)
         raised = np.expm1(share / self.scale)
-        bimodal = (end * raised + raised / (1 + raised)) / (2 * (1 - end))
+        bimodal: Floats = (end * raised + raised / (1 + raised)) / (2 * (1 - end))
         return self.uniform * share + (1 - self.uniform) * bimodal
 
     def survival_of(self, amount_msat: int, capacity_msat: int) -> float:
@@ -88,7 +88,7 @@ class Prior:
             return width
         end = math.exp(-1 / self.scale)
         ends = np.exp(low / count * (-1 / self.scale)) + np.exp((count - high) / count * (-1 / self.scale))
-        bimodal = -np.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
+        bimodal: Floats = -np.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
         return self.uniform * width + (1 - self.uniform) * bimodal
 
     def mass_of(self, first_msat: int, last_msat: int, capacity_msat: int) -> float:
