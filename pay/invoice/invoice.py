@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pay.errors import Code, PayError, invalid_param
+from pay.errors import invalid_param
 from pay.units import NodeId, Scid, parse_node_id, parse_scid
 
 CURRENCIES = {
@@ -33,6 +33,10 @@ BOLT12_RELATIVE_EXPIRY_S = 7200
 _KNOWN_FEATURES = frozenset({8, 14, 16, 24, 48})
 """Even bits that a payer of ours serves: var_onion, payment_secret, basic_mpp, route_blinding and
 payment_metadata (BOLT 9)."""
+
+
+class GarbledInvoice(ValueError):
+    """The host's `decode` left something out or wrote what cannot be: an answer that is none."""
 
 
 class InvoiceKind(Enum):
@@ -91,12 +95,16 @@ class Invoice:
         ------
         PayError
             -32602, where it is nothing that can be paid or not for `network`.
+        GarbledInvoice
+            The answer lacks what every answer has; that says nothing of the invoice.
         """
         kind, valid = decoded.get("type"), decoded.get("valid")
+        if kind is None or valid is None:
+            raise GarbledInvoice("it has no `type` or no `valid`")
         if kind == "bolt12 offer":
             raise invalid_param("bolt11", "this is an offer: `fetchinvoice` gets an invoice for it to pay")
         if kind not in ("bolt11 invoice", "bolt12 invoice"):
-            raise invalid_param("bolt11", f"this is a {kind or 'string of an unknown kind'}, not an invoice")
+            raise invalid_param("bolt11", f"this is a {kind}, not an invoice")
         if valid is not True:
             warnings = [str(value) for key, value in decoded.items() if key.startswith("warning")]
             raise invalid_param("bolt11", "; ".join(["the invoice is not valid", *warnings]))
@@ -105,7 +113,7 @@ class Invoice:
                 return _bolt12(invstring, decoded)
             return _bolt11(invstring, decoded, network)
         except (KeyError, TypeError, ValueError) as error:
-            raise PayError(Code.OTHER, f"the node's `decode` left out or garbled: {error}") from error
+            raise GarbledInvoice(f"left out or garbled: {error!r}") from error
 
     def describe_hash_matches(self, description: str) -> bool:
         """Whether `description` is what the invoice commits to by its hash; True where it has none."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from pay.errors import PayError
-from pay.invoice import Invoice, recipient_of
+from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
 from pay.node.driver import Driver
 from pay.node.facade import CallError, Node, Row
@@ -152,7 +152,7 @@ class Adoption:
         """Whom the entry's invoice is of, if that is the invoice of the entry's payment."""
         text = entry.order.bolt11
         try:
-            invoice = Invoice.from_decode(text, await self._node.decode(text), self._network)
+            invoice = await self._node.decode(text, self._network)
         except (CallError, PayError):
             return None
         terms = entry.terms

@@ -14,11 +14,12 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from pay.errors import Code
+from pay.invoice import Invoice
 from pay.network.hints import OwnChannel
 from pay.node.rpc import CallError, HostRpc, Unanswered
 from pay.payment.failure import Failure
 from pay.routing.query import Route
-from pay.units import direction_of, format_scid, parse_node_id, parse_scid
+from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_scid
 
 log = logging.getLogger("pay.host")
 
@@ -71,6 +72,15 @@ class PartOrder:
     localinvreqid: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `getinfo` tells of us."""
+
+    us: NodeId
+    network: str
+    height: int
+
+
 class Node:
     """A typed view of the host's RPC."""
 
@@ -113,9 +123,29 @@ class Node:
         """Call once. Raises CallError, Unanswered."""
         return await self._rpc.acall(method, params)
 
-    async def decode(self, invstring: str) -> dict[str, Any]:
-        """What the host reads in an invoice. Raises CallError (-32602) where it cannot be read."""
-        return await self.certain("decode", {"string": invstring}, dict, over=Code.INVALID_PARAMS)
+    async def decode(self, invstring: str, network: str) -> Invoice:
+        """The invoice as the host reads it.
+
+        Raises
+        ------
+        CallError
+            -32602, where the host cannot read it.
+        PayError
+            -32602, where it is nothing that can be paid or not for `network`.
+        """
+
+        def read(answer: Any) -> Invoice:
+            return Invoice.from_decode(invstring, dict(answer), network)
+
+        return await self.certain("decode", {"string": invstring}, read, over=Code.INVALID_PARAMS)
+
+    async def identity(self) -> Identity:
+        """Who we are, on which chain and at which block."""
+
+        def read(info: Any) -> Identity:
+            return Identity(parse_node_id(info["id"]), str(info["network"]), int(info["blockheight"]))
+
+        return await self.certain("getinfo", {}, read)
 
     async def preapprove(self, invstring: str) -> None:
         """Raises CallError where the operator's signer or policy declines."""
@@ -131,9 +161,6 @@ class Node:
     async def own_channels(self, us: bytes) -> list[NamedChannel]:
         answer = await self.patient("listpeerchannels", {})
         return list(_own_channels(answer["channels"], us))
-
-    async def height(self) -> int:
-        return int((await self.patient("getinfo", {}))["blockheight"])
 
     async def sendpay(self, order: PartOrder, partid: int, route: Route | None) -> dict[str, Any]:
         """Send one part; `route` None is to ourselves. Raises CallError, Unanswered."""

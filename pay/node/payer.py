@@ -126,11 +126,10 @@ class Payer:
     async def _decode(self, request: PayRequest) -> Invoice:
         invstring = normalise(request.invstring)
         try:
-            decoded = await self._node.decode(invstring)
+            return await self._node.decode(invstring, self._host.network)
         except CallError as error:
             problem = f"{_host_words(error.message)}: copy the invoice again, in full"
             raise invalid_param("bolt11", problem) from error
-        return Invoice.from_decode(invstring, decoded, self._host.network)
 
     async def _preapprove(self, invoice: Invoice, only_check: bool = False) -> None:
         try:

@@ -74,12 +74,8 @@ class Service:
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
         loading = asyncio.create_task(self._planning.load())
-        info = await self._node.certain("getinfo", {}, dict)
-        host = HostInfo(
-            us=bytes.fromhex(info["id"]),
-            network=info["network"],
-            owns_listpays=await self._has_command("listpays"),
-        )
+        we = await self._node.identity()
+        host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
         # A host that starts takes no command before its plugins have been started.
         host_began_s = self._began_s if self._host_restarted else host_started_s()
@@ -98,7 +94,7 @@ class Service:
             reconcile_s,
         )
         self._views = Views(self._node, self._planning, payer.driver.payments)
-        self._height = max(self._height, int(info["blockheight"]))
+        self._height = max(self._height, we.height)
         self._views.height = self._height
         payer.driver.block_added(self._height)
         # Before any call is served: one for a payment that an earlier run began must find it here. The driver

@@ -72,6 +72,9 @@ class Dispatcher:
         if connection is not None and hits(self._node.faults.garbage, command.method):
             connection.send_raw(b'{"jsonrpc":"2.0","id":,,,}\n\n')
             return True
+        if connection is not None and hits(self._node.faults.empty, command.method):
+            connection.send({"jsonrpc": "2.0", "id": command.id, "result": {}})
+            return True
         if connection is not None and hits(self._node.faults.hang_up, command.method):
             connection.close()
             return True

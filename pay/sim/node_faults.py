@@ -22,6 +22,8 @@ class NodeFaults:
     """Commands that start this many seconds late."""
     garbage: set[str] = field(default_factory=set)
     """Commands answered with something that is not JSON, after having been carried out."""
+    empty: set[str] = field(default_factory=set)
+    """Commands answered with an object without members, after having been carried out."""
     hang_up: set[str] = field(default_factory=set)
     """Commands after which the connection is closed instead of answered."""
     only_plugin: bool = False

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.node import NodeDied
+from pay.sim.node import NodeDied, SimNode
+from pay.sim.node_faults import NodeFaults
 from tests.protocol.kit import PLUGIN, SAT, Host, environment, hosting
 
 NAMES = (
@@ -233,6 +234,20 @@ def test_pay_at_once_after_the_start(tmp_path: Path) -> None:
     """A `pay` that arrives before the graph is read waits for it."""
     with hosting(tmp_path, wait=False, version="v24.11") as host:
         assert host.pay(host.invoice()).ok()["status"] == "complete"
+
+
+def test_the_node_does_not_say_who_it_is_at_first(tmp_path: Path) -> None:
+    """An answer of `getinfo` without its fields is asked for again; payments wait for it."""
+
+    def spoil(node: SimNode) -> None:
+        node.faults = NodeFaults(empty={"getinfo"}, only_plugin=True)
+
+    with hosting(tmp_path, prepare=spoil, wait=False, version="v24.11") as host:
+        pending = host.pay_soon(host.invoice())
+        host.until(lambda: host.methods().count("getinfo") >= 2)
+        assert not pending.answered
+        host.node.faults = NodeFaults()
+        assert pending.answer().ok()["status"] == "complete"
 
 
 def test_builtin_pay_is_there_too(tmp_path: Path) -> None:
