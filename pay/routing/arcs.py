@@ -1,17 +1,20 @@
-"""The arcs that one plan may use: the graph's, as the overlay changes them, less what cannot carry an amount.
+"""The arcs that one plan may use: the graph's, as the overlay changes them.
 
-An arc is one direction of a channel between two node numbers. The rows of the graph come first, sorted as the
-search needs them; rows that exist for this plan only follow: route hints, arcs whose policy was learnt from a
-failure, arcs with something in flight. A row that is replaced is closed, so a plan writes to nothing shared.
+An arc is one direction of a channel between two node numbers. The rows of the graph stand sorted as the search
+needs them; rows that exist for this plan only (route hints, arcs whose policy was learnt from a failure, arcs with
+something in flight) are merged among them, in the place of the row that they replace if they do. A plan writes to
+nothing shared.
 
-The sorted copy of the graph's columns (5 MB on the mainnet snapshot) is what makes a plan fast: an arc that
-cannot carry the amount costs three comparisons over contiguous memory, and what remains is read in order.
+The sorted copy of the graph's columns (3 MB on the mainnet snapshot) is what makes a plan fast: costs are computed
+over contiguous memory, and the structure of the matrix is there already. It holds what a search can ever use, 62 %
+of the arcs: those that are open and lead somewhere. An arc out of a node that only the arc's own end leads to is
+on no path, but from there: it is left out, and added for the plan whose overlay leads to such a node.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -44,30 +47,82 @@ class Arc(NamedTuple):
         return (room - amount_msat) / room
 
 
-class Grouped(NamedTuple):
-    """Arcs grouped by the node they lead to; see `Usable`."""
+Column = TypeVar("Column", bound=np.generic)
 
-    row: NDArray[np.intp]
+
+class Layout(NamedTuple):
+    """The m rows of a plan, grouped by the node they lead to, over n nodes.
+
+    `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` int32[m] says which arcs they are.
+
+    Extra rows `patches` stand in the place of the graph's rows `patched`; the extra rows `added` are put before
+    the graph's rows `before`, intp each.
+    """
+
+    row: NDArray[np.int32]
     source: NDArray[np.int32]
     indptr: NDArray[np.int32]
+    patched: NDArray[np.intp]
+    patches: NDArray[np.intp]
+    before: NDArray[np.intp]
+    added: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, known: GraphRows, n_nodes: int, extra: Rows, replaces: NDArray[np.intp]) -> Layout:
+        """`replaces` intp[k] is the graph's row in whose place each extra row stands, or negative."""
+        missing = np.full(n_nodes + 1 - len(known.start), known.start[-1], np.int32)
+        indptr = np.concatenate((known.start, missing)) if len(missing) else known.start
+        patches, added = np.flatnonzero(replaces >= 0), np.flatnonzero(replaces < 0)
+        added = added[np.argsort(extra.target[added], kind="stable")]
+        target = extra.target[added]
+        before = indptr[target + 1].astype(np.intp)
+        result = cls(known.number, known.rows.source, indptr, replaces[patches], patches, before, added)
+        if not len(replaces):
+            return result
+        if len(added):
+            indptr = indptr.copy()
+            indptr[1:] += np.cumsum(np.bincount(target, minlength=n_nodes)).astype(np.int32)
+        numbers = np.arange(len(known.number), len(known.number) + len(replaces), dtype=np.int32)
+        row, source = result.merged(known.number, numbers), result.merged(known.rows.source, extra.source)
+        return result._replace(row=row, source=source, indptr=indptr)
+
+    def merged(self, known: NDArray[Column], extra: NDArray[Column]) -> NDArray[Column]:
+        """A column of the graph's rows with that of the extra rows merged in."""
+        if not len(extra):
+            return known
+        pieces, start = [], 0
+        for before, at in zip(self.before.tolist(), self.added.tolist(), strict=True):
+            pieces += [known[start:before], extra[at : at + 1]]
+            start = before
+        column = np.concatenate((*pieces, known[start:]))
+        # Rows put before a patched one have moved it on.
+        column[self.patched + np.searchsorted(self.before, self.patched, "right")] = extra[self.patches]
+        return column
 
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """The m arcs that can carry an amount, grouped by the node they lead to, over n nodes.
+    """The m arcs of a plan with what an amount costs on each, grouped by the node they lead to, over n nodes.
 
-    `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` intp[m] says which arcs they are.
+    `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` int32[m] says which arcs they are. Not all of them
+    carry the amount: see `Terms.carries`.
     """
 
-    row: NDArray[np.intp]
+    row: NDArray[np.int32]
     source: NDArray[np.int32]
     indptr: NDArray[np.int32]
     terms: Terms
 
     def between(self, source: int, target: int) -> NDArray[np.intp]:
-        """Positions of the parallel arcs from one node to another."""
+        """Positions of the parallel arcs from one node to another that carry the amount."""
         start, end = int(self.indptr[target]), int(self.indptr[target + 1])
-        return np.flatnonzero(self.source[start:end] == source) + start
+        return np.flatnonzero((self.source[start:end] == source) & self.terms.carries[start:end]) + start
+
+    def tight(self) -> Usable:
+        """Only the arcs that carry the amount: for who searches them often."""
+        carries = self.terms.carries
+        at = np.flatnonzero(carries)
+        return Usable(self.row[at], self.source[at], _counted(carries, self.indptr), self.terms.take(at))
 
     def quiet(self) -> Usable:
         """The same arcs at their true costs."""
@@ -78,14 +133,19 @@ class Usable:
 class GraphRows:
     """The graph's arcs in the order of a backward search: sorted by the node they lead to.
 
+    Arcs that were closed when this was made are not among them, nor those that are `DEAD`.
+
     The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's
-    number of each row, `row` int32[arcs] the inverse.
+    number of each row, `row` int32[arcs] the inverse, or `CLOSED` or `DEAD`; `number` is 0, 1, 2...
+    `leads_nowhere` bool[nodes] says of which nodes the arcs are dead.
     """
 
     rows: Rows
     start: NDArray[np.int32]
     arc: NDArray[np.int32]
     row: NDArray[np.int32]
+    number: NDArray[np.int32]
+    leads_nowhere: NDArray[np.bool_]
 
     @classmethod
     def of(cls, graph: ChannelGraph) -> GraphRows:
@@ -93,23 +153,68 @@ class GraphRows:
         kept = _kept.get(graph)
         if kept is not None and kept[0] != graph.changes:
             touched = graph.written.since(kept[0])
-            if touched is not None:
-                kept[1].take(graph, touched)
+            if touched is not None and kept[1].take(graph, touched):
                 kept = _kept[graph] = (graph.changes, kept[1])
         if kept is None or kept[0] != graph.changes:
-            grouped = graph.by_target()
-            row = np.empty(len(grouped.arcs), np.int32)
-            row[grouped.arcs] = np.arange(len(row), dtype=np.int32)
-            kept = (graph.changes, cls(Rows.of(graph, grouped.arcs), grouped.start, grouped.arcs, row))
-            _kept[graph] = kept
+            kept = _kept[graph] = (graph.changes, cls._made(graph))
         return kept[1]
 
-    def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> None:
-        """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph)."""
+    @classmethod
+    def _made(cls, graph: ChannelGraph) -> GraphRows:
+        grouped = graph.by_target()
+        is_open = graph.enabled[grouped.arcs]
+        arc, start = grouped.arcs[is_open], _counted(is_open, grouped.start)
+        row = np.full(graph.n_arcs, CLOSED, np.int32)
+        while True:
+            source = graph.source[arc]
+            dead = _dead(source, graph.target[arc], start)
+            if not dead.any():
+                break
+            row[arc[dead]] = DEAD
+            arc, start = arc[~dead], _counted(~dead, start)
+        number = np.arange(len(arc), dtype=np.int32)
+        row[arc] = number
+        leads_nowhere = np.zeros(graph.n_nodes, np.bool_)
+        leads_nowhere[graph.source[row == DEAD]] = True
+        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere)
+
+    def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> bool:
+        """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph).
+
+        False if that cannot be done in place, because an arc was opened.
+        """
         at = self.row[arcs]
-        fresh = Rows.of(graph, arcs)
+        if (graph.enabled[arcs] & (at == CLOSED)).any():
+            return False
+        fresh = Rows.of(graph, arcs[at >= 0])
         for name in Rows._fields:
-            getattr(self.rows, name)[at] = getattr(fresh, name)
+            getattr(self.rows, name)[at[at >= 0]] = getattr(fresh, name)
+        return True
+
+
+CLOSED, DEAD = -1, -2
+
+
+def _counted(chosen: NDArray[np.bool_], start: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where the groups of the chosen rows start, if those of all rows do at `start`."""
+    before = np.zeros(len(chosen) + 1, np.int32)
+    np.cumsum(chosen, out=before[1:])
+    return before[start]
+
+
+def _dead(
+    source: NDArray[np.int32], target: NDArray[np.int32], start: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Which arcs leave a node that is entered from where they lead, if at all, and from nowhere else."""
+    n = len(start) - 1
+    entered = np.flatnonzero(start[1:] > start[:-1])
+    first, last = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
+    if len(entered):
+        first[entered] = np.minimum.reduceat(source, start[entered])
+        last[entered] = np.maximum.reduceat(source, start[entered])
+    only = first == last
+    dead: NDArray[np.bool_] = only[source] & ((first[source] == target) | (first[source] < 0))
+    return dead
 
 
 _kept: WeakKeyDictionary[ChannelGraph, tuple[int, GraphRows]] = WeakKeyDictionary()
@@ -127,6 +232,8 @@ class Arcs:
         The rows of this plan only, any order; `extra_rows` is the same for the search.
     closed
         Rows of the graph that this plan must not use, int32.
+    layout
+        The order of the search.
     """
 
     n_nodes: int
@@ -137,28 +244,32 @@ class Arcs:
     extra_scid: NDArray[np.uint64]
     extra_direction: NDArray[np.int8]
     closed: NDArray[np.int32]
+    layout: Layout
 
     @property
     def graph_rows(self) -> int:
         return len(self.known.arc)
 
     def usable(self, amount_msat: int, slack_msat: int = 0) -> Usable:
-        """The arcs that can carry `amount_msat`; for `slack_msat` see `can_carry`."""
-        return self._priced(amount_msat, 1.0, *self.carrying(amount_msat, slack_msat))
+        """The arcs with the cost of `amount_msat`; for `slack_msat` see `can_carry`."""
+        return self._priced(amount_msat, 1.0, slack_msat)
 
     def usable_for(self, amount_msat: int, part_msat: int) -> Usable:
         """The arcs that can carry parts of `part_msat`, at the cost of `amount_msat` of such a part."""
-        return self._priced(amount_msat, amount_msat / part_msat, *self.carrying(part_msat, 0))
+        usable = self._priced(amount_msat, amount_msat / part_msat, 0)
+        carries = self.layout.merged(*self.carrying(part_msat))
+        return replace(usable, terms=replace(usable.terms, carries=carries)).tight()
 
-    def _priced(
-        self, amount_msat: int, base_share: float, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_]
-    ) -> Usable:
-        row = np.flatnonzero(in_graph)
-        costs = terms(self.known.rows, row, amount_msat, base_share)
-        grouped, add, at = self.grouped(in_graph, in_extra)
-        if len(add):
-            costs = costs.inserted(at, terms(self.extra_rows, add, amount_msat, base_share))
-        return Usable(*grouped, costs)
+    def _priced(self, amount_msat: int, base_share: float, slack_msat: int) -> Usable:
+        costs = terms(self.known.rows, amount_msat, base_share, slack_msat)
+        costs.carries[self.closed] = False
+        if len(self.extra_scid):
+            more, merged = terms(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
+            costs = Terms(
+                merged(costs.fee, more.fee), merged(costs.blocks, more.blocks), merged(costs.nats, more.nats),
+                merged(costs.carries, more.carries),
+            )  # fmt: skip
+        return Usable(self.layout.row, self.layout.source, self.layout.indptr, costs)
 
     def carrying(self, amount_msat: int, slack_msat: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows can carry an amount: of the graph and of the extra ones, closed ones excepted."""
@@ -166,29 +277,15 @@ class Arcs:
         in_graph[self.closed] = False
         return in_graph, can_carry(self.extra_rows, amount_msat, slack_msat)
 
-    def grouped(
+    def chosen(
         self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_]
-    ) -> tuple[Grouped, NDArray[np.intp], NDArray[np.intp]]:
-        """The chosen rows, grouped by the node they lead to. Shapes bool[graph rows], bool[extra rows].
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The sources of some rows and where those into each node start, as `Layout` has them for all.
 
-        Also the extra rows among them, and before which of the graph's chosen rows each was put.
+        Shapes bool[graph rows], bool[extra rows].
         """
-        row = np.flatnonzero(in_graph)
-        source = self.known.rows.source[row]
-        before = np.zeros(len(in_graph) + 1, np.int32)
-        np.cumsum(in_graph, out=before[1:])
-        indptr = np.full(self.n_nodes + 1, before[-1], np.int32)
-        indptr[: len(self.known.start)] = before[self.known.start]
-        add = np.flatnonzero(in_extra)
-        target = self.extra_rows.target[add]
-        at = indptr[target + 1].astype(np.intp)
-        if len(add):
-            order = np.argsort(target, kind="stable")
-            add, target, at = add[order], target[order], at[order]
-            row = np.insert(row, at, add + self.graph_rows)
-            source = np.insert(source, at, self.extra_rows.source[add])
-            indptr[1:] += np.cumsum(np.bincount(target, minlength=self.n_nodes)).astype(np.int32)
-        return Grouped(row, source, indptr), add, at
+        mask = self.layout.merged(in_graph, in_extra)
+        return self.layout.source[mask], _counted(mask, self.layout.indptr)
 
     def arc(self, row: int) -> Arc:
         """One row in integers."""
@@ -213,15 +310,16 @@ class Arcs:
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:
         """The same arcs with a factor each between 1 and 1 + `randomness`.
 
-        Drawn for all arcs of the graph by number, so that an arc keeps its factor for a seed, whatever the
-        amount.
+        Drawn for all arcs of the graph by number, so that an arc keeps its factor for a seed.
         """
         if randomness <= 0:
             return usable
-        draw = np.random.default_rng(seed).random(self.graph_rows + len(self.extra_scid), dtype=np.float32)
+        n_arcs = self.graph.n_arcs
+        draw = np.random.default_rng(seed).random(n_arcs + len(self.extra_scid), dtype=np.float32)
         draw *= np.float32(randomness)
         draw += np.float32(1.0)
-        arc = usable.row.copy()
-        mine = arc < self.graph_rows
-        arc[mine] = self.known.arc[arc[mine]]
+        mine = usable.row < self.graph_rows
+        arc = np.empty(len(mine), np.int32)
+        arc[mine] = self.known.arc[usable.row[mine]]
+        arc[~mine] = usable.row[~mine] - self.graph_rows + n_arcs
         return replace(usable, terms=replace(usable.terms, noise=draw[arc]))

@@ -12,8 +12,8 @@ One objective, in msat: `fee + price of locked time + failure cost * (-ln P)`.
 Costs are evaluated at the query's amount on every arc, that is without the fees of the arcs behind it: an error
 of second order (fee of the fee), which makes the search an ordinary shortest path.
 
-An arc that cannot carry the amount is left out rather than priced at infinity: on the mainnet snapshot between
-10 % and 50 % of the arcs remain, and every later step is faster by that much.
+An arc that cannot carry the amount weighs infinity. It stays where it is, because picking the others out of eight
+columns takes longer than computing what nobody needs; only who searches often picks them out (see `Usable.tight`).
 """
 
 from __future__ import annotations
@@ -115,16 +115,18 @@ COLUMNS = Columns._fields
 class Terms:
     """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
-    `noise` is float32[m] of factors >= 1, or None.
+    `carries` bool[m] says which can carry the amount; of the others the figures mean nothing. `noise` is
+    float32[m] of factors >= 1, or None.
     """
 
     fee: NDArray[np.float32]
     blocks: NDArray[np.float32]
     nats: NDArray[np.float32]
+    carries: NDArray[np.bool_]
     noise: NDArray[np.float32] | None = None
 
     def weights(self, prices: Prices) -> NDArray[np.float64]:
-        """The weight of each arc, msat, float64[m], > 0."""
+        """The weight of each arc, msat, float64[m], > 0; infinite where the amount is not carried."""
         total = self.fee * np.float32(prices.fee)
         total += self.blocks * np.float32(prices.block)
         total += self.nats * np.float32(prices.nat)
@@ -132,15 +134,13 @@ class Terms:
             total *= self.noise
         weights: NDArray[np.float64] = total.astype(np.float64)
         weights += prices.hop
+        weights[~self.carries] = np.inf
         return weights
 
-    def inserted(self, at: NDArray[np.intp], more: Terms) -> Terms:
-        """These, with the rows of `more` before the positions `at`; neither has noise."""
-        return Terms(
-            np.insert(self.fee, at, more.fee),
-            np.insert(self.blocks, at, more.blocks),
-            np.insert(self.nats, at, more.nats),
-        )
+    def take(self, rows: NDArray[np.intp]) -> Terms:
+        """Some of the rows."""
+        noise = None if self.noise is None else self.noise[rows]
+        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise)
 
 
 def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
@@ -153,22 +153,17 @@ def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.b
     return carries
 
 
-def terms(rows: Rows, at: NDArray[np.intp], amount_msat: int, base_share: float = 1.0) -> Terms:
-    """The cost of sending `amount_msat` over each of the rows `at`, all of which can carry it.
+def terms(rows: Rows, amount_msat: int, base_share: float = 1.0, slack_msat: int = 0) -> Terms:
+    """The cost of sending `amount_msat` over each of the rows; for `slack_msat` see `can_carry`.
 
     `base_share` of the base fee is paid by this amount, the rest by others of the same HTLC.
     """
-    fee = rows.fee_ppm[at] * np.float32(amount_msat * 1e-6)
-    base = rows.fee_base_msat[at]
-    if base_share < 1:
-        base *= np.float32(base_share)
-    fee += base
-    room = rows.room_msat[at]
-    whole = room.astype(np.float32)
+    fee = rows.fee_ppm * np.float32(amount_msat * 1e-6)
+    fee += rows.fee_base_msat if base_share >= 1 else rows.fee_base_msat * np.float32(base_share)
     # Subtracted as integers: where the amount is nearly all there is, the difference of two float32 means nothing.
-    room -= amount_msat
-    nats = room.astype(np.float32)
-    nats /= whole
-    np.log(nats, out=nats)
+    nats = (rows.room_msat - amount_msat).astype(np.float32)
+    nats /= rows.room_msat.astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.log(nats, out=nats)
     np.negative(nats, out=nats)
-    return Terms(fee, rows.cltv_delta[at], nats)
+    return Terms(fee, rows.cltv_delta, nats, can_carry(rows, amount_msat, slack_msat))

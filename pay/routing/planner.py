@@ -79,7 +79,7 @@ def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
     if found is None:
         # Fees add to the amount on the way, so an arc that asks for a little more than the query's may serve.
         wider = terrain.arcs.usable(query.amount_msat, slack_msat=query.max_fee_msat)
-        if len(wider.row) > len(usable.row):
+        if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
     spent = search.searches >= query.max_searches

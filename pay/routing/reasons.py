@@ -7,12 +7,12 @@ be sent is found by halving, since a channel that carries an amount also carries
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from pay.network import Overlay
@@ -113,16 +113,22 @@ class _Reach:
     def some_way(self) -> bool:
         """Whether enabled channels lead there at all."""
         arcs = self.terrain.arcs
-        mask = arcs.graph.enabled[arcs.known.arc]
+        mask = arcs.known.rows.most_msat >= 0
         mask[arcs.closed] = False
         return self._reached(mask, arcs.extra.enabled, 0)
 
     def any_way(self) -> bool:
         """Whether channels lead there at all, disabled ones too."""
-        arcs = self.terrain.arcs
-        mask = np.ones(arcs.graph_rows, bool)
-        mask[arcs.closed] = False
-        return self._reached(mask, np.ones(len(arcs.extra_scid), bool), 0)
+        terrain, overlay = self.terrain, self.terrain.overlay
+        graph, extra = overlay.graph, overlay.extra
+        mask = np.ones(graph.n_arcs, np.bool_)
+        mask[overlay.closed] = False
+        source, target = (
+            np.concatenate((getattr(graph, end)[mask], getattr(extra, end))) for end in ("source", "target")
+        )
+        n = terrain.arcs.n_nodes
+        backwards = coo_array((np.ones(len(source)), (target, source)), shape=(n, n)).tocsr()
+        return _meets(backwards, terrain.target, terrain.peers)
 
     def most(self, below_msat: int) -> int:
         """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
@@ -138,16 +144,14 @@ class _Reach:
     def _reached(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], amount_msat: int) -> bool:
         terrain = self.terrain
         wanted = [n for n, own in terrain.peers.items() if max(map(most_own, own)) >= amount_msat]
-        return _reaches(terrain, in_graph, in_extra, wanted)
+        source, indptr = terrain.arcs.chosen(in_graph, in_extra)
+        n = terrain.arcs.n_nodes
+        return _meets(csr_array((np.ones(len(source)), source, indptr), shape=(n, n)), terrain.target, wanted)
 
 
-def _reaches(
-    terrain: Terrain, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], wanted: Collection[int]
-) -> bool:
-    grouped, _, _ = terrain.arcs.grouped(in_graph, in_extra)
-    n = terrain.arcs.n_nodes
-    matrix = csr_array((np.ones(len(grouped.row)), grouped.source, grouped.indptr), shape=(n, n))
-    reached = breadth_first_order(matrix, terrain.target, return_predecessors=False)
+def _meets(backwards: csr_array, target: int, wanted: Iterable[int]) -> bool:
+    """Whether one of the wanted nodes leads to the target."""
+    reached = breadth_first_order(backwards, target, return_predecessors=False)
     return not set(wanted).isdisjoint(reached.tolist())
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pay.network import NOT_OWN, Overlay, OwnChannel
-from pay.routing.arcs import Arcs, GraphRows
+from pay.routing.arcs import DEAD, Arcs, GraphRows, Layout
 from pay.routing.costs import Columns, Rows
 from pay.units import NodeId, Scid, ScidDir
 
@@ -72,9 +72,9 @@ def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
     theirs = np.flatnonzero(extra.own == NOT_OWN)
     rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
     scids, directions, closed = extra.scid[theirs], extra.direction[theirs], overlay.closed
-    replaced = _replaced(overlay, in_flight)
-    if replaced:
-        arcs = np.array(replaced, np.int32)
+    copies = _replaced(overlay, in_flight) | _revived(overlay, known)
+    if copies:
+        arcs = np.array(sorted(copies), np.int32)
         copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
         rows = Columns(*(np.concatenate((getattr(rows, n), getattr(copied, n))) for n in Columns._fields))
         scids = np.concatenate((scids, graph.scids[arcs >> 1]))
@@ -84,11 +84,32 @@ def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
         names = zip(scids.tolist(), directions.tolist(), strict=True)
         used = [in_flight.get(ScidDir(Scid(scid), direction), 0) for scid, direction in names]
         rows.capacity_msat[:] = np.maximum(rows.capacity_msat - np.array(used, np.int64), 0)
-    return Arcs(overlay.n_nodes, graph, known, rows, Rows.of(rows), scids, directions, known.row[closed])
+    shut = known.row[closed]
+    replaces = np.full(len(scids), -1, np.intp)
+    channels = graph.find_channels(scids)
+    announced = channels >= 0
+    replaces[announced] = known.row[2 * channels[announced] + directions[announced]]
+    merged = Rows.of(rows)
+    layout = Layout.of(known, overlay.n_nodes, merged, replaces)
+    return Arcs(overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout)
 
 
-def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> list[int]:
+def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> set[int]:
     """The graph's arcs that have something in flight and are open."""
-    closed = set(overlay.closed.tolist()) if in_flight else set()
     numbers = (overlay.graph.arc_number(named) for named, amount in in_flight.items() if amount > 0)
-    return [arc for arc in numbers if arc is not None and arc not in closed]
+    return {arc for arc in numbers if arc is not None}.difference(overlay.closed.tolist())
+
+
+def _revived(overlay: Overlay, known: GraphRows) -> set[int]:
+    """The graph's arcs that lead nowhere but from a node that the overlay leads to, and on from there."""
+    graph, revived = overlay.graph, set[int]()
+    waiting = set(overlay.extra.target.tolist())
+    while waiting:
+        node = waiting.pop()
+        if node < graph.n_nodes and known.leads_nowhere[node]:
+            out = graph.arcs_into(node) ^ 1
+            out = out[(known.row[out] == DEAD) & graph.enabled[out]]
+            fresh = set(out.tolist()).difference(overlay.closed.tolist(), revived)
+            revived |= fresh
+            waiting.update(graph.target[list(fresh)].tolist())
+    return revived

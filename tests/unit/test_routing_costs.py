@@ -43,7 +43,8 @@ def test_weights_are_the_objective_of_exactly_the_arcs_that_can_carry_the_amount
             start, end, _, _ = net.policies[ScidDir(scid(arc.scid >> 40), arc.direction)]
             assert terrain.node_id(target) == node(end)
             assert terrain.node_id(int(usable.source[at])) == node(start)
-            got[arc.scid, arc.direction] = weights[at]
+            if np.isfinite(weights[at]):
+                got[arc.scid, arc.direction] = weights[at]
     want = {
         (named.scid, named.direction): arc_cost(asked, policy, capacity)
         for named, (_, _, policy, capacity) in net.policies.items()
@@ -60,8 +61,8 @@ def test_an_arc_that_just_holds_the_amount_is_priced_finitely() -> None:
         net = Net().own(1, "a", 10**12).link(2, "a", "b", amount)
         terrain = Terrain.of(net.overlay("b"), node("b"), {})
         assert terrain is not None
-        nats = terrain.arcs.usable(amount).terms.nats
-        assert nats == pytest.approx([np.log(amount + 1)] * 2, rel=1e-5)
+        usable = terrain.arcs.usable(amount)
+        assert usable.terms.nats == pytest.approx([np.log(amount + 1)] * 2, rel=1e-5)
 
 
 def test_rows_of_a_plan_are_merged_among_those_of_the_graph() -> None:
@@ -93,13 +94,13 @@ def test_rows_of_a_plan_are_merged_among_those_of_the_graph() -> None:
 
 def test_sorted_rows_follow_the_graph() -> None:
     """Kept between plans, made anew when a policy changes or a channel is added."""
-    net = Net().own(1, "a", 10**9).link(2, "a", "b", ppm=1)
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", ppm=1).link(3, "b", "c").link(4, "c", "a")
     kept = GraphRows.of(net.graph)
     assert GraphRows.of(net.graph) is kept
     net.graph.set_policy(ScidDir(scid(2), 0), Policy(0, 77, 1, 0, 10**9, timestamp=5))
     assert 77 in GraphRows.of(net.graph).rows.fee_ppm
-    net.link(3, "b", "c", 1_000 * SAT)
-    assert len(GraphRows.of(net.graph).arc) == 4
+    net.link(5, "b", "c", 1_000 * SAT)
+    assert len(GraphRows.of(net.graph).arc) == 8
 
 
 def test_the_search_takes_the_best_of_duplicates_and_follows_free_arcs() -> None:

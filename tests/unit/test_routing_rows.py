@@ -6,7 +6,7 @@ import numpy as np
 
 from pay.network import ChannelGraph, Policy
 from pay.network import written as written_module
-from pay.routing.arcs import GraphRows
+from pay.routing.arcs import DEAD, GraphRows
 from pay.units import Scid, ScidDir
 
 
@@ -22,16 +22,20 @@ def ladder() -> ChannelGraph:
 
 
 def assert_fresh(graph: ChannelGraph) -> GraphRows:
-    """What is kept is what would be made afresh."""
+    """The open rows that are kept are those that would be made afresh, each where it is looked for."""
     kept = GraphRows.of(graph)
-    afresh = GraphRows.of(ladder_copy(graph))
-    for mine, theirs in zip(_columns(kept), _columns(afresh), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    assert _open(kept) == _open(GraphRows.of(ladder_copy(graph)))
+    assert (kept.row[kept.arc] == kept.number).all()
     return kept
 
 
-def _columns(rows: GraphRows) -> tuple[np.ndarray, ...]:
-    return *rows.rows, rows.start, rows.arc, rows.row
+def _open(rows: GraphRows) -> list[tuple[int, ...]]:
+    found = []
+    for target in range(len(rows.start) - 1):
+        for at in range(rows.start[target], rows.start[target + 1]):
+            assert rows.rows.target[at] == target
+            found.append((int(rows.arc[at]), *(int(column[at]) for column in rows.rows)))
+    return [row for row in found if row[-1] >= 0]
 
 
 def ladder_copy(graph: ChannelGraph) -> ChannelGraph:
@@ -53,6 +57,33 @@ def test_policies_that_change_are_followed_without_starting_afresh() -> None:
     assert assert_fresh(graph) is kept
     graph.remove_channels(np.array([7], np.uint64))
     assert assert_fresh(graph) is kept
+
+
+def test_an_arc_that_opens_is_taken_in() -> None:
+    """A direction that was closed when the rows were made was not among them."""
+    graph = ladder()
+    named = ScidDir(Scid(4), 1)
+    graph.set_policy(named, Policy(5, 6, 7, 8, 10**6, enabled=False, timestamp=2))
+    kept = GraphRows.of(ladder_copy(graph))
+    assert len(kept.arc) == graph.n_arcs - 1
+    graph.set_policy(named, Policy(5, 6, 7, 8, 10**6, timestamp=3))
+    assert len(assert_fresh(graph).arc) == graph.n_arcs
+
+
+def test_arcs_out_of_ends_of_the_network_are_left_out() -> None:
+    """0 ═ 1 ═ 2 ═ 0 is a ring (two channels between 1 and 2); 3 hangs on 2 and 4 on 3; 5 ═ 6 hang together. What
+    leads out of 3 and of 4 is on no path from elsewhere, nor is anything of 5 and 6."""
+    graph = ChannelGraph()
+    ends = [(0, 1), (1, 2), (1, 2), (0, 2), (2, 3), (3, 4), (5, 6)]
+    for number, (low, high) in enumerate(ends):
+        graph.add_channel(number, b"\2" + bytes([low]) * 32, b"\2" + bytes([high]) * 32, 10**9)
+        for direction in (0, 1):
+            graph.set_policy(ScidDir(Scid(number), direction), Policy(1, number, 40, 1, 10**8, timestamp=1))
+    kept = GraphRows.of(graph)
+    gone = {(int(graph.source[arc]), int(graph.target[arc])) for arc in np.flatnonzero(kept.row == DEAD)}
+    number = {graph.node_id(at)[1]: at for at in range(graph.n_nodes)}
+    assert gone == {(number[a], number[b]) for a, b in [(3, 2), (4, 3), (5, 6), (6, 5)]}
+    assert {at for at in range(graph.n_nodes) if kept.leads_nowhere[at]} == {number[a] for a in (3, 4, 5, 6)}
 
 
 def test_a_graph_that_grew_is_taken_afresh() -> None:
