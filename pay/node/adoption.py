@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -116,7 +117,8 @@ class Adoption:
             _only_watched(entry, "its time has passed")
             return None
         parts = [row for row in rows if row.groupid == past.groupid]
-        if (await self._orphans.parts_out(entry.terms.payment_hash) or 0) < len(past.parts):
+        out = await self._orphans.amounts_out(entry.terms.payment_hash)
+        if out is None or not Counter(part.sent_msat for part in past.parts) <= out:
             # It would keep what is added from ever being the whole.
             _only_watched(entry, "a part has no HTLC")
             return None

@@ -18,6 +18,7 @@ from pay.invoice import Invoice
 from pay.network.hints import OwnChannel
 from pay.node.rpc import CallError, HostRpc, Unanswered
 from pay.payment.failure import Failure
+from pay.payment.whereabouts import STEPS, OwnHtlc
 from pay.routing.query import Route
 from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_scid
 
@@ -29,6 +30,9 @@ _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
 USABLE_STATES = frozenset({"CHANNELD_NORMAL", "CHANNELD_AWAITING_SPLICE"})
 """States in which a channel takes HTLCs; any other state is tolerated and unused."""
+
+SHUTTING_STATES = frozenset({"CHANNELD_SHUTTING_DOWN"})
+"""States in which a channel takes no more HTLCs and still ends those that it has."""
 
 
 class RowStatus(Enum):
@@ -182,6 +186,11 @@ class Node:
         return answer
 
 
+    async def own_htlcs(self) -> list[OwnHtlc]:
+        """HTLCs that go out of us and are not over, in the order of our channels. Raises CallError."""
+        return list(_own_htlcs((await self.patient("listpeerchannels", {}))["channels"]))
+
+
 @dataclass(frozen=True, slots=True)
 class NamedChannel:
     """One of our channels with all short_channel_ids that it goes by."""
@@ -243,7 +252,7 @@ def _row(fields: dict[str, Any]) -> Row:
 def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[NamedChannel]:
     for fields in channels:
         alias = fields.get("alias") or {}
-        name = fields.get("short_channel_id") or alias.get("local")
+        name = _name_in_routes(fields)
         if fields.get("state") not in USABLE_STATES or name is None:
             continue
         peer = parse_node_id(fields["peer_id"])
@@ -267,6 +276,30 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
             cltv_delta=int(updates.get("cltv_expiry_delta", 0)),
         )
         yield NamedChannel(channel, frozenset(parse_scid(text) for text in names))
+
+
+def _own_htlcs(channels: Iterable[dict[str, Any]]) -> Iterable[OwnHtlc]:
+    for fields in channels:
+        name = _name_in_routes(fields)
+        for htlc in fields.get("htlcs", ()):
+            step = STEPS.get(htlc.get("state"))
+            if htlc.get("direction") != "out" or step is None or name is None:
+                continue
+            yield OwnHtlc(
+                payment_hash=bytes.fromhex(htlc["payment_hash"]),
+                scid=parse_scid(name),
+                amount_msat=int(htlc["amount_msat"]),
+                expiry=int(htlc["expiry"]),
+                step=step,
+                connected=bool(fields.get("peer_connected")),
+                closing=fields.get("state") not in USABLE_STATES | SHUTTING_STATES,
+            )
+
+
+def _name_in_routes(fields: dict[str, Any]) -> str | None:
+    """The short_channel_id that routes name a channel of ours by; an alias while it has none."""
+    name = fields.get("short_channel_id") or (fields.get("alias") or {}).get("local")
+    return None if name is None else str(name)
 
 
 __all__ = ["CallError", "NamedChannel", "Node", "PartOrder", "Row", "RowStatus", "Unanswered", "read_failure"]

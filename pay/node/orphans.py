@@ -4,8 +4,8 @@ A node that was killed between taking a `sendpay` and committing to its HTLC kee
 and the host refuses every other group of that hash until somebody repairs the row. What is older than the host's
 start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan.
 
-Not seen: an orphan beside a part of the same payment that is out, until that one has ended. The host does not tell
-of which part an HTLC is.
+The host does not tell of which part an HTLC is, but what it amounts to. Not seen, until the other one has ended:
+an orphan beside a part of the same payment that is out with exactly the same amount.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,27 @@ class Orphans:
     async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
         """Partids of the pending rows of one group that have no HTLC; none where that cannot be found out."""
         old = {row.partid: row.groupid for row in rows if self._is_old(row)}
-        if not old or await self.parts_out(payment_hash) != 0:
+        out = await self.amounts_out(payment_hash) if old else None
+        if out is None:
             return frozenset()
         # An HTLC that ended between the look at the rows and that at the channels has left its outcome in the
         # table by now: only what is pending still never had one.
         now = await self._node.rows(payment_hash)
-        return frozenset(row.partid for row in now if self._is_old(row) and old.get(row.partid) == row.groupid)
+        return frozenset(
+            row.partid
+            for row in now
+            if self._is_old(row) and old.get(row.partid) == row.groupid and not out[row.sent_msat]
+        )
 
-    async def parts_out(self, payment_hash: bytes) -> int | None:
-        """How many HTLCs of this hash go out of us, of whatever part; None where the host does not tell."""
+    async def amounts_out(self, payment_hash: bytes) -> Counter[int] | None:
+        """How many HTLCs of this hash and each amount in msat go out of us; None where the host does not tell."""
         name = payment_hash.hex()
         try:
             channels = (await self._node.patient("listpeerchannels", {}))["channels"]
-            shown = sum(_is_ours(htlc, name) for channel in channels for htlc in channel.get("htlcs", ()))
-            htlcs = (await self._node.patient("listhtlcs", {}))["htlcs"]
-            return max(shown, sum(_is_ours(htlc, name) and not _is_over(htlc) for htlc in htlcs))
-        except (CallError, AttributeError, KeyError, TypeError) as error:
+            shown = [htlc for channel in channels for htlc in channel.get("htlcs", ())]
+            listed = [htlc for htlc in (await self._node.patient("listhtlcs", {}))["htlcs"] if not _is_over(htlc)]
+            return _amounts(shown, name) | _amounts(listed, name)
+        except (CallError, AttributeError, LookupError, TypeError, ValueError) as error:
             log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
             return None
 
@@ -85,8 +91,9 @@ def host_started_s() -> float:
         return 0.0
 
 
-def _is_ours(htlc: dict[str, Any], payment_hash: str) -> bool:
-    return bool(htlc.get("payment_hash") == payment_hash and htlc.get("direction") == "out")
+def _amounts(htlcs: Iterable[dict[str, Any]], payment_hash: str) -> Counter[int]:
+    ours = (h for h in htlcs if h.get("payment_hash") == payment_hash and h.get("direction") == "out")
+    return Counter(int(htlc["amount_msat"]) for htlc in ours)
 
 
 def _is_over(htlc: dict[str, Any]) -> bool:

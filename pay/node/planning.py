@@ -67,6 +67,17 @@ class Planning:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
+    async def closed(self, channels: Iterable[ScidDir]) -> frozenset[ScidDir]:
+        """Those of some announced channels that gossip now has as disabled, or not at all."""
+        wanted = list(channels)
+
+        def look() -> frozenset[ScidDir]:
+            self._refresh()
+            policies = ((channel, self._graph().policy(channel)) for channel in wanted)
+            return frozenset(channel for channel, policy in policies if policy is None or not policy.enabled)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+
     # --- on the planner's thread ----------------------------------------------------------------------
 
     def _load(self) -> None:

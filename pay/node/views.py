@@ -8,6 +8,7 @@ go on at once unless a payment in work is concerned, and answers that one from `
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.invoice import normalise
+from pay.invoice.recipient import ClearRecipient
 from pay.node.archive import Archive, entry_of_rows, groups_of
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
@@ -22,12 +24,16 @@ from pay.node.running import Running
 from pay.node.view_params import listpays_params, paystatus_param
 from pay.payment.listpays import LivePay, PayKey, pays_of
 from pay.payment.status import Moment, paystatus_entry
+from pay.payment.whereabouts import OwnHtlc
+from pay.units import ScidDir
 
 log = logging.getLogger("pay")
 
 MOST_FINISHED = 1000
 """Finished payments that `paystatus` remembers."""
 
+LOOK_S = 5.0
+"""So long `paystatus` waits for the host's list of HTLCs; without it, it does not say where parts are."""
 
 
 class Views:
@@ -74,7 +80,7 @@ class Views:
         }
         names = await self._planning.aliases(nodes)
         older = [] if wanted is not None else await self._older(shown)
-        moment = Moment(time.time(), self.height)
+        moment = await self._moment(shown)
         return {
             "pay": [
                 *older,
@@ -86,6 +92,18 @@ class Views:
                 ],
             ]
         }
+
+    async def _moment(self, shown: list[Running]) -> Moment:
+        """Now, with what is known of where the parts that are out are."""
+        if not any(running.session.live for running in shown):
+            return Moment(time.time(), self.height)
+        htlcs: list[OwnHtlc] | None = None
+        try:
+            htlcs = await asyncio.wait_for(self._node.own_htlcs(), LOOK_S)
+        except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
+            log.warning("htlcs_unknown error=%r", error)
+        closed = await self._planning.closed(_announced_ways(shown))
+        return Moment(time.time(), self.height, htlcs, closed)
 
     async def _older(self, shown: list[Running]) -> list[dict[str, Any]]:
         known = [_key(running) for running in shown]
@@ -135,6 +153,18 @@ class Views:
 def _key(running: Running) -> PayKey:
     terms = running.session.terms
     return terms.payment_hash.hex(), terms.groupid
+
+
+def _announced_ways(shown: list[Running]) -> set[ScidDir]:
+    """The channels of others on the ways of live parts, without those that gossip never has: of route hints."""
+    ways: set[ScidDir] = set()
+    for running in shown:
+        hints = running.recipient.hints if isinstance(running.recipient, ClearRecipient) else ()
+        hinted = {hop.scid for hint in hints for hop in hint}
+        for attempt in running.session.live:
+            hops = attempt.route.hops[1:] if attempt.route is not None else ()
+            ways |= {hop.scid_dir for hop in hops if hop.scid not in hinted}
+    return ways
 
 
 def _live_pay(running: Running) -> LivePay:

@@ -30,13 +30,13 @@ from pay.payment.question import question
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
     cancelled,
-    expired,
+    must_stop,
     no_route,
     part_failed,
     refused,
     still_out,
     stopped_retrying,
-    too_many_attempts,
+    time_is_up,
     watched_failed,
 )
 from pay.routing.query import NoRoute, Route
@@ -91,6 +91,11 @@ class PaymentSession:
     def live(self) -> list[Attempt]:
         """Parts that may still settle."""
         return [a for a in self.attempts.values() if a.live]
+
+    @property
+    def verdict(self) -> ev.NotPaid | ev.Elsewhere | None:
+        """What the answer will be if nothing that is out settles; None while more may be tried."""
+        return self._verdict
 
     @property
     def delivered_msat(self) -> int:
@@ -269,6 +274,8 @@ class PaymentSession:
             return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
         if now < self.terms.deadline_s:
             return [ev.WakeAt(self.terms.deadline_s)]
+        if self.state is State.IN_FLIGHT:
+            return [ev.Notify(time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
@@ -318,14 +325,7 @@ class PaymentSession:
         return [ev.FindRoutes(self.queries, query, self._lessons)]
 
     def _must_stop(self, now: float) -> PayError | None:
-        """Why no further part may be sent, if so. A first try is made however short `retry_for` is."""
-        if now > self.terms.expires_at_s:
-            return expired(self.terms, int(now), self.failures, len(self.attempts))
-        if self.attempts and now >= self.terms.deadline_s:
-            return stopped_retrying(self.terms, self.failures, len(self.attempts))
-        if len(self.attempts) >= self.terms.max_attempts:
-            return too_many_attempts(self.terms, self.failures, len(self.attempts))
-        return None
+        return must_stop(self.terms, now, self.failures, len(self.attempts))
 
     def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
         """No new parts; answer now if nothing is out, else once nothing is."""

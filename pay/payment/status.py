@@ -1,23 +1,26 @@
 """What `paystatus` shows of a payment: the builtin's fields, so that its readers work, and what it never told.
 
 Added to it: the payment's and each attempt's state in words, the route with names, amounts and delays, where
-a failed attempt failed, and for one that is out the height and the time by which it must end.
+a failed attempt failed, for one that is out where it probably is, the height and the time by which it must end,
+and that no further parts follow, where that is so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pay.errors import Code
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, Terms
 from pay.payment.session import PaymentSession
-from pay.payment.states import AttemptStatus
-from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words
+from pay.payment.states import AttemptStatus, State
+from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop
+from pay.payment.whereabouts import OwnHtlc, Whereabouts, htlcs_of, nodes_of_failures, whereabouts
 from pay.routing.query import Hop
-from pay.units import NodeId, format_msat, format_scid
+from pay.units import NodeId, ScidDir, format_msat, format_scid
 
 FIRST_STRATEGY = "Initial attempt"
 """Readers look for these words on the first attempt."""
@@ -47,10 +50,20 @@ class PartTimes:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When and where a status is asked for."""
+    """When and where a status is asked for.
+
+    Parameters
+    ----------
+    htlcs
+        What goes out of us; None where the host does not tell.
+    closed
+        Channels on the ways of live parts that gossip has as disabled or not at all.
+    """
 
     now_s: float
     height: int
+    htlcs: Sequence[OwnHtlc] | None = None
+    closed: frozenset[ScidDir] = frozenset()
 
 
 def paystatus_entry(
@@ -82,11 +95,68 @@ def paystatus_entry(
     if isinstance(session.result, ev.NotPaid):
         error = session.result.error
         entry["failure"] = {"code": error.code, "message": error.message}
-    entry["attempts"] = [
+    why = _no_new_parts(session, moment.now_s)
+    if why is not None:
+        entry["no_new_parts"] = why
+    entry["attempts"] = attempts = [
         _attempt(attempt, number, times.get(attempt.partid), moment, alias, session)
         for number, attempt in enumerate(session.attempts.values())
     ]
+    _add_whereabouts(session, attempts, moment, alias)
     return entry
+
+
+def _no_new_parts(session: PaymentSession, now_s: float) -> str | None:
+    """Why what is out is all that there will be; None where more may come or nothing is out."""
+    if not session.live:
+        return None
+    if session.terms.watched:
+        return "parts that were sent before are only watched"
+    if session.state is State.DRAINING_PAID:
+        return "it is paid"
+    if session.verdict is not None:
+        return "it is given up"
+    stop = must_stop(session.terms, now_s, session.failures, len(session.attempts))
+    if stop is None:
+        return None
+    if stop.code == Code.INVOICE_EXPIRED:
+        return "the invoice has expired"
+    over = now_s >= session.terms.deadline_s
+    return "retry_for is over" if over else "it has had the most attempts allowed"
+
+
+def _add_whereabouts(
+    session: PaymentSession, shown: Sequence[dict[str, Any]], moment: Moment, alias: Alias
+) -> None:
+    """Where live parts probably are and when they must have ended."""
+    ours = [htlc for htlc in moment.htlcs or () if htlc.payment_hash == session.terms.payment_hash]
+    htlcs = htlcs_of(session.live, ours)
+    failed_at = nodes_of_failures(session.attempts)
+    for attempt, fields in zip(session.attempts.values(), shown, strict=True):
+        if not attempt.live:
+            continue
+        htlc = htlcs.get(attempt.partid)
+        if htlc is not None:
+            # The host's own word, better than what was reckoned when the part was sent.
+            fields["must_resolve"] = _deadline(htlc.expiry, moment)
+        if moment.htlcs is not None:
+            guess = whereabouts(attempt, htlc, moment.closed, failed_at)
+            fields["probably_at"] = _place(guess, attempt, session.terms, alias)
+
+
+def _place(guess: Whereabouts, attempt: Attempt, terms: Terms, alias: Alias) -> dict[str, Any]:
+    shown: dict[str, Any] = {"reason": guess.why}
+    if guess.hop is None:
+        return shown
+    hops = attempt.route.hops if attempt.route is not None else ()
+    node = hops[guess.hop - 1].node if guess.hop else terms.source
+    shown |= {"hop": guess.hop, "id": node.hex()}
+    name = alias(node)
+    if name:
+        shown["alias"] = name
+    if guess.hop < len(hops):
+        shown |= {"channel": format_scid(hops[guess.hop].scid), "direction": hops[guess.hop].direction}
+    return shown
 
 
 def _attempt(

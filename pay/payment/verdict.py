@@ -86,6 +86,15 @@ def part_failed(attempt: Attempt, failure: Failure) -> str:
     return f"Part {attempt.partid} of {format_msat(attempt.amount_msat)} failed: {in_words(failure)}"
 
 
+def time_is_up(parts: Sequence[Attempt], retry_for_s: float) -> str:
+    """For callers that wait: retry_for has passed with parts out, whose outcome is still open."""
+    amount = format_msat(sum(part.amount_msat for part in parts))
+    return (
+        f"retry_for ({retry_for_s:.0f} s) is over: no new parts are sent; {len(parts)} of {amount} in all still "
+        "out: waiting for what becomes of them"
+    )
+
+
 def still_out(parts: Sequence[Attempt], code: int) -> str:
     """For callers that wait: no new parts, and the answer depends on those that are out."""
     amount = format_msat(sum(part.amount_msat for part in parts))
@@ -194,6 +203,20 @@ def watched_failed(terms: Terms) -> PayError:
         f"Not paid: the parts of {format_msat(terms.amount_msat)} that were out for this invoice have failed; "
         "nothing is out now, so it can be paid again",
     )
+
+
+def must_stop(terms: Terms, now: float, failures: Sequence[FailedPart], tries: int) -> PayError | None:
+    """Why no further part may be sent at unix time `now`, if so.
+
+    A first try is made however short `retry_for` is.
+    """
+    if now > terms.expires_at_s:
+        return expired(terms, int(now), failures, tries)
+    if tries and now >= terms.deadline_s:
+        return stopped_retrying(terms, failures, tries)
+    if tries >= terms.max_attempts:
+        return too_many_attempts(terms, failures, tries)
+    return None
 
 
 def _tries(tries: int) -> str:

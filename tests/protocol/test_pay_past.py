@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -511,10 +512,36 @@ def test_held_beyond_retry_for(host: Host) -> None:
     pending, other = host.pay_held(made, retry_for=0), host.pay_held(refused, retry_for=0)
     host.until(lambda: len(host.lines("TimerFired", mark)) == 2)
     assert not pending.answered and not other.answered
+    (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
+    (attempt,) = shown["attempts"]
+    assert (shown["session_status"], shown["no_new_parts"]) == ("Inflight", "retry_for is over")
+    assert attempt["probably_at"]["reason"].startswith("after the first hop")
+    out = host.call("listpeerchannels").ok()["channels"]
+    (expiry,) = {h["expiry"] for c in out for h in c["htlcs"] if h["payment_hash"] == made.payment_hash.hex()}
+    assert attempt["must_resolve"]["height"] == expiry
     host.release(made)
     assert pending.answer().ok()["status"] == "complete"
     host.cancel(refused)
     assert other.answer().code == 203
+
+
+def test_where_a_part_is_stuck(host: Host) -> None:
+    """Gossip has the second channel as disabled since; without the list of HTLCs nothing is said of it."""
+    made = host.invoice(hold=True)
+    pending = host.pay_held(made)
+    hub = host.id("hub")
+    channel = host.channel("hub", "far")
+    policy = channel.policies[channel.side(hub)]
+    host.world(lambda world: world.set_policy(channel, hub, replace(policy, enabled=False)))
+    (attempt,) = host.call("paystatus", [made.bolt11]).ok()["pay"][0]["attempts"]
+    place = attempt["probably_at"]
+    assert (place["hop"], place["alias"], place["channel"]) == (1, "hub", host.scid("hub", "far"))
+    with host.faults(errors={"listpeerchannels": (-1, "no")}):
+        (attempt,) = host.call("paystatus", [made.bolt11]).ok()["pay"][0]["attempts"]
+    assert "probably_at" not in attempt and attempt["must_resolve"]["blocks_left"] > 0
+    host.world(lambda world: world.set_policy(channel, hub, policy))
+    host.release(made)
+    assert pending.answer().ok()
 
 
 def test_held_and_failed_beyond_retry_for(host: Host) -> None:

@@ -411,7 +411,7 @@ def test_orphaned_row(tmp_path: Path) -> None:
 
 
 def test_orphaned_row_beside_a_part(tmp_path: Path) -> None:
-    """One of two parts has no HTLC: nothing is added to the other one, and when that has ended it is said."""
+    """One of two parts has no HTLC: that is known at once; the end of the other one is waited for."""
     with hosting(tmp_path, build=narrow, **OPTIONS) as host:
         made = host.invoice(amount_msat=SPLIT_MSAT)
         mark = host.log_mark()
@@ -435,6 +435,10 @@ def test_orphaned_row_beside_a_part(tmp_path: Path) -> None:
         assert not host.lines("payment_resumed", mark)
         pending = host.pay_soon(made)
         host.log("payment_attached", mark)
+        assert "partids=[2]" in host.log("orphaned_parts", mark)
+        (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
+        assert [a["status"] for a in shown["attempts"]] == ["Inflight", "Failed"]
+        assert not pending.answered
         give_back(host, made)
         answer = pending.answer()
         assert (answer.code, answer.error["data"]["reason"]) == (-1, "orphaned_part")  # type: ignore[index]

@@ -307,7 +307,12 @@ def test_no_answer_while_a_part_is_out(crossing: Crossing) -> None:
     far.call("hold", made["payment_hash"])
     answer = begin(patron, bolt11=made["bolt11"], retry_for=0)
     wait_until(lambda: held(far, made) == 1)
-    assert status_of(patron, made)["session_status"] == "Inflight"
+    shown = status_of(patron, made)
+    assert (shown["session_status"], shown["no_new_parts"]) == ("Inflight", "retry_for is over")
+    (attempt,) = shown["attempts"]
+    assert attempt["probably_at"]["reason"].startswith("after the first hop")
+    out = [h for h in patron.call("listhtlcs")["htlcs"] if h["payment_hash"] == made["payment_hash"]]
+    assert [attempt["must_resolve"]["height"]] == [htlc["expiry"] for htlc in out]
     assert not answer.done()
     assert patron.call("listpays", payment_hash=made["payment_hash"])["pays"][0]["status"] == "pending"
     far.call("release", made["payment_hash"])

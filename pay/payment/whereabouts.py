@@ -1,0 +1,150 @@
+"""Where a part that is out probably is, for people who wait for it.
+
+What is known is our own end: whether its HTLC is in a channel of ours, and how far it has got there. Once our
+peer has it, nobody tells where it is, so the rest is a guess that says so: a channel on its way that gossip has
+closed or disabled since, or a node at which another part of this payment failed. A recipient that holds what
+arrives looks the same as a node that does not answer, and nobody can tell them apart from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from pay.payment.attempt import Attempt
+from pay.routing.query import Hop
+from pay.units import NodeId, Scid, ScidDir
+
+
+class Step(Enum):
+    """How far an HTLC that we offered has got in our own channel."""
+
+    OFFERED = "offered"
+    """Our peer may not act on it yet."""
+    COMMITTED = "committed"
+    """Our peer has it for certain (BOLT 2: both sides have revoked what was before)."""
+    RETURNING = "returning"
+    """Its outcome is arriving."""
+
+
+STEPS: Mapping[str, Step] = {
+    "SENT_ADD_HTLC": Step.OFFERED,
+    "SENT_ADD_COMMIT": Step.OFFERED,
+    "RCVD_ADD_REVOCATION": Step.OFFERED,
+    "RCVD_ADD_ACK_COMMIT": Step.OFFERED,
+    "SENT_ADD_ACK_REVOCATION": Step.COMMITTED,
+    "RCVD_REMOVE_HTLC": Step.RETURNING,
+    "RCVD_REMOVE_COMMIT": Step.RETURNING,
+    "SENT_REMOVE_REVOCATION": Step.RETURNING,
+    "SENT_REMOVE_ACK_COMMIT": Step.RETURNING,
+}
+"""The host's names of the states of an HTLC that we offered, but for the last one: then it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHtlc:
+    """One HTLC that goes out of us.
+
+    Parameters
+    ----------
+    expiry
+        Block at which it times out.
+    connected, closing
+        Of its channel: whether the peer is there, and whether it is on its way to the chain.
+    """
+
+    payment_hash: bytes
+    scid: Scid
+    amount_msat: int
+    expiry: int
+    step: Step
+    connected: bool = True
+    closing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """A guess.
+
+    Parameters
+    ----------
+    hop
+        0 is our own channel, i the channel that the i-th node should forward it by, and the number of hops is the
+        recipient; None where there is nothing to go by.
+    why
+        What it is guessed by.
+    """
+
+    hop: int | None
+    why: str
+
+
+def htlcs_of(attempts: Iterable[Attempt], htlcs: Iterable[OwnHtlc]) -> dict[int, OwnHtlc]:
+    """Which HTLC is of which live part, by partid: the host tells the amount and the channel of each."""
+    unclaimed = list(htlcs)
+    found: dict[int, OwnHtlc] = {}
+    for attempt in attempts:
+        first = attempt.route.hops[0].scid if attempt.route is not None else None
+        for htlc in unclaimed:
+            if htlc.amount_msat == attempt.sent_msat and first in (None, htlc.scid):
+                found[attempt.partid] = htlc
+                unclaimed.remove(htlc)
+                break
+    return found
+
+
+def whereabouts(
+    attempt: Attempt, htlc: OwnHtlc | None, closed: frozenset[ScidDir], failed_at: frozenset[NodeId]
+) -> Whereabouts:
+    """Where a live part probably is.
+
+    Parameters
+    ----------
+    htlc
+        Of the part in our own channel; None where there is none.
+    closed
+        Channels of others that gossip has as disabled or not at all.
+    failed_at
+        Nodes at which parts of the same payment failed.
+    """
+    if htlc is None:
+        return Whereabouts(0, "none of our channels has an HTLC of it yet, or it has just ended")
+    if htlc.closing:
+        return Whereabouts(0, "our channel is being closed: it ends on the chain")
+    if not htlc.connected:
+        return Whereabouts(0, "our peer is not connected: nothing can arrive until it is, or until the deadline")
+    match htlc.step:
+        case Step.OFFERED:
+            return Whereabouts(0, "our peer has not committed to it yet")
+        case Step.RETURNING:
+            return Whereabouts(0, "its outcome is just arriving")
+        case Step.COMMITTED:
+            return _beyond(attempt, closed, failed_at)
+
+
+def _beyond(attempt: Attempt, closed: frozenset[ScidDir], failed_at: frozenset[NodeId]) -> Whereabouts:
+    """It has left us."""
+    if attempt.route is None:
+        return Whereabouts(None, "it has left us, and its route is not known any more")
+    hops = attempt.route.hops
+    if len(hops) == 1:
+        return Whereabouts(1, "the recipient is our peer and has it")
+    for number, hop in enumerate(hops[1:], 1):
+        if hop.scid_dir in closed:
+            return Whereabouts(number, "probably: gossip has this channel as disabled or closed")
+    for number, hop in enumerate(hops[:-1], 1):
+        if hop.node in failed_at:
+            return Whereabouts(number, "probably: another part of this payment failed at this node")
+    return Whereabouts(None, "after the first hop: nobody tells whether a node on the way or the recipient has it")
+
+
+def nodes_of_failures(attempts: Mapping[int, Attempt]) -> frozenset[NodeId]:
+    """Nodes on the way that failed parts of a payment."""
+    found: set[NodeId] = set()
+    for attempt in attempts.values():
+        index = attempt.failure.erring_index if attempt.failure is not None else None
+        hops: Sequence[Hop] = attempt.route.hops if attempt.route is not None else ()
+        if index is not None and 0 < index < len(hops):
+            found.add(hops[index - 1].node)
+    return frozenset(found)
