@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from pay.liquidity.chance import DOUBT
+from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
 from pay.routing import Hop, Route, RouteQuery
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
@@ -78,12 +80,15 @@ def names(route: Route) -> str:
     return ">".join([US] + [hop.node[1:].decode().rstrip(".") for hop in route.hops])
 
 
-def arc_cost(asked: RouteQuery, policy: Policy, capacity_msat: int) -> float:
+def arc_cost(asked: RouteQuery, policy: Policy, capacity_msat: int, known: Bounds | None = None) -> float:
     """The objective of one arc at the query's amount, from its definition."""
     amount = asked.amount_msat
     fee = policy.fee_base_msat + amount * policy.fee_ppm / 1e6
     time = amount * policy.cltv_delta * asked.riskfactor / 100 / 52_596
     chance = (capacity_msat + 1 - amount) / (capacity_msat + 1)
+    if known is not None:
+        within = (known.high_msat + 1 - amount) / (known.high_msat + 1 - known.low_msat)
+        chance = (1 - DOUBT) * min(max(within, 0.0), 1.0) + DOUBT * chance
     return fee + time - asked.failure_cost_msat * math.log(chance)
 
 
@@ -117,14 +122,17 @@ def fits(channel: OwnChannel, amount_msat: int) -> bool:
     return channel.usable and channel.free_htlcs > 0 and channel.htlc_min_msat <= amount_msat <= most
 
 
-def path_cost(net: Net, asked: RouteQuery, route: Route) -> float:
+def path_cost(net: Net, asked: RouteQuery, route: Route, knowledge: Knowledge = NOTHING_KNOWN) -> float:
     """The objective of a route's nodes at the query's amount, the best of parallel channels between each
     two."""
     total = 0.0
+    for hop in route.hops[:-1]:
+        nats, seconds = knowledge.nodes.get(hop.node, (0.0, 0.0))
+        total += asked.failure_cost_msat * nats + asked.second_cost_msat * seconds
     for before, hop in zip(route.hops, route.hops[1:], strict=False):
         total += min(
-            arc_cost(asked, policy, capacity)
-            for start, end, policy, capacity in net.policies.values()
+            arc_cost(asked, policy, capacity, knowledge.of(named))
+            for named, (start, end, policy, capacity) in net.policies.items()
             if (node(start), node(end)) == (before.node, hop.node)
             and policy.enabled
             and policy.htlc_min_msat <= asked.amount_msat <= min(policy.htlc_max_msat, capacity)

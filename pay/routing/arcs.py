@@ -20,12 +20,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ChannelGraph
+from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
 
 
 class Arc(NamedTuple):
-    """One arc in plain integers; `most_msat` is its HTLC maximum or what is believed to be there, if less."""
+    """One arc in plain integers; `capacity_msat` is all that may pass beside what is in flight, `most_msat` that
+    or its HTLC maximum, if less."""
 
     scid: int
     direction: int
@@ -35,6 +38,7 @@ class Arc(NamedTuple):
     htlc_min_msat: int
     most_msat: int
     capacity_msat: int
+    belief: Belief
 
     def carries(self, amount_msat: int, load_msat: int = 0) -> bool:
         """Whether it takes an HTLC of `amount_msat` beside others of the same plan."""
@@ -42,9 +46,8 @@ class Arc(NamedTuple):
         return self.htlc_min_msat <= amount_msat <= most
 
     def chance(self, amount_msat: int, load_msat: int = 0) -> float:
-        """The believed chance that it can forward an amount that it carries, if it can the load. See costs."""
-        room = self.capacity_msat + 1 - load_msat
-        return (room - amount_msat) / room
+        """The believed chance that it can forward an amount that it carries, if it can the load."""
+        return self.belief.chance(amount_msat, load_msat)
 
 
 Column = TypeVar("Column", bound=np.generic)
@@ -234,6 +237,11 @@ class Arcs:
         Rows of the graph that this plan must not use, int32.
     layout
         The order of the search.
+    extra_beliefs, some_known, prior
+        What is believed of the rows of this plan only, of rows of the graph of which something is known, and of
+        the balances of all others.
+    tolls
+        What nodes add to the arcs into them.
     """
 
     n_nodes: int
@@ -245,6 +253,10 @@ class Arcs:
     extra_direction: NDArray[np.int8]
     closed: NDArray[np.int32]
     layout: Layout
+    extra_beliefs: Beliefs
+    some_known: KnownRows = NO_ROWS
+    prior: Prior = UNIFORM
+    tolls: Tolls = NO_TOLLS
 
     @property
     def graph_rows(self) -> int:
@@ -261,15 +273,30 @@ class Arcs:
         return replace(usable, terms=replace(usable.terms, carries=carries)).tight()
 
     def _priced(self, amount_msat: int, base_share: float, slack_msat: int) -> Usable:
-        costs = terms(self.known.rows, amount_msat, base_share, slack_msat)
+        costs = terms(self.known.rows, amount_msat, base_share, slack_msat, self.prior)
         costs.carries[self.closed] = False
+        if len(self.some_known.row):
+            costs.nats[self.some_known.row] = self.some_known.beliefs.nats(self.prior, amount_msat)
         if len(self.extra_scid):
             more, merged = terms(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
+            more.nats[:] = self.extra_beliefs.nats(self.prior, amount_msat)
             costs = Terms(
                 merged(costs.fee, more.fee), merged(costs.blocks, more.blocks), merged(costs.nats, more.nats),
                 merged(costs.carries, more.carries),
             )  # fmt: skip
+        if len(self.tolls.node):
+            costs = self._tolled(costs, base_share)
         return Usable(self.layout.row, self.layout.source, self.layout.indptr, costs)
+
+    def _tolled(self, costs: Terms, share: float) -> Terms:
+        """`share` of what a node adds is borne by this amount, as of a base fee."""
+        tolls, indptr = self.tolls, self.layout.indptr
+        first, count = indptr[tolls.node], indptr[tolls.node + 1] - indptr[tolls.node]
+        at = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+        costs.nats[at] += np.repeat(tolls.nats, count) * np.float32(share)
+        seconds = np.zeros(len(costs.nats), np.float32)
+        seconds[at] = np.repeat(tolls.seconds, count) * np.float32(share)
+        return replace(costs, seconds=seconds)
 
     def carrying(self, amount_msat: int, slack_msat: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which rows can carry an amount: of the graph and of the extra ones, closed ones excepted."""
@@ -293,9 +320,15 @@ class Arcs:
         if row < self.graph_rows:
             at, columns = int(self.known.arc[row]), self.graph
             scid, direction = int(self.graph.scids[at >> 1]), at & 1
+            known, size = self.some_known.find(row), int(columns.capacity_msat[at])
+            if known is None:
+                belief = Belief(self.prior, 0, 0, size, size, size)
+            else:
+                belief = self.some_known.beliefs.one(self.prior, known)
         else:
             at, columns = row - self.graph_rows, self.extra
             scid, direction = int(self.extra_scid[at]), int(self.extra_direction[at])
+            belief = self.extra_beliefs.one(self.prior, at)
         return Arc(
             scid,
             direction,
@@ -305,6 +338,7 @@ class Arcs:
             int(columns.htlc_min_msat[at]),
             min(int(columns.htlc_max_msat[at]), int(columns.capacity_msat[at])),
             int(columns.capacity_msat[at]),
+            belief,
         )
 
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:

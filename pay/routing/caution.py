@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, Overlay
 from pay.routing.planner import plan
 from pay.routing.query import NoRoute, Route, RouteQuery
@@ -30,6 +31,7 @@ def plan_cautiously(
     caps: Caps,
     query: RouteQuery,
     in_flight: Mapping[ScidDir, int],
+    knowledge: Knowledge = NOTHING_KNOWN,
 ) -> tuple[Route, ...] | NoRoute:
     """`plan`, with what failed before in mind; arguments and answer as there.
 
@@ -41,10 +43,10 @@ def plan_cautiously(
     shared = with_parallel(graph, caps, in_flight)
     for careful in (halved(shared, in_flight), shared):
         if careful != caps:
-            answer = plan(overlay(careful), query, in_flight)
+            answer = plan(overlay(careful), query, in_flight, knowledge)
             if not isinstance(answer, NoRoute):
                 return answer
-    return plan(overlay(caps), query, in_flight)
+    return plan(overlay(caps), query, in_flight, knowledge)
 
 
 def halved(caps: Caps, in_flight: Mapping[ScidDir, int]) -> dict[ScidDir, int]:

@@ -4,10 +4,11 @@ One objective, in msat: `fee + price of locked time + failure cost * (-ln P)`.
 
 - The fee is BOLT 7's `base + amount * ppm / 1e6`, here in float32: floats only rank, the exact pass decides.
 - Time is priced as capital: `amount * cltv_delta * riskfactor / 100 / blocks per year`.
-- P is the chance that an arc can forward the amount when nothing is known but its capacity and the balance is
-  believed to be uniform over it: `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322). A
-  price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves more than
-  `failure_cost_msat` per nat.
+- P is the chance that an arc can forward the amount when nothing is known but its capacity: what the prior says,
+  of a uniform one `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322). Where more is known, see
+  `believed`. A price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves
+  more than `failure_cost_msat` per nat.
+- Seconds are what HTLCs through a node took of late, for those who pay for speed.
 
 Costs are evaluated at the query's amount on every arc, that is without the fees of the arcs behind it: an error
 of second order (fee of the fee), which makes the search an ordinary shortest path.
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ChannelGraph
 from pay.routing.query import BLOCKS_PER_YEAR, RouteQuery
 
@@ -90,18 +92,20 @@ class Columns(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """What one unit of each thing costs, in msat: a fee of 1 msat, a block of delay, a nat, a hop."""
+    """What one unit of each thing costs, in msat: a fee of 1 msat, a block of delay, a nat, a hop, a second."""
 
     fee: float
     block: float
     nat: float
     hop: float = HOP_MSAT
+    second: float = 0.0
 
     @classmethod
     def of(cls, query: RouteQuery) -> Prices:
         """The objective of a query."""
         per_block = query.amount_msat * query.riskfactor / (100 * BLOCKS_PER_YEAR)
-        return cls(1.0, per_block, float(query.failure_cost_msat))
+        nat, second = float(query.failure_cost_msat), float(query.second_cost_msat)
+        return cls(1.0, per_block, nat, second=second)
 
     def plus(self, other: Prices, times: float) -> Prices:
         """These prices with `times` the others on top: a Lagrangean relaxation of a limit."""
@@ -116,7 +120,7 @@ class Terms:
     """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
     `carries` bool[m] says which can carry the amount; of the others the figures mean nothing. `noise` is
-    float32[m] of factors >= 1, or None.
+    float32[m] of factors >= 1, `seconds` float32[m] of what is known of latency; None where there is none.
     """
 
     fee: NDArray[np.float32]
@@ -124,12 +128,15 @@ class Terms:
     nats: NDArray[np.float32]
     carries: NDArray[np.bool_]
     noise: NDArray[np.float32] | None = None
+    seconds: NDArray[np.float32] | None = None
 
     def weights(self, prices: Prices) -> NDArray[np.float64]:
         """The weight of each arc, msat, float64[m], > 0; infinite where the amount is not carried."""
         total = self.fee * np.float32(prices.fee)
         total += self.blocks * np.float32(prices.block)
         total += self.nats * np.float32(prices.nat)
+        if self.seconds is not None:
+            total += self.seconds * np.float32(prices.second)
         if self.noise is not None:
             total *= self.noise
         weights: NDArray[np.float64] = total.astype(np.float64)
@@ -140,7 +147,8 @@ class Terms:
     def take(self, rows: NDArray[np.intp]) -> Terms:
         """Some of the rows."""
         noise = None if self.noise is None else self.noise[rows]
-        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise)
+        seconds = None if self.seconds is None else self.seconds[rows]
+        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise, seconds)
 
 
 def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
@@ -153,7 +161,9 @@ def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.b
     return carries
 
 
-def terms(rows: Rows, amount_msat: int, base_share: float = 1.0, slack_msat: int = 0) -> Terms:
+def terms(
+    rows: Rows, amount_msat: int, base_share: float = 1.0, slack_msat: int = 0, prior: Prior = UNIFORM
+) -> Terms:
     """The cost of sending `amount_msat` over each of the rows; for `slack_msat` see `can_carry`.
 
     `base_share` of the base fee is paid by this amount, the rest by others of the same HTLC.
@@ -163,6 +173,8 @@ def terms(rows: Rows, amount_msat: int, base_share: float = 1.0, slack_msat: int
     # Subtracted as integers: where the amount is nearly all there is, the difference of two float32 means nothing.
     nats = (rows.room_msat - amount_msat).astype(np.float32)
     nats /= rows.room_msat.astype(np.float32)
+    if prior is not UNIFORM:
+        nats = prior.survival_of_shares(nats)
     with np.errstate(divide="ignore", invalid="ignore"):
         np.log(nats, out=nats)
     np.negative(nats, out=nats)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from math import log, prod
+from math import exp, log, prod
 
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
@@ -123,7 +123,9 @@ class Tracer:
         if channel is None:
             return Blocked(())
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
-        return Traced(Route(tuple(reversed(hops)), prod(chances)), cost)
+        nats, seconds = self.terrain.tolls_along(path)
+        cost += self.prices.nat * nats + self.prices.second * seconds
+        return Traced(Route(tuple(reversed(hops)), prod(chances) * exp(-nats), seconds), cost)
 
     def _best(self, positions: Sequence[int], amount_msat: int) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""

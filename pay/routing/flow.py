@@ -1,18 +1,18 @@
 """Many parts at once: a min-cost flow in equal chunks by successive shortest paths.
 
 The price of an arc is convex in what flows over it: fee and time grow in proportion, the nats faster (`-ln P`
-of a uniform balance). Cut into chunks it is piecewise linear, so each chunk goes along the path that is
-cheapest at the margin, and where a later one would rather have an arc that an earlier one took, it may push
-that back: a residual arc, with the price that is saved. Such a flow is the cheapest for its number of chunks
-(Ahuja, Magnanti and Orlin, "Network Flows", chapter 14; Pickhardt & Richter, arXiv:2107.05322, applied it to
-payments).
+of a uniform balance, conditional on what flows). Cut into chunks it is piecewise linear, so each chunk goes
+along the path that is cheapest at the margin, and where a later one would rather have an arc that an earlier one
+took, it may push that back: a residual arc, with the price that is saved. Such a flow is the cheapest for its
+number of chunks (Ahuja, Magnanti and Orlin, "Network Flows", chapter 14; Pickhardt & Richter, arXiv:2107.05322,
+applied it to payments).
 
 Prices saved are negative and Dijkstra's search bears none, so weights are reduced by potentials (Johnson): each
 node's distance so far, cut off where a search ended, which keeps every reduced weight at zero or above.
 
-Base fees are paid once by an HTLC, not by the chunk: the first chunks on an arc pay it between them, later ones
-do not. That one step is not convex; reduced weights are cut off at zero there and the flow may miss the best by
-a base fee.
+Base fees, and what experience with a node adds, are paid once by an HTLC, not by the chunk: the first chunks on an
+arc pay them between them, later ones do not. That one step is not convex, nor is the price beyond a bound that is
+believed with some doubt; reduced weights are cut off at zero there and the flow may miss the best by as much.
 
 Fine chunks are cheap where one search sends many of them: along a path as long as it costs little more than at
 first. So the effort goes with how often prices change, not with the number of chunks.
@@ -107,8 +107,8 @@ class ChunkFlow:
         within, growth = self._reach, _REACH_GROWTH
         while True:
             tree = shortest_tree(residual.indptr, residual.source, reduced, self.terrain.target, within)
-            price, peer = min((float(tree.distance[p] + self._potential[p]), p) for p in open_peers)
-            missed = min((within + self._potential[p] for p in open_peers if tree.distance[p] == inf), default=inf)
+            price, peer = min((float(tree.distance[p] + self._beyond(p)), p) for p in open_peers)
+            missed = min((within + self._beyond(p) for p in open_peers if tree.distance[p] == inf), default=inf)
             if price <= missed or within >= FAR_MSAT:
                 break
             within = within * growth if within < 1e12 else FAR_MSAT
@@ -141,6 +141,10 @@ class ChunkFlow:
                     left[arc] -= count
                 sent[peer] -= count
                 yield nodes, count
+
+    def _beyond(self, peer: int) -> float:
+        """What a path by way of a peer costs beside its distance."""
+        return float(self._potential[peer]) + self.terrain.toll(peer, self.prices) * self.base_share
 
     def _own_chunks(self, peer: int) -> int:
         """How many chunks our channels to a peer hold, each with a little on top for fees."""
@@ -202,13 +206,15 @@ class ChunkFlow:
         arc = self._arcs.get(position)
         if arc is None:
             arc = self._arcs[position] = self.terrain.arcs.arc(int(self.usable.row[position]))
-        room = arc.capacity_msat + 1 - flowing * chunk
-        if room <= chunk:
+        if arc.capacity_msat - flowing * chunk < chunk:
             return inf
         fee = arc.fee_ppm * chunk / 1e6
+        nats, seconds = -log(arc.chance(chunk, flowing * chunk)), 0.0
         if flowing * self.base_share < 1:
             fee += arc.fee_base_msat * self.base_share
-        price = prices.fee * fee + prices.block * arc.cltv_delta - prices.nat * log((room - chunk) / room)
+            toll = self.terrain.arcs.tolls.of(int(self._target[position]))
+            nats, seconds = nats + toll[0] * self.base_share, toll[1] * self.base_share
+        price = prices.fee * fee + prices.block * arc.cltv_delta + prices.nat * nats + prices.second * seconds
         if terms.noise is not None:
             price *= float(terms.noise[position])
         return price + prices.hop

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
 from pay.routing.bounds import most_between, too_much
 from pay.routing.query import NoRoute, Route, RouteQuery
@@ -25,7 +26,10 @@ _NOTHING: Mapping[ScidDir, int] = {}
 
 
 def plan(
-    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int] = _NOTHING
+    overlay: Overlay,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int] = _NOTHING,
+    knowledge: Knowledge = NOTHING_KNOWN,
 ) -> tuple[Route, ...] | NoRoute:
     """The best routes for a query.
 
@@ -35,6 +39,8 @@ def plan(
         The network as this query sees it; its source and recipient are the query's.
     in_flight
         What we have under way on channels of others, msat.
+    knowledge
+        What is believed of balances and nodes; it makes ways dearer or cheaper, and closes none.
 
     Returns
     -------
@@ -52,15 +58,20 @@ def plan(
         raise ValueError(f"nothing to deliver: {query.amount_msat} msat")
     if query.source == query.destination:
         raise ValueError("a route leads to another node")
-    found = _solve(overlay, query, in_flight)
+    found = _solve(overlay, query, in_flight, knowledge)
     if not isinstance(found, NoRoute):
         check(overlay, query, found)
     return found
 
 
-def explain(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int] = _NOTHING) -> NoRoute | None:
+def explain(
+    overlay: Overlay,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int] = _NOTHING,
+    knowledge: Knowledge = NOTHING_KNOWN,
+) -> NoRoute | None:
     """Why `plan` has no routes; None if it has some. Arguments and exceptions as there."""
-    planned = plan(overlay, query, in_flight)
+    planned = plan(overlay, query, in_flight, knowledge)
     return planned if isinstance(planned, NoRoute) else None
 
 
@@ -68,8 +79,10 @@ def _nearer(one: OverLimit, other: OverLimit) -> bool:
     return one.limit is other.limit and one.use < other.use
 
 
-def _solve(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> tuple[Route, ...] | NoRoute:
-    terrain = Terrain.of(overlay, query.destination, in_flight)
+def _solve(
+    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
+) -> tuple[Route, ...] | NoRoute:
+    terrain = Terrain.of(overlay, query.destination, in_flight, knowledge)
     if terrain is None or not terrain.peers or too_much(terrain, query):
         return why_none(overlay, terrain, query)
     usable = terrain.arcs.usable(query.amount_msat)

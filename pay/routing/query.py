@@ -45,6 +45,8 @@ class RouteQuery:
     failure_cost_msat
         Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
         more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
+    second_cost_msat
+        Price of one second that an HTLC is believed to take, where that is known.
     max_parts, min_part_msat
         The most routes of a plan, and the least a route of several should deliver.
     max_searches
@@ -72,6 +74,7 @@ class RouteQuery:
     seed: int = 0
     randomness: float = 0.0
     metadata_bytes: int = 0
+    second_cost_msat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,14 @@ class Route:
     Parameters
     ----------
     probability
-        Believed chance that every channel of it can forward its amount.
+        Believed chance that every channel of it can forward its amount and every node on it does.
+    seconds
+        That it takes, as far as that is known.
     """
 
     hops: tuple[Hop, ...]
     probability: float
+    seconds: float = 0.0
 
     @property
     def amount_msat(self) -> int:

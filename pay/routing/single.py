@@ -179,7 +179,8 @@ class SinglePath:
         terrain, query = self.terrain, self.query
         peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
         blocked: set[int] = set()
-        for distance, peer in sorted((float(tree.distance[peer]), peer) for peer in peers):
+        ways = ((float(tree.distance[peer]) + terrain.toll(peer, tracer.prices), peer) for peer in peers)
+        for distance, peer in sorted(ways):
             if not isfinite(distance):
                 break
             result = tracer.trace(tree.path(peer), query.amount_msat)
@@ -213,7 +214,7 @@ def worth(route: Route, prices: Prices) -> float:
     """The cost of a route at these prices, msat."""
     blocks = route.delay_blocks - route.hops[-1].delay_blocks
     cost = prices.fee * route.fee_msat + prices.block * blocks + prices.hop * (len(route.hops) - 1)
-    return cost - prices.nat * log(route.probability)
+    return cost + prices.second * route.seconds - prices.nat * log(route.probability)
 
 
 def _only(limit: Limit, goal: Prices) -> Prices:

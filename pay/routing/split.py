@@ -288,7 +288,7 @@ class Splitter:
         for named, amount in load.msat.items():
             used[named] = used.get(named, 0) + amount
         peers = {peer: tuple(load.left(own) for own in channels) for peer, channels in terrain.peers.items()}
-        fresh = Terrain.of(terrain.overlay, self.query.destination, used)
+        fresh = Terrain.of(terrain.overlay, self.query.destination, used, terrain.knowledge)
         assert fresh is not None
         return replace(fresh, peers=peers)
 

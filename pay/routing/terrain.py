@@ -3,22 +3,23 @@
 Our own channels are no arcs: what they can send is certain and they cost nothing, so a search ends at
 our peers.
 
-What is in flight on an arc is taken off what is believed to be there: with `f` passed or under way of a
-channel of `c`, the balance is uniform over the rest, and a further `a` passes with the chance
-`(c - f + 1 - a) / (c - f + 1)`. On our own channels nothing is taken off, because what the host calls
-spendable is without the HTLCs that are out.
+What is in flight on an arc is taken off what may pass, and what is believed of the rest is conditional on that it
+could pass (see `believed`). On our own channels nothing is taken off, because what the host calls spendable is
+without the HTLCs that are out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pay.network import NOT_OWN, Overlay, OwnChannel
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
+from pay.network import NOT_OWN, ChannelGraph, Overlay, OwnChannel
 from pay.routing.arcs import DEAD, Arcs, GraphRows, Layout
-from pay.routing.costs import Columns, Rows
+from pay.routing.believed import Beliefs, KnownRows, Tolls, tolls
+from pay.routing.costs import Columns, Prices, Rows
 from pay.units import NodeId, Scid, ScidDir
 
 
@@ -32,23 +33,45 @@ class Terrain:
         The recipient's node number.
     peers
         Our channels that can send, by their peer's node number; never empty values.
+    knowledge
+        What the plan was given.
     """
 
     overlay: Overlay
     arcs: Arcs
     target: int
     peers: Mapping[int, tuple[OwnChannel, ...]]
+    knowledge: Knowledge = NOTHING_KNOWN
 
     def node_id(self, number: int) -> NodeId:
         return self.overlay.node_id(number)
 
+    def toll(self, peer: int, prices: Prices) -> float:
+        """What experience with a peer of ours adds to what leaves through it, msat."""
+        nats, seconds = self.arcs.tolls.of(peer)
+        return prices.nat * nats + prices.second * seconds
+
+    def tolls_along(self, path: Sequence[int]) -> tuple[float, float]:
+        """Nats and seconds of the nodes of a path, our peer's included."""
+        if not len(self.arcs.tolls.node):
+            return 0.0, 0.0
+        nats, seconds = zip(*map(self.arcs.tolls.of, path), strict=True)
+        return sum(nats), sum(seconds)
+
     @classmethod
-    def of(cls, overlay: Overlay, destination: NodeId, in_flight: Mapping[ScidDir, int]) -> Terrain | None:
+    def of(
+        cls,
+        overlay: Overlay,
+        destination: NodeId,
+        in_flight: Mapping[ScidDir, int],
+        knowledge: Knowledge = NOTHING_KNOWN,
+    ) -> Terrain | None:
         """None if nothing is known of the destination."""
         target = overlay.node_number(destination)
         if target is None:
             return None
-        return cls(overlay, _arcs(overlay, in_flight), target, _peers(overlay))
+        arcs = _arcs(overlay, in_flight, knowledge, _tolls(overlay, knowledge, target))
+        return cls(overlay, arcs, target, _peers(overlay), knowledge)
 
 
 def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
@@ -67,7 +90,13 @@ def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
     return peers
 
 
-def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
+def _tolls(overlay: Overlay, knowledge: Knowledge, target: int) -> Tolls:
+    """By number; the recipient's would change nothing."""
+    numbers = ((overlay.node_number(node), cost) for node, cost in knowledge.nodes.items())
+    return tolls({number: (*cost,) for number, cost in numbers if number is not None and number != target})
+
+
+def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int], knowledge: Knowledge, tolls: Tolls) -> Arcs:
     graph, extra, known = overlay.graph, overlay.extra, GraphRows.of(overlay.graph)
     theirs = np.flatnonzero(extra.own == NOT_OWN)
     rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
@@ -80,18 +109,37 @@ def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> Arcs:
         scids = np.concatenate((scids, graph.scids[arcs >> 1]))
         directions = np.concatenate((directions, (arcs & 1).astype(np.int8)))
         closed = np.concatenate((closed, arcs))
-    if in_flight:
-        names = zip(scids.tolist(), directions.tolist(), strict=True)
-        used = [in_flight.get(ScidDir(Scid(scid), direction), 0) for scid, direction in names]
-        rows.capacity_msat[:] = np.maximum(rows.capacity_msat - np.array(used, np.int64), 0)
     shut = known.row[closed]
-    replaces = np.full(len(scids), -1, np.intp)
     channels = graph.find_channels(scids)
-    announced = channels >= 0
-    replaces[announced] = known.row[2 * channels[announced] + directions[announced]]
+    arc = np.where(channels >= 0, 2 * channels + directions, -1)
+    beliefs = _beliefs(graph, knowledge, zip(scids.tolist(), directions.tolist(), arc.tolist(), strict=True),
+                       rows.capacity_msat.tolist(), in_flight)
+    rows.capacity_msat[:] = np.maximum(rows.capacity_msat - beliefs.held_msat, 0)
+    replaces = np.where(arc >= 0, known.row[arc], -1).astype(np.intp) if graph.n_arcs else arc
     merged = Rows.of(rows)
     layout = Layout.of(known, overlay.n_nodes, merged, replaces)
-    return Arcs(overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout)
+    return Arcs(
+        overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout, beliefs,
+        KnownRows.of(knowledge, graph, known.row), knowledge.prior, tolls,
+    )  # fmt: skip
+
+
+def _beliefs(
+    graph: ChannelGraph,
+    knowledge: Knowledge,
+    names: Iterable[tuple[int, int, int]],
+    limits_msat: Sequence[int],
+    in_flight: Mapping[ScidDir, int],
+) -> Beliefs:
+    """Of rows of one plan: scid, direction and arc of the graph or -1. The limits are what may pass in all."""
+    table = np.zeros((len(limits_msat), len(Beliefs._fields)), np.int64)
+    for at, ((scid, direction, arc), limit) in enumerate(zip(names, limits_msat, strict=True)):
+        named = ScidDir(Scid(scid), direction)
+        bounds = knowledge.of(named)
+        size = limit if arc < 0 else max(limit, int(graph.capacity_msat[arc]))
+        low, high = (0, size) if bounds is None else (bounds.low_msat, min(bounds.high_msat, size))
+        table[at] = in_flight.get(named, 0), min(low, high), high, size, limit
+    return Beliefs(*np.ascontiguousarray(table.T))
 
 
 def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> set[int]:
