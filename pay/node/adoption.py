@@ -19,7 +19,7 @@ from pay.errors import PayError
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
 from pay.node.driver import Driver
-from pay.node.facade import CallError, Node, Row
+from pay.node.facade import CallError, Node, PartOrder, Row
 from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, past_of
@@ -103,7 +103,9 @@ class Adoption:
         running = await self._resumed(entry, past, rows) if entry is not None else None
         if running is None:
             amount_msat = entry.terms.amount_msat if entry is not None else past.delivered_msat or 0
-            running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat)
+            # With its entry it is ours, and its end is ours to announce.
+            order = entry.order if entry is not None else None
+            running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat, order)
             running.total_known = entry is not None
         return running, past.parts
 
@@ -138,14 +140,19 @@ class Adoption:
         return running
 
     def _watched(
-        self, payment_hash: bytes, past: BeingPaid, first: dict[str, Any], amount_msat: int
+        self,
+        payment_hash: bytes,
+        past: BeingPaid,
+        first: dict[str, Any],
+        amount_msat: int,
+        order: PartOrder | None,
     ) -> Running:
         """Parts to be watched only; `first` is the host's row of one of them."""
         destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
         terms = watch_terms(
             payment_hash, past.groupid, self._us, destination, amount_msat, past.created_at
         )
-        running = Running(PaymentSession(terms), ClearRecipient(destination, (), False), None)
+        running = Running(PaymentSession(terms), ClearRecipient(destination, (), False), order)
         running.watched_bolt11 = first.get("bolt11") or first.get("bolt12")
         running.watched_label = first.get("label")
         return running

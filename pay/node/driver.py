@@ -248,6 +248,13 @@ class Driver:
     def _look_again(self, running: Running, result: ev.Result) -> None:
         """What another sender's parts came to is asked of the host's table: he may have sent more meanwhile."""
         log.info("watched_over %s result=%s", running.name, type(result).__name__)
+        match result:
+            case ev.Paid():
+                self._announcements.paid(running)
+            case ev.NotPaid(error):
+                self._announcements.failed(running, error)
+            case ev.Elsewhere():
+                pass
         waiters = running.take_waiters()  # forgetting drops them
         self._forget(running)
         for waiter in waiters:

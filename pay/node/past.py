@@ -31,21 +31,36 @@ class PaidBefore:
     ----------
     delivered_msat
         Sum of its settled and still pending parts; None where the host does not know an amount.
+    settled_msat, tried_msat
+        The same of its settled parts only, and of all that it ever had.
     sent_msat
-        The same with fees.
+        What left us for `delivered_msat`, fees included.
     parts
         Attempts of that group. They are numbered from 1, and one that the host refused left no row.
-    incomplete
-        Parts of it are still pending.
+    pending
+        Parts of it are still out.
     """
 
     preimage: bytes
     delivered_msat: int | None
+    settled_msat: int | None
+    tried_msat: int | None
     sent_msat: int
     parts: int
     created_at: int
     destination: str | None
-    incomplete: bool
+    pending: bool
+
+    def whole_msat(self, invoice_msat: int) -> int | None:
+        """What it came to, if an invoice of `invoice_msat` was to be paid in full.
+
+        The recipient gave the preimage, so it was paid even where a part of it failed after that and less is
+        settled. Only if all parts that there ever were are less than the invoice, it was meant as a share of it
+        (`partial_msat`), and somebody else completed it.
+        """
+        if self.tried_msat is not None and self.tried_msat < invoice_msat:
+            return self.delivered_msat
+        return None if self.delivered_msat is None else max(self.delivered_msat, invoice_msat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +87,13 @@ def past_of(rows: Sequence[Row]) -> Past:
         return PaidBefore(
             preimage=complete.preimage,
             delivered_msat=_delivered(counted),
+            settled_msat=_delivered([row for row in group if row.status is RowStatus.COMPLETE]),
+            tried_msat=_delivered(group),
             sent_msat=sum(row.sent_msat for row in counted),
             parts=max(len(group), max(row.partid for row in group)),
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
-            incomplete=any(row.status is RowStatus.PENDING for row in group),
+            pending=any(row.status is RowStatus.PENDING for row in group),
         )
     pending = [row for row in rows if row.status is RowStatus.PENDING]
     if pending:
@@ -95,8 +112,13 @@ def past_of(rows: Sequence[Row]) -> Past:
 
 
 def repeat_json(terms: Terms, past: PaidBefore, amount_msat: int) -> dict[str, Any]:
-    """The success object of a payment made earlier, with its original values."""
-    paid = Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.incomplete)
+    """The success object of a payment made earlier, with its original values.
+
+    Parts that are still out, or that failed after the preimage was known, are why the first answer had the warning
+    about them: it is given as long as that is so.
+    """
+    missing = past.settled_msat is not None and past.settled_msat < amount_msat
+    paid = Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.pending or missing)
     return success_json(replace(terms, created_at_s=past.created_at), paid)
 
 

@@ -158,9 +158,9 @@ class Payer:
 
     def _repeat(self, past: PaidBefore, waiter: Waiter, invoice: Invoice) -> None:
         """Paid before: the same answer again."""
-        amount = self._same_payment(
-            waiter.request, invoice, past.delivered_msat, past.destination, "was already paid"
-        )
+        share = waiter.request.partial_msat is not None or invoice.amount_msat is None
+        delivered = past.delivered_msat if share else past.whole_msat(invoice.amount_msat or 0)
+        amount = self._same_payment(waiter.request, invoice, delivered, past.destination, "was already paid")
         terms = watch_terms(invoice.payment_hash, 0, self._us, invoice.payee, amount, past.created_at)
         log.info("payment_repeated payment_hash=%s created_at=%d", invoice.payment_hash.hex(), past.created_at)
         # At a level that lightning-cli leaves out: the answer is what it was, for scripts too.

@@ -48,9 +48,10 @@ class Running:
     Parameters
     ----------
     order
-        What its parts say beside their routes; None where parts of somebody else are watched.
+        What its parts say beside their routes; None where parts of somebody else are watched, or of a run of ours
+        of which no journal is left.
     watched_bolt11, watched_label, total_known
-        Of parts that somebody else sent: what their rows say, and whether we know what they will come to.
+        Of parts without an order: what their rows say, and whether we know what they will come to.
     times
         By partid: when a part was sent and ended, and at which block.
     in_journal

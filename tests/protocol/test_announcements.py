@@ -107,3 +107,28 @@ def test_waiting_after_the_time_is_up(host: Host) -> None:
         pending.result(20)
     assert answer.value.code == 210
     assert len(messages) == 3
+
+
+@pytest.mark.parametrize("end", ["pay_success", "pay_failure"])
+def test_the_end_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """The payment is only watched, as the node runs on: its end is told all the same; that of others is theirs."""
+    monkeypatch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": TOPICS}))
+    with hosting(tmp_path, plugin=[PLUGIN, ECHO]) as host:
+        ours, foreign = host.invoice(hold=True), host.invoice(hold=True)
+        host.pay_held(ours)
+        host.send_by_hand(foreign)
+        host.until(lambda: foreign.parts)
+        mark = host.log_mark()
+        host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
+        host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()
+        host.log("started version=", mark)
+        assert len(host.lines("watched=True", mark)) == 2
+        for made in (foreign, ours):
+            if end == "pay_success":
+                host.release(made)
+            else:
+                host.cancel(made)
+        told = host.until(lambda: len(found := news(host, ours.payment_hash)) == 3 and found)
+        assert [topic for topic, _ in told] == ["pay_part_start", "pay_part_end", end]
+        assert told[1][1]["partid"] == 1 and told[2][1]["bolt11"] == ours.bolt11
+        assert news(host, foreign.payment_hash) == []

@@ -16,6 +16,7 @@ import pytest
 from pay.sim.clock import RealClock
 from pay.sim.failures import FailCode, failure
 from pay.sim.invoices import fail_parts
+from pay.sim.payments_db import Status
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
@@ -192,3 +193,18 @@ def test_disable_mpp(tmp_path: Path) -> None:
     with hosting(tmp_path, build=build, options={"disable-mpp": True}) as host:
         assert host.pay(host.invoice(amount_msat=400_000 * SAT)).code == 205
         assert host.sendpays() == []
+
+
+def test_a_part_failed_after_the_preimage(host: Host) -> None:
+    """The recipient gave the preimage and less is settled: it is paid all the same, and never 201."""
+    made = host.invoice(amount_msat=AMOUNT_MSAT)
+    first = host.pay(made).ok()
+    table = host.node.db
+    rows = host.until(lambda: [r for r in table.payments() if r.status is Status.COMPLETE][2:])
+    host.world(lambda _: table.fail(rows[-1], None, None, rows[-1].created_at))
+    again = host.pay(made).ok()
+    assert "warning_partial_completion" in again
+    assert again["amount_msat"] == AMOUNT_MSAT
+    assert again["amount_sent_msat"] == first["amount_sent_msat"] - rows[-1].amount_sent_msat
+    assert again["payment_preimage"] == first["payment_preimage"]
+    assert host.pay(made, partial_msat=SMALL_MSAT).code == 201
