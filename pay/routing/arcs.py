@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay.liquidity.prior import UNIFORM, Prior
-from pay.network import ChannelGraph
+from pay.network import ByTarget, ChannelGraph
 from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
 
@@ -75,13 +75,13 @@ class Layout(NamedTuple):
         """`replaces` intp[k] is the graph's row in whose place each extra row stands, or negative."""
         missing = np.full(n_nodes + 1 - len(known.start), known.start[-1], np.int32)
         indptr = np.concatenate((known.start, missing)) if len(missing) else known.start
+        if not len(replaces):
+            return cls(known.number, known.rows.source, indptr, _NO_ROWS, _NO_ROWS, _NO_ROWS, _NO_ROWS)
         patches, added = np.flatnonzero(replaces >= 0), np.flatnonzero(replaces < 0)
         added = added[np.argsort(extra.target[added], kind="stable")]
         target = extra.target[added]
         before = indptr[target + 1].astype(np.intp)
         result = cls(known.number, known.rows.source, indptr, replaces[patches], patches, before, added)
-        if not len(replaces):
-            return result
         if len(added):
             indptr = indptr.copy()
             indptr[1:] += np.cumsum(np.bincount(target, minlength=n_nodes)).astype(np.int32)
@@ -140,7 +140,7 @@ class GraphRows:
 
     The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's
     number of each row, `row` int32[arcs] the inverse, or `CLOSED` or `DEAD`; `number` is 0, 1, 2...
-    `leads_nowhere` bool[nodes] says of which nodes the arcs are dead.
+    `leads_nowhere` bool[nodes] says of which nodes arcs are dead, `dead` bool[arcs] which of `grouped.arcs` are.
     """
 
     rows: Rows
@@ -149,6 +149,8 @@ class GraphRows:
     row: NDArray[np.int32]
     number: NDArray[np.int32]
     leads_nowhere: NDArray[np.bool_]
+    dead: NDArray[np.bool_]
+    grouped: ByTarget
 
     @classmethod
     def of(cls, graph: ChannelGraph) -> GraphRows:
@@ -159,27 +161,23 @@ class GraphRows:
             if touched is not None and kept[1].take(graph, touched):
                 kept = _kept[graph] = (graph.changes, kept[1])
         if kept is None or kept[0] != graph.changes:
-            kept = _kept[graph] = (graph.changes, cls._made(graph))
+            kept = _kept[graph] = (graph.changes, cls._made(graph, kept and kept[1]))
         return kept[1]
 
     @classmethod
-    def _made(cls, graph: ChannelGraph) -> GraphRows:
+    def _made(cls, graph: ChannelGraph, before: GraphRows | None = None) -> GraphRows:
+        """`before` spares the work on what has not changed since."""
         grouped = graph.by_target()
-        is_open = graph.enabled[grouped.arcs]
-        arc, start = grouped.arcs[is_open], _counted(is_open, grouped.start)
+        dead = before.dead if before is not None and before.grouped is grouped else _dead(grouped)
+        chosen = graph.enabled[grouped.arcs] & ~dead
+        arc, start = grouped.arcs[chosen], _counted(chosen, grouped.start)
         row = np.full(graph.n_arcs, CLOSED, np.int32)
-        while True:
-            source = graph.source[arc]
-            dead = _dead(source, graph.target[arc], start)
-            if not dead.any():
-                break
-            row[arc[dead]] = DEAD
-            arc, start = arc[~dead], _counted(~dead, start)
+        row[grouped.arcs[dead]] = DEAD
         number = np.arange(len(arc), dtype=np.int32)
         row[arc] = number
         leads_nowhere = np.zeros(graph.n_nodes, np.bool_)
-        leads_nowhere[graph.source[row == DEAD]] = True
-        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere)
+        leads_nowhere[grouped.source[dead]] = True
+        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere, dead, grouped)
 
     def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> bool:
         """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph).
@@ -196,6 +194,7 @@ class GraphRows:
 
 
 CLOSED, DEAD = -1, -2
+_NO_ROWS = np.zeros(0, np.intp)
 
 
 def _counted(chosen: NDArray[np.bool_], start: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -205,19 +204,28 @@ def _counted(chosen: NDArray[np.bool_], start: NDArray[np.int32]) -> NDArray[np.
     return before[start]
 
 
-def _dead(
-    source: NDArray[np.int32], target: NDArray[np.int32], start: NDArray[np.int32]
-) -> NDArray[np.bool_]:
-    """Which arcs leave a node that is entered from where they lead, if at all, and from nowhere else."""
-    n = len(start) - 1
-    entered = np.flatnonzero(start[1:] > start[:-1])
-    first, last = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    if len(entered):
-        first[entered] = np.minimum.reduceat(source, start[entered])
-        last[entered] = np.maximum.reduceat(source, start[entered])
-    only = first == last
-    dead: NDArray[np.bool_] = only[source] & ((first[source] == target) | (first[source] < 0))
-    return dead
+def _dead(grouped: ByTarget) -> NDArray[np.bool_]:
+    """Which of the arcs leave a node that is entered from where they lead, if at all, and from nowhere else.
+
+    Left out, they may leave others so: a chain that hangs on the network is dead towards it.
+    """
+    n = len(grouped.start) - 1
+    source, start = grouped.source, grouped.start
+    target = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+    dead = np.zeros(len(source), np.bool_)
+    alive = np.arange(len(source))
+    while True:
+        first, last = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
+        entered = np.flatnonzero(start[1:] > start[:-1])
+        if len(entered):
+            first[entered] = np.minimum.reduceat(source, start[entered])
+            last[entered] = np.maximum.reduceat(source, start[entered])
+        only = np.where(first == last, first, -2)
+        gone = (only[source] == target) | (only[source] == -1)
+        if not gone.any():
+            return dead
+        dead[alive[gone]] = True
+        alive, source, target, start = alive[~gone], source[~gone], target[~gone], _counted(~gone, start)
 
 
 _kept: WeakKeyDictionary[ChannelGraph, tuple[int, GraphRows]] = WeakKeyDictionary()

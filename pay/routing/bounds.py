@@ -15,12 +15,16 @@ from heapq import nlargest
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
+from pay.routing.costs import Rows
 from pay.routing.query import RouteQuery
 from pay.routing.terrain import Terrain
+
+Ints = NDArray[np.int64]
 
 _UNKNOWN = 1 << 30
 """HTLCs that a channel of others may take: nobody says."""
@@ -57,23 +61,21 @@ def doors_out(terrain: Terrain) -> list[Door]:
 
 def doors_in(terrain: Terrain) -> list[Door]:
     """The recipient's open channels, ours with it included."""
-    arcs, target = terrain.arcs, terrain.target
-    doors = [_own(channel) for channel in terrain.peers.get(target, ())]
-    for rows, at in (
-        (arcs.known.rows, _open_into(terrain)),
-        (arcs.extra_rows, np.flatnonzero(arcs.extra_rows.target == target)),
-    ):
-        room = rows.room_msat[at] - 1
-        most = np.minimum(rows.most_msat[at], room)
-        doors += [Door(*ends, _UNKNOWN) for ends in zip(room.tolist(), most.tolist(), strict=True)]
+    doors = [_own(channel) for channel in terrain.peers.get(terrain.target, ())]
+    for total, htlc in _rooms_in(terrain):
+        doors += [Door(*ends, _UNKNOWN) for ends in zip(total.tolist(), htlc.tolist(), strict=True)]
     return doors
 
 
 def too_much(terrain: Terrain, query: RouteQuery) -> bool:
     """Whether the channels at either end cannot carry the amount, whatever is between."""
-    return any(
-        most_through(doors(terrain), query.max_parts) < query.amount_msat for doors in (doors_in, doors_out)
-    )
+    amount, parts = query.amount_msat, query.max_parts
+    if most_through(doors_out(terrain), parts) < amount:
+        return True
+    # The usual answer, without a look at each of the thousand channels that a recipient may have.
+    if any((htlc >= amount).any() for _, htlc in _rooms_in(terrain)):
+        return False
+    return most_through(doors_in(terrain), parts) < amount
 
 
 def most_between(terrain: Terrain, query: RouteQuery) -> int:
@@ -102,13 +104,22 @@ def most_between(terrain: Terrain, query: RouteQuery) -> int:
     return int(maximum_flow(csr_array(ints, shape=flows.shape), n, terrain.target).flow_value) * unit
 
 
-def _open_into(terrain: Terrain) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Rows of the graph that lead to the recipient and are not closed for this plan."""
+def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:
+    """What the recipient's open channels hold and the largest HTLC that each takes, int64[k], but for ours."""
     arcs, target = terrain.arcs, terrain.target
-    if target + 1 >= len(arcs.known.start):
-        return np.zeros(0, np.intp)
-    rows = np.arange(arcs.known.start[target], arcs.known.start[target + 1])
-    return rows[~np.isin(rows, arcs.closed)]
+    at = np.flatnonzero(arcs.extra_rows.target == target)
+    rooms = [_room(arcs.extra_rows, at)] if len(at) else []
+    if target + 1 < len(arcs.known.start):
+        rows = np.arange(arcs.known.start[target], arcs.known.start[target + 1])
+        if len(arcs.closed):
+            rows = rows[~np.isin(rows, arcs.closed)]
+        rooms.append(_room(arcs.known.rows, rows))
+    return rooms
+
+
+def _room(rows: Rows, at: NDArray[np.intp]) -> tuple[Ints, Ints]:
+    room = rows.room_msat[at] - 1
+    return room, np.minimum(rows.most_msat[at], room)
 
 
 def _own(channel: OwnChannel) -> Door:

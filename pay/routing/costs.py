@@ -139,9 +139,9 @@ class Terms:
             total += self.seconds * np.float32(prices.second)
         if self.noise is not None:
             total *= self.noise
-        weights: NDArray[np.float64] = total.astype(np.float64)
-        weights += prices.hop
-        weights[~self.carries] = np.inf
+        with np.errstate(divide="ignore"):
+            weights: NDArray[np.float64] = prices.hop / self.carries
+        weights += total
         return weights
 
     def take(self, rows: NDArray[np.intp]) -> Terms:
@@ -172,10 +172,10 @@ def terms(
     fee += rows.fee_base_msat if base_share >= 1 else rows.fee_base_msat * np.float32(base_share)
     # Subtracted as integers: where the amount is nearly all there is, the difference of two float32 means nothing.
     nats = (rows.room_msat - amount_msat).astype(np.float32)
+    np.maximum(nats, np.float32(1.0), out=nats)
     nats /= rows.room_msat.astype(np.float32)
     if prior is not UNIFORM:
         nats = prior.survival_of_shares(nats)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        np.log(nats, out=nats)
+    np.log(nats, out=nats)
     np.negative(nats, out=nats)
     return Terms(fee, rows.cltv_delta, nats, can_carry(rows, amount_msat, slack_msat))

@@ -42,6 +42,32 @@ class Tree(NamedTuple):
         return nodes
 
 
+class Backwards:
+    """Arcs to be searched from where they lead.
+
+    Parameters
+    ----------
+    indptr, source, weights
+        The arcs grouped by the node they lead to: `source[indptr[v]:indptr[v + 1]]` lead into v, each at its
+        weight, msat >= 0. int32[n + 1], int32[m], float64[m]. What is changed in `weights` later, holds.
+    """
+
+    __slots__ = ("_matrix",)
+
+    def __init__(self, indptr: NDArray[np.int32], source: NDArray[np.int32], weights: NDArray[np.float64]):
+        n = len(indptr) - 1
+        self._matrix = csr_array((weights, source, indptr), shape=(n, n))
+
+    def tree(self, target: int, within_msat: float = FAR_MSAT) -> Tree:
+        """The best way to `target` from every node that has one of at most `within_msat`."""
+        return Tree(*dijkstra(self._matrix, indices=target, return_predecessors=True, limit=within_msat))
+
+    def nearest_msat(self, target: int) -> float:
+        """The least weight of an arc into `target`; inf without one."""
+        indptr = self._matrix.indptr
+        return float(self._matrix.data[indptr[target] : indptr[target + 1]].min(initial=np.inf))
+
+
 def shortest_tree(
     indptr: NDArray[np.int32],
     source: NDArray[np.int32],
@@ -49,15 +75,5 @@ def shortest_tree(
     target: int,
     within_msat: float = FAR_MSAT,
 ) -> Tree:
-    """The best way to `target` from every node that has one of at most `within_msat`.
-
-    Parameters
-    ----------
-    indptr, source, weights
-        The arcs grouped by the node they lead to: `source[indptr[v]:indptr[v + 1]]` lead into v, each at its
-        weight, msat >= 0. int32[n + 1], int32[m], float64[m].
-    """
-    n = len(indptr) - 1
-    matrix = csr_array((weights, source, indptr), shape=(n, n))
-    distance, onward = dijkstra(matrix, indices=target, return_predecessors=True, limit=within_msat)
-    return Tree(distance, onward)
+    """One search; see `Backwards`."""
+    return Backwards(indptr, source, weights).tree(target, within_msat)

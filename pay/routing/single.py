@@ -21,25 +21,23 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import inf, isfinite, log
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pay.routing.arcs import Usable
 from pay.routing.costs import HOP_MSAT, Prices
 from pay.routing.exact import ONION_BYTES, Traced, Tracer, most_own, onion_bytes
 from pay.routing.query import Route, RouteQuery
-from pay.routing.search import FAR_MSAT, Tree, shortest_tree
+from pay.routing.search import FAR_MSAT, Backwards, Tree
 from pay.routing.terrain import Terrain
 
 _TIE = 1e-6
 """Weight of the objective where only a limit matters: decides between routes that use equally little of it."""
 
 
-_REACH_GROWTH = 1.8
+_REACH_GROWTH = 1.5
 _REACH_MOST = 1e13
-"""A search looks no farther than it must: on the mainnet snapshot our best peer is nearer to the recipient
-than 85 % to 99 % of all nodes. It starts near and looks `_REACH_GROWTH` times as far, then by that squared,
-until it meets a peer; beyond `_REACH_MOST` (msat) it looks everywhere."""
+"""A search looks no farther than it must: on the mainnet snapshot our best peer is among the 50 to 200 nodes that
+are nearest to the recipient. It starts with the cheapest way into the recipient and what most routes cost beyond
+that, and looks `_REACH_GROWTH` times as far, then by that squared, until it meets a peer: 1.3 searches, mostly;
+beyond `_REACH_MOST` (msat) it looks everywhere."""
 
 
 class Limit(Enum):
@@ -147,10 +145,11 @@ class SinglePath:
     def _best(self, prices: Prices) -> Route | None:
         """The route of the least cost at these prices, every exact amount carried, whatever the limits."""
         weights = self.usable.terms.weights(prices)
+        backwards = Backwards(self.usable.indptr, self.usable.source, weights)
         tracer = Tracer(self.terrain, self.usable, self.query, prices)
         best: Traced | None = None
         while self.searches < self.query.max_searches:
-            traced, blocked = self._search(weights, tracer)
+            traced, blocked = self._search(backwards, tracer)
             if traced is not None and (best is None or traced.cost_msat < best.cost_msat):
                 best = traced
             if not blocked:
@@ -162,17 +161,19 @@ class SinglePath:
         self.seen.append(best.route)
         return best.route
 
-    def _search(self, weights: NDArray[np.float64], tracer: Tracer) -> tuple[Traced | None, set[int]]:
+    def _search(self, backwards: Backwards, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
         self.searches += 1
-        usable, within, growth = self.usable, first_reach(self.query, tracer.prices), _REACH_GROWTH
-        while True:
-            tree = shortest_tree(usable.indptr, usable.source, weights, self.terrain.target, within)
-            traced, blocked = self._trace_best(tree, tracer)
+        target, growth = self.terrain.target, _REACH_GROWTH
+        nearest = 0.0 if target in self.terrain.peers else backwards.nearest_msat(target)
+        within = nearest + _beyond(self.query.amount_msat, tracer.prices)
+        while nearest < FAR_MSAT:
+            traced, blocked = self._trace_best(backwards.tree(target, within), tracer)
             if traced is not None or blocked or within >= FAR_MSAT:
                 return traced, blocked
             within = within * growth if within * growth < _REACH_MOST else FAR_MSAT
             growth *= growth
+        return None, set()
 
     def _trace_best(self, tree: Tree, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """The best of the ways from our peers that can be traced, and what stood in the way of better ones."""
@@ -205,8 +206,13 @@ def broken_by(query: RouteQuery, routes: Sequence[Route]) -> list[Limit]:
     return broken
 
 
+def _beyond(amount_msat: int, prices: Prices) -> float:
+    """About what most routes cost, the last channel excepted."""
+    return prices.fee * (30 + amount_msat * 1.1e-4) + prices.hop * 4 + prices.block * 50
+
+
 def first_reach(query: RouteQuery, prices: Prices) -> float:
-    """How far the first search looks: about what most routes cost."""
+    """How far the first search of a flow looks: more than what most routes cost."""
     return prices.fee * (600 + query.amount_msat * 2.5e-4) + prices.hop * 4 + prices.block * 80
 
 

@@ -79,11 +79,10 @@ def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
     extra = overlay.extra
     peers: dict[int, tuple[OwnChannel, ...]] = {}
     for row in np.flatnonzero(extra.own != NOT_OWN):
-        channel = replace(
-            overlay.own[extra.own[row]],
-            spendable_msat=int(extra.capacity_msat[row]),
-            htlc_max_msat=int(extra.htlc_max_msat[row]),
-        )
+        channel = overlay.own[extra.own[row]]
+        spendable, most = int(extra.capacity_msat[row]), int(extra.htlc_max_msat[row])
+        if (spendable, most) != (channel.spendable_msat, channel.htlc_max_msat):
+            channel = replace(channel, spendable_msat=spendable, htlc_max_msat=most)
         if channel.usable:
             peer = int(extra.target[row])
             peers[peer] = (*peers.get(peer, ()), channel)
