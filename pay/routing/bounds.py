@@ -29,6 +29,9 @@ Ints = NDArray[np.int64]
 _UNKNOWN = 1 << 30
 """HTLCs that a channel of others may take: nobody says."""
 
+_SHARES = (4, 16)
+"""Of an even part: how small the parts are taken that bounds of a plan leave out of the flow."""
+
 _UNITS = 1 << 16
 """SciPy's flows count in 32 bits: the amount is so many units, and the room of a channel is rounded up to one."""
 
@@ -78,12 +81,28 @@ def too_much(terrain: Terrain, query: RouteQuery) -> bool:
     return most_through(doors_in(terrain), parts) < amount
 
 
-def most_between(terrain: Terrain, query: RouteQuery) -> int:
-    """The maximum flow from us to the recipient, msat, up to the amount and a little more (see `_UNITS`)."""
+def most_in_parts(terrain: Terrain, query: RouteQuery) -> int:
+    """What so many parts carry from us to the recipient at most, msat, up to the amount and a little more.
+
+    Parts of more than x flow through channels that take more than x; the others are x each at most. That holds for
+    every x, and the least bound holds.
+    """
+    most = most_between(terrain, query)
+    for share in _SHARES:
+        if most < query.amount_msat:
+            break
+        small = query.amount_msat // (share * query.max_parts)
+        most = min(most, query.max_parts * small + most_between(terrain, query, small + 1))
+    return most
+
+
+def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int:
+    """The maximum flow from us to the recipient in parts of `part_msat` or more, msat, up to the amount and a
+    little more (see `_UNITS`)."""
     arcs, n = terrain.arcs, terrain.arcs.n_nodes
-    floor = max(query.min_part_msat, 1)
+    least = max(query.min_part_msat, part_msat, 1)
     sources, targets, rooms = [], [], []
-    chosen = arcs.carrying(floor, query.amount_msat)
+    chosen = arcs.carrying(least, query.amount_msat)
     for rows, carries in zip((arcs.known.rows, arcs.extra_rows), chosen, strict=True):
         at = np.flatnonzero(carries)
         sources.append(rows.source[at])

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
-from pay.routing.bounds import most_between, too_much
+from pay.routing.bounds import too_much
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.single import OverLimit, SinglePath
@@ -95,21 +95,19 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    spent = search.searches >= query.max_searches
+    spent, most = search.searches >= query.max_searches, None
     if query.max_parts > 1:
-        if found is None and most_between(terrain, query) < query.amount_msat:
-            return why_none(overlay, terrain, query)
         splitter = Splitter(terrain, query, in_flight, search.searches)
         if routes := splitter.solve(found if isinstance(found, Route) else None):
             return routes
         over = splitter.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
-        spent = splitter.spent
+        spent, most = splitter.spent, splitter.most_msat
     match found:
         case Route():
             return (found,)
         case OverLimit():
             return over_limit(query, found)
         case None:
-            return why_none(overlay, terrain, query, gave_up=spent)
+            return why_none(overlay, terrain, query, gave_up=spent, most_msat=most)

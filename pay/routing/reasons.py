@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from pay.network import Overlay
-from pay.routing.bounds import doors_in, doors_out, most_between, most_through
+from pay.routing.bounds import doors_in, doors_out, most_in_parts, most_through
 from pay.routing.exact import most_own
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, SinglePath
@@ -52,8 +52,18 @@ def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
     return NoRoute(reason, message, fee_msat=fee, delay_blocks=delay)
 
 
-def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, gave_up: bool = False) -> NoRoute:
-    """No path carries the amount: what stands in the way."""
+def why_none(
+    overlay: Overlay,
+    terrain: Terrain | None,
+    query: RouteQuery,
+    *,
+    gave_up: bool = False,
+    most_msat: int | None = None,
+) -> NoRoute:
+    """No path carries the amount: what stands in the way.
+
+    `most_msat`: what so many parts carry at most, if that is known.
+    """
     lifted = overlay.without_exclusions() if overlay.n_excluded else overlay
     everything = Terrain.of(lifted, query.destination, {})
     if everything is None or not _known(everything):
@@ -65,7 +75,7 @@ def why_none(overlay: Overlay, terrain: Terrain | None, query: RouteQuery, *, ga
         _excluded(reach, everything, query)
         or _own_too_small(terrain, query)
         or _never(reach, terrain, query)
-        or _amount(reach, terrain, query)
+        or _amount(reach, terrain, query, most_msat)
         or _fees_too_much(terrain, query)
         or _tried(query, gave_up)
     )
@@ -214,10 +224,10 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
 def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for any amount."""
     name = f"node {query.destination.hex()}"
-    if not reach.any_way():
-        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {name}")
     if reach.some_way():
         return None
+    if not reach.any_way():
+        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {name}")
     arcs = terrain.arcs
     into = arcs.graph.target == terrain.target
     if not (arcs.graph.enabled & into).any() and not (arcs.extra.target == terrain.target).any():
@@ -229,7 +239,7 @@ def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None
     return NoRoute(NoRouteReason.UNREACHABLE, f"all ways from us to {name} lead over disabled channels")
 
 
-def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, name = format_msat(query.amount_msat), f"node {query.destination.hex()}"
     into, total = _into(terrain), most_through(doors_in(terrain), query.max_parts)
@@ -242,7 +252,7 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | Non
         )
     probe = _probe(query)
     if reach.carries(probe):
-        return _between(terrain, query)
+        return None if query.max_parts == 1 else _between(terrain, query, most_msat)
     most = reach.most(probe)
     if not most:
         return NoRoute(
@@ -258,15 +268,15 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | Non
     )
 
 
-def _between(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """The amount in parts against all that is between us and the recipient."""
-    most = most_between(terrain, query) if query.max_parts > 1 else query.amount_msat
+    most = most_in_parts(terrain, query) if most_msat is None else most_msat
     if most >= query.amount_msat:
         return None
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{format_msat(query.amount_msat)} is more than the {format_msat(most)} that all ways together from us to "
-        f"node {query.destination.hex()} can carry",
+        f"node {query.destination.hex()} can carry in {query.max_parts} parts",
         max_sendable_msat=most,
     )
 

@@ -33,11 +33,11 @@ _TIE = 1e-6
 
 
 _REACH_GROWTH = 1.5
-_REACH_MOST = 1e13
+_REACH_MOST = 10.0
 """A search looks no farther than it must: on the mainnet snapshot our best peer is among the 50 to 200 nodes that
 are nearest to the recipient. It starts with the cheapest way into the recipient and what most routes cost beyond
 that, and looks `_REACH_GROWTH` times as far, then by that squared, until it meets a peer: 1.3 searches, mostly;
-beyond `_REACH_MOST` (msat) it looks everywhere."""
+where that is more than `_REACH_MOST` times as far it looks everywhere."""
 
 
 class Limit(Enum):
@@ -74,12 +74,17 @@ class OverLimit:
 
 @dataclass(slots=True)
 class SinglePath:
-    """The work on one path of one query. `searches` counts the shortest-path searches made."""
+    """The work on one path of one query.
+
+    `searches` counts the shortest-path searches made; `cut_off` is whether no path of arcs that carry the query's
+    amount leads to the recipient.
+    """
 
     terrain: Terrain
     query: RouteQuery
     usable: Usable
     searches: int = 0
+    cut_off: bool = False
     seen: list[Route] = field(default_factory=list)
 
     def solve(self) -> Route | OverLimit | None:
@@ -91,7 +96,8 @@ class SinglePath:
         if self.usable.terms.noise is not None:
             self.usable = self.usable.quiet()
             first = self._best(goal)
-        first = first or self._best(_only(Limit.FEE, goal))
+        if first is None and not self.cut_off:
+            first = self._best(_only(Limit.FEE, goal))
         if first is None or not self._broken(first):
             return first
         for limit in self._broken(first):
@@ -171,8 +177,9 @@ class SinglePath:
             traced, blocked = self._trace_best(backwards.tree(target, within), tracer)
             if traced is not None or blocked or within >= FAR_MSAT:
                 return traced, blocked
-            within = within * growth if within * growth < _REACH_MOST else FAR_MSAT
+            within = within * growth if growth < _REACH_MOST else FAR_MSAT
             growth *= growth
+        self.cut_off = not tracer.shut
         return None, set()
 
     def _trace_best(self, tree: Tree, tracer: Tracer) -> tuple[Traced | None, set[int]]:
@@ -181,9 +188,9 @@ class SinglePath:
         peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
         blocked: set[int] = set()
         ways = ((float(tree.distance[peer]) + terrain.toll(peer, tracer.prices), peer) for peer in peers)
-        for distance, peer in sorted(ways):
-            if not isfinite(distance):
-                break
+        met = sorted((distance, peer) for distance, peer in ways if isfinite(distance))
+        self.cut_off = not met and not tracer.shut
+        for _, peer in met:
             result = tracer.trace(tree.path(peer), query.amount_msat)
             if isinstance(result, Traced):
                 return result, blocked

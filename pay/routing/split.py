@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pay.routing.arcs import Usable
+from pay.routing.bounds import most_in_parts
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.flow import ChunkFlow
@@ -54,6 +55,9 @@ _ROUNDS = 8
 _USUAL_PARTS = 16
 """Where so many parts are not enough, channels that take smaller ones are tried as well."""
 
+_CROWD = 2
+"""So many times the parts that may be are not joined to few enough."""
+
 _LEAST_SHARE = 256
 """No chunk is less than the amount by this."""
 
@@ -71,7 +75,8 @@ class Splitter:
     """The work on several routes for one query.
 
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
-    is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route.
+    is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
+    `most_msat` is what can be sent in so many parts at most, if that had to be asked.
     """
 
     terrain: Terrain
@@ -81,6 +86,7 @@ class Splitter:
     over: OverLimit | None = None
     spent: bool = False
     beaten: bool = False
+    most_msat: int | None = None
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
         """The best routes found within the limits; None if there are none better than `single`.
@@ -137,7 +143,15 @@ class Splitter:
                 return tuple(part.route for part in parts)
             if self.spent or self.beaten:
                 return None
+            if bound is None and not self._possible():
+                return None
         return None
+
+    def _possible(self) -> bool:
+        """Whether nothing is known against it; asked where a flow fell short, before finer ones are tried."""
+        if self.most_msat is None:
+            self.most_msat = most_in_parts(self.terrain, self.query)
+        return self.most_msat >= self.query.amount_msat
 
     def _deliver(self, prices: Prices, chunk_msat: int, bound: float | None) -> list[_Part] | None:
         """Parts that together deliver the amount, whatever limits they break."""
@@ -156,9 +170,13 @@ class Splitter:
                 parts, left = grown, 0
             if not left:
                 return self._few(parts, usable, prices)
+            if len(parts) > _CROWD * self.query.max_parts:
+                return None
             if self.spent or left < self.query.min_part_msat or (not new and max(chunk_msat, part_msat) <= least):
                 return None
             if not new:
+                if bound is None and not self._possible():
+                    return None
                 chunk_msat, part_msat = max(chunk_msat // 4, least), part_msat // 4
                 usable = self.terrain.arcs.usable(chunk_msat)
         return None
