@@ -170,11 +170,15 @@ class SinglePath:
     def _search(self, backwards: Backwards, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
         self.searches += 1
-        target, growth = self.terrain.target, _REACH_GROWTH
+        target, growth, tolls = self.terrain.target, _REACH_GROWTH, len(self.terrain.arcs.tolls.node)
         nearest = 0.0 if target in self.terrain.peers else backwards.nearest_msat(target)
         within = nearest + _beyond(self.query.amount_msat, tracer.prices)
         while nearest < FAR_MSAT:
             traced, blocked = self._trace_best(backwards.tree(target, within), tracer)
+            # A peer beyond the reach may be better than one within that we pay to avoid.
+            if traced is not None and tolls and within < traced.cost_msat:
+                within = traced.cost_msat
+                continue
             if traced is not None or blocked or within >= FAR_MSAT:
                 return traced, blocked
             within = within * growth if growth < _REACH_MOST else FAR_MSAT

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from pay.liquidity.knowledge import Knowledge, NodeCost
 from pay.network import HintHop
 from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, plan
 from pay.routing.exact import onion_bytes
@@ -58,6 +59,17 @@ def test_a_likelier_path_is_worth_its_fee_up_to_the_failure_cost() -> None:
     net.link(4, "a", "d", 10**12, ppm=0, base=5_000).link(5, "d", "b", 10**12, ppm=0)
     assert names(planned(net, query("b", 5 * 10**7))) == "us>a>d>b"
     assert names(planned(net, query("b", 5 * 10**7, failure_cost_msat=5_000))) == "us>a>c>b"
+
+
+def test_a_peer_that_fails_often_is_passed_by_for_one_far_off() -> None:
+    """us ─ a ─ c at 1 sat, us ─ b ─ c at 30 sat; ten nats against a are 100 sat. The search meets a long before
+    it would meet b."""
+    net = Net().own(1, "a", 10**9).own(2, "b", 10**9)
+    net.link(3, "a", "c", ppm=0, base=1_000).link(4, "b", "c", ppm=0, base=30_000)
+    wary = Knowledge.about({}, {node("a"): NodeCost(10.0, 0.0)})
+    routes = plan(net.overlay("c"), query("c", 10**6), knowledge=wary)
+    assert not isinstance(routes, NoRoute) and names(routes[0]) == "us>b>c"
+    assert names(planned(net, query("c", 10**6))) == "us>a>c"
 
 
 def test_risk_of_locked_time_is_priced() -> None:
