@@ -176,7 +176,7 @@ def test_callers_hear_what_is_still_out() -> None:
 
 
 def test_both_parts_are_out_when_time_is_up() -> None:
-    """retry_for ends while everything is in flight: that no part follows is said, what will be answered is open."""
+    """retry_for ends while everything is in flight: that no part follows is said, the answer is open."""
     story = halves()
     assert story.tell(ev.TimerFired(), at=DEADLINE) == []
     story.tell(ev.Cancelled(PayError(Code.OTHER, "stop")))
