@@ -25,23 +25,19 @@ from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
+from pay.node.reconciliation import RECONCILE_S, Reconciliation, accepted
 from pay.node.running import Running, Waiter
-from pay.node.sender import Sender, is_of
+from pay.node.sender import Sender
 from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import Failure
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.payment.states import State
 from pay.payment.status import PartTimes
-from pay.payment.verdict import ORPHANED, orphaned
 from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
-
-RECONCILE_S = 30.0
-"""How often parts that are out are compared with the host's table."""
 
 _CRASHED_LOOK_S = 5.0
 """How often the parts of a crashed session are looked at."""
@@ -81,10 +77,12 @@ class Driver:
         self._on_ended = on_ended
         self._journal = journal
         self._orphans = orphans
-        self._reconcile_s = reconcile_s
         self._height = 0
         self._own = OwnChannels(node, us)
         self._sender = Sender(node, self.post, lambda: self._height)
+        self._reconciliation = Reconciliation(
+            node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
+        )
         self.payments: dict[bytes, Running] = {}
 
     def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
@@ -104,7 +102,7 @@ class Driver:
             running.in_journal = True
             running.journalled = self._detached(self._write_down(running, running.order))
         self.post(running, ev.Started(adopted))
-        self._task(running, self._reconcile(running, at_once=bool(adopted)))
+        self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
 
     async def _write_down(self, running: Running, order: PartOrder) -> None:
         await self._journal.write(Entry(running.session.terms, order))
@@ -297,26 +295,6 @@ class Driver:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _reconcile(self, running: Running, at_once: bool) -> None:
-        """Find in the host's table what a lost notification would have told, and parts that never end there."""
-        terms = running.session.terms
-        while running.session.state is not State.DONE:
-            if not at_once:
-                await asyncio.sleep(self._reconcile_s)
-            at_once = False
-            if not running.session.live:
-                continue
-            rows = [row for row in await self._node.rows(terms.payment_hash) if row.groupid == terms.groupid]
-            for row in rows:
-                if is_of(running, row.partid, row.sent_msat):
-                    self._sender.tell_row(running, row)
-            orphans = await self._orphans.among(terms.payment_hash, rows)
-            if orphans:
-                log.info("orphaned_parts %s partids=%s", running.name, sorted(orphans))
-                self.post(running, ev.Cancelled(orphaned()))
-            for partid in orphans:
-                self.post(running, ev.AttemptFailed(partid, Failure(None, None, ORPHANED), self._height))
-
     def _crash(self, running: Running) -> None:
         running.crashed = True
         if running.timer is not None:
@@ -328,11 +306,16 @@ class Driver:
         terms = running.session.terms
         if running.sending:
             await asyncio.wait(set(running.sending))
+        had_rows = accepted(running)
         while True:
             rows = await self._node.rows(terms.payment_hash)
             past = past_of(rows)
             pending = {row.partid for row in rows if row.status is RowStatus.PENDING}
-            if isinstance(past, PaidBefore) or pending <= await self._orphans.among(terms.payment_hash, rows):
+            # Of a part whose row was deleted nobody knows whether it was paid.
+            all_there = had_rows <= {row.partid for row in rows if row.groupid == terms.groupid}
+            if isinstance(past, PaidBefore):
+                break
+            if all_there and pending <= await self._orphans.among(terms.payment_hash, rows):
                 break
             await asyncio.sleep(_CRASHED_LOOK_S)
         error = PayError(

@@ -27,7 +27,7 @@ from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
 from pay.node.running import Running, Waiter
 from pay.payment.attempt import Terms, watch_terms
 from pay.payment.request import PayRequest
-from pay.payment.verdict import orphaned
+from pay.payment.verdict import orphaned, outcome_lost
 from pay.units import NodeId, ScidDir, direction_of
 
 log = logging.getLogger("pay")
@@ -154,6 +154,9 @@ class Payer:
         )
         running.waiters.append(waiter)
         waiter.caller.tell(_waits_with(terms))
+        for partid, times in running.times.items():
+            if times.outcome_lost:
+                waiter.caller.tell(outcome_lost(partid).message)
         log.info("payment_attached %s callers=%d", running.name, len(running.waiters))
 
     def _repeat(self, past: PaidBefore, waiter: Waiter, invoice: Invoice) -> None:

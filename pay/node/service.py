@@ -15,7 +15,7 @@ from pay.errors import PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
-from pay.node.driver import RECONCILE_S, Driver
+from pay.node.driver import Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
@@ -23,6 +23,7 @@ from pay.node.journal import Journal
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.payer import Payer
 from pay.node.planning import Planning
+from pay.node.reconciliation import RECONCILE_S
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.node.running import Caller, Running, Waiter
 from pay.node.views import Views

@@ -17,7 +17,7 @@ from pay.payment import events as ev
 from pay.payment.attempt import Attempt, Terms
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, State
-from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop
+from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
 from pay.payment.whereabouts import OwnHtlc, Whereabouts, htlcs_of, nodes_of_failures, whereabouts
 from pay.routing.query import Hop
 from pay.units import NodeId, ScidDir, format_msat, format_scid
@@ -41,11 +41,14 @@ class PartTimes:
         Unix time; None while it is out.
     sent_height
         Block at which it was sent; 0 where unknown.
+    outcome_lost
+        The host deleted what it knew of it before that was heard of.
     """
 
     started_s: float
     ended_s: float | None
     sent_height: int
+    outcome_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def paystatus_entry(
         _attempt(attempt, number, times.get(attempt.partid), moment, alias, session)
         for number, attempt in enumerate(session.attempts.values())
     ]
-    _add_whereabouts(session, attempts, moment, alias)
+    _add_whereabouts(session, attempts, times, moment, alias)
     return entry
 
 
@@ -126,14 +129,23 @@ def _no_new_parts(session: PaymentSession, now_s: float) -> str | None:
 
 
 def _add_whereabouts(
-    session: PaymentSession, shown: Sequence[dict[str, Any]], moment: Moment, alias: Alias
+    session: PaymentSession,
+    shown: Sequence[dict[str, Any]],
+    times: Mapping[int, PartTimes],
+    moment: Moment,
+    alias: Alias,
 ) -> None:
     """Where live parts probably are and when they must have ended."""
     ours = [htlc for htlc in moment.htlcs or () if htlc.payment_hash == session.terms.payment_hash]
     htlcs = htlcs_of(session.live, ours)
     failed_at = nodes_of_failures(session.attempts)
     for attempt, fields in zip(session.attempts.values(), shown, strict=True):
+        times_of = times.get(attempt.partid)
         if not attempt.live:
+            continue
+        if times_of is not None and times_of.outcome_lost:
+            fields.pop("must_resolve", None)
+            fields["outcome_unknown"] = outcome_lost(attempt.partid).message
             continue
         htlc = htlcs.get(attempt.partid)
         if htlc is not None:

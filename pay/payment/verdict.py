@@ -169,6 +169,16 @@ def orphaned() -> PayError:
     )
 
 
+def outcome_lost(partid: int) -> PayError:
+    """Of a part that ended as nobody knows what: said while waiting, and never answered."""
+    return PayError(
+        Code.OTHER,
+        f"The node's row of part {partid} was deleted (autoclean, delpay) before its outcome was heard of: "
+        "whether it was paid is not known here, so there is no answer, and nothing more is sent. Ask the recipient",
+        {"reason": "outcome_lost"},
+    )
+
+
 def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
     """210: time is up, and nothing is out."""
     seconds = round(terms.deadline_s - terms.created_at_s)
