@@ -192,7 +192,8 @@ class Bookkeeper:
                 case ev.Finish(result):
                     self._finished(result)
                 case ev.WakeAt(at_s):
-                    assert self.now < at_s <= self.terms.deadline_s or not tried_before
+                    begins = isinstance(event, ev.Started)
+                    assert self.now < at_s <= self.terms.deadline_s or begins or not tried_before
                 case ev.Notify():
                     pass
         self._within_limits()
@@ -218,9 +219,11 @@ class Bookkeeper:
         assert query.max_fee_msat >= 0 and query.max_parts >= 1
         delivered, fees = self._committed()
         assert delivered + query.amount_msat == self.terms.amount_msat, "1: what is missing, no more and no less"
+        fees += self.terms.shadow_fee_msat
         assert fees + query.max_fee_msat == self.terms.max_fee_msat, "2: what the others leave of the budget"
         assert query.max_delay == self.terms.max_delay_blocks
         assert query.final_cltv == self.terms.final_cltv
+        assert query.shadow_blocks == self.terms.shadow_blocks
 
     def _finished(self, result: ev.Result) -> None:
         self.finishes.append(result)
@@ -234,7 +237,7 @@ class Bookkeeper:
                 # Numbers start at 1; lower ones than those adopted were used before.
                 assert result.parts == max(len(self.sent), *self.sent)
                 assert result.incomplete == bool(self.out)
-                assert result.amount_msat == self.terms.amount_msat
+                assert result.amount_msat == self.terms.amount_msat - self.terms.shadow_fee_msat
                 json.dumps(success_json(self.terms, result))
             case ev.NotPaid(error):
                 assert not self.out and not self.settled, "4: an error while a part is out"
@@ -263,7 +266,7 @@ class Bookkeeper:
             return
         delivered, fees = self._committed()
         assert delivered <= self.terms.amount_msat, "1: more than the amount"
-        assert fees <= self.terms.max_fee_msat, "2: more than the fee limit"
+        assert fees + self.terms.shadow_fee_msat <= self.terms.max_fee_msat, "2: more than the fee limit"
 
     # --- making things up -----------------------------------------------------------------------------------
 
@@ -318,7 +321,7 @@ class Bookkeeper:
 
 def begin(payment: Terms) -> Bookkeeper:
     book = Bookkeeper(payment)
-    half, fee = payment.amount_msat // 2, payment.max_fee_msat // 3
+    half, fee = payment.amount_msat // 2, (payment.max_fee_msat - payment.shadow_fee_msat) // 3
     adopted: tuple[ev.AdoptedPart, ...] = ()
     if payment.watched:
         book.over = True

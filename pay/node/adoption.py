@@ -102,7 +102,7 @@ class Adoption:
             entry = None
         running = await self._resumed(entry, past, rows) if entry is not None else None
         if running is None:
-            amount_msat = entry.terms.amount_msat if entry is not None else past.delivered_msat or 0
+            amount_msat = entry.terms.asked_msat if entry is not None else past.delivered_msat or 0
             # With its entry it is ours, and its end is ours to announce.
             order = entry.order if entry is not None else None
             running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat, order)
@@ -166,7 +166,7 @@ class Adoption:
             return None
         terms = entry.terms
         fits = invoice.payment_hash == terms.payment_hash and invoice.payee == terms.destination
-        if not fits or invoice.amount_msat not in (None, terms.total_msat):
+        if not fits or invoice.amount_msat not in (None, terms.total_msat - terms.shadow_fee_msat):
             return None
         recipient = recipient_of(invoice, self._us)
         return recipient if isinstance(recipient, ClearRecipient) else None

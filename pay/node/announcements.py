@@ -59,7 +59,7 @@ class Announcements:
             "pay_part_start",
             {
                 **_part(running, attempt),
-                "total_payment_msat": running.session.terms.amount_msat,
+                "total_payment_msat": running.session.terms.asked_msat,
                 "attempt_msat": attempt.amount_msat,
                 "hops": _hops(attempt.route),
             },

@@ -90,9 +90,10 @@ class Driver:
         terms = running.session.terms
         self.payments[terms.payment_hash] = running
         log.info(
-            "payment_start %s amount_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
+            "payment_start %s amount_msat=%d shadow_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
             running.name,
-            terms.amount_msat,
+            terms.asked_msat,
+            terms.shadow_fee_msat,
             terms.destination.hex(),
             terms.max_fee_msat,
             terms.max_delay_blocks,
@@ -325,7 +326,7 @@ class Driver:
         )
         for waiter in running.waiters:
             if isinstance(past, PaidBefore):
-                waiter.caller.succeed(repeat_json(terms, past, terms.amount_msat))
+                waiter.caller.succeed(repeat_json(terms, past, terms.asked_msat))
             else:
                 waiter.caller.fail(error)
         running.waiters = []

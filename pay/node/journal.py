@@ -30,9 +30,13 @@ READ_TIMEOUT_S = 10.0
 _PLAIN = (
     "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
     "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
-    "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes",
+    "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes", "shadow_blocks",
+    "shadow_fee_msat",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
+
+_LATER = {"shadow_blocks": 0, "shadow_fee_msat": 0}
+"""Those that older entries do not have, with what they meant."""
 
 _NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor", "randomness"})
 """Those that are no whole numbers."""
@@ -106,7 +110,7 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
     stored = json.loads(text)
     if stored["version"] != _VERSION:
         raise ValueError(f"version {stored['version']}")
-    fields, order = stored["terms"], PartOrder(**stored["order"])
+    fields, order = _LATER | stored["terms"], PartOrder(**stored["order"])
     plain = {name: _typed(name, fields[name]) for name in _PLAIN}
     same = (order.payment_hash, order.groupid, order.total_msat)
     if same != (payment_hash, plain["groupid"], plain["total_msat"]):
@@ -121,6 +125,8 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
     )
     if not 0 < terms.amount_msat <= terms.total_msat:
         raise ValueError(f"{terms.amount_msat} of {terms.total_msat} msat")
+    if not 0 <= terms.shadow_fee_msat < terms.amount_msat or terms.shadow_blocks < 0:
+        raise ValueError(f"a shadow of {terms.shadow_fee_msat} msat and {terms.shadow_blocks} blocks")
     return Entry(terms, order)
 
 

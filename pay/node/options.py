@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pyln.client import Plugin
@@ -15,11 +16,21 @@ from pay.payment.attempt import (
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
 )
+from pay.units import show
 
 ALLOW_XPAY = "pay-allow-xpay"
+SHADOW = "pay-shadow"
 DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
+
+
+class Shadow(Enum):
+    """What of a shadow route is added to a payment; the values are those of the option."""
+
+    OFF = "off"
+    DELAY = "delay"
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,8 @@ MAX_ATTEMPTS = Number(
 )
 NUMBERS = (FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS)
 
+_SHADOWS = tuple(shadow.value for shadow in Shadow)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -63,6 +76,7 @@ class Settings:
     max_parts: int = MAX_PARTS.default
     min_part_msat: int = MIN_PART.default
     max_attempts: int = MAX_ATTEMPTS.default
+    shadow: Shadow = Shadow.DELAY
 
 
 def add_options(plugin: Plugin, developer: bool = False) -> None:
@@ -82,6 +96,14 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
             dynamic=True,
             on_change=_checker(number),
         )
+    plugin.add_option(
+        SHADOW,
+        Shadow.DELAY.value,
+        "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
+        opt_type="string",
+        dynamic=True,
+        on_change=_check_shadow,
+    )
     plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
         # Minutes are too long for a test to wait.
@@ -91,13 +113,14 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
 
 
 def settings(plugin: Plugin) -> Settings:
-    """As they are now; a start value out of range counts as the nearest end."""
+    """As they are now; a start value out of range counts as the nearest end, an unknown word as the default."""
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
+        shadow=_shadow(plugin),
     )
 
 
@@ -114,6 +137,16 @@ def flag(plugin: Plugin, name: str) -> bool:
 
 def _value(plugin: Plugin, number: Number) -> int:
     return max(number.least, min(number.most, int(plugin.get_option(number.name))))
+
+
+def _shadow(plugin: Plugin) -> Shadow:
+    given = str(plugin.get_option(SHADOW))
+    return Shadow(given) if given in _SHADOWS else Shadow.DELAY
+
+
+def _check_shadow(_plugin: Plugin, name: str, value: Any) -> None:
+    if value not in _SHADOWS:
+        raise ValueError(f"{name} should be one of {', '.join(_SHADOWS)}, not {show(value)}")
 
 
 def _checker(number: Number) -> Callable[[Plugin, str, Any], None]:

@@ -21,10 +21,11 @@ from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipien
 from pay.node.driver import Driver, new_running
 from pay.node.facade import CallError, Node, PartOrder
 from pay.node.host import HostInfo
-from pay.node.options import Settings
+from pay.node.options import Settings, Shadow
 from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
 from pay.node.running import Running, Waiter
+from pay.node.shadowing import Shadowing
 from pay.payment.attempt import Terms, watch_terms
 from pay.payment.request import PayRequest
 from pay.payment.verdict import orphaned, outcome_lost
@@ -51,11 +52,14 @@ class Payer:
         that run may still be queued there, and the host mixes parts of one group only.
     """
 
-    def __init__(self, node: Node, host: HostInfo, orphans: Orphans, settings: Callable[[], Settings]):
+    def __init__(
+        self, node: Node, host: HostInfo, orphans: Orphans, shadowing: Shadowing, settings: Callable[[], Settings]
+    ):
         self._node = node
         self._host = host
         self._us = NodeId(host.us)
         self._orphans = orphans
+        self._shadowing = shadowing
         self._settings = settings
         self.earlier_groups: Mapping[bytes, int] = {}
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -119,6 +123,8 @@ class Payer:
         self._check_limits(request, invoice, recipient)
         await self._preapprove(invoice)
         terms = self._terms(request, invoice, recipient, groupid, time.time())
+        kind = _shadow_of(request, invoice, self._settings().shadow)
+        terms = await self._shadowing.shadowed(terms, recipient, kind, self.driver.payments.values())
         self.driver.start(new_running(terms, recipient, _order(request, invoice, terms), waiter))
 
     # --- steps ------------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ class Payer:
         self._same_payment(
             waiter.request,
             invoice,
-            terms.amount_msat,
+            terms.asked_msat,
             terms.destination.hex() if any(terms.destination) else None,
             "is being paid",
             total_known=running.total_known,
@@ -320,6 +326,14 @@ def _waits_with(terms: Terms) -> str:
 def _host_words(message: str) -> str:
     """What the host says of a string that it cannot decode, without its own parameter's name and the string."""
     return message.removeprefix("string: ").split(": invalid token")[0]
+
+
+def _shadow_of(request: PayRequest, invoice: Invoice, wanted: Shadow) -> Shadow:
+    """More than is asked for is sent only where the invoice says how much that is and all of it is ours."""
+    if not request.use_shadow:
+        return Shadow.OFF
+    fixed = invoice.amount_msat is not None and request.partial_msat is None
+    return Shadow.DELAY if wanted is Shadow.FULL and not fixed else wanted
 
 
 def _several(recipient: Recipient) -> bool:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from pay.invoice import Recipient
@@ -54,6 +55,17 @@ class Planning:
         hints = _hints(recipient)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
+
+    async def shadow(
+        self,
+        action: FindRoutes,
+        recipient: Recipient,
+        own: Sequence[NamedChannel] | None,
+        in_flight: Mapping[ScidDir, int],
+    ) -> tuple[int, int]:
+        """Blocks and msat of a shadow route for the payment that `action` is about; no fee without `own`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._shadow, action, _hints(recipient), own, in_flight)
 
     async def aliases(self, nodes: Iterable[NodeId]) -> dict[NodeId, str]:
         """The names that nodes give themselves, of those that have one."""
@@ -116,6 +128,28 @@ class Planning:
             )
 
         return plan_cautiously(overlay, graph, lessons.caps, query, in_flight)
+
+    def _shadow(
+        self,
+        action: FindRoutes,
+        hints: Sequence[RouteHint],
+        own: Sequence[NamedChannel] | None,
+        in_flight: Mapping[ScidDir, int],
+    ) -> tuple[int, int]:
+        from pay.routing.shadow import shadow_fee_msat, walk
+
+        self._refresh()
+        query = action.query
+        room = query.max_delay - query.final_cltv
+        walked = walk(self._graph(), query.destination, query.amount_msat, room, query.seed)
+        if own is None or not walked.fee_msat:
+            return walked.blocks, 0
+        frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0)
+        cheapest = self._find(replace(action, query=frugal), hints, own, in_flight)
+        if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
+            return walked.blocks, 0
+        fee = sum(route.fee_msat for route in cheapest)
+        return walked.blocks, shadow_fee_msat(walked.fee_msat, fee, query.max_fee_msat, query.seed)
 
     def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore

@@ -26,6 +26,7 @@ from pay.node.planning import Planning
 from pay.node.reconciliation import RECONCILE_S
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.node.running import Caller, Running, Waiter
+from pay.node.shadowing import Shadowing
 from pay.node.views import Views
 from pay.payment.request import PayRequest
 from pay.units import NodeId
@@ -82,7 +83,8 @@ class Service:
         host_began_s = self._began_s if self._host_restarted else host_started_s()
         orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
-        payer = Payer(self._node, host, orphans, lambda: options.settings(self._plugin))
+        shadowing = Shadowing(self._node, host.us, self._planning)
+        payer = Payer(self._node, host, orphans, shadowing, lambda: options.settings(self._plugin))
         payer.driver = Driver(
             self._node,
             self._planning,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pay.payment.failure import Failure
 from pay.payment.states import AttemptStatus
@@ -31,13 +31,13 @@ class Terms:
     Parameters
     ----------
     amount_msat
-        What this session delivers: the invoice's amount, or our share of it.
+        What this session delivers: the invoice's amount, or our share of it, and the shadow fee.
     total_msat
-        What every part announces as the total of the payment (BOLT 4 total_msat).
+        What every part announces as the total of the payment (BOLT 4 total_msat), the shadow fee included.
     final_cltv
-        Blocks of the last hop, shadow included.
+        Blocks of the last hop that the recipient asks for.
     max_fee_msat, fee_limit_words
-        The most that all parts may cost, and which of the caller's limits that is.
+        The most that all parts may cost, the shadow fee included, and which of the caller's limits that is.
     deadline_s, expires_at_s, created_at_s
         Unix times in seconds: end of new attempts, of the invoice, and the start.
     wakeable
@@ -49,6 +49,9 @@ class Terms:
         The invoice is our own.
     watched
         Somebody else sends the parts: there are no limits of ours to check, and none is added.
+    shadow_blocks, shadow_fee_msat
+        Of the shadow route: delay on top of `final_cltv` as far as there is room, and what the recipient gets
+        beyond what he asked for. The fee is part of the amounts above and fixed for the whole payment.
     """
 
     payment_hash: bytes
@@ -80,6 +83,23 @@ class Terms:
     patient_until_s: float = 0.0
     to_self: bool = False
     watched: bool = False
+    shadow_blocks: int = 0
+    shadow_fee_msat: int = 0
+
+    @property
+    def asked_msat(self) -> int:
+        """What callers know as the payment's amount; the shadow fee is a fee to them."""
+        return self.amount_msat - self.shadow_fee_msat
+
+    def with_shadow(self, blocks: int, fee_msat: int) -> Terms:
+        """The same payment behind a shadow route; these terms have none."""
+        return replace(
+            self,
+            amount_msat=self.amount_msat + fee_msat,
+            total_msat=self.total_msat + fee_msat,
+            shadow_blocks=blocks,
+            shadow_fee_msat=fee_msat,
+        )
 
 
 def watch_terms(

@@ -34,7 +34,7 @@ def check(
         committed = session.delivered_msat + session.in_flight_msat + requested_msat
         if committed > terms.amount_msat:
             raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
-        fees = sum(a.fee_msat for a in session.attempts.values() if a.counts)
+        fees = terms.shadow_fee_msat + sum(a.fee_msat for a in session.attempts.values() if a.counts)
         if fees > terms.max_fee_msat:
             raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
     for action in actions:

@@ -16,7 +16,7 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         destination=terms.destination,
         amount_msat=left_msat,
         final_cltv=terms.final_cltv,
-        max_fee_msat=terms.max_fee_msat - spent_msat,
+        max_fee_msat=terms.max_fee_msat - terms.shadow_fee_msat - spent_msat,
         max_delay=terms.max_delay_blocks,
         riskfactor=terms.riskfactor,
         failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
@@ -26,4 +26,5 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         seed=terms.seed,
         randomness=terms.randomness,
         metadata_bytes=terms.metadata_bytes,
+        shadow_blocks=terms.shadow_blocks,
     )

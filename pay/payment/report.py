@@ -41,7 +41,7 @@ def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
         **error.data,
         "payment_hash": terms.payment_hash.hex(),
         "destination": terms.destination.hex(),
-        "amount_msat": terms.amount_msat,
+        "amount_msat": terms.asked_msat,
         "created_at": int(terms.created_at_s),
         "status": "failed",
         "getroute_tries": session.queries,

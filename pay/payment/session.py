@@ -3,9 +3,10 @@
 `handle(event, now)` is the only thing that changes a session; the same events give the same actions. It holds
 these invariants, checked after every event:
 
-1. delivered + in flight + requested is never more than the amount, and there is no query for 0 msat. The host does
-   not refuse a part that exceeds the total, so this is the only guard. A part without an answer is in flight.
-2. Fees delivered, in flight and planned stay within the limit; so does every CLTV.
+1. delivered + in flight + requested is never more than the amount (the shadow fee, fixed before the first part, is
+   in it), and there is no query for 0 msat. The host does not refuse a part that exceeds the total, so this is the
+   only guard. A part without an answer is in flight.
+2. Fees delivered, in flight and planned, and the shadow fee, stay within the limit; so does every CLTV.
 3. No part is sent after a preimage, after the deadline, or after the recipient refused.
 4. `Finish` comes exactly once; an error only when nothing is in flight; the first preimage is a success.
 5. Answers to old queries are ignored.
@@ -354,7 +355,7 @@ class PaymentSession:
         counted = [a for a in self.attempts.values() if a.counts]
         return ev.Paid(
             preimage=preimage,
-            amount_msat=self.terms.amount_msat,
+            amount_msat=self.terms.asked_msat,
             sent_msat=sum(a.sent_msat for a in counted),
             # Numbers go on after a restart, and what failed before it is not among our attempts.
             parts=max(len(self.attempts), *self.attempts),

@@ -85,7 +85,7 @@ def paystatus_entry(
     if bolt11 is not None:
         entry["bolt11"] = bolt11
     entry |= {
-        "amount_msat": terms.amount_msat,
+        "amount_msat": terms.asked_msat,
         "destination": terms.destination.hex(),
         "payment_hash": terms.payment_hash.hex(),
         "groupid": terms.groupid,
@@ -95,6 +95,8 @@ def paystatus_entry(
         "in_flight_amount": session.in_flight_msat,
         "waiting_for": "parts_sent_before" if terms.watched and session.live else session.state.value,
     }
+    if terms.shadow_blocks:
+        entry |= {"shadow_fee_msat": terms.shadow_fee_msat, "shadow_delay": terms.shadow_blocks}
     if isinstance(session.result, ev.NotPaid):
         error = session.result.error
         entry["failure"] = {"code": error.code, "message": error.message}

@@ -134,8 +134,8 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     """205 or 206, with the numbers of the best route that breaks a limit."""
     data: dict[str, Any] = {"reason": why.reason.value}
     if why.fee_msat is not None:
-        data["fee"] = why.fee_msat
-        data["feepercent"] = round(why.fee_msat * 100 / terms.amount_msat, 6)
+        data["fee"] = why.fee_msat + terms.shadow_fee_msat
+        data["feepercent"] = round(data["fee"] * 100 / terms.asked_msat, 6)
     if why.delay_blocks is not None:
         data["delay"] = why.delay_blocks
     if why.max_sendable_msat is not None:
@@ -144,7 +144,9 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     data["maxdelay"] = terms.max_delay_blocks
     words = why.message
     if why.reason is NoRouteReason.TOO_EXPENSIVE:
-        words += f" (the limit comes from {terms.fee_limit_words})"
+        extra = terms.shadow_fee_msat
+        shadow = f", less {format_msat(extra)} for the shadow route" if extra else ""
+        words += f" (the limit comes from {terms.fee_limit_words}{shadow})"
     if tries:
         # What is too small or left out now is so because of what failed: the planner's words would mislead.
         own = why.reason is NoRouteReason.EXCLUDED and (terms.exclude_nodes or terms.exclude_channels)

@@ -16,6 +16,7 @@ from pay.network import Overlay
 from pay.routing.bounds import too_much
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
+from pay.routing.shadow import lengthened
 from pay.routing.single import OverLimit, SinglePath
 from pay.routing.split import Splitter
 from pay.routing.terrain import Terrain
@@ -59,9 +60,11 @@ def plan(
     if query.source == query.destination:
         raise ValueError("a route leads to another node")
     found = _solve(overlay, query, in_flight, knowledge)
-    if not isinstance(found, NoRoute):
-        check(overlay, query, found)
-    return found
+    if isinstance(found, NoRoute):
+        return found
+    routes = lengthened(query, found)
+    check(overlay, query, routes)
+    return routes
 
 
 def explain(

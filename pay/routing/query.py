@@ -35,7 +35,7 @@ class RouteQuery:
     amount_msat
         What must arrive at `destination` with this plan, all routes together.
     final_cltv
-        Blocks that the recipient's HTLC must have left, shadow included.
+        Blocks that the recipient's HTLC must have left.
     max_fee_msat
         The most that all routes together may cost.
     max_delay
@@ -57,6 +57,8 @@ class RouteQuery:
         Each arc's cost is multiplied by a factor drawn from `seed`, between 1 and 1 + `randomness`; 0 is off.
     metadata_bytes
         Size of the payment metadata that the recipient's payload must carry.
+    shadow_blocks
+        Blocks on top of `final_cltv` for every route of more than one hop, as far as `max_delay` allows.
     """
 
     source: NodeId
@@ -75,6 +77,7 @@ class RouteQuery:
     randomness: float = 0.0
     metadata_bytes: int = 0
     second_cost_msat: int = 0
+    shadow_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Hop:
     amount_msat
         Amount of the HTLC on this channel: what arrives at `node`.
     delay_blocks
-        CLTV of that HTLC above the current height; the last hop's is the query's `final_cltv`.
+        CLTV of that HTLC above the current height; the last hop's is the query's `final_cltv` and the shadow.
     """
 
     scid: Scid

@@ -53,6 +53,9 @@ def check(overlay: Overlay, query: RouteQuery, routes: Sequence[Route]) -> None:
     fees = sum(route.fee_msat for route in routes)
     if fees > query.max_fee_msat:
         raise PlanError(f"costs {fees} msat, at most {query.max_fee_msat} allowed")
+    shadows = {route.hops[-1].delay_blocks for route in routes if len(route.hops) > 1}
+    if len(shadows) > 1:
+        raise PlanError(f"parts that end with different delays: {sorted(shadows)}")
     load: Counter[ScidDir] = Counter()
     htlcs: Counter[ScidDir] = Counter()
     asked: dict[ScidDir, _Asked] = {}
@@ -110,8 +113,8 @@ def _check_hops(overlay: Overlay, query: RouteQuery, route: Route, asked: Mappin
                 raise PlanError(f"{before.delay_blocks - hop.delay_blocks} blocks for {named}")
         before, at = hop, arc.target
         nodes.add(at)
-    last = route.hops[-1]
-    if last.node != query.destination or last.delay_blocks != query.final_cltv:
+    last, shadow = route.hops[-1], query.shadow_blocks if len(route.hops) > 1 else 0
+    if last.node != query.destination or not 0 <= last.delay_blocks - query.final_cltv <= shadow:
         raise PlanError(f"ends at {last.node.hex()} with {last.delay_blocks} blocks")
 
 

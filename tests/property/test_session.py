@@ -55,8 +55,13 @@ OFTEN = {
 KINDS = [kind for kind, (weight, _) in OFTEN.items() for _ in range(weight)]
 STEPS = st.sampled_from(KINDS).flatmap(lambda kind: OFTEN[kind][1].map(lambda fields: (kind, *fields)))
 
+def _shadowed(blocks: int, limit: int, kind: str, payment: Terms) -> Terms:
+    """With a delay and the largest fee that its limit allows, where we send and it is to somebody else."""
+    return payment.with_shadow(blocks, min(blocks, limit // 4)) if kind in ("ours", "resumed") else payment
+
+
 TERMS = st.builds(
-    lambda amount, limit, parts, attempts, retry, expiry, kind: terms(
+    lambda amount, limit, parts, attempts, retry, expiry, kind, shadow: _shadowed(shadow, limit, kind, terms(
         amount,
         max_fee_msat=limit,
         max_parts=parts,
@@ -67,7 +72,7 @@ TERMS = st.builds(
         watched=kind == "watched",
         first_partid=5 if kind == "resumed" else 1,
         wakeable=frozenset(ScidDir(scid(10 * number + 3), 0) for number in range(4)),
-    ),
+    )),
     st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
     st.sampled_from([5_000, 5_000, 10**9, 1, 0]),
     st.sampled_from([4, 3, 2, 1]),
@@ -75,6 +80,7 @@ TERMS = st.builds(
     st.sampled_from([60, 60, 60, 10_000, 1, 0]),
     st.sampled_from([3_600] * 8 + [30, 0, -1]),
     st.sampled_from(["ours"] * 16 + ["self", "watched", "resumed"]),
+    st.sampled_from([0, 0, 40, 400]),
 )
 
 SCRIPTS = st.lists(STEPS, min_size=8, max_size=40)

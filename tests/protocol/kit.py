@@ -176,6 +176,17 @@ class Host:
         finally:
             self.world(lambda world: world.set_faults(self.id(name), None))
 
+    @contextmanager
+    def option(self, name: str, value: Any) -> Iterator[None]:
+        """An option of the plugin with another value for a while."""
+        before = self.call("listconfigs", {"config": name}).ok()["configs"][name]
+        self.call("setconfig", {"config": name, "val": value}).ok()
+        try:
+            yield
+        finally:
+            old = next(value for key, value in before.items() if key.startswith("value_"))
+            self.call("setconfig", {"config": name, "val": old}).ok()
+
     # --- by hand, as another sender would ------------------------------------------------------------------
 
     def send_by_hand(self, invoice: SimInvoice, amount_msat: int | None = None, **more: Any) -> dict[str, Any]:

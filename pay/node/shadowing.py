@@ -1,0 +1,59 @@
+"""Gives a payment its shadow route before its first part, once and for all of them.
+
+The walk is on the graph, so it is made on the planner's thread; the fee of a full shadow also asks the planner for
+the cheapest route. What goes wrong here costs the payment its shadow, never its answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from pay.invoice import Recipient
+from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.node.facade import CallError, Node
+from pay.node.holdings import OwnChannels, in_flight
+from pay.node.options import Shadow
+from pay.node.planning import Planning
+from pay.node.running import Running
+from pay.payment.attempt import Terms
+from pay.payment.events import FindRoutes, Lessons
+from pay.payment.question import question
+
+log = logging.getLogger("pay")
+
+
+class Shadowing:
+    """Terms in, terms with a shadow out."""
+
+    def __init__(self, node: Node, us: bytes, planning: Planning):
+        self._own = OwnChannels(node, us)
+        self._planning = planning
+
+    async def shadowed(
+        self, terms: Terms, recipient: Recipient, kind: Shadow, payments: Iterable[Running]
+    ) -> Terms:
+        """The terms of a payment to `recipient`, not begun yet; `payments` are those in work."""
+        match recipient:
+            case SelfRecipient() | BlindedRecipient():
+                # Nobody to hide from, and somebody who has hidden himself.
+                return terms
+            case ClearRecipient():
+                pass
+        if kind is Shadow.OFF:
+            return terms
+        try:
+            own = await self._own.now(payments) if kind is Shadow.FULL else None
+            first = FindRoutes(
+                0,
+                question(terms, terms.amount_msat, 0, 0, 0),
+                Lessons(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
+            )
+            blocks, fee_msat = await self._planning.shadow(first, recipient, own, in_flight(payments))
+        except CallError as error:
+            log.debug("shadow_missing payment_hash=%s error=%r", terms.payment_hash.hex(), str(error))
+        except Exception:
+            log.exception("shadow_failed payment_hash=%s", terms.payment_hash.hex())
+        else:
+            return terms.with_shadow(blocks, fee_msat)
+        return terms

@@ -1,0 +1,209 @@
+"""Shadow routes end to end: what the nodes on the way see, what callers read, and what a restart keeps.
+
+The world is that of kit.py: far has channels with hub and alt, so a walk from it leads on over one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.network import Policy
+from pay.node.journal import decode
+from pay.units import direction_of
+from tests.protocol.kit import CHEAP, SAT, Host, hosting
+
+AMOUNT_MSAT = 100_000 * SAT
+FEE_MSAT = 11 * SAT
+"""Of the hub for it."""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    directory = Path(tmp_path_factory.mktemp("host"))
+    with hosting(directory, developer=True, options={"xpay-handle-pay": False}) as host:
+        yield host
+
+
+def sent(host: Host, mark: int) -> tuple[list[tuple[int, int]], int]:
+    """Amount and delay of each hop of the one part that was sent, and the total that it announced."""
+    (part,) = host.sendpays(mark)
+    return [(hop["amount_msat"], hop["delay"]) for hop in part["route"]], part["amount_msat"]
+
+
+def test_by_default_a_route_is_longer_and_costs_the_same(host: Host) -> None:
+    """far asks for 10 blocks, the hub for 40: both HTLCs have 40 to 240 more, and so it settles."""
+    made, mark = host.invoice(), host.mark()
+    answer = host.pay(made).ok()
+    (first, last), total = sent(host, mark)
+    assert 50 <= last[1] <= 10 + 3 * 80 and first[1] - last[1] == 40
+    assert (first[0], last[0], total) == (AMOUNT_MSAT + FEE_MSAT, AMOUNT_MSAT, AMOUNT_MSAT)
+    (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
+    assert (shown["shadow_delay"], shown["shadow_fee_msat"]) == (last[1] - 10, 0)
+    assert answer["amount_sent_msat"] == AMOUNT_MSAT + FEE_MSAT
+
+
+def test_payments_differ(host: Host) -> None:
+    mark = host.mark()
+    for _ in range(12):
+        host.pay(host.invoice()).ok()
+    assert len({part["route"][-1]["delay"] for part in host.sendpays(mark)}) > 1
+
+
+@pytest.mark.parametrize("how", ["option", "parameter"])
+def test_off(host: Host, how: str) -> None:
+    """For everybody, or for one payment of a developer."""
+    mark = host.mark()
+    if how == "option":
+        with host.option("pay-shadow", "off"):
+            host.pay(host.invoice()).ok()
+    else:
+        host.pay(host.invoice(), dev_use_shadow=False).ok()
+    assert sent(host, mark)[0][-1][1] == 10
+
+
+def test_full_sends_a_little_more(host: Host) -> None:
+    """At most a tenth of the hub's fee beyond the invoice, announced as the total; callers see it as a fee, also
+    when they ask again."""
+    made, mark = host.invoice(), host.mark()
+    with host.option("pay-shadow", "full"):
+        answer = host.pay(made).ok()
+        again = host.pay(made).ok()
+    (first, last), total = sent(host, mark)
+    extra = total - AMOUNT_MSAT
+    assert FEE_MSAT // 20 <= extra <= FEE_MSAT // 10
+    assert last[0] == total
+    assert answer["amount_msat"] == AMOUNT_MSAT and answer["amount_sent_msat"] == first[0]
+    assert again == answer
+    (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
+    assert (shown["amount_msat"], shown["shadow_fee_msat"]) == (AMOUNT_MSAT, extra)
+
+
+def test_full_stays_within_the_limit(host: Host) -> None:
+    """With 40 msat above the cheapest route 10 of them, with 3 none: it is never the shadow that is too dear."""
+    with host.option("pay-shadow", "full"):
+        for more, most in ((40, 10), (3, 0), (0, 0)):
+            mark = host.mark()
+            answer = host.pay(host.invoice(), maxfee=FEE_MSAT + more).ok()
+            _, total = sent(host, mark)
+            assert total - AMOUNT_MSAT <= most
+            assert answer["amount_sent_msat"] - answer["amount_msat"] <= FEE_MSAT + more
+
+
+def test_no_fee_where_the_amount_is_not_the_invoices(host: Host) -> None:
+    """Amountless, or only our share of it: delay alone."""
+    with host.option("pay-shadow", "full"):
+        mark = host.mark()
+        host.pay(host.invoice(amount_msat=None), amount_msat=AMOUNT_MSAT).ok()
+        (_, last), total = sent(host, mark)
+        assert (last[0], total) == (AMOUNT_MSAT, AMOUNT_MSAT) and last[1] > 10
+        mark = host.mark()
+        made = host.invoice()
+        pending = host.pay_soon(made, partial_msat=40_000 * SAT)
+        host.until(lambda: host.sendpays(mark))
+        (_, last), total = sent(host, mark)
+        assert (last[0], total) == (40_000 * SAT, AMOUNT_MSAT)
+        host.cancel(made)
+        assert pending.answer().code is not None
+
+
+def test_no_shadow_for_a_neighbour_nor_for_ourselves(host: Host) -> None:
+    with host.option("pay-shadow", "full"):
+        mark = host.mark()
+        host.pay(host.invoice("hub")).ok()
+        assert sent(host, mark) == ([(AMOUNT_MSAT, 10)], AMOUNT_MSAT)
+        mark = host.mark()
+        host.pay(host.invoice("us")).ok()
+        assert sent(host, mark) == ([], AMOUNT_MSAT)
+
+
+def test_a_payee_that_gossip_does_not_know(host: Host) -> None:
+    """The phone behind the hub: a delay of channels elsewhere."""
+    mark = host.mark()
+    hint = host.channel("hub", "phone").hint_for(host.id("phone"))
+    host.pay(host.invoice("phone", hints=[hint])).ok()
+    (_, last), _ = sent(host, mark)
+    assert last[1] > 10
+
+
+def test_maxdelay_holds(host: Host) -> None:
+    """50 blocks are what the way needs; with 200 a walk may take 47 of the 190 that are left to it."""
+    for maxdelay, most in ((50, 50), (60, 60), (200, 50 + 47)):
+        mark = host.mark()
+        host.pay(host.invoice(), maxdelay=maxdelay).ok()
+        assert sent(host, mark)[0][0][1] <= most
+
+
+def test_errors_count_it_as_a_fee(host: Host) -> None:
+    """The hub wants 30 sat, as we learn from its refusal, and 20 are allowed: 206 tells what the new route and the
+    shadow cost together."""
+    made = host.invoice()
+    channel = host.channel("hub", "far")
+    side = direction_of(host.id("hub"), host.id("far"))
+    dearer = Policy(30 * SAT, 0, 40, 1000, CHEAP.htlc_max_msat)
+    with host.option("pay-shadow", "full"):
+        host.world(lambda _: channel.policies.__setitem__(side, dearer))
+        mark = host.mark()
+        error = host.pay(made, maxfee=20 * SAT).error
+        host.world(lambda _: channel.policies.__setitem__(side, CHEAP))
+    assert error is not None and error["code"] == 206
+    extra = host.sendpays(mark)[0]["amount_msat"] - AMOUNT_MSAT
+    assert extra > 0
+    assert error["data"]["fee"] == 30 * SAT + extra
+    assert error["data"]["amount_msat"] == AMOUNT_MSAT and "for the shadow route" in error["message"]
+
+
+def test_setconfig(host: Host) -> None:
+    """A word that is none is refused in words; `check` asks only."""
+    for bad in ("yes", "Delay", "", "1"):
+        answer = host.call("setconfig", {"config": "pay-shadow", "val": bad})
+        assert answer.code == -32602 and answer.error is not None
+        assert "off, delay, full" in answer.error["message"]
+    assert host.call("check", {"command_to_check": "setconfig", "config": "pay-shadow", "val": "full"}).ok()
+    assert host.call("listconfigs", {"config": "pay-shadow"}).ok()["configs"]["pay-shadow"]["value_str"] == "delay"
+
+
+def test_a_restart_keeps_it(tmp_path: Path) -> None:
+    """The node dies with a part of a full shadow out: the answer after it has the invoice's amount, and the
+    journal had what is more."""
+    options: dict[str, Any] = {"pay-shadow": "full", "xpay-handle-pay": False}
+    with hosting(tmp_path, developer=True, options=options) as host:
+        made, mark = host.invoice(hold=True), host.mark()
+        host.pay_held(made)
+        extra = sent(host, mark)[1] - AMOUNT_MSAT
+        (entry,) = host.call("listdatastore", {"key": ["pay", "session"]}).ok()["datastore"]
+        assert json.loads(entry["string"])["terms"]["shadow_fee_msat"] == extra > 0
+        host.box.kill()
+        lines = host.log_mark()
+        host.box.restart()
+        host.log("started version=", lines)
+        pending = host.pay_soon(made)
+        host.log("payment_attached", lines)
+        host.release(made)
+        answer = pending.answer().ok()
+        assert (answer["amount_msat"], answer["parts"]) == (AMOUNT_MSAT, 1)
+        assert answer["amount_sent_msat"] >= AMOUNT_MSAT + FEE_MSAT + extra
+        assert host.pay(made).ok() == answer
+
+
+def test_an_entry_of_before_there_were_shadows(tmp_path: Path) -> None:
+    """It is read as one without; one whose shadow cannot be is as good as none."""
+    with hosting(tmp_path, developer=True, options={"pay-shadow": "off", "xpay-handle-pay": False}) as host:
+        made = host.invoice(hold=True)
+        pending = host.pay_held(made)
+        (entry,) = host.call("listdatastore", {"key": ["pay", "session"]}).ok()["datastore"]
+        old = json.loads(entry["string"])
+        del old["terms"]["shadow_fee_msat"], old["terms"]["shadow_blocks"]
+        read = decode(made.payment_hash.hex(), json.dumps(old), host.id("us"))
+        assert (read.terms.shadow_fee_msat, read.terms.shadow_blocks) == (0, 0)
+        for field, bad in (("shadow_fee_msat", -1), ("shadow_fee_msat", AMOUNT_MSAT), ("shadow_blocks", "1")):
+            old["terms"][field] = bad
+            with pytest.raises((ValueError, TypeError)):
+                decode(made.payment_hash.hex(), json.dumps(old), host.id("us"))
+            del old["terms"][field]
+        host.release(made)
+        assert pending.answer().ok()
