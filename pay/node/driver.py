@@ -26,6 +26,7 @@ from pay.node.orphans import Orphans
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
 from pay.node.reconciliation import RECONCILE_S, Reconciliation, accepted
+from pay.node.reconnects import Reconnects
 from pay.node.running import Running, Waiter
 from pay.node.sender import Sender
 from pay.node.words import brief
@@ -35,7 +36,7 @@ from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.payment.states import State
 from pay.payment.status import PartTimes
-from pay.routing.query import NoRoute
+from pay.routing.query import NoRoute, Route
 
 log = logging.getLogger("pay")
 
@@ -79,6 +80,7 @@ class Driver:
         self._orphans = orphans
         self._height = 0
         self._own = OwnChannels(node, us)
+        self._reconnects = Reconnects(node, us)
         self._sender = Sender(node, self.post, lambda: self._height)
         self._reconciliation = Reconciliation(
             node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
@@ -157,6 +159,8 @@ class Driver:
             for action in actions:
                 log.debug("action %s %s", running.name, brief(action))
                 self._do(running, action)
+            if isinstance(event, ev.AttemptFailed):
+                self._reconnects.after(running, event.partid, event.failure)
         except Exception:
             log.exception("session_crashed %s", running.name)
             self._crash(running)
@@ -281,9 +285,9 @@ class Driver:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
         running.question = action
         try:
-            own = await self._own.now(self.payments.values())
-            held = in_flight(self.payments.values())
-            answer = await self._planning.find(action, running.recipient, own, held)
+            answer = await self._planned(running, action)
+            if isinstance(answer, NoRoute) and await self._reconnects.helped(running, action, answer):
+                answer = await self._planned(running, action)
         except CallError as error:
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {error}")))
             return
@@ -295,6 +299,11 @@ class Driver:
             self.post(running, ev.NoRouteFound(action.query_id, answer))
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
+
+    async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
+        own = await self._own.now(self.payments.values())
+        held = in_flight(self.payments.values())
+        return await self._planning.find(action, running.recipient, own, held)
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

@@ -13,6 +13,7 @@ from pay.payment.events import FindRoutes
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.status import PartTimes
+from pay.units import NodeId
 
 
 class Caller(Protocol):
@@ -56,6 +57,8 @@ class Running:
         By partid: when a part was sent and ended, and at which block.
     in_journal
         There is, or soon will be, an entry of it in the journal.
+    called_back
+        Peers that were away and have been asked to come back for it.
     created_at_s
         Unix time of the host's first row of it, as every later look at the payment shows it.
     """
@@ -73,6 +76,7 @@ class Running:
     crashed: bool = False
     journalled: asyncio.Task[None] | None = None
     in_journal: bool = False
+    called_back: set[NodeId] = field(default_factory=set)
     watched_bolt11: str | None = None
     watched_label: str | None = None
     total_known: bool = True

@@ -176,7 +176,7 @@ def outcome_lost(partid: int) -> PayError:
     return PayError(
         Code.OTHER,
         f"The node's row of part {partid} was deleted (autoclean, delpay) before its outcome was heard of: "
-        "whether it was paid is not known here, so there is no answer, and nothing more is sent. Ask the recipient",
+        "whether it was paid is not known here, so nothing is answered and nothing more sent. Ask the recipient",
         {"reason": "outcome_lost"},
     )
 

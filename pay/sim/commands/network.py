@@ -1,4 +1,4 @@
-"""Peers, channels and gossip: listpeers, listpeerchannels, listhtlcs, listnodes, listchannels."""
+"""Peers, channels and gossip: listpeers, connect, listpeerchannels, listhtlcs, listnodes, listchannels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pay.sim.channel import SimChannel
 from pay.sim.commands.table import Answer, host_command
 from pay.sim.gossip import feature_bytes
 from pay.sim.jsonstream import RpcError
-from pay.sim.params import INVALID_PARAMS, any_value, node_id, opt, short_channel_id, u32, u64
+from pay.sim.params import INVALID_PARAMS, any_value, node_id, opt, req, short_channel_id, u32, u64
 from pay.sim.payments import local_aliases
 from pay.sim.rpcserver import Command
 from pay.units import format_scid
@@ -16,6 +16,7 @@ from pay.units import format_scid
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
 
+NO_KNOWN_ADDRESS, ALL_ADDRESSES_FAILED = 400, 401
 _MAX_MSAT = (1 << 64) - 1
 _DUST_MSAT = 546_000
 _CLOSE_TO_SCRIPT = f"0014{'00' * 20}"
@@ -38,6 +39,25 @@ def listpeers(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
             entry["features"] = feature_bytes(channels[0].peer_of(node.us).features).hex()
         shown.append(entry)
     return {"peers": shown}
+
+
+@host_command("connect", req("id", node_id), opt("host", any_value), opt("port", any_value))
+def connect(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """A peer that is there takes up its channels with us again."""
+    peer_id = args["id"]
+    peer = node.world.nodes.get(peer_id)
+    if peer is None:
+        raise RpcError(NO_KNOWN_ADDRESS, "Unable to connect, no address known for peer")
+    if not peer.online:
+        failed = "127.0.0.1:9735: Connection establishment: Connection refused. "
+        raise RpcError(ALL_ADDRESSES_FAILED, f"All addresses failed: {failed}")
+    for channel in node.own_channels():
+        if channel.peer_of(node.us).id == peer_id and not channel.connected():
+            for end in (node.us, peer_id):
+                node.world.set_channel_faults(channel, end, None)
+    features = feature_bytes(peer.features).hex()
+    address = {"type": "ipv4", "address": "127.0.0.1", "port": 9735}
+    return {"id": peer_id.hex(), "features": features, "direction": "out", "address": address}
 
 
 @host_command("listpeerchannels", opt("id", node_id), opt("channel_id", any_value))

@@ -1,0 +1,120 @@
+"""Peers that are away are asked back, where only they could make the payment possible, in the world of kit.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pay.sim.clock import RealClock
+from pay.sim.faults import Faults
+from pay.sim.world import World
+from pay.units import NodeId
+from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with hosting(tmp_path) as host:
+        yield host
+
+
+def unplug(host: Host, *peers: str) -> None:
+    """They are there, but not connected to us."""
+    for peer in peers:
+        channel = host.channel("us", peer)
+        host.world(
+            lambda world, channel=channel: world.set_channel_faults(channel, host.id("us"), Faults(offline=True))
+        )
+
+
+def called(host: Host, mark: int = 0) -> list[str]:
+    """Whom the plugin asked back, by name."""
+    ids = [entry.params["id"] for entry in host.recorded(mark) if entry.method == "connect"]
+    names = {peer.id.hex(): peer.name for peer in host.box.world.nodes.values()}
+    return sorted(names[found] for found in ids)
+
+
+def test_no_peer_is_connected(host: Host) -> None:
+    unplug(host, "hub", "alt")
+    assert host.pay(host.invoice()).ok()["parts"] == 1
+    assert called(host) == ["alt", "hub"]
+
+
+def test_those_that_are_connected_are_not_enough(host: Host) -> None:
+    unplug(host, "hub")
+    assert host.pay(host.invoice(amount_msat=15_000_000 * SAT)).ok()["parts"] == 2
+    assert called(host) == ["hub"]
+
+
+def test_peers_that_would_not_be_enough(host: Host) -> None:
+    """25,000,000 sat over two channels of ten: it is no use."""
+    unplug(host, "hub")
+    error = host.pay(host.invoice(amount_msat=25_000_000 * SAT)).error
+    assert error is not None and error["data"]["reason"] == "insufficient_spendable"
+    assert called(host) == []
+
+
+def test_another_way_is_there(host: Host) -> None:
+    """Nobody is asked back, and nothing waits."""
+    unplug(host, "hub")
+    assert host.pay(host.invoice()).ok()
+    assert called(host) == []
+
+
+def test_they_do_not_come(host: Host) -> None:
+    """205 once all have said no; each was asked once, and again by the next payment."""
+    with host.misbehaving("hub", offline=True), host.misbehaving("alt", offline=True):
+        for asked in (["alt", "hub"], ["alt", "alt", "hub", "hub"]):
+            error = host.pay(host.invoice()).error
+            assert error is not None
+            assert (error["code"], error["data"]["reason"]) == (205, "no_own_channels")
+            assert called(host) == asked
+
+
+def test_no_answer_to_the_question(host: Host) -> None:
+    """retry_for ends the waiting; with none at all there is none."""
+    unplug(host, "hub", "alt")
+    with host.faults(ignore={"connect"}):
+        for retry_for in (0, 1):
+            assert host.pay(host.invoice(), retry_for=retry_for).code == 205
+
+
+def test_an_excluded_peer_is_left_alone(host: Host) -> None:
+    unplug(host, "hub", "alt")
+    answer = host.pay(host.invoice(), exclude=[host.id("hub").hex(), f"{host.scid('alt', 'far')}"])
+    assert answer.code == 205
+    assert called(host) == ["alt"]
+
+
+def private(clock: RealClock) -> tuple[World, NodeId]:
+    """hub ── us ···· phone, which has no other channel."""
+    world = World(clock, seed=1, latency_s=0.0)
+    us, hub, phone = (world.add_node(name).id for name in ("us", "hub", "phone"))
+    policies: dict[str, Any] = {"policy_ab": CHEAP, "policy_ba": CHEAP}
+    world.add_channel(us, hub, CAPACITY_MSAT, CAPACITY_MSAT, **policies)
+    world.add_channel(us, phone, CAPACITY_MSAT, CAPACITY_MSAT, announced=False, **policies)
+    return world, us
+
+
+def test_the_recipient_is_a_peer_that_is_away(tmp_path: Path) -> None:
+    with hosting(tmp_path, build=private) as host:
+        unplug(host, "phone")
+        assert host.pay(host.invoice("phone")).ok()["parts"] == 1
+        assert called(host) == ["phone"]
+
+
+def test_the_peer_goes_before_the_part_is_sent(host: Host) -> None:
+    """The other way is taken at once, and the peer asked back for the next payment."""
+    made = host.invoice()
+    mark = host.log_mark()
+    with host.faults(delay_s={"sendpay": 0.3}):
+        pending = host.pay_soon(made)
+        host.log("SendAttempt partid=1", mark)
+        unplug(host, "hub")
+        answer = pending.answer().ok()
+    assert answer["parts"] == 2
+    host.until(lambda: called(host) == ["hub"])
+    assert [row["amount_msat"] for row in host.rows(made)] == [made.amount_msat]
