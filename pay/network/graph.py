@@ -185,7 +185,17 @@ class ChannelGraph:
     def name_node(self, node: bytes, alias: bytes, features: bytes, timestamp: int) -> bool:
         """Takes in a node_announcement; False if a newer one is known."""
         number = int(self.number_nodes([node])[0])
-        return self._nodes.put(number, alias, features, timestamp)
+        before = self.demanding
+        taken = self._nodes.put(number, alias, features, timestamp)
+        if self.demanding != before:
+            self.written.grew()
+        return taken
+
+    @property
+    def demanding(self) -> frozenset[int]:
+        """Numbers of the nodes that no payment may go through: they require features that we do not know. Their
+        arcs are `enabled` nevertheless."""
+        return self._nodes.demanding
 
     # -- channels ------------------------------------------------------------------------------------------
 
@@ -343,6 +353,7 @@ class ChannelGraph:
         """Notes that the funding of these channels was spent."""
         channels = self._index.find(scids)
         self.dying[channels[channels >= 0]] = True
+        self.written.grew()
 
     # -- one at a time, for graphs made by hand ------------------------------------------------------------
 

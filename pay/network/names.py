@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from pay.network.features import node_demands_unknown
+
 _ALIAS_BYTES = 32
 
 
 class NodeNames:
     """One row per node number; rows appear when they are written. Not thread-safe."""
 
-    __slots__ = ("_aliases", "_feature_sets", "_features", "_set_numbers", "_timestamps")
+    __slots__ = ("_aliases", "_demanding", "_demands", "_feature_sets", "_features", "_set_numbers", "_timestamps")
 
     def __init__(self) -> None:
         self._aliases = np.zeros(0, f"S{_ALIAS_BYTES}")
@@ -22,6 +24,8 @@ class NodeNames:
         self._timestamps = np.zeros(0, np.int64)
         self._feature_sets: list[int] = []
         self._set_numbers: dict[bytes, int] = {}
+        self._demands: list[bool] = []
+        self._demanding: set[int] = set()
 
     def put(self, number: int, alias: bytes, features: bytes, timestamp: int) -> bool:
         """Keeps the announcement if none as new is known. Says whether it did."""
@@ -32,10 +36,20 @@ class NodeNames:
         if features not in self._set_numbers:
             self._set_numbers[features] = len(self._feature_sets)
             self._feature_sets.append(int.from_bytes(features, "big"))
+            self._demands.append(node_demands_unknown(self._feature_sets[-1]))
         self._aliases[number] = alias
         self._features[number] = self._set_numbers[features]
         self._timestamps[number] = timestamp
+        if self._demands[self._set_numbers[features]]:
+            self._demanding.add(number)
+        else:
+            self._demanding.discard(number)
         return True
+
+    @property
+    def demanding(self) -> frozenset[int]:
+        """The nodes that payments must not go through; see `features`."""
+        return frozenset(self._demanding)
 
     def alias(self, number: int) -> str | None:
         """The alias without padding; what a terminal may take for a command is replaced by a mark."""

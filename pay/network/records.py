@@ -25,6 +25,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pay.network.checksum import sound
+from pay.network.features import channel_demands_unknown
 from pay.network.graph import Flags, Ints, Keys, PolicyColumns
 from pay.units import MAX_MSAT
 
@@ -221,9 +222,8 @@ def channels(records: Records) -> Channels:
     routable = np.ones(len(position), np.bool_)
     for row in np.flatnonzero(features):
         begin = int(at[row]) + _FEATURES_AT + 2
-        # BOLT 7: "if there is an unknown even bit set in the features field: MUST NOT attempt to route messages
-        # through the channel." No even bit of a channel is defined.
-        routable[row] = not any(byte & 0x55 for byte in data[begin : begin + int(features[row])])
+        bits = int.from_bytes(data[begin : begin + int(features[row])], "big")
+        routable[row] = not channel_demands_unknown(bits)
     nodes = [b""] * (2 * len(rows))
     nodes[::2], nodes[1::2] = rows["node_1"].tolist(), rows["node_2"].tolist()
     dying = records.flags[position] & _DYING != 0

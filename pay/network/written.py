@@ -39,7 +39,7 @@ class Written:
                 self._forget()
 
     def grew(self) -> None:
-        """Channels or nodes were added: nothing that was computed holds."""
+        """Channels or nodes were added, or are not what they were: nothing that was computed holds."""
         self.changes += 1
         self._forget()
 

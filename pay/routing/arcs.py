@@ -14,6 +14,7 @@ on no path, but from there: it is left out, and added for the plan whose overlay
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,11 @@ from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ByTarget, ChannelGraph
 from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
+
+DYING_CHANCE = 0.02
+"""That a channel whose funding was spent some blocks ago still forwards: if it is being spliced. Nearly all are
+closed, and the host's own senders try them all the same. At the usual failure cost it is worth 39 sat to go
+another way; where there is none, it is tried."""
 
 
 class Arc(NamedTuple):
@@ -39,6 +45,7 @@ class Arc(NamedTuple):
     most_msat: int
     capacity_msat: int
     belief: Belief
+    dying: bool
 
     def carries(self, amount_msat: int, load_msat: int = 0) -> bool:
         """Whether it takes an HTLC of `amount_msat` beside others of the same plan."""
@@ -47,7 +54,8 @@ class Arc(NamedTuple):
 
     def chance(self, amount_msat: int, load_msat: int = 0) -> float:
         """The believed chance that it can forward an amount that it carries, if it can the load."""
-        return self.belief.chance(amount_msat, load_msat)
+        chance = self.belief.chance(amount_msat, load_msat)
+        return chance * DYING_CHANCE if self.dying and not load_msat else chance
 
 
 Column = TypeVar("Column", bound=np.generic)
@@ -140,7 +148,9 @@ class GraphRows:
 
     The rows into node v are `start[v]` to `start[v + 1]`, int32[nodes + 1]; `arc` int32[rows] is the graph's
     number of each row, `row` int32[arcs] the inverse, or `CLOSED` or `DEAD`; `number` is 0, 1, 2...
-    `leads_nowhere` bool[nodes] says of which nodes arcs are dead, `dead` bool[arcs] which of `grouped.arcs` are.
+    `leads_nowhere` bool[nodes] says of which nodes arcs are dead, `dead` bool[arcs] which of `grouped.arcs` are,
+    `through` bool[nodes + 1] through which nodes payments may go (the last stands for nodes that the graph does
+    not know). `dying` are rows of channels about to close.
     """
 
     rows: Rows
@@ -151,6 +161,8 @@ class GraphRows:
     leads_nowhere: NDArray[np.bool_]
     dead: NDArray[np.bool_]
     grouped: ByTarget
+    through: NDArray[np.bool_]
+    dying: NDArray[np.intp]
 
     @classmethod
     def of(cls, graph: ChannelGraph) -> GraphRows:
@@ -169,15 +181,19 @@ class GraphRows:
         """`before` spares the work on what has not changed since."""
         grouped = graph.by_target()
         dead = before.dead if before is not None and before.grouped is grouped else _dead(grouped)
-        chosen = graph.enabled[grouped.arcs] & ~dead
+        through = np.ones(graph.n_nodes + 1, np.bool_)
+        through[list(graph.demanding)] = False
+        passable = through[grouped.source]
+        chosen = graph.enabled[grouped.arcs] & passable & ~dead
         arc, start = grouped.arcs[chosen], _counted(chosen, grouped.start)
         row = np.full(graph.n_arcs, CLOSED, np.int32)
-        row[grouped.arcs[dead]] = DEAD
+        row[grouped.arcs[dead & passable]] = DEAD
         number = np.arange(len(arc), dtype=np.int32)
         row[arc] = number
         leads_nowhere = np.zeros(graph.n_nodes, np.bool_)
         leads_nowhere[grouped.source[dead]] = True
-        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere, dead, grouped)
+        dying = np.flatnonzero(graph.dying[arc >> 1])
+        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere, dead, grouped, through, dying)
 
     def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> bool:
         """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph).
@@ -185,7 +201,7 @@ class GraphRows:
         False if that cannot be done in place, because an arc was opened.
         """
         at = self.row[arcs]
-        if (graph.enabled[arcs] & (at == CLOSED)).any():
+        if (graph.enabled[arcs] & (at == CLOSED) & self.through[graph.source[arcs]]).any():
             return False
         fresh = Rows.of(graph, arcs[at >= 0])
         for name in Rows._fields:
@@ -195,6 +211,7 @@ class GraphRows:
 
 CLOSED, DEAD = -1, -2
 _NO_ROWS = np.zeros(0, np.intp)
+_DYING_NATS = np.float32(-log(DYING_CHANCE))
 
 
 def _counted(chosen: NDArray[np.bool_], start: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -245,6 +262,8 @@ class Arcs:
         Rows of the graph that this plan must not use, int32.
     layout
         The order of the search.
+    extra_dying
+        Of the rows of this plan only, bool: the channel is about to close, and nothing of ours is in flight there.
     extra_beliefs, some_known, prior
         What is believed of the rows of this plan only, of rows of the graph of which something is known, and of
         the balances of all others.
@@ -261,6 +280,7 @@ class Arcs:
     extra_direction: NDArray[np.int8]
     closed: NDArray[np.int32]
     layout: Layout
+    extra_dying: NDArray[np.bool_]
     extra_beliefs: Beliefs
     some_known: KnownRows = NO_ROWS
     prior: Prior = UNIFORM
@@ -285,9 +305,11 @@ class Arcs:
         costs.carries[self.closed] = False
         if len(self.some_known.row):
             costs.nats[self.some_known.row] = self.some_known.beliefs.nats(self.prior, amount_msat)
+        costs.nats[self.known.dying] += _DYING_NATS
         if len(self.extra_scid):
             more, merged = terms(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
             more.nats[:] = self.extra_beliefs.nats(self.prior, amount_msat)
+            more.nats[self.extra_dying] += _DYING_NATS
             costs = Terms(
                 merged(costs.fee, more.fee), merged(costs.blocks, more.blocks), merged(costs.nats, more.nats),
                 merged(costs.carries, more.carries),
@@ -327,7 +349,7 @@ class Arcs:
         columns: ChannelGraph | Columns
         if row < self.graph_rows:
             at, columns = int(self.known.arc[row]), self.graph
-            scid, direction = int(self.graph.scids[at >> 1]), at & 1
+            scid, direction, dying = int(self.graph.scids[at >> 1]), at & 1, bool(self.graph.dying[at >> 1])
             known, size = self.some_known.find(row), int(columns.capacity_msat[at])
             if known is None:
                 belief = Belief(self.prior, 0, 0, size, size, size)
@@ -336,7 +358,7 @@ class Arcs:
         else:
             at, columns = row - self.graph_rows, self.extra
             scid, direction = int(self.extra_scid[at]), int(self.extra_direction[at])
-            belief = self.extra_beliefs.one(self.prior, at)
+            belief, dying = self.extra_beliefs.one(self.prior, at), bool(self.extra_dying[at])
         return Arc(
             scid,
             direction,
@@ -347,6 +369,7 @@ class Arcs:
             min(int(columns.htlc_max_msat[at]), int(columns.capacity_msat[at])),
             int(columns.capacity_msat[at]),
             belief,
+            dying,
         )
 
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:

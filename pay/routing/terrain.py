@@ -17,7 +17,7 @@ import numpy as np
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import NOT_OWN, ChannelGraph, Overlay, OwnChannel
-from pay.routing.arcs import DEAD, Arcs, GraphRows, Layout
+from pay.routing.arcs import CLOSED, DEAD, Arcs, GraphRows, Layout
 from pay.routing.believed import Beliefs, KnownRows, Tolls, tolls
 from pay.routing.costs import Columns, Prices, Rows
 from pay.units import NodeId, Scid, ScidDir
@@ -97,10 +97,12 @@ def _tolls(overlay: Overlay, knowledge: Knowledge, target: int) -> Tolls:
 
 def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int], knowledge: Knowledge, tolls: Tolls) -> Arcs:
     graph, extra, known = overlay.graph, overlay.extra, GraphRows.of(overlay.graph)
-    theirs = np.flatnonzero(extra.own == NOT_OWN)
+    # A learnt policy or a hint does not make a node passable that requires what we do not know.
+    passable = known.through[np.minimum(extra.source, graph.n_nodes)]
+    theirs = np.flatnonzero((extra.own == NOT_OWN) & passable)
     rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
     scids, directions, closed = extra.scid[theirs], extra.direction[theirs], overlay.closed
-    copies = _replaced(overlay, in_flight) | _revived(overlay, known)
+    copies = _replaced(overlay, known, in_flight) | _revived(overlay, known)
     if copies:
         arcs = np.array(sorted(copies), np.int32)
         copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
@@ -114,12 +116,15 @@ def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int], knowledge: Knowled
     beliefs = _beliefs(graph, knowledge, zip(scids.tolist(), directions.tolist(), arc.tolist(), strict=True),
                        rows.capacity_msat.tolist(), in_flight)
     rows.capacity_msat[:] = np.maximum(rows.capacity_msat - beliefs.held_msat, 0)
-    replaces = np.where(arc >= 0, known.row[arc], -1).astype(np.intp) if graph.n_arcs else arc
+    replaces, dying = np.full(len(arc), -1, np.intp), np.zeros(len(arc), np.bool_)
+    announced = arc >= 0
+    replaces[announced] = known.row[arc[announced]]
+    dying[announced] = graph.dying[arc[announced] >> 1] & (beliefs.held_msat[announced] == 0)
     merged = Rows.of(rows)
     layout = Layout.of(known, overlay.n_nodes, merged, replaces)
     return Arcs(
-        overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout, beliefs,
-        KnownRows.of(knowledge, graph, known.row), knowledge.prior, tolls,
+        overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout, dying,
+        beliefs, KnownRows.of(knowledge, graph, known.row), knowledge.prior, tolls,
     )  # fmt: skip
 
 
@@ -141,10 +146,11 @@ def _beliefs(
     return Beliefs(*np.ascontiguousarray(table.T))
 
 
-def _replaced(overlay: Overlay, in_flight: Mapping[ScidDir, int]) -> set[int]:
+def _replaced(overlay: Overlay, known: GraphRows, in_flight: Mapping[ScidDir, int]) -> set[int]:
     """The graph's arcs that have something in flight and are open."""
     numbers = (overlay.graph.arc_number(named) for named, amount in in_flight.items() if amount > 0)
-    return {arc for arc in numbers if arc is not None}.difference(overlay.closed.tolist())
+    arcs = {arc for arc in numbers if arc is not None and known.row[arc] != CLOSED}
+    return arcs.difference(overlay.closed.tolist())
 
 
 def _revived(overlay: Overlay, known: GraphRows) -> set[int]:

@@ -136,6 +136,8 @@ def _asked(overlay: Overlay, named: ScidDir) -> _Asked:
         if at < len(overlay.closed) and overlay.closed[at] == arc:
             raise PlanError(f"{named} must not be used")
         columns, row = graph, arc
+    if slots is None and int(columns.source[row]) in graph.demanding:
+        raise PlanError(f"{named} leaves a node that requires what we do not know")
     if not columns.enabled[row]:
         raise PlanError(f"{named} is disabled")
     figures = {name: int(getattr(columns, name)[row]) for name in _Asked._fields[:-1]}

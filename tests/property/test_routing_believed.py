@@ -73,11 +73,12 @@ def test_no_belief_makes_a_payee_unreachable(data: st.DataObject, net: Net, prio
 def test_arrays_and_single_arcs_say_the_same(
     data: st.DataObject, net: Net, prior, amount: int, held: int, cap: int
 ) -> None:
-    """Whatever is believed, in flight and refused: the nats of a search are those of the exact pass."""
+    """Whatever is believed, in flight, refused or about to close: a search has the nats of the exact pass."""
     knowledge = data.draw(knowledge_of(net, prior))
     some = st.sets(st.sampled_from(sorted(net.policies)), max_size=4) if net.policies else st.just(set())
     in_flight = dict.fromkeys(data.draw(some), held)
     overlay = net.overlay("a", caps=dict.fromkeys(data.draw(some), cap))
+    net.graph.mark_dying(np.array([named.scid for named in data.draw(some)], np.uint64))
     terrain = Terrain.of(overlay, node("a"), in_flight, knowledge)
     if terrain is None:
         return

@@ -303,6 +303,26 @@ def test_a_channel_that_demands_features_is_never_enabled() -> None:
     assert [p.enabled for n in (11, 12) if (p := store.graph.policy(ScidDir(Scid(n), 0)))] == [False, True]
 
 
+def test_a_node_that_demands_features_is_known_by_its_newest_announcement() -> None:
+    """Bit 7 is optional, 6 is known, 62 (splice) as well; nobody knows 64, nor 1000."""
+    writer, store = chain(), GossipStore()
+
+    def demanding(**bits: int) -> set[bytes]:
+        for name, bit in bits.items():
+            node = {"a": A, "b": B, "c": C, "d": D}[name]
+            writer.name_node(node, name, 1 << bit, 1_700_000_000 + len(writer.file.getvalue()))
+        store.read(writer.file)
+        return {store.graph.node_id(number) for number in store.graph.demanding}
+
+    assert demanding() == set()
+    assert demanding(a=7, b=6, c=62, d=64) == {D}
+    assert demanding(b=1000, d=65) == {B}
+    changes = store.graph.changes
+    assert demanding(b=1000) == {B} and store.graph.changes == changes
+    assert demanding(b=9) == set() and store.graph.changes > changes
+    assert all(store.graph.enabled)
+
+
 def test_absurd_amounts_fit() -> None:
     """2^64 - 1 in every field is read as all bitcoin there are, not as a negative number."""
     writer, store = chain(), GossipStore()

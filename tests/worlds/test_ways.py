@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pay.sim.failures import FailCode
 from tests.worlds.kit import pay
 from tests.worlds.story import Limits
@@ -151,15 +153,40 @@ def test_a_channel_disabled_since_gossip():
 
 def test_a_channel_closed_since_gossip():
     """
-    us ──── A ──100─   D    A has no such channel any more. (Gossip says so within the hour; until
-     └───── B ──200── D     the funding is spent deep enough, a closing channel may also be a splice.)
+    us ──── A ──100─   D    A has no such channel any more, and we have not heard.
+     └───── B ──200── D
     """
     town = fork()
     town.listen()
+    town.world.gossip_listeners.clear()
     town.world.close_channel(town.channels["A-D"])
     assert town.pay().lines == [
         "us>A>D A: the node knows no such next channel or its peer is away", "us>B>D paid"
     ]  # fmt: skip
+
+
+def test_a_channel_whose_funding_was_spent_is_the_last_resort():
+    """
+    us ──── A ──100─   D    Until the funding is spent deep enough gossip still has A-D: it may be a splice. So it
+     └───── B ──200── D     is tried where nothing else is left, and A says that it was none.
+    """
+    town = fork()
+    town.listen()
+    town.world.close_channel(town.channels["A-D"])
+    assert town.pay().lines == ["us>B>D paid"]
+    town.now_asks("B-D", enabled=False, gossip=True)
+    assert town.pay().lines == ["us>A>D A: the node knows no such next channel or its peer is away"]
+
+
+@pytest.mark.parametrize("what", ["A", "A-D"])
+def test_what_requires_features_that_we_lack_is_not_tried(what: str):
+    """
+    us ──── A ──100── D    A, or its channel, has an even bit that nobody knew when this was written.
+     └───── B ──200── D
+    """
+    town = fork()
+    (town.channels.get(what) or town.nodes[what]).features |= 1 << 300
+    assert town.pay().lines == ["us>B>D paid"]
 
 
 def test_a_failing_node_is_avoided_with_all_its_channels():
