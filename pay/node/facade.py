@@ -26,6 +26,9 @@ log = logging.getLogger("pay.host")
 
 T = TypeVar("T")
 
+UNPARSABLE_ONION = 202
+"""sendpay: an error came back that nobody on the route seems to have written."""
+
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
 USABLE_STATES = frozenset({"CHANNELD_NORMAL", "CHANNELD_AWAITING_SPLICE"})
@@ -231,6 +234,7 @@ def read_failure(code: int, message: str, data: dict[str, Any]) -> Failure:
         reason=message,
         raw_message=bytes.fromhex(data.get("raw_message") or ""),
         erring_node=bytes.fromhex(data["erring_node"]) if data.get("erring_node") else None,
+        unreadable=code == UNPARSABLE_ONION,
     )
 
 

@@ -105,6 +105,8 @@ class Failure:
         The host's own words; for a failure of our own channel they are all there is.
     raw_message
         The failure message of the erring node, decrypted; may be empty.
+    unreadable
+        An answer came that nobody of the route seems to have written.
     """
 
     erring_index: int | None
@@ -112,6 +114,7 @@ class Failure:
     reason: str = ""
     raw_message: bytes = b""
     erring_node: bytes | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

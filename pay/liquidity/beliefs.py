@@ -1,0 +1,165 @@
+"""What is believed of all channels and nodes, learnt from observations; shared by all payments.
+
+What one observation means is in `row`, what the facts of a channel are together in `facts`, how they fade in
+`forgetting`. What is believed is changed in place and read as a `Knowledge` that does not change; who plans on
+another thread makes it there, where the learning is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pay.liquidity import facts
+from pay.liquidity.experience import Experience, NodeBelief
+from pay.liquidity.facts import EMPTY, Table
+from pay.liquidity.forgetting import HalfLives, faded_columns
+from pay.liquidity.knowledge import Knowledge
+from pay.liquidity.observation import (
+    Beside,
+    Moved,
+    NodeFailed,
+    NodeWorked,
+    Observation,
+    Passed,
+    Refused,
+    Seen,
+    Took,
+)
+from pay.liquidity.prior import UNIFORM, Prior
+from pay.liquidity.row import Row, take_in
+from pay.units import Scid
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """All of it, to be kept or handed on."""
+
+    channels: Table = EMPTY
+    nodes: tuple[NodeBelief, ...] = ()
+
+
+class LiquidityBeliefs:
+    """Learns, and says what it believes.
+
+    Parameters
+    ----------
+    half_lives
+        How fast it forgets. May be set to others at any time.
+    prior
+        Of the balances of which nothing is known.
+
+    Attributes
+    ----------
+    changes
+        Counts what was learnt, for those who keep something of it.
+    """
+
+    def __init__(self, half_lives: HalfLives | None = None, prior: Prior = UNIFORM):
+        self.prior = prior
+        self.changes = 0
+        self._half_lives = half_lives or HalfLives()
+        self._half_life_s = facts.half_lives_column(self._half_lives)
+        self._table = EMPTY
+        self._value, self._speaks = facts.holding(EMPTY, self._half_life_s)
+        self._nodes = Experience(self._half_lives.node_s)
+
+    @property
+    def half_lives(self) -> HalfLives:
+        return self._half_lives
+
+    @half_lives.setter
+    def half_lives(self, half_lives: HalfLives) -> None:
+        self._half_lives = half_lives
+        self._half_life_s = facts.half_lives_column(half_lives)
+        self._nodes.half_life_s = half_lives.node_s
+        self._settle()
+
+    # --- learning ---------------------------------------------------------------------------------------
+
+    def learn(self, observations: Iterable[Observation], now_s: float) -> None:
+        """Take in what was seen, in its order, at unix time `now_s` in seconds."""
+        seen = list(observations)
+        if not seen:
+            return
+        self.changes += 1
+        channels = [of for of in seen if isinstance(of, Passed | Refused | Moved | Seen)]
+        if channels:
+            self._make_room({scid: size for of in channels for scid, size in _named(of)})
+            rows = {scid: self._row(scid, now_s) for of in channels for scid, _ in _named(of)}
+            for of in channels:
+                take_in(of, rows)
+            self._write(rows, now_s)
+        for node in seen:
+            if isinstance(node, NodeFailed | NodeWorked | Took):
+                self._nodes.learn(node, now_s)
+
+    def _make_room(self, capacities: dict[Scid, int]) -> None:
+        grown = facts.grown(self._table, capacities)
+        if grown is not self._table:
+            self._table = grown
+            self._settle()
+
+    def _row(self, scid: Scid, now_s: float) -> Row:
+        at = np.searchsorted(self._table.scid, np.array([scid], np.uint64))
+        taken = self._table.take(at)
+        # What a newer fact contradicts is over once something else is learnt.
+        value = self._value[:, at]
+        left = faded_columns(value, taken.at_s, now_s, self._half_life_s)
+        size = int(taken.capacity_msat[0])
+        return Row(size, value[:, 0].tolist(), taken.at_s[:, 0].tolist(), left[:, 0].tolist(), now_s)
+
+    def _write(self, rows: dict[Scid, Row], now_s: float) -> None:
+        at = np.searchsorted(self._table.scid, np.array(list(rows), np.uint64))
+        self._table.value_msat[:, at] = np.array([row.value for row in rows.values()], np.int64).T
+        self._table.at_s[:, at] = np.array([row.at_s for row in rows.values()], np.float64).T
+        self._value[:, at], self._speaks[at] = facts.holding(self._table.take(at), self._half_life_s)
+        shrunk = facts.shrunk(self._table, now_s, self._half_life_s)
+        if shrunk is not self._table:
+            self._table = shrunk
+            self._settle()
+
+    def _settle(self) -> None:
+        """What counts of the table, after it changed in many places."""
+        self._value, self._speaks = facts.holding(self._table, self._half_life_s)
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    def knowledge(self, now_s: float) -> Knowledge:
+        """What a plan may read, as of now: faded, and each bound no tighter than any that follows from it."""
+        table = self._table
+        both = facts.bounds(table, self._value, self._speaks, now_s, self._half_life_s)
+        costs = self._nodes.costs(now_s)
+        # The columns of the table are written in place: what is handed out stays as it is.
+        return Knowledge(table.scid, both[:2], both[2:], table.capacity_msat.copy(), costs, self.prior)
+
+    def believed(self) -> Believed:
+        """All that counts, with the times at which it was learnt."""
+        table = self._table
+        known = np.flatnonzero(self._value.any(axis=0))
+        counting = Table(table.scid, table.capacity_msat, self._value, table.at_s).take(known)
+        return Believed(counting, self._nodes.beliefs())
+
+    # --- all of it --------------------------------------------------------------------------------------
+
+    def merge(self, other: Believed, now_s: float) -> None:
+        """Take in what somebody else learnt, or we before a restart: of each fact the stronger."""
+        self.changes += 1
+        joined = facts.union(self._table, other.channels, self._half_life_s)
+        self._table = facts.shrunk(joined, now_s, self._half_life_s)
+        self._settle()
+        self._nodes.merge(other.nodes, now_s)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.changes += 1
+        self._table = EMPTY
+        self._settle()
+        self._nodes = Experience(self._half_lives.node_s)
+
+
+def _named(seen: Passed | Refused | Moved | Seen) -> list[Beside]:
+    """All channels that an observation speaks of, the one it names first."""
+    return [Beside(seen.channel.scid, seen.capacity_msat), *(() if isinstance(seen, Seen) else seen.beside)]
