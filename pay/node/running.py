@@ -90,8 +90,11 @@ class Running:
     def saw_row(self, fields: dict[str, Any]) -> None:
         """Take in a row of a part of ours, from whatever message it came."""
         if "created_at" in fields:
-            created_at_s = int(fields["created_at"])
-            self.created_at_s = min(created_at_s, self.created_at_s or created_at_s)
+            self.was_begun(int(fields["created_at"]))
+
+    def was_begun(self, created_at_s: int) -> None:
+        """The host dates a row of it so."""
+        self.created_at_s = min(created_at_s, self.created_at_s or created_at_s)
 
     @property
     def bolt11(self) -> str | None:

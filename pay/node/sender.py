@@ -109,6 +109,8 @@ class Sender:
             self._post(running, ev.AttemptFailed(partid, Failure(None, None, error.message), self._height()))
 
     def tell_row(self, running: Running, row: Row) -> None:
+        """Tell the session what the host's table has of a part of its."""
+        running.was_begun(row.created_at)
         match row.status:
             case RowStatus.COMPLETE:
                 if row.preimage is not None:

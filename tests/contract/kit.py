@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pay.sim.failures import FailCode, failure
-from pay.sim.invoices import SimInvoice, fail_parts
+from pay.sim.failures import FailCode
+from pay.sim.invoices import SimInvoice
 from tests.protocol.kit import SAT, Host
 from tests.rawrpc import Answer
 
@@ -181,12 +181,6 @@ def _asks_for_channels(host: Host, mark: int) -> None:
     host.until(lambda: "listpeerchannels" in host.methods(mark))
 
 
-def fail_held(host: Host, made: SimInvoice) -> None:
-    """The recipient gives back what it holds; by another way it would take it."""
-    message = failure(FailCode.TEMPORARY_NODE_FAILURE)
-    host.world(lambda _: fail_parts(made, lambda _: message))
-
-
 def _paid(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
     """The first attempt fails, the second is paid; a caller joins on the way, another one comes afterwards."""
     made = host.invoice(hold=True)
@@ -201,7 +195,7 @@ def _paid(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> Non
     joined = host.pay_soon(made, label="another")
     host.log("payment_attached", log_mark)
     with _held_up(host) as mark:
-        fail_held(host, made)
+        host.give_back(made)
         _asks_for_channels(host, mark)
         looks[Moment.BETWEEN] = look(host, made)
         assert host.sendpays(mark) == []

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says, fail_held
+from tests.contract.kit import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
 from tests.protocol.kit import SAT
 from tests.rawrpc import Answer
 
@@ -87,7 +87,7 @@ def test_hangs_up_and_looks(recorded: Recorded) -> None:
 
     assert status() == "pending"
     first = list(made.parts)
-    fail_held(host, made)
+    host.give_back(made)
     host.until(lambda: made.parts and made.parts != first)
     assert status() == "pending"
     host.release(made)

@@ -21,9 +21,10 @@ from pay.network import Policy
 from pay.sim.channel import SimChannel
 from pay.sim.clock import RealClock
 from pay.sim.dispatch import Recorded
+from pay.sim.failures import FailCode, failure
 from pay.sim.faults import Faults
 from pay.sim.harness import Box
-from pay.sim.invoices import SimInvoice
+from pay.sim.invoices import SimInvoice, fail_parts
 from pay.sim.node import SimNode
 from pay.sim.node_faults import NodeFaults
 from pay.sim.payments_db import Database, Payment, Status
@@ -154,6 +155,11 @@ class Host:
 
     def cancel(self, invoice: SimInvoice) -> None:
         self.world(lambda world: world.cancel_invoice(invoice))
+
+    def give_back(self, invoice: SimInvoice) -> None:
+        """The recipient fails what it holds, and would take it again: another way may be tried."""
+        message = failure(FailCode.TEMPORARY_NODE_FAILURE)
+        self.world(lambda _: fail_parts(invoice, lambda _: message))
 
     @contextmanager
     def faults(self, **faults: Any) -> Iterator[NodeFaults]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from pay.sim.jsonstream import RpcError
-from tests.contract.kit import fail_held
 from tests.protocol.boxkit import ECHO
 from tests.protocol.kit import PLUGIN, SAT, Host, hosting
 
@@ -42,7 +41,7 @@ def test_a_payment_with_a_failed_part(host: Host) -> None:
     pending = host.box.submit(host.node.call("pay", {"bolt11": made.bolt11}, messages.append))
     host.until(lambda: made.parts)
     first = list(made.parts)
-    fail_held(host, made)
+    host.give_back(made)
     host.until(lambda: made.parts and made.parts != first)
     host.release(made)
     answer = pending.result(20)
@@ -102,7 +101,7 @@ def test_waiting_after_the_time_is_up(host: Host) -> None:
     told = [message["params"]["message"] for message in messages]
     assert told[0].startswith("Part ") and "still out" in told[1] and "error 210" in told[1]
     assert not pending.done()
-    fail_held(host, made)
+    host.give_back(made)
     with pytest.raises(RpcError) as answer:
         pending.result(20)
     assert answer.value.code == 210

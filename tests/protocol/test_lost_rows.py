@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.failures import FailCode, failure
-from pay.sim.invoices import SimInvoice, fail_parts
+from pay.sim.invoices import SimInvoice
 from pay.sim.payments_db import Status
 from tests.protocol.kit import SAT, Host, Pending, hosting
 
@@ -37,8 +36,7 @@ def unheard(host: Host, made: SimInvoice, end: Status) -> Pending:
         if end is Status.COMPLETE:
             host.release(made)
         else:
-            message = failure(FailCode.TEMPORARY_NODE_FAILURE)
-            host.world(lambda _: fail_parts(made, lambda _: message))
+            host.give_back(made)
         host.until(lambda: [row.status for row in host.node.db.payments()] == [end])
         host.call("delpay", [made.payment_hash.hex(), end.word]).ok()
     host.log("outcome_lost", mark)

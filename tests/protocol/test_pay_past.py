@@ -1,20 +1,18 @@
-"""One hash, many senders: callers that join, payments of others, answers that were lost, and repeats."""
+"""One hash, many senders: callers that join, payments of others, and repeats."""
 
 from __future__ import annotations
 
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pay.sim.failures import FailCode, failure
-from pay.sim.invoices import SimInvoice, fail_parts
-from tests.protocol.kit import SAT, UNKNOWN_DETAILS, Host, Pending, hosting
+from pay.sim.invoices import SimInvoice
+from tests.protocol.kit import SAT, Host, Pending, hosting
 
 AMOUNT_MSAT = 100_000 * SAT
 
@@ -25,17 +23,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         Path(tmp_path_factory.mktemp("host")), developer=True, options={"pay-dev-reconcile-ms": 300}
     ) as host:
         yield host
-
-
-def fail_held(host: Host, made: SimInvoice) -> None:
-    """The recipient gives back what it holds and would take it again: another way may be tried."""
-    message = failure(FailCode.TEMPORARY_NODE_FAILURE)
-    host.world(lambda _: fail_parts(made, lambda _: message))
-
-
-def asked(host: Host, mark: int, times: int) -> None:
-    """Wait until the plugin has looked at the past so often."""
-    host.until(lambda: host.methods(mark).count("decode") >= times)
 
 
 # --- joining a payment of ours ----------------------------------------------------------------------------
@@ -165,7 +152,7 @@ def test_foreign_payment_fails(host: Host) -> None:
     foreign(host, made)
     mark = host.mark()
     pending = watching(host, made)
-    fail_held(host, made)
+    host.give_back(made)
     answer = pending.answer()
     assert answer.code == 210
     assert host.sendpays(mark) == []
@@ -294,287 +281,7 @@ def test_foreign_payment_of_an_expired_invoice(host: Host) -> None:
     pending = host.pay_soon(expired)
     host.until(lambda: host.lines("watched=True", mark) or pending.answered)
     assert not pending.answered
-    fail_held(host, made)
+    host.give_back(made)
     # Nothing is out any more, and what it waited for has failed.
     assert pending.answer().code == 210
     assert host.pay(expired).code == 207
-
-
-# --- answers that were lost -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fault", ["hang_up", "garbage"])
-def test_answer_of_sendpay_is_lost(host: Host, fault: str) -> None:
-    """It is repeated to the letter; the host takes it once."""
-    made = host.invoice(hold=True)
-    mark = host.mark()
-    with host.faults(**{fault: {"sendpay"}}):
-        pending = host.pay_soon(made)
-        host.until(lambda: len(host.sendpays(mark)) >= 2)
-    sent = host.sendpays(mark)
-    assert all(call == sent[0] for call in sent)
-    assert not pending.answered
-    host.release(made)
-    assert pending.answer().ok()["parts"] == 1
-    assert len(host.rows(made)) == 1
-
-
-@pytest.mark.parametrize("end", ["settled", "refused"])
-def test_answer_is_lost_and_it_ends(host: Host, end: str) -> None:
-    """The outcome is known before `sendpay` is ever answered: that is the answer, and the repeats end."""
-    made = host.invoice()
-    if end == "refused":
-        host.cancel(made)
-    log_mark = host.log_mark()
-    with host.faults(hang_up={"sendpay"}):
-        answer = host.pay(made)
-    assert answer.code == (None if end == "settled" else 203)
-    host.log("sendpay_unanswered", log_mark)
-    mark = host.mark()
-    assert host.pay(host.invoice()).ok()
-    assert sum(call["payment_hash"] == made.payment_hash.hex() for call in host.sendpays(mark)) <= 1
-    assert len(host.rows(made)) == 1
-
-
-def test_outcome_before_the_answer(host: Host) -> None:
-    """lightningd may tell the outcome first."""
-    with host.faults(early_outcomes=True):
-        made = host.invoice()
-        assert host.pay(made).ok()["parts"] == 1
-        refused = host.invoice()
-        host.cancel(refused)
-        assert host.pay(refused).code == 203
-
-
-def test_answer_never_comes(tmp_path: Path) -> None:
-    """A host that takes a part and never says so: after the time for an answer it is repeated."""
-    options = {"pay-dev-answer-ms": 200, "pay-dev-reconcile-ms": 100}
-    with hosting(tmp_path, developer=True, options=options) as host:
-        made = host.invoice()
-        mark = host.mark()
-        with host.faults(ignore={"sendpay"}):
-            pending = host.pay_soon(made)
-            host.until(lambda: len(host.sendpays(mark)) >= 2)
-            assert not pending.answered
-        assert pending.answer().ok()["parts"] == 1
-        held = host.invoice(hold=True)
-        with host.faults(hang={"sendpay"}):
-            pending = host.pay_held(held)
-            host.release(held)
-            assert pending.answer().ok()["parts"] == 1
-
-
-# --- notifications ----------------------------------------------------------------------------------------
-
-
-def test_notifications_twice(host: Host) -> None:
-    with host.faults(double={"*"}), host.misbehaving("far", fail_code=0x2000 | 2, fail_times=1):
-        made = host.invoice()
-        assert host.pay(made).ok()["parts"] == 2
-        assert [row["status"] for row in host.rows(made)] == ["failed", "complete"]
-
-
-def test_success_is_not_told(host: Host) -> None:
-    """It is found in the host's table."""
-    with host.faults(drop={"sendpay_success"}):
-        made = host.invoice()
-        assert host.pay(made).ok()["payment_preimage"] == made.preimage.hex()
-
-
-def test_failure_is_not_told(host: Host) -> None:
-    """The reason is lost with it: another way is tried."""
-    with host.faults(drop={"sendpay_failure"}), host.misbehaving("hub", fail_code=0x2000 | 2):
-        made = host.invoice()
-        assert host.pay(made).ok()["parts"] == 2
-
-
-def test_refusal_is_not_told(host: Host) -> None:
-    """Without its reason every way is tried once; then there is no route: 205, not a verdict of the recipient."""
-    made = host.invoice()
-    host.cancel(made)
-    with host.faults(drop={"sendpay_failure"}):
-        answer = host.pay(made)
-    assert answer.code == 205
-    assert answer.error is not None
-    assert answer.error["sendpay_tries"] == 2
-
-
-def test_late_failure_of_a_part_that_was_found_failed(host: Host) -> None:
-    """The table told it first: the notification that comes later does not count again."""
-    made = host.invoice(hold=True)
-    with host.faults(late_s={"sendpay_failure": 0.4}), host.misbehaving("hub", fail_code=0x2000 | 2):
-        pending = host.pay_held(made)
-        mark = host.log_mark()
-        host.log("AttemptFailed partid=1", mark)
-    host.release(made)
-    assert pending.answer().ok()["parts"] == 2
-
-
-# --- the host has trouble ---------------------------------------------------------------------------------
-
-
-def test_past_cannot_be_seen(host: Host) -> None:
-    """No answer while the table cannot be read, whatever the invoice would deserve; then the true one."""
-    paid = host.invoice()
-    answer = host.pay(paid).ok()
-    mark, log_mark = host.mark(), host.log_mark()
-    with host.faults(errors={"listsendpays": (-1, "database is locked")}):
-        again = host.pay_soon(paid)
-        new = host.pay_soon(host.invoice())
-        host.until(lambda: host.methods(mark).count("listsendpays") >= 4)
-        assert not again.answered and not new.answered
-        assert not {"preapproveinvoice", "sendpay"} & set(host.methods(mark))
-        assert host.lines("host_trouble method=listsendpays", log_mark)
-    assert again.answer().ok() == answer
-    assert new.answer().ok()["status"] == "complete"
-
-
-def test_search_for_lost_news_survives_trouble(host: Host) -> None:
-    """The success is not told and the table cannot be read for a while: it is found all the same."""
-    made = host.invoice(hold=True)
-    pending = host.pay_held(made)
-    mark = host.mark()
-    with host.faults(drop={"sendpay_success"}, errors={"listsendpays": (-1, "database is locked")}):
-        host.release(made)
-        host.until(lambda: host.methods(mark).count("listsendpays") >= 2)
-    assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
-
-
-def test_invoice_cannot_be_read(host: Host) -> None:
-    """The host's reader of invoices is away for a while: that is nobody's bad parameter."""
-    made = host.invoice()
-    mark = host.mark()
-    with host.faults(errors={"decode": (-4, "Plugin terminated before replying to RPC call.")}):
-        pending = host.pay_soon(made)
-        asked(host, mark, 2)
-        assert not pending.answered
-    assert pending.answer().ok()
-
-
-@pytest.mark.parametrize(
-    ("fault", "method"),
-    [
-        *product(("hang_up", "garbage"), ("decode", "listsendpays", "preapproveinvoice", "listpeerchannels")),
-        *product(("empty",), ("decode", "listsendpays")),
-    ],
-)
-def test_answers_are_lost(host: Host, method: str, fault: str) -> None:
-    """Whatever is asked before the part is asked again; an answer without its fields is none either."""
-    mark = host.mark()
-    with host.faults(**{fault: {method}}):
-        pending = host.pay_soon(host.invoice())
-        host.until(lambda: host.methods(mark).count(method) >= 2)
-        assert not pending.answered
-    assert pending.answer().ok()["status"] == "complete"
-    assert len(host.sendpays(mark)) == 1
-
-
-def test_socket_refuses(host: Host) -> None:
-    """Nobody listens for a while, then somebody does."""
-
-    async def listen(on: bool) -> None:
-        if on:
-            await host.node._server.start()
-        else:
-            host.node._server.stop_listening()
-            for connection in list(host.node._server._connections):
-                if connection.peer_pid == host.pid:
-                    connection.close()
-
-    made = host.invoice()
-    waiting = host.invoice(hold=True)
-    pending = host.pay_held(waiting)
-    mark = host.log_mark()
-    # The caller is connected before the door shuts.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
-        known = set(host.node._server._connections)
-        caller.connect(f"{host.directory}/lightning-rpc")
-        host.until(lambda: set(host.node._server._connections) - known)
-        host.box.run(listen(False))
-        call = {"jsonrpc": "2.0", "id": "x", "method": "pay", "params": [made.bolt11]}
-        caller.sendall(json.dumps(call).encode())
-        host.log("host_unanswered", mark)
-        host.release(waiting)
-        assert pending.future.result(10).ok()
-        host.box.run(listen(True))
-        caller.settimeout(20)
-        answer = json.loads(caller.recv(1 << 16))
-    assert answer["result"]["status"] == "complete"
-
-
-# --- held invoices ----------------------------------------------------------------------------------------
-
-
-def test_held_beyond_retry_for(host: Host) -> None:
-    """retry_for ends new attempts, not the waiting: the answer is the outcome."""
-    made, refused = host.invoice(hold=True), host.invoice(hold=True)
-    mark = host.log_mark()
-    pending, other = host.pay_held(made, retry_for=0), host.pay_held(refused, retry_for=0)
-    host.until(lambda: len(host.lines("TimerFired", mark)) == 2)
-    assert not pending.answered and not other.answered
-    (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
-    (attempt,) = shown["attempts"]
-    assert (shown["session_status"], shown["no_new_parts"]) == ("Inflight", "retry_for is over")
-    assert attempt["probably_at"]["reason"].startswith("after the first hop")
-    out = host.call("listpeerchannels").ok()["channels"]
-    (expiry,) = {h["expiry"] for c in out for h in c["htlcs"] if h["payment_hash"] == made.payment_hash.hex()}
-    assert attempt["must_resolve"]["height"] == expiry
-    host.release(made)
-    assert pending.answer().ok()["status"] == "complete"
-    host.cancel(refused)
-    assert other.answer().code == 203
-
-
-def test_where_a_part_is_stuck(host: Host) -> None:
-    """Gossip has the second channel as disabled since; without the list of HTLCs nothing is said of it."""
-    made = host.invoice(hold=True)
-    pending = host.pay_held(made)
-    hub = host.id("hub")
-    channel = host.channel("hub", "far")
-    policy = channel.policies[channel.side(hub)]
-    host.world(lambda world: world.set_policy(channel, hub, replace(policy, enabled=False)))
-    (attempt,) = host.call("paystatus", [made.bolt11]).ok()["pay"][0]["attempts"]
-    place = attempt["probably_at"]
-    assert (place["hop"], place["alias"], place["channel"]) == (1, "hub", host.scid("hub", "far"))
-    with host.faults(errors={"listpeerchannels": (-1, "no")}):
-        (attempt,) = host.call("paystatus", [made.bolt11]).ok()["pay"][0]["attempts"]
-    assert "probably_at" not in attempt and attempt["must_resolve"]["blocks_left"] > 0
-    host.world(lambda world: world.set_policy(channel, hub, policy))
-    host.release(made)
-    assert pending.answer().ok()
-
-
-def test_held_and_failed_beyond_retry_for(host: Host) -> None:
-    """After its time no new attempt is made."""
-    made = host.invoice(hold=True)
-    mark = host.mark()
-    pending = host.pay_held(made, retry_for=0)
-    fail_held(host, made)
-    assert pending.answer().code == 210
-    assert len(host.sendpays(mark)) == 1
-
-
-def test_recipient_is_a_block_ahead(host: Host) -> None:
-    """It refuses what would expire too soon for it: we wait for its block and try again."""
-    made = host.invoice()
-    far = host.box.world.nodes[host.id("far")]
-    host.world(lambda _: setattr(far, "extra_height", 2))
-    mark = host.log_mark()
-    # The blocks of a shadow would do as well.
-    with host.option("pay-shadow", "off"):
-        pending = host.pay_soon(made)
-        host.log("waiting for it", mark) if host.lines("waiting for it", mark) else host.log("WaitHeight", mark)
-        host.world(lambda _: setattr(far, "extra_height", 0))
-        host.world(lambda world: world.mine(2))
-        answer = pending.answer().ok()
-    assert answer["parts"] == 2
-    assert host_failcode(host, made) == UNKNOWN_DETAILS
-
-
-def host_failcode(host: Host, made: SimInvoice) -> int:
-    """Of the first part, as the host kept it."""
-    row = host.rows(made)[0]
-    assert row["status"] == "failed"
-    error = host.call("waitsendpay", {"payment_hash": row["payment_hash"], "partid": 1, "groupid": 1}).error
-    assert error is not None
-    return int(error["data"]["failcode"])
