@@ -13,8 +13,13 @@ size. We follow LDK in both, so the scale is a share of the capacity: what a cha
 size, a scale of its own in satoshi would call every small channel uniform and every large one either full or
 empty – and with a share `exp(-c/s)` is a constant, which leaves one exponential for each arc of a plan.
 
-What it knowingly does not do: know reserves and commitment fees (1 % and some thousand sat of a side cannot be
-spent), or that balances of the same node have anything to do with each other.
+Not all of a balance can be forwarded: each side keeps a reserve, 1 % of the capacity with most (BOLT 2). What a
+side can forward is therefore nothing with the chance that its balance is within the reserve – one that is used up
+is – and else the rest, stretched to the capacity so that no amount that fits the channel is ruled out. It is also
+what makes every further channel of a way cost something, however small the amount.
+
+What it knowingly does not do: know commitment fees (some thousand sat of a side cannot be spent), or that balances
+of the same node have anything to do with each other.
 
 Balances are whole msat from 0 to c: `n = c + 1` values, each `a` standing for the interval from a to a + 1. So
 `P(balance >= a)` is exact for the uniform prior, and no belief has a width of nothing.
@@ -43,6 +48,8 @@ class Prior:
         As options and exports call it.
     uniform
         Share of the uniform part, 0 to 1; the rest is bimodal.
+    reserve
+        Share of the capacity that cannot be forwarded.
     scale
         Mean distance of the bimodal part from the nearer end, in capacities. Less than 1/30 would leave the
         middle of a channel with a chance that float64 takes for none.
@@ -51,12 +58,14 @@ class Prior:
     name: str
     uniform: float
     scale: float
+    reserve: float = 0.0
 
     def survival(self, amount_msat: Ints, capacity_msat: Ints) -> Floats:
         """P(balance >= amount) of many channels. int64[k] each (or shapes that broadcast), float64[k]."""
         count = capacity_msat + 1
         # Subtracted as integers: where the amount is nearly all there is, a difference of floats means little.
         share: Floats = np.clip(count - amount_msat, 0, count) / count
+        share = np.where(np.asarray(amount_msat) > 0, share * (1 - self.reserve), share)
         if self.uniform == 1:
             return share
         end = math.exp(-1 / self.scale)
@@ -65,10 +74,12 @@ class Prior:
         return self.uniform * share + (1 - self.uniform) * bimodal
 
     def survival_of_shares(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`survival` where figures only rank, in half the time: of 1 less the amount's share of each capacity.
+        """`survival` of an amount where figures only rank, in half the time, float32[k].
 
-        float32[k], which is written over.
+        `share` is 1 less the amount's share of each capacity; it is written over. Nothing is said to be less
+        likely than 1e-7: float32 knows no better.
         """
+        share *= np.float32(1 - self.reserve)
         if self.uniform == 1:
             return share
         end = math.exp(-1 / self.scale)
@@ -85,6 +96,7 @@ class Prior:
         """`survival` of one channel."""
         count = capacity_msat + 1
         share = min(max(count - amount_msat, 0), count) / count
+        share *= 1 - self.reserve if amount_msat > 0 else 1
         if self.uniform == 1:
             return share
         end = math.exp(-1 / self.scale)
@@ -100,11 +112,13 @@ class Prior:
         count = capacity_msat + 1
         low = np.clip(first_msat, 0, count)
         high = np.clip(last_msat + 1, low, count)
-        width: Floats = (high - low) / count
+        width: Floats = (high - low) / count * (1 - self.reserve)
+        width = np.where((low > 0) | (high == 0), width, width + self.reserve)
         if self.uniform == 1:
             return width
         end = math.exp(-1 / self.scale)
-        ends = np.exp(low / count * (-1 / self.scale)) + np.exp((count - high) / count * (-1 / self.scale))
+        above = (count - high) / count * (1 - self.reserve)
+        ends = np.exp((1 - above - width) * (-1 / self.scale)) + np.exp(above * (-1 / self.scale))
         bimodal: Floats = -np.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
         return self.uniform * width + (1 - self.uniform) * bimodal
 
@@ -113,11 +127,13 @@ class Prior:
         count = capacity_msat + 1
         low = min(max(first_msat, 0), count)
         high = min(max(last_msat + 1, low), count)
-        width = (high - low) / count
+        width = (high - low) / count * (1 - self.reserve)
+        width += 0 if low or not high else self.reserve
         if self.uniform == 1:
             return width
         end = math.exp(-1 / self.scale)
-        ends = math.exp(low / count * (-1 / self.scale)) + math.exp((count - high) / count * (-1 / self.scale))
+        above = (count - high) / count * (1 - self.reserve)
+        ends = math.exp((1 - above - width) * (-1 / self.scale)) + math.exp(above * (-1 / self.scale))
         bimodal = -math.expm1(width * (-1 / self.scale)) * ends / (2 * (1 - end))
         return self.uniform * width + (1 - self.uniform) * bimodal
 
@@ -125,11 +141,14 @@ class Prior:
 UNIFORM = Prior("uniform", 1.0, 1.0)
 """Every balance is as likely as any other."""
 
-BIMODAL = Prior("bimodal", 0.0, 0.1)
+RESERVE = 0.01
+"""BOLT 2, `channel_reserve_satoshis`: "SHOULD set to 1%"; what lightningd, lnd and eclair ask."""
+
+BIMODAL = Prior("bimodal", 0.0, 0.1, RESERVE)
 """The nearer end is a tenth of the capacity away on average: of lnd's 300,000 sat in a channel of 3,000,000 sat,
 about the median of mainnet."""
 
-MIXED = Prior("mixed", 0.5, 0.05)
+MIXED = Prior("mixed", 0.5, 0.05, RESERVE)
 """As LDK's: half uniform, half at the ends (its density is 128 * (1/256 + 9 * (x - 1/2)**8))."""
 
 PRIORS = {prior.name: prior for prior in (UNIFORM, BIMODAL, MIXED)}

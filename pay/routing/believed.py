@@ -46,9 +46,14 @@ class Belief(NamedTuple):
     def chance(self, amount_msat: int, load_msat: int = 0) -> float:
         """That it forwards `amount_msat` more if it can forward what is held and `load_msat`."""
         held = self.held_msat + load_msat
-        if not self.low_msat and self.high_msat >= self.limit_msat and self.prior is UNIFORM:
-            room = self.limit_msat + 1 - held
-            return (room - amount_msat) / room
+        if not self.low_msat and self.high_msat >= self.limit_msat:
+            if self.prior is UNIFORM:
+                room = self.limit_msat + 1 - held
+                return (room - amount_msat) / room
+            if self.limit_msat >= self.size_msat:
+                passes = self.prior.survival_of
+                with_more = passes(held + amount_msat, self.size_msat)
+                return max(with_more / passes(held, self.size_msat), FAINTEST)
         beyond = self._passes(self.limit_msat + 1)
         before = self._passes(held) - beyond
         return max((self._passes(held + amount_msat) - beyond) / before, FAINTEST) if before > 0 else FAINTEST
