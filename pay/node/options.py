@@ -15,6 +15,7 @@ from pay.payment.attempt import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
+    DEFAULT_RANDOMNESS_PERCENT,
 )
 from pay.units import show
 
@@ -62,7 +63,13 @@ MIN_PART = Number(
 MAX_ATTEMPTS = Number(
     "pay-max-attempts", DEFAULT_MAX_ATTEMPTS, 10_000, "The most attempts of a payment", least=1
 )
-NUMBERS = (FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS)
+RANDOMNESS = Number(
+    "pay-randomness",
+    DEFAULT_RANDOMNESS_PERCENT,
+    100,
+    "How much routes and parts of equal payments vary, in percent; 0: not at all",
+)
+NUMBERS = (FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS)
 
 _SHADOWS = tuple(shadow.value for shadow in Shadow)
 
@@ -76,6 +83,7 @@ class Settings:
     max_parts: int = MAX_PARTS.default
     min_part_msat: int = MIN_PART.default
     max_attempts: int = MAX_ATTEMPTS.default
+    randomness: float = RANDOMNESS.default / 100
     shadow: Shadow = Shadow.DELAY
 
 
@@ -120,6 +128,7 @@ def settings(plugin: Plugin) -> Settings:
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
+        randomness=_value(plugin, RANDOMNESS) / 100,
         shadow=_shadow(plugin),
     )
 

@@ -308,6 +308,7 @@ class Payer:
             exclude_nodes=request.exclude_nodes,
             exclude_channels=request.exclude_channels,
             seed=int.from_bytes(os.urandom(8), "big"),
+            randomness=settings.randomness,
             metadata_bytes=len(invoice.payment_metadata or b""),
             wakeable=wakeable_channels(recipient),
             to_self=isinstance(recipient, SelfRecipient),

@@ -25,6 +25,7 @@ from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ByTarget, ChannelGraph
 from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
+from pay.routing.noise import noise
 
 DYING_CHANCE = 0.02
 """That a channel whose funding was spent some blocks ago still forwards: if it is being spliced. Nearly all are
@@ -373,18 +374,8 @@ class Arcs:
         )
 
     def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:
-        """The same arcs with a factor each between 1 and 1 + `randomness`.
-
-        Drawn for all arcs of the graph by number, so that an arc keeps its factor for a seed.
-        """
+        """The same arcs with time at a price of its own at the node that each leads out of; see `noise`."""
         if randomness <= 0:
             return usable
-        n_arcs = self.graph.n_arcs
-        draw = np.random.default_rng(seed).random(n_arcs + len(self.extra_scid), dtype=np.float32)
-        draw *= np.float32(randomness)
-        draw += np.float32(1.0)
-        mine = usable.row < self.graph_rows
-        arc = np.empty(len(mine), np.int32)
-        arc[mine] = self.known.arc[usable.row[mine]]
-        arc[~mine] = usable.row[~mine] - self.graph_rows + n_arcs
-        return replace(usable, terms=replace(usable.terms, noise=draw[arc]))
+        drawn = noise(self.n_nodes, seed, randomness)
+        return replace(usable, terms=replace(usable.terms, noise=drawn[usable.source]))

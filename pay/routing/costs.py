@@ -120,7 +120,8 @@ class Terms:
     """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
     `carries` bool[m] says which can carry the amount; of the others the figures mean nothing. `noise` is
-    float32[m] of factors >= 1, `seconds` float32[m] of what is known of latency; None where there is none.
+    float32[m], what a block is taken to cost as a multiple of its price, `seconds` float32[m] of what is known of
+    latency; None where there is none.
     """
 
     fee: NDArray[np.float32]
@@ -133,12 +134,13 @@ class Terms:
     def weights(self, prices: Prices) -> NDArray[np.float64]:
         """The weight of each arc, msat, float64[m], > 0; infinite where the amount is not carried."""
         total = self.fee * np.float32(prices.fee)
-        total += self.blocks * np.float32(prices.block)
+        blocks = self.blocks * np.float32(prices.block)
+        if self.noise is not None:
+            blocks *= self.noise
+        total += blocks
         total += self.nats * np.float32(prices.nat)
         if self.seconds is not None:
             total += self.seconds * np.float32(prices.second)
-        if self.noise is not None:
-            total *= self.noise
         with np.errstate(divide="ignore"):
             weights: NDArray[np.float64] = prices.hop / self.carries
         weights += total

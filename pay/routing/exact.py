@@ -137,10 +137,10 @@ class Tracer:
                 continue
             chance = arc.chance(amount_msat, load)
             price = self.prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-            price += self.prices.block * arc.cltv_delta - self.prices.nat * log(chance)
+            time = self.prices.block * arc.cltv_delta
             if self.usable.terms.noise is not None:
-                price *= float(self.usable.terms.noise[position])
-            price += self.prices.hop
+                time *= float(self.usable.terms.noise[position])
+            price += time - self.prices.nat * log(chance) + self.prices.hop
             if best is None or price < best[1]:
                 best = arc, price, chance
         return best

@@ -214,7 +214,7 @@ class ChunkFlow:
             fee += arc.fee_base_msat * self.base_share
             toll = self.terrain.arcs.tolls.of(int(self._target[position]))
             nats, seconds = nats + toll[0] * self.base_share, toll[1] * self.base_share
-        price = prices.fee * fee + prices.block * arc.cltv_delta + prices.nat * nats + prices.second * seconds
+        time = prices.block * arc.cltv_delta
         if terms.noise is not None:
-            price *= float(terms.noise[position])
-        return price + prices.hop
+            time *= float(terms.noise[position])
+        return prices.fee * fee + time + prices.nat * nats + prices.second * seconds + prices.hop

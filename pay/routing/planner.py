@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
 from pay.routing.bounds import too_much
+from pay.routing.jitter import jittered
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.shadow import lengthened
@@ -102,7 +103,7 @@ def _solve(
     if query.max_parts > 1:
         splitter = Splitter(terrain, query, in_flight, search.searches)
         if routes := splitter.solve(found if isinstance(found, Route) else None):
-            return routes
+            return jittered(terrain, query, routes) if query.randomness > 0 else routes
         over = splitter.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over

@@ -54,7 +54,8 @@ class RouteQuery:
     max_hops
         Channels of a route.
     seed, randomness
-        Each arc's cost is multiplied by a factor drawn from `seed`, between 1 and 1 + `randomness`; 0 is off.
+        How much of the price of locked time is drawn for each node, 0 (off) to 1; see `noise`. With any, the sizes
+        of several parts are drawn a little as well. The same seed gives the same draws.
     metadata_bytes
         Size of the payment metadata that the recipient's payload must carry.
     shadow_blocks

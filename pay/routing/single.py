@@ -227,9 +227,10 @@ def first_reach(query: RouteQuery, prices: Prices) -> float:
     return prices.fee * (600 + query.amount_msat * 2.5e-4) + prices.hop * 4 + prices.block * 80
 
 
-def worth(route: Route, prices: Prices) -> float:
-    """The cost of a route at these prices, msat."""
-    blocks = route.delay_blocks - route.hops[-1].delay_blocks
+def worth(route: Route, prices: Prices, blocks: float | None = None) -> float:
+    """The cost of a route at these prices, msat; its blocks are counted unless they are given."""
+    if blocks is None:
+        blocks = route.delay_blocks - route.hops[-1].delay_blocks
     cost = prices.fee * route.fee_msat + prices.block * blocks + prices.hop * (len(route.hops) - 1)
     return cost + prices.second * route.seconds - prices.nat * log(route.probability)
 

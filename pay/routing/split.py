@@ -15,12 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pay.routing.arcs import Usable
 from pay.routing.bounds import most_in_parts
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.flow import ChunkFlow
+from pay.routing.noise import noise
 from pay.routing.query import Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
 from pay.routing.terrain import Terrain
@@ -76,7 +81,8 @@ class Splitter:
 
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
     is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
-    `most_msat` is what can be sent in so many parts at most, if that had to be asked.
+    `most_msat` is what can be sent in so many parts at most, if that had to be asked; `noisy` is whether the
+    query's randomness is in use, `drawn` what it is.
     """
 
     terrain: Terrain
@@ -87,6 +93,8 @@ class Splitter:
     spent: bool = False
     beaten: bool = False
     most_msat: int | None = None
+    noisy: bool = True
+    drawn: NDArray[np.float32] | None = None
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
         """The best routes found within the limits; None if there are none better than `single`.
@@ -97,7 +105,7 @@ class Splitter:
             The best plan of one route, within the limits.
         """
         goal = Prices.of(self.query)
-        bound = None if single is None else worth(single, goal) - PART_MSAT
+        bound = None if single is None else self._worth((single,), goal) - PART_MSAT
         if bound is not None and bound < PART_MSAT:
             return None
         priced: dict[Limit, float] = {}
@@ -106,6 +114,11 @@ class Splitter:
             for limit, price in priced.items():
                 prices = prices.plus(limit.value, price)
             routes = self._any_count(prices, bound)
+            noisy = self.noisy and self.query.randomness > 0
+            if single is None and noisy and (routes is None or broken_by(self.query, routes)):
+                # A limit must not be missed, nor broken, because of what was drawn.
+                self.noisy = False
+                routes = self._any_count(prices, bound)
             if routes is None:
                 return None
             broken = broken_by(self.query, routes)
@@ -197,7 +210,7 @@ class Splitter:
         prices = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
         usable = terrain.arcs.usable_for(chunk_msat, part)
-        usable = terrain.arcs.with_noise(usable, query.seed, query.randomness)
+        usable = terrain.arcs.with_noise(usable, query.seed, query.randomness if self.noisy else 0.0)
         flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
         while pushed < count:
@@ -315,8 +328,21 @@ class Splitter:
         total = 0.0
         for route in routes:
             share = route.amount_msat / self.query.amount_msat
-            total += worth(route, prices._replace(block=prices.block * share))
+            total += worth(route, prices._replace(block=prices.block * share), self._blocks(route))
         return total + PART_MSAT * (len(routes) - 1)
+
+    def _blocks(self, route: Route) -> float | None:
+        """What is drawn for a route's blocks: one and several routes are compared by what they were chosen by."""
+        if not self.noisy or self.query.randomness <= 0:
+            return None
+        if self.drawn is None:
+            self.drawn = noise(self.terrain.arcs.n_nodes, self.query.seed, self.query.randomness)
+        total = 0.0
+        for before, hop in pairwise(route.hops):
+            number = self.terrain.overlay.node_number(before.node)
+            assert number is not None
+            total += float(self.drawn[number]) * (before.delay_blocks - hop.delay_blocks)
+        return total
 
 
 def _load(parts: Iterable[_Part]) -> Load:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import networkx as nx
 import pytest
@@ -113,17 +114,21 @@ def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failur
     st.sampled_from([2, 3, 8]),
     st.sampled_from([10**15, 400_000, 100_000]),
     st.sampled_from([100_000, 100, 18]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from([0, 100]),
 )
 def test_no_plan_breaks_its_query_nor_the_flow_there_can_be(
-    net: Net, amount: int, max_parts: int, max_fee: int, max_delay: int
+    net: Net, amount: int, max_parts: int, max_fee: int, max_delay: int, randomness: float, shadow: int
 ) -> None:
-    """Whatever the limits, a plan passes the check; no plan delivers more than the maximum flow; and where
-    one route would do, several are only taken if they are better."""
-    asked = query("a", amount, max_parts=max_parts, max_fee_msat=max_fee, max_delay=max_delay, max_searches=200)
+    """Whatever the limits and whatever is drawn, a plan passes the check; no plan delivers more than the maximum
+    flow; where one route would do, there is a plan, and where the quiet planner has one there is one."""
+    limits = {"max_fee_msat": max_fee, "max_delay": max_delay, "max_searches": 200, "shadow_blocks": shadow}
+    asked = query("a", amount, max_parts=max_parts, randomness=randomness, seed=amount, **limits)
     planned = plan(net.overlay("a"), asked)
     single = plan(net.overlay("a"), query("a", amount, max_fee_msat=max_fee, max_delay=max_delay))
     if isinstance(planned, NoRoute):
         assert isinstance(single, NoRoute)
+        assert isinstance(plan(net.overlay("a"), replace(asked, randomness=0.0)), NoRoute)
         return
     check(net.overlay("a"), asked, planned)
     assert amount <= most(net)
