@@ -119,7 +119,7 @@ class Tracer:
             cost += price
             amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
             delay += arc.cltv_delta
-        channel = self._own(path[0], amount)
+        channel = self.own(path[0], amount)
         if channel is None:
             return Blocked(())
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
@@ -145,7 +145,7 @@ class Tracer:
                 best = arc, price, chance
         return best
 
-    def _own(self, peer: int, amount_msat: int) -> OwnChannel | None:
+    def own(self, peer: int, amount_msat: int) -> OwnChannel | None:
         """Our channel to a peer for such an HTLC: the smallest that does, so that large ones stay large."""
         fitting = [
             channel

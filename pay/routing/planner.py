@@ -10,15 +10,18 @@ room.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
 from pay.routing.bounds import too_much
+from pay.routing.costs import Prices
 from pay.routing.jitter import jittered
+from pay.routing.labels import Labels
 from pay.routing.query import NoRoute, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.shadow import lengthened
-from pay.routing.single import OverLimit, SinglePath
+from pay.routing.single import TIE, Limit, OverLimit, SinglePath
 from pay.routing.split import Splitter
 from pay.routing.terrain import Terrain
 from pay.routing.verify import check
@@ -83,6 +86,17 @@ def _nearer(one: OverLimit, other: OverLimit) -> bool:
     return one.limit is other.limit and one.use < other.use
 
 
+def _exactly(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> Route | OverLimit | None:
+    """What prices for limits have missed, if there is something; else the least fee within the other limits."""
+    goal, usable = Prices.of(query), terrain.arcs.usable(query.amount_msat, query.max_fee_msat)
+    route = Labels(terrain, query, usable, goal).best()
+    if route is not None or found is None or found.limit is not Limit.FEE:
+        return route or found
+    dear = replace(query, max_fee_msat=found.use)
+    cheapest = Labels(terrain, dear, usable, Limit.FEE.value.plus(goal, TIE)).best()
+    return found if cheapest is None else replace(found, routes=(cheapest,))
+
+
 def _solve(
     overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
 ) -> tuple[Route, ...] | NoRoute:
@@ -99,6 +113,8 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
+    if not isinstance(found, Route) and not search.cut_off:
+        found = _exactly(terrain, query, found)
     spent, most = search.searches >= query.max_searches, None
     if query.max_parts > 1:
         splitter = Splitter(terrain, query, in_flight, search.searches)

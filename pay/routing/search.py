@@ -11,6 +11,7 @@ pinned by tests, because the documentation of `csgraph` promises neither.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,28 @@ class Backwards:
         """The least weight of an arc into `target`; inf without one."""
         indptr = self._matrix.indptr
         return float(self._matrix.data[indptr[target] : indptr[target + 1]].min(initial=np.inf))
+
+
+class Forwards:
+    """The same arcs, grouped as in `Backwards`, to be searched from where they start."""
+
+    __slots__ = ("_order", "_start", "_target")
+
+    def __init__(self, indptr: NDArray[np.int32], source: NDArray[np.int32]):
+        n = len(indptr) - 1
+        self._order = np.argsort(source, kind="stable")
+        self._target = np.repeat(np.arange(n, dtype=np.int32), np.diff(indptr))[self._order]
+        self._start = np.zeros(n + 1, np.int32)
+        np.cumsum(np.bincount(source, minlength=n), out=self._start[1:])
+
+    def distances(
+        self, weights: NDArray[np.float64], start: Sequence[int], within_msat: float = FAR_MSAT
+    ) -> NDArray[np.float64]:
+        """From the nearest of these nodes to each, float64[n]; inf where that is more than `within_msat`."""
+        n = len(self._start) - 1
+        matrix = csr_array((weights[self._order], self._target, self._start), shape=(n, n))
+        nearest: NDArray[np.float64] = dijkstra(matrix, indices=start, min_only=True, limit=within_msat)
+        return nearest
 
 
 def shortest_tree(

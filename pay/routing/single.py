@@ -10,8 +10,7 @@ Without limits that bind this is one search and one exact pass. Otherwise:
   (Lagrangean relaxation; Jüttner et al., "Lagrange relaxation based method for the QoS routing problem", 2001).
   If even the most frugal route breaks the limit, there is none, and its figure is the answer.
 
-What it knowingly does not do: the relaxation may miss the best of the routes within two limits at once (that
-problem is NP-hard), and where both bind tightly it may miss the only one.
+What it knowingly does not do: find the best, or any, of the routes within two tight limits at once. See `labels`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pay.routing.query import Route, RouteQuery
 from pay.routing.search import FAR_MSAT, Backwards, Tree
 from pay.routing.terrain import Terrain
 
-_TIE = 1e-6
+TIE = 1e-6
 """Weight of the objective where only a limit matters: decides between routes that use equally little of it."""
 
 
@@ -106,26 +105,17 @@ class SinglePath:
                 return OverLimit(limit, (least,))
             if least is not None:
                 self._relax(goal, limit, first, least)
-        return self._best_seen(goal) or self._jointly(goal)
+        return self._best_seen(goal) or self._nearest()
 
     def _broken(self, route: Route) -> list[Limit]:
         return broken_by(self.query, (route,))
 
-    def _jointly(self, goal: Prices) -> Route | OverLimit | None:
-        """Each limit can be kept, but no route seen keeps them all: the cheapest fee within the others."""
-        cheapest = self._best(_only(Limit.FEE, goal))
-        if cheapest is None:
-            return None
-        for limit in (Limit.DELAY, Limit.HOPS):
-            least = self._best(_only(limit, goal))
-            if limit in self._broken(cheapest) and least is not None:
-                self._relax(_only(Limit.FEE, goal), limit, cheapest, least)
-        if route := self._best_seen(goal):
-            return route
+    def _nearest(self) -> OverLimit:
+        """Each limit can be kept, but no route seen keeps them all: the cheapest of those within the others."""
         within = [route for route in self.seen if self._broken(route) == [Limit.FEE]]
         if within:
             return OverLimit(Limit.FEE, (min(within, key=lambda route: route.fee_msat),), jointly=True)
-        worst = self._broken(cheapest)[0]
+        worst = self._broken(self.seen[0])[0]
         return OverLimit(worst, (min(self.seen, key=lambda route: worst.use((route,))),))
 
     def _relax(self, goal: Prices, limit: Limit, best: Route, frugal: Route) -> None:
@@ -238,4 +228,4 @@ def worth(route: Route, prices: Prices, blocks: float | None = None) -> float:
 def _only(limit: Limit, goal: Prices) -> Prices:
     """Prices under which hardly anything but one limit counts."""
     nothing = Prices(0.0, 0.0, 0.0, HOP_MSAT)
-    return nothing.plus(limit.value, 1.0).plus(goal, _TIE)
+    return nothing.plus(limit.value, 1.0).plus(goal, TIE)

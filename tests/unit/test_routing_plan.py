@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from pay.liquidity.knowledge import Knowledge, NodeCost
 from pay.network import HintHop
-from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, plan
+from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, labels, plan
 from pay.routing.exact import onion_bytes
 from pay.units import ScidDir, direction_of
 from tests.routing_tools import SAT, US, Net, names, node, query, scid
@@ -70,6 +71,31 @@ def test_a_peer_that_fails_often_is_passed_by_for_one_far_off() -> None:
     routes = plan(net.overlay("c"), query("c", 10**6), knowledge=wary)
     assert not isinstance(routes, NoRoute) and names(routes[0]) == "us>b>c"
     assert names(planned(net, query("c", 10**6))) == "us>a>c"
+
+
+def crossroads() -> Net:
+    """us ─ a ═ b over c (free, 900 blocks), d (9 sat, 10 blocks) or e (6 sat, 600 blocks)."""
+    net = Net().own(1, "a", 10**9)
+    for number, (name, base, cltv) in enumerate([("c", 0, 900), ("d", 9_000, 10), ("e", 6_000, 600)]):
+        net.link(2 + 2 * number, "a", name, ppm=0, cltv=0)
+        net.link(3 + 2 * number, name, "b", base=base, ppm=0, cltv=cltv)
+    return net
+
+
+def test_a_way_that_is_best_at_no_price_of_time_is_found_within_two_limits() -> None:
+    """At any price of a block the way over e costs more than that over c or over d; at most 6 sat and 618 blocks,
+    it is the only one. At most 5.999 sat there is none, and the cheapest within the delay is said."""
+    net = crossroads()
+    within = query("b", 10**6, max_fee_msat=6_000, max_delay=618)
+    assert names(planned(net, within)) == "us>a>e>b"
+    none = plan(net.overlay("b"), replace(within, max_fee_msat=5_999))
+    assert isinstance(none, NoRoute) and (none.fee_msat, none.delay_blocks) == (6_000, 618)
+
+
+def test_the_exact_search_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "LABELS", 1)
+    none = plan(crossroads().overlay("b"), query("b", 10**6, max_fee_msat=6_000, max_delay=618))
+    assert isinstance(none, NoRoute) and none.fee_msat == 9_000
 
 
 def test_risk_of_locked_time_is_priced() -> None:
