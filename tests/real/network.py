@@ -49,6 +49,12 @@ class Node:
         (channel,) = self.call("listpeerchannels", id=other.id)["channels"]
         return channel
 
+    def channel_funded_by(self, txid: str) -> dict[str, Any]:
+        """The channel of this funding transaction: there may be others to the same peer."""
+        channels = self.call("listpeerchannels")["channels"]
+        (channel,) = (channel for channel in channels if channel.get("funding_txid") == txid)
+        return channel
+
     def notifications(self, topic: str, payment_hash: str) -> list[dict[str, Any]]:
         """What the witness wrote down about a payment: params of notifications of this topic, in their order."""
         file = self.directory / "notifications.jsonl"
@@ -98,12 +104,13 @@ class Regtest:
             for source, target in pairs
         ]
         self.bitcoind.generate_block(6 if not announce else 1, wait_for_mempool=funding)
-        for source, target in pairs:
-            wait_for(lambda a=source, b=target: a.channel_to(b)["state"] == "CHANNELD_NORMAL")
+        opened = [(source, txid) for (source, _), txid in zip(pairs, funding, strict=True)]
+        for source, txid in opened:
+            wait_for(lambda a=source, t=txid: a.channel_funded_by(t)["state"] == "CHANNELD_NORMAL")
         if announce:
             sync_blockheight(self.bitcoind, [node.peer for node in nodes])
             self.bitcoind.generate_block(5)
-            scids = {source.channel_to(target)["short_channel_id"] for source, target in pairs}
+            scids = {source.channel_funded_by(txid)["short_channel_id"] for source, txid in opened}
             for node in nodes:
                 wait_for(lambda n=node: scids <= _announced_both_ways(n))
         sync_blockheight(self.bitcoind, [node.peer for node in nodes])
