@@ -25,6 +25,7 @@ from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
 from pay.node.past import PaidBefore, past_of, repeat_json
 from pay.node.planning import Planning
+from pay.node.progress import tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation, accepted
 from pay.node.reconnects import Reconnects
 from pay.node.running import Running, Waiter
@@ -106,6 +107,7 @@ class Driver:
             running.journalled = self._detached(self._write_down(running, running.order))
         self.post(running, ev.Started(adopted))
         self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
+        self._task(running, tell_progress(running))
 
     async def _write_down(self, running: Running, order: PartOrder) -> None:
         await self._journal.write(Entry(running.session.terms, order))

@@ -111,6 +111,31 @@ def paystatus_entry(
     return entry
 
 
+def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s: float) -> str:
+    """One line for callers that wait: what for, and for how long at the most."""
+    since = f"after {max(0.0, now_s - session.terms.created_at_s):.0f} s"
+    live = session.live
+    if not live:
+        match session.state:
+            case State.WAITING_HEIGHT:
+                return f"Waiting {since}: nothing is out, the recipient is a block ahead of us"
+            case State.PAUSING:
+                return f"Waiting {since}: nothing is out, another try follows in a moment"
+            case _:
+                return f"Waiting {since}: nothing is out, routes are being looked for"
+    words = f"Waiting {since}: {len(live)} of {format_msat(sum(part.amount_msat for part in live))} in all out"
+    ends = [_latest_block(part, times.get(part.partid)) for part in live]
+    known = [end for end in ends if end is not None]
+    return f"{words}, over by block {max(known)} at the latest" if len(known) == len(live) else words
+
+
+def _latest_block(attempt: Attempt, times: PartTimes | None) -> int | None:
+    """By which a part that was sent at a known height has ended."""
+    if attempt.route is None or times is None or not times.sent_height:
+        return None
+    return times.sent_height + attempt.route.delay_blocks + 1
+
+
 def _no_new_parts(session: PaymentSession, now_s: float) -> str | None:
     """Why what is out is all that there will be; None where more may come or nothing is out."""
     if not session.live:
@@ -206,8 +231,9 @@ def _attempt(
         return fields
     fields["delay"] = attempt.route.delay_blocks
     fields["route"] = [_hop(hop, alias) for hop in attempt.route.hops]
-    if attempt.live and times is not None and times.sent_height:
-        fields["must_resolve"] = _deadline(times.sent_height + attempt.route.delay_blocks + 1, moment)
+    latest = _latest_block(attempt, times)
+    if attempt.live and latest is not None:
+        fields["must_resolve"] = _deadline(latest, moment)
     return fields
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from pay.invoice.recipient import ClearRecipient
+from pay.node.progress import tell_progress
+from pay.node.running import Running, Waiter
 from pay.payment import events as ev
 from pay.payment.attempt import Terms, watch_terms
 from pay.payment.failure import FailCode
-from pay.payment.status import Moment, PartTimes, paystatus_entry
+from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry
 from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
-from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms
+from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
 from tests.session_teller import DEADLINE, EXPIRY, Teller, halves
 
 NAMES = {node("b"): "Bob"}
@@ -191,3 +195,48 @@ def test_only_watched() -> None:
         watch_terms(bytes(32), 1, node("us"), node("d"), 50_000, NOW), (ev.AdoptedPart(1, 50_000, 51_000),)
     )
     assert more(story) == "parts that were sent before are only watched"
+
+
+# --- words for those who wait ---------------------------------------------------------------------------------
+
+
+def words(story: Teller, now: float = NOW + 30) -> str:
+    return how_it_stands(story.session, {p: PartTimes(NOW, None, HEIGHT) for p in story.session.attempts}, now)
+
+
+def test_how_it_stands() -> None:
+    """Two parts with 18 blocks and 40 for the hop between are out, later one of them."""
+    story, block = halves(), HEIGHT + 18 + 40 + 1
+    assert words(story) == f"Waiting after 30 s: 2 of 100 sat in all out, over by block {block} at the latest"
+    story.settles(1)
+    assert words(story, NOW + 90).startswith("Waiting after 90 s: 1 of 50 sat in all out, over by block")
+
+
+def test_how_it_stands_with_nothing_out() -> None:
+    story = Teller(terms())
+    assert "routes are being looked for" in words(story)
+    story.routes(line(100_000, "abcd"))
+    story.fails(1, unknown_payment(4, height=HEIGHT + 1))
+    assert "the recipient is a block ahead of us" in words(story)
+
+
+def test_callers_hear_how_it_stands() -> None:
+    """As long as it lives, everybody who waits then; afterwards nobody."""
+    story, heard = halves(), asyncio.Queue[str]()
+
+    class Listener:
+        def tell(self, message: str, level: str = "info") -> None:
+            heard.put_nowait(message)
+
+    running = Running(story.session, ClearRecipient(node("d"), (), True), None)
+
+    async def listen() -> None:
+        telling = asyncio.create_task(tell_progress(running, every_s=0.001))
+        running.waiters = [Waiter(None, Listener())]  # type: ignore[arg-type]
+        for _ in range(2):
+            assert "2 of 100 sat in all out" in await asyncio.wait_for(heard.get(), 5)
+        story.settles(1)
+        story.settles(2)
+        await asyncio.wait_for(telling, 5)
+
+    asyncio.run(listen())

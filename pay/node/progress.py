@@ -1,0 +1,23 @@
+"""Callers that wait hear now and then how it stands: a payment that is held says nothing of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from pay.node.running import Running
+from pay.payment.states import State
+from pay.payment.status import how_it_stands
+
+TELL_S = 30.0
+"""Most payments are over long before the first word."""
+
+
+async def tell_progress(running: Running, every_s: float = TELL_S) -> None:
+    """As long as the payment lives."""
+    while running.session.state is not State.DONE:
+        await asyncio.sleep(every_s)
+        if running.waiters:
+            words = how_it_stands(running.session, running.times, time.time())
+            for waiter in running.waiters:
+                waiter.caller.tell(words)
