@@ -109,6 +109,19 @@ def test_the_same_lie_twice():
     assert [part.route.fee_msat for part in story.parts] == [10 * SAT, 15 * SAT, 20 * SAT]
 
 
+def test_a_fee_raised_and_the_refusal_does_not_say_so():
+    """
+    us ──── A ──100── D     A asks 150 ppm by now and leaves its policy out of the refusal: what to pay is not known,
+     └───── B ──200── D     so B is taken, which would have been dearer.
+    """
+    town = fork()
+    town.now_asks("A-D", fee_ppm=150)
+    town.faults("A", hides_updates=True)
+    story = town.pay()
+    assert story.lines == ["us>A>D A: the fee was below what the channel asks now", "us>B>D paid"]
+    assert story.fee_msat == 20 * SAT
+
+
 def test_a_refusal_without_news_is_believed_at_once():
     """
     us ──── A ──100── D     A refuses its own fee, and the policy in its answer is the one that was paid: there
@@ -242,6 +255,18 @@ def test_a_node_that_keeps_some_of_the_money_is_left_out():
     town.faults("B", skim_msat=1 * SAT)
     assert town.pay().lines == [
         "us>A>B>D D: the last amount did not arrive as it was sent", "us>C>D paid"
+    ]  # fmt: skip
+
+
+def test_a_node_that_keeps_some_of_the_time_is_left_out():
+    """
+    us ── A ──100── B ──100── D     B forwards 10 blocks less than it was told, and D says that its time is short:
+     └─── C ──400── D               it came over B-D, so the second part comes another way.
+    """
+    town = Town("us-A", ("A-B", 100), ("B-D", 100), "us-C", ("C-D", 400))
+    town.faults("B", skim_blocks=10)
+    assert town.pay().lines == [
+        "us>A>B>D D: the last delay did not arrive as it was sent", "us>C>D paid"
     ]  # fmt: skip
 
 
