@@ -335,12 +335,16 @@ class Driver:
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
             {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
         )
-        for waiter in running.waiters:
+        for waiter in running.take_waiters():
             if isinstance(past, PaidBefore):
                 waiter.caller.succeed(repeat_json(terms, past, terms.asked_msat))
             else:
                 waiter.caller.fail(error)
-        running.waiters = []
+        if running.session.result is None:
+            if isinstance(past, PaidBefore):
+                self._announcements.paid(running)
+            else:
+                self._announcements.failed(running, error)
         self._forget(running)
 
     # --- small things -----------------------------------------------------------------------------------

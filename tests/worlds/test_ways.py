@@ -111,8 +111,8 @@ def test_the_same_lie_twice():
 
 def test_a_fee_raised_and_the_refusal_does_not_say_so():
     """
-    us ──── A ──100── D     A asks 150 ppm by now and leaves its policy out of the refusal: what to pay is not known,
-     └───── B ──200── D     so B is taken, which would have been dearer.
+    us ──── A ──100── D     A asks 150 ppm by now and leaves its policy out of the refusal: what to pay is not
+     └───── B ──200── D     known, so B is taken, although it is dearer.
     """
     town = fork()
     town.now_asks("A-D", fee_ppm=150)

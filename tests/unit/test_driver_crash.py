@@ -1,0 +1,208 @@
+"""An exception in one session: that payment is answered once the node shows how it ended, and no other notices.
+
+The driver runs on a loop of the test's own, with a node of a few rows and a session that breaks when a part fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from pay.errors import PayError
+from pay.invoice.recipient import ClearRecipient
+from pay.node import driver as driver_module
+from pay.node.announcements import Announcements
+from pay.node.driver import Driver, new_running
+from pay.node.facade import PartOrder, Row, RowStatus
+from pay.node.orphans import Orphans
+from pay.node.running import Running, Waiter
+from pay.payment import events as ev
+from pay.payment.attempt import Terms
+from pay.payment.session import PaymentSession
+from tests.payment_tools import NOW, PREIMAGE, line, node, terms
+
+SOON_S = 10.0
+
+
+class Told:
+    """Who called `pay`."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[dict[str, Any] | PayError] = asyncio.get_running_loop().create_future()
+
+    def succeed(self, result: dict[str, Any]) -> None:
+        self.answer.set_result(result)
+
+    def fail(self, error: PayError) -> None:
+        self.answer.set_result(error)
+
+    def tell(self, message: str, level: str = "info") -> None:
+        pass
+
+
+class Table:
+    """The node: what is sent is pending until the test says what became of it."""
+
+    def __init__(self) -> None:
+        self.status: dict[bytes, RowStatus | None] = {}
+        self.looks = 0
+        self.looked = asyncio.Event()
+
+    async def own_channels(self, us: bytes) -> list[Any]:
+        return []
+
+    async def sendpay(self, order: PartOrder, partid: int, route: Any) -> dict[str, Any]:
+        self.status[bytes.fromhex(order.payment_hash)] = RowStatus.PENDING
+        return {"status": "pending", "groupid": 1, "amount_sent_msat": 103_000}
+
+    async def rows(self, payment_hash: bytes) -> list[Row]:
+        self.looks += 1
+        self.looked.set()
+        status = self.status.get(payment_hash)
+        if status is None:
+            return []
+        preimage = PREIMAGE if status is RowStatus.COMPLETE else None
+        return [Row(1, 1, status, 100_000, 103_000, int(NOW), node("d").hex(), preimage)]
+
+    async def looks_again(self) -> None:
+        """Wait for three more looks at the table."""
+        for _ in range(3):
+            self.looked.clear()
+            await asyncio.wait_for(self.looked.wait(), SOON_S)
+
+    async def write(self, entry: Any) -> None: ...
+
+    async def remove(self, name: str) -> None: ...
+
+    async def find(self, *_: Any) -> tuple[Any, ...]:
+        return (line(100_000),)
+
+
+class Scene:
+    """A driver with its node, and what other plugins heard."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self.heard: list[str] = []
+        self.ended: list[Running] = []
+        table: Any = self.table
+
+        async def nowhere(_: Waiter) -> None:
+            raise AssertionError("sent elsewhere")
+
+        self.driver = Driver(
+            table, table, node("us"), nowhere, Announcements(lambda topic, _: self.heard.append(topic)),
+            self.ended.append, table, Orphans(table, 0.0), reconcile_s=SOON_S,
+        )  # fmt: skip
+
+    async def out(self, payment_hash: bytes) -> tuple[Running, Told]:
+        """A payment with its one part out."""
+        caller = Told()
+        own: Terms = terms(payment_hash=payment_hash, deadline_s=1e12, expires_at_s=1e12)
+        order = PartOrder(payment_hash.hex(), 100_000, 1, "lnbc1", None, None, None, None, None)
+        running = new_running(own, ClearRecipient(node("d"), (), False), order, Waiter(None, caller))  # type: ignore[arg-type]
+        self.driver.start(running)
+        while not running.session.live or running.sending:
+            await asyncio.sleep(0)
+        return running, caller
+
+    def fails(self, payment_hash: bytes) -> None:
+        self.driver.sendpay_failure({
+            "code": 204, "message": "failed",
+            "data": {"payment_hash": payment_hash.hex(), "groupid": 1, "partid": 1, "erring_index": 1,
+                     "failcode": 0x2002},
+        })  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of a payment_hash of zeros break when a part fails."""
+    handle = PaymentSession.handle
+
+    def breaks(session: PaymentSession, event: ev.Event, now: float) -> list[ev.Action]:
+        if isinstance(event, ev.AttemptFailed) and not any(session.terms.payment_hash):
+            raise ZeroDivisionError("a bug")
+        return handle(session, event, now)
+
+    monkeypatch.setattr(PaymentSession, "handle", breaks)
+    monkeypatch.setattr(driver_module, "_CRASHED_LOOK_S", 0.001)
+
+
+def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    async def playing() -> None:
+        await story(Scene())
+
+    asyncio.run(asyncio.wait_for(playing(), 30))
+
+
+BROKEN = bytes(32)
+
+
+def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
+    """-1 only when the row has failed; the traceback is in the log; others hear of the end."""
+
+    async def story(scene: Scene) -> None:
+        _, caller = await scene.out(BROKEN)
+        scene.fails(BROKEN)
+        await scene.table.looks_again()
+        assert not caller.answer.done()
+        scene.table.status[BROKEN] = RowStatus.FAILED
+        error = await asyncio.wait_for(caller.answer, SOON_S)
+        assert isinstance(error, PayError) and error.code == -1 and "nothing was paid" in error.message
+        assert scene.driver.payments == {} and len(scene.ended) == 1
+        assert scene.heard[-1] == "pay_failure"
+
+    with caplog.at_level(logging.ERROR, "pay"):
+        play(story)
+    assert [record.message.split()[0] for record in caplog.records] == ["session_crashed"]
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_paid_all_the_same() -> None:
+    async def story(scene: Scene) -> None:
+        _, caller = await scene.out(BROKEN)
+        scene.fails(BROKEN)
+        await scene.table.looks_again()
+        scene.table.status[BROKEN] = RowStatus.COMPLETE
+        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        assert isinstance(answer, dict) and answer["payment_preimage"] == PREIMAGE.hex()
+        assert scene.heard[-1] == "pay_success"
+
+    play(story)
+
+
+def test_its_row_was_deleted() -> None:
+    """Whether it was paid is not known: no answer."""
+
+    async def story(scene: Scene) -> None:
+        _, caller = await scene.out(BROKEN)
+        scene.fails(BROKEN)
+        scene.table.status[BROKEN] = None
+        await scene.table.looks_again()
+        assert not caller.answer.done()
+
+    play(story)
+
+
+def test_others_go_on() -> None:
+    """A payment beside it fails, is tried again and is paid."""
+    other = bytes(31) + b"\1"
+
+    async def story(scene: Scene) -> None:
+        await scene.out(BROKEN)
+        running, caller = await scene.out(other)
+        scene.fails(BROKEN)
+        scene.fails(other)
+        while len(running.session.attempts) < 2:
+            await asyncio.sleep(0)
+        fields = {"payment_hash": other.hex(), "groupid": 1, "partid": 2, "payment_preimage": PREIMAGE.hex()}
+        scene.driver.sendpay_success(fields)
+        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        assert isinstance(answer, dict) and answer["parts"] == 2
+        assert set(scene.driver.payments) == {BROKEN}
+
+    play(story)
