@@ -117,8 +117,8 @@ class Overlay:
     recipient : int or None
     n_nodes : int
         The graph's nodes, then those that only own channels and hints name.
-    own : tuple of OwnChannel
-        The usable ones.
+    own, idle : tuple of OwnChannel
+        The usable ones, and the others.
     closed : int32[k]
         Arcs of the graph that this query must not use, ascending.
     extra : ExtraArcs
@@ -152,6 +152,7 @@ class Overlay:
         self._said = _Said(source, tuple(own), recipient, tuple(hints), policies or {}, caps or {})
         self.graph = graph
         self.own = tuple(channel for channel in own if _usable(channel))
+        self.idle = tuple(channel for channel in own if not _usable(channel))
         self._unknown: dict[bytes, int] = {}
         self._unknown_ids: list[NodeId] = []
         self._rows: dict[ScidDir, _Row] = {}

@@ -113,7 +113,7 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    if not isinstance(found, Route) and not search.cut_off:
+    if not isinstance(found, Route) and not search.cut_off and search.searches < query.max_searches:
         found = _exactly(terrain, query, found)
     spent, most = search.searches >= query.max_searches, None
     if query.max_parts > 1:

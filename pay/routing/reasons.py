@@ -21,7 +21,7 @@ from pay.routing.exact import most_own
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, SinglePath
 from pay.routing.terrain import Terrain
-from pay.units import MAX_MSAT, format_msat
+from pay.units import MAX_MSAT, format_msat, format_scid
 
 MAX_DELAY = 1 << 16
 """Blocks: more than any route locks funds."""
@@ -45,10 +45,10 @@ def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
                 f"allowed; raise maxdelay to pay"
             )
         case Limit.HOPS:
-            reason, message = NoRouteReason.TOO_MANY_HOPS, (
-                f"the shortest {way} has {found.use} hops, more than the {query.max_hops} allowed or than an "
-                f"onion can hold"
-            )
+            over = found.use > query.max_hops
+            room = f"at most {query.max_hops} are allowed" if over else "they fit in no onion"
+            reason = NoRouteReason.TOO_MANY_HOPS
+            message = f"the shortest {way} has {many(found.use, 'hop')} and {room}"
     return NoRoute(reason, message, fee_msat=fee, delay_blocks=delay)
 
 
@@ -77,19 +77,52 @@ def why_none(
         or _never(reach, terrain, query)
         or _amount(reach, terrain, query, most_msat)
         or _fees_too_much(terrain, query)
-        or _tried(query, gave_up)
+        or _tried(terrain, query, gave_up)
     )
 
 
-def _tried(query: RouteQuery, gave_up: bool) -> NoRoute:
-    what = "route" if query.max_parts == 1 else "set of routes"
-    where = f"for {format_msat(query.amount_msat)} to node {query.destination.hex()}"
+def many(number: int, thing: str, plural: str = "") -> str:
+    """`1 channel`, `1,000 channels`."""
+    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
+
+
+def _about(amount_msat: int) -> str:
+    """An estimate: four digits of it."""
+    digits = 10 ** max(0, len(str(amount_msat)) - 4)
+    return f"about {format_msat(amount_msat // digits * digits)}"
+
+
+def _in_parts(query: RouteQuery) -> str:
+    return "in one part" if query.max_parts == 1 else f"in {query.max_parts} parts"
+
+
+def _tried(terrain: Terrain, query: RouteQuery, gave_up: bool) -> NoRoute:
+    amount = format_msat(query.amount_msat)
     if gave_up:
-        return NoRoute(NoRouteReason.GAVE_UP, f"no {what} {where} was found in {query.max_searches} searches")
+        return NoRoute(
+            NoRouteReason.GAVE_UP,
+            f"no way to send {amount} {_in_parts(query)} was found in "
+            f"{many(query.max_searches, 'search', 'searches')}; there may be one",
+        )
+    most = _most_with_fees(terrain, query) if query.max_parts == 1 else 0
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"no {what} {where}: with the fees on top, the channels on the way are too small",
+        f"no way to send {amount} {_in_parts(query)}: with the fees on top, channels on the way are too small"
+        + (f"; {_about(most)} can be sent" if most else ""),
+        max_sendable_msat=most or None,
     )
+
+
+def _most_with_fees(terrain: Terrain, query: RouteQuery) -> int:
+    """The largest amount below the query's that one route carries with its fees, to within 1/256 of it; 0 if none
+    was found."""
+    lifted = replace(query, max_fee_msat=MAX_MSAT, max_delay=MAX_DELAY)
+    low, high = 0, query.amount_msat
+    for _ in range(8):
+        middle = (low + high) // 2
+        found = SinglePath(terrain, replace(lifted, amount_msat=middle), terrain.arcs.usable(middle)).solve()
+        low, high = (middle, high) if isinstance(found, Route) else (low, middle)
+    return low
 
 
 def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
@@ -97,11 +130,13 @@ def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute 
     count, probe = reach.terrain.overlay.n_excluded, _probe(query)
     if not count or reach.carries(probe) or not _Reach(everything).carries(probe):
         return None
+    most = reach.most(query.amount_msat)
+    rest = f"{_about(most)} can be sent in one part without it" if most else "nothing can be sent without it"
     return NoRoute(
         NoRouteReason.EXCLUDED,
-        f"every route for {format_msat(query.amount_msat)} to node {query.destination.hex()} leads through "
-        f"something excluded ({count} channel directions are)",
-        max_sendable_msat=reach.most(query.amount_msat),
+        f"every route for {format_msat(query.amount_msat)} leads through something excluded "
+        f"({many(count, 'channel direction')} in all); {rest}",
+        max_sendable_msat=most,
     )
 
 
@@ -143,13 +178,25 @@ class _Reach:
     def most(self, below_msat: int) -> int:
         """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
         own = [most_own(channel) for channels in self.terrain.peers.values() for channel in channels]
-        low, high = 0, min(below_msat, max(own) + 1, max(_into(self.terrain), default=0) + 1)
+        low, high = 0, min(below_msat, max(own) + 1, _largest_into(self.terrain)[1] + 1)
         if self.carries(high - 1):
             return high - 1
         while high - low > max(1_000, low // 256):
             middle = (low + high) // 2
             low, high = (middle, high) if self.carries(middle) else (low, middle)
         return low
+
+    def least(self, above_msat: int) -> int | None:
+        """The smallest amount above `above_msat` that `carries`, to within 0.1 % or 1 msat; None if none does."""
+        low, high = above_msat, 2 * above_msat + 1
+        while not self.carries(high):
+            low, high = high, 2 * high
+            if low > MAX_MSAT:
+                return None
+        while high - low > max(1, low // 1_024):
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.carries(middle) else (middle, high)
+        return high
 
     def _reached(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], amount_msat: int) -> bool:
         terrain = self.terrain
@@ -175,96 +222,126 @@ def _known(terrain: Terrain) -> bool:
 def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
     node = query.destination.hex()
     if overlay.n_hints:
+        hints = many(overlay.n_hints, "route hint")
         return NoRoute(
             NoRouteReason.BAD_HINTS,
-            f"node {node} is not in the graph and none of the invoice's {overlay.n_hints} route hints can be "
-            f"used; ask for a new invoice",
+            f"node {node} has no public channel that we know of, and its {hints} cannot be used; ask for a new "
+            f"invoice",
         )
     return NoRoute(
         NoRouteReason.UNKNOWN_NODE,
-        f"node {node} has no known channel and the invoice no route hint; its channels may be private, or "
-        f"newer than our gossip",
+        f"node {node} has no channel that we know of and the invoice no route hint; its channels may be private, "
+        f"or newer than our gossip",
     )
 
 
 def _no_own(overlay: Overlay, everything: Terrain) -> NoRoute:
     if everything.peers:
         return NoRoute(NoRouteReason.EXCLUDED, "all of our channels that can send, or their peers, are excluded")
-    return NoRoute(
-        NoRouteReason.NO_OWN_CHANNELS,
-        "none of our channels is connected, in normal operation and has something to spend",
-        max_sendable_msat=0,
+    idle = overlay.idle
+    away = [channel for channel in idle if not channel.connected]
+    empty = [channel for channel in idle if channel.connected and channel.spendable_msat <= 0]
+    held = sum(channel.spendable_msat for channel in away)
+    counts = (
+        (len(away), f"not connected, with {format_msat(held)} in them"),
+        (len(empty), "without anything to spend"),
+        (len(idle) - len(away) - len(empty), "full of HTLCs"),
     )
+    why = "; ".join(f"{number} {what}" for number, what in counts if number)
+    words = f"none of our {many(len(idle), 'channel')} can send now: {why}" if idle else "we have no open channel"
+    return NoRoute(NoRouteReason.NO_OWN_CHANNELS, words, max_sendable_msat=0)
 
 
 def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """The amount against our own channels."""
     own = [channel for channels in terrain.peers.values() for channel in channels]
-    largest = max(map(most_own, own))
-    if query.max_parts > 1:
-        largest = most_through(doors_out(terrain), query.max_parts)
-    if query.amount_msat > largest:
-        how = f"the largest of our {len(own)} usable channels can send in one part now"
-        if query.max_parts > 1:
-            how = f"our {len(own)} usable channels can send now in {query.max_parts} parts"
+    largest, parts = max(own, key=most_own), query.max_parts
+    most = most_own(largest) if parts == 1 else most_through(doors_out(terrain), parts)
+    amount = format_msat(query.amount_msat)
+    if query.amount_msat > most:
+        if len(own) == 1:
+            what = f"our only usable channel, {format_scid(largest.scid)},"
+        elif parts == 1:
+            what = f"the largest of our {len(own)} usable channels, {format_scid(largest.scid)},"
+        else:
+            what = f"our {len(own)} usable channels"
+        idle = sum(channel.spendable_msat for channel in terrain.overlay.idle if not channel.connected)
+        more = f"; {format_msat(idle)} more is in channels that are not connected" if idle > 0 else ""
         return NoRoute(
             NoRouteReason.INSUFFICIENT_SPENDABLE,
-            f"{format_msat(query.amount_msat)} is more than the {format_msat(largest)} that {how}",
-            max_sendable_msat=largest,
+            f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
+            max_sendable_msat=most,
         )
     least = min(channel.htlc_min_msat for channel in own)
     if query.amount_msat < least:
         return NoRoute(
             NoRouteReason.BELOW_MINIMUM,
-            f"{query.amount_msat} msat is less than the {least} msat that our channels send at least",
+            f"{amount} is less than the {format_msat(least)} that our channels send at least",
         )
     return None
 
 
 def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for any amount."""
-    name = f"node {query.destination.hex()}"
     if reach.some_way():
         return None
+    arcs, graph, hints = terrain.arcs, terrain.overlay.graph, terrain.overlay.n_hints
+    into = np.flatnonzero(graph.target == terrain.target)
     if not reach.any_way():
-        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {name}")
-    arcs = terrain.arcs
-    into = arcs.graph.target == terrain.target
-    if not (arcs.graph.enabled & into).any() and not (arcs.extra.target == terrain.target).any():
+        what = "the recipient"
+        if hints and not len(into):
+            what = f"the start of the invoice's {many(hints, 'route hint')}"
+        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {what}")
+    hinted = bool((arcs.extra.target == terrain.target).any())
+    if len(into) and not graph.enabled[into].any() and not hinted:
+        strange = np.count_nonzero(~graph.routable[into >> 1])
+        more = f" ({strange} of them demand features that we do not know)" if strange else ""
+        each = "the only known channel of the recipient is" if len(into) == 1 else (
+            f"all {len(into):,} known channels of the recipient are"
+        )  # fmt: skip
         return NoRoute(
-            NoRouteReason.RECIPIENT_DISABLED,
-            f"all {np.count_nonzero(into)} known channels of {name} are disabled towards it; it is probably "
-            f"offline",
+            NoRouteReason.RECIPIENT_DISABLED, f"{each} disabled towards it{more}; it is probably offline"
         )
-    return NoRoute(NoRouteReason.UNREACHABLE, f"all ways from us to {name} lead over disabled channels")
+    return NoRoute(
+        NoRouteReason.UNREACHABLE,
+        "all ways from us to the recipient lead over channels that are disabled, or nodes that demand features "
+        "we do not know",
+    )
 
 
 def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
-    amount, name = format_msat(query.amount_msat), f"node {query.destination.hex()}"
-    into, total = _into(terrain), most_through(doors_in(terrain), query.max_parts)
-    if query.amount_msat > total and query.max_parts > 1:
+    amount, parts = format_msat(query.amount_msat), query.max_parts
+    total = most_through(doors_in(terrain), parts)
+    if query.amount_msat > total and parts > 1:
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"{amount} is more than the {format_msat(total)} that all open channels of {name} can take in "
-            f"{query.max_parts} parts",
+            f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take in "
+            f"{parts} parts",
             max_sendable_msat=total,
         )
     probe = _probe(query)
     if reach.carries(probe):
-        return None if query.max_parts == 1 else _between(terrain, query, most_msat)
+        return None if parts == 1 else _between(terrain, query, most_msat)
     most = reach.most(probe)
     if not most:
+        least = reach.least(query.amount_msat)
+        room = f"; the least that can be sent is {_about(least)}" if least else ""
         return NoRoute(
             NoRouteReason.BELOW_MINIMUM,
-            f"{amount} is less than the smallest payment that the channels towards {name} accept",
+            f"{amount} is less than channels on every way to the recipient accept{room}",
         )
-    where = f"the largest channel of {name}" if max(into) <= most + 1_000 else f"the widest way to {name}"
-    parts = "one part" if query.max_parts == 1 else f"{query.max_parts} parts"
+    last, largest = _largest_into(terrain)
+    if largest <= most + max(1_000, most // 128):
+        most, where = largest, f"the largest open channel of the recipient, {format_scid(last)}, takes"
+        takes = format_msat(most)
+    else:
+        where, takes = "the widest way to the recipient takes", _about(most)
+    each = "" if parts == 1 else " a part"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{amount} in {parts} is too much: {where} takes at most about {format_msat(most)} a part",
-        max_sendable_msat=most,
+        f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}",
+        max_sendable_msat=min(most * parts, total),
     )
 
 
@@ -275,20 +352,24 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
         return None
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{format_msat(query.amount_msat)} is more than the {format_msat(most)} that all ways together from us to "
-        f"node {query.destination.hex()} can carry in {query.max_parts} parts",
+        f"{format_msat(query.amount_msat)} is more than the {_about(most)} that all ways together from us to the "
+        f"recipient can carry {_in_parts(query)}",
         max_sendable_msat=most,
     )
 
 
-def _into(terrain: Terrain) -> list[int]:
-    """The largest HTLC that each open channel into the recipient takes, ours included, msat."""
+def _largest_into(terrain: Terrain) -> tuple[int, int]:
+    """The open channel into the recipient that takes the largest HTLC, ours included: scid and msat; 0 if none."""
     arcs, target = terrain.arcs, terrain.target
-    into = arcs.known.rows.target == target
-    into[arcs.closed] = False
-    most = arcs.known.rows.most_msat[into], arcs.extra_rows.most_msat[arcs.extra_rows.target == target]
-    own = [most_own(channel) for channel in terrain.peers.get(target, ())]
-    return [max(amount, 0) for amount in np.concatenate(most).tolist()] + own
+    known = np.flatnonzero(arcs.known.rows.target == target)
+    known = known[~np.isin(known, arcs.closed)]
+    extra = np.flatnonzero(arcs.extra_rows.target == target)
+    ends = list(zip(arcs.known.rows.most_msat[known].tolist(),
+                    arcs.graph.scids[arcs.known.arc[known] >> 1].tolist(), strict=True))  # fmt: skip
+    ends += zip(arcs.extra_rows.most_msat[extra].tolist(), arcs.extra_scid[extra].tolist(), strict=True)
+    ends += [(most_own(channel), int(channel.scid)) for channel in terrain.peers.get(target, ())]
+    most, scid = max(ends, default=(0, 0))
+    return scid, max(most, 0)
 
 
 def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
@@ -305,11 +386,12 @@ def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
         return None
     peer = terrain.overlay.node_number(found.hops[0].node)
     assert peer is not None
-    most = max(map(most_own, terrain.peers[peer]))
+    channel = max(terrain.peers[peer], key=most_own)
+    most = most_own(channel)
     return NoRoute(
         NoRouteReason.INSUFFICIENT_SPENDABLE,
-        f"{format_msat(query.amount_msat)} and fees of {format_msat(found.fee_msat)} on top are more than the "
-        f"{format_msat(most)} that our channels to the next node can send in one part now",
+        f"{format_msat(query.amount_msat)} with fees of {format_msat(found.fee_msat)} on top is more than the "
+        f"{format_msat(most)} that our channel {format_scid(channel.scid)} can send in one part now",
         fee_msat=found.fee_msat,
         delay_blocks=found.delay_blocks,
         max_sendable_msat=max(most - found.fee_msat, 0),

@@ -70,7 +70,7 @@ class Terrain:
         target = overlay.node_number(destination)
         if target is None:
             return None
-        arcs = _arcs(overlay, in_flight, knowledge, _tolls(overlay, knowledge, target))
+        arcs = _arcs(overlay, target, in_flight, knowledge, _tolls(overlay, knowledge, target))
         return cls(overlay, arcs, target, _peers(overlay), knowledge)
 
 
@@ -95,14 +95,16 @@ def _tolls(overlay: Overlay, knowledge: Knowledge, target: int) -> Tolls:
     return tolls({number: (*cost,) for number, cost in numbers if number is not None and number != target})
 
 
-def _arcs(overlay: Overlay, in_flight: Mapping[ScidDir, int], knowledge: Knowledge, tolls: Tolls) -> Arcs:
+def _arcs(
+    overlay: Overlay, target: int, in_flight: Mapping[ScidDir, int], knowledge: Knowledge, tolls: Tolls
+) -> Arcs:
     graph, extra, known = overlay.graph, overlay.extra, GraphRows.of(overlay.graph)
     # A learnt policy or a hint does not make a node passable that requires what we do not know.
     passable = known.through[np.minimum(extra.source, graph.n_nodes)]
     theirs = np.flatnonzero((extra.own == NOT_OWN) & passable)
     rows = Columns(*(getattr(extra, name)[theirs] for name in Columns._fields))
     scids, directions, closed = extra.scid[theirs], extra.direction[theirs], overlay.closed
-    copies = _replaced(overlay, known, in_flight) | _revived(overlay, known)
+    copies = _replaced(overlay, known, in_flight) | _revived(overlay, known, target)
     if copies:
         arcs = np.array(sorted(copies), np.int32)
         copied = Columns(*(getattr(graph, name)[arcs] for name in Columns._fields))
@@ -153,13 +155,13 @@ def _replaced(overlay: Overlay, known: GraphRows, in_flight: Mapping[ScidDir, in
     return arcs.difference(overlay.closed.tolist())
 
 
-def _revived(overlay: Overlay, known: GraphRows) -> set[int]:
+def _revived(overlay: Overlay, known: GraphRows, target: int) -> set[int]:
     """The graph's arcs that lead nowhere but from a node that the overlay leads to, and on from there."""
     graph, revived = overlay.graph, set[int]()
     waiting = set(overlay.extra.target.tolist())
     while waiting:
         node = waiting.pop()
-        if node < graph.n_nodes and known.leads_nowhere[node]:
+        if node < graph.n_nodes and node != target and known.leads_nowhere[node]:
             out = graph.arcs_into(node) ^ 1
             out = out[(known.row[out] == DEAD) & graph.enabled[out]]
             fresh = set(out.tolist()).difference(overlay.closed.tolist(), revived)

@@ -25,6 +25,86 @@ def line() -> Net:
     return net.link(2, "a", "b", base=1_000, ppm=0).link(3, "b", "c", base=1_000, ppm=0)
 
 
+LINE_FULL = [(4, "c", "d", 700_000), (5, "d", "e", 10_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "overlay", "message"),
+    [
+        (query("c", 6_000_000 * SAT), {},
+         "6,000,000 sat is more than the 5,000,000 sat that our only usable channel, 1x1x0, can send now in one "
+         "part"),
+        (query("c", 6_000_000 * SAT, max_parts=4), {},
+         "6,000,000 sat is more than the 5,000,000 sat that our only usable channel, 1x1x0, can send now in 4 "
+         "parts"),
+        (query("d", 900_000 * SAT), {},
+         "900,000 sat is too much in one part: the largest open channel of the recipient, 4x1x0, takes at most "
+         "700,000 sat"),
+        (query("d", 900_000 * SAT, max_parts=3), {},
+         "900,000 sat is more than the 700,000 sat that the open channels of the recipient can take in 3 parts"),
+        (query("e", 900_000 * SAT), {},
+         "900,000 sat is too much in one part: the widest way to the recipient takes at most about 699,600 sat"),
+        (query("e", 900_000 * SAT, max_parts=2), {},
+         "900,000 sat is more than the about 700,000 sat that all ways together from us to the recipient can "
+         "carry in 2 parts"),
+        (query("e", 700_000 * SAT), {},
+         "no way to send 700,000 sat in one part: with the fees on top, channels on the way are too small; about "
+         "697,200 sat can be sent"),
+        (query("c", 10**6), {"excluded_channels": frozenset({ScidDir(scid(3), 0), ScidDir(scid(3), 1)})},
+         "every route for 1,000 sat leads through something excluded (2 channel directions in all); nothing can "
+         "be sent without it"),
+        (query("c", 1), {"excluded_nodes": frozenset({node("a")})},
+         "all of our channels that can send, or their peers, are excluded"),
+        (query("c", 10**6, max_hops=2), {}, "the shortest route has 3 hops and at most 2 are allowed"),
+        (query("c", 10**6, max_fee_msat=1_999), {},
+         "the cheapest route costs 2 sat (0.2 %) and at most 1.999 sat is allowed; raise maxfee or maxfeepercent "
+         "to pay"),
+        (query("c", 10**6, max_searches=0), {},
+         "no way to send 1,000 sat in one part was found in 0 searches; there may be one"),
+        (query("c", 10**6, max_delay=97), {},
+         "the quickest route may lock funds for 98 blocks and at most 97 are allowed; raise maxdelay to pay"),
+    ],
+)  # fmt: skip
+def test_what_an_operator_reads(asked: RouteQuery, overlay: dict[str, object], message: str) -> None:
+    """us ─1─ a ─2─ b ─3─ c ─4─ d ─5─ e; 1 holds 5,000,000 sat, 4 takes 700,000, the others 10,000,000."""
+    net = line().link(4, "c", "d", 700_000 * SAT, base=1_000, ppm=0).link(5, "d", "e", base=1_000, ppm=0)
+    assert why(net, asked, **overlay).message == message
+
+
+def test_what_an_operator_reads_of_minima() -> None:
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", low=10_000)
+    assert why(net, query("b", 9_000)).message == (
+        "9 sat is less than channels on every way to the recipient accept; the least that can be sent is about "
+        "10 sat"
+    )
+
+
+def test_what_an_operator_reads_of_own_channels() -> None:
+    """Two are not connected, one is empty, one is full; then one of them is there."""
+    net = Net().own(1, "a", 3_000 * SAT, connected=False).own(2, "a", 2_000 * SAT, connected=False)
+    net.own(3, "a", 0).own(4, "a", 10**9, live_htlcs=30).link(5, "a", "b")
+    assert why(net, query("b", 10**6)).message == (
+        "none of our 4 channels can send now: 2 not connected, with 5,000 sat in them; 1 without anything to "
+        "spend; 1 full of HTLCs"
+    )
+    assert why(net.own(6, "a", 500 * SAT), query("b", 10**6)).message == (
+        "1,000 sat is more than the 500 sat that our only usable channel, 6x1x0, can send now in one part; 5,000 "
+        "sat more is in channels that are not connected"
+    )
+    assert why(Net().link(1, "a", "b"), query("b", 10**6)).message == "we have no open channel"
+
+
+def test_what_an_operator_reads_of_the_recipient_s_channels() -> None:
+    net = line().link(4, "c", "d", enabled=False)
+    assert why(net, query("d", 10**6)).message == (
+        "the only known channel of the recipient is disabled towards it; it is probably offline"
+    )
+    hints = [(HintHop(node("y"), scid(9), 0, 0, 0),)]
+    assert why(line(), query("z", 10**6), hints=hints).message == (
+        "no channels lead from us to the start of the invoice's 1 route hint"
+    )
+
+
 def test_there_is_nothing_to_explain() -> None:
     assert explain(line().overlay("c"), query("c", 10**6)) is None
 
