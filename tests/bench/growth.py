@@ -51,7 +51,7 @@ def _measured(setting: Setting) -> dict[str, tuple[float, str]]:
         "load_s": (load, f"{load:.3f}"),
         "arrays_mb": (graph.nbytes / 1e6, f"{graph.nbytes / 1e6:.1f}"),
     }
-    us, own = _joined(setting)
+    us, own = joined(setting)
     for name, amount, most in (("one_path_ms", SINGLE_MSAT[-1], 1), ("split_ms", SPLIT_MSAT[0], PARTS)):
         payees = setting.payees(_PAYEES, amount)
         for payee in payees[:5]:
@@ -62,7 +62,7 @@ def _measured(setting: Setting) -> dict[str, tuple[float, str]]:
     return result
 
 
-def _joined(setting: Setting) -> tuple[NodeId, list[OwnChannel]]:
+def joined(setting: Setting) -> tuple[NodeId, list[OwnChannel]]:
     """A node that is not in the graph, with a channel of six million sat to each of the five largest."""
     graph = setting.graph
     grouped = graph.by_target()
