@@ -19,7 +19,7 @@ from pay.errors import PayError
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
 from pay.node.driver import Driver
-from pay.node.facade import CallError, Node, PartOrder, Row
+from pay.node.facade import CallError, Node, PartOrder, Row, RowStatus
 from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, past_of
@@ -85,10 +85,22 @@ class Adoption:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
         over = [name for name in entries if not _is_hash(name) or bytes.fromhex(name) not in self._driver.payments]
+        ended = [entry for name in over if (entry := entries[name]) is not None]
+        for entry in ended:
+            await self._tell_of_success(entry)
         for name in over:
             await self._journal.remove(name)
-        ended = [entry.terms for name in over if (entry := entries[name]) is not None]
-        return {terms.payment_hash: terms.groupid for terms in ended}
+        return {entry.terms.payment_hash: entry.terms.groupid for entry in ended}
+
+    async def _tell_of_success(self, entry: Entry) -> None:
+        """An entry that is still there: the earlier run did not come to the end of its payment, which has ended.
+
+        That it failed is not told: an order of that run may still be queued in the host.
+        """
+        rows = await self._node.rows(entry.terms.payment_hash)
+        if any(row.groupid == entry.terms.groupid and row.status is RowStatus.COMPLETE for row in rows):
+            recipient = ClearRecipient(entry.terms.destination, (), False)
+            self._driver.paid_before(Running(PaymentSession(entry.terms), recipient, entry.order))
 
     async def _adopted(
         self, payment_hash: str, first: dict[str, Any], entry: Entry | None

@@ -4,7 +4,8 @@
     pay_part_start, pay_part_end   once for every part of ours, when it is sent and when it has ended
 
 Parts that somebody else sent are his to announce. A part that an earlier run of this plugin sent was announced by
-that run; its end, and that of its payment, is announced here, where the journal says that it was ours.
+that run; its end, and that of its payment, is announced here, where the journal says that it was ours. So is a
+success that came while the plugin was away (again, if it died just between the announcement and the journal).
 
 Fields: doc/schemas/notification/xpay_pay_part_{start,end}.json of the host.
 """

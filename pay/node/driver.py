@@ -19,14 +19,15 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
-from pay.node.facade import CallError, Node, PartOrder, RowStatus, read_failure
+from pay.node.crashed import end_of_crashed
+from pay.node.facade import CallError, Node, PartOrder, read_failure
 from pay.node.holdings import OwnChannels, in_flight
 from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
-from pay.node.past import PaidBefore, past_of, repeat_json
+from pay.node.past import repeat_json
 from pay.node.planning import Planning
 from pay.node.progress import tell_progress
-from pay.node.reconciliation import RECONCILE_S, Reconciliation, accepted
+from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
 from pay.node.running import Running, Waiter
 from pay.node.sender import Sender
@@ -40,9 +41,6 @@ from pay.payment.status import PartTimes
 from pay.routing.query import NoRoute, Route
 
 log = logging.getLogger("pay")
-
-_CRASHED_LOOK_S = 5.0
-"""How often the parts of a crashed session are looked at."""
 
 
 class Driver:
@@ -108,6 +106,11 @@ class Driver:
         self.post(running, ev.Started(adopted))
         self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
         self._task(running, tell_progress(running))
+
+    def paid_before(self, running: Running) -> None:
+        """A payment of ours was paid while this plugin did not run."""
+        log.info("payment_was_paid %s", running.name)
+        self._announcements.paid(running)
 
     async def _write_down(self, running: Running, order: PartOrder) -> None:
         await self._journal.write(Entry(running.session.terms, order))
@@ -316,32 +319,19 @@ class Driver:
     async def _drain_crashed(self, running: Running) -> None:
         """Answer the callers of a crashed session once the host's table shows how it ended."""
         terms = running.session.terms
-        if running.sending:
-            await asyncio.wait(set(running.sending))
-        had_rows = accepted(running)
-        while True:
-            rows = await self._node.rows(terms.payment_hash)
-            past = past_of(rows)
-            pending = {row.partid for row in rows if row.status is RowStatus.PENDING}
-            # Of a part whose row was deleted nobody knows whether it was paid.
-            all_there = had_rows <= {row.partid for row in rows if row.groupid == terms.groupid}
-            if isinstance(past, PaidBefore):
-                break
-            if all_there and pending <= await self._orphans.among(terms.payment_hash, rows):
-                break
-            await asyncio.sleep(_CRASHED_LOOK_S)
+        past = await end_of_crashed(self._node, self._orphans, running)
         error = PayError(
             Code.OTHER,
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
             {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
         )
         for waiter in running.take_waiters():
-            if isinstance(past, PaidBefore):
+            if past is not None:
                 waiter.caller.succeed(repeat_json(terms, past, terms.asked_msat))
             else:
                 waiter.caller.fail(error)
         if running.session.result is None:
-            if isinstance(past, PaidBefore):
+            if past is not None:
                 self._announcements.paid(running)
             else:
                 self._announcements.failed(running, error)

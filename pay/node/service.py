@@ -190,7 +190,7 @@ class Service:
             found = (await self._node.patient("listconfigs", {"config": XPAY_OPTION}))["configs"]
             if not found.get(XPAY_OPTION, {}).get("value_bool", True):
                 return
-        except (CallError, KeyError):
+        except (CallError, LookupError, TypeError, AttributeError):
             return  # no cln-xpay that has it
         if options.flag(self._plugin, options.ALLOW_XPAY):
             self._say_of_xpay(logging.INFO, f"reason='{options.ALLOW_XPAY} is set'")

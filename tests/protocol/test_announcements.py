@@ -131,3 +131,22 @@ def test_the_end_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert [topic for topic, _ in told] == ["pay_part_start", "pay_part_end", end]
         assert told[1][1]["partid"] == 1 and told[2][1]["bolt11"] == ours.bolt11
         assert news(host, foreign.payment_hash) == []
+
+
+def test_paid_while_the_plugin_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told at the next start, once: its entry in the journal is gone after that."""
+    monkeypatch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": TOPICS}))
+    with hosting(tmp_path, plugin=[PLUGIN, ECHO]) as host:
+        made = host.invoice(hold=True)
+        host.pay_held(made)
+        for _ in range(2):
+            mark = host.log_mark()
+            host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
+            host.release(made)
+            host.settled(made)
+            host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()
+            host.log("started version=", mark)
+        told = host.until(lambda: len(found := news(host, made.payment_hash)) == 2 and found)
+        assert [topic for topic, _ in told] == ["pay_part_start", "pay_success"]
+        assert host.pay(made).ok()["parts"] == 1
+        assert len(news(host, made.payment_hash)) == 2

@@ -14,7 +14,7 @@ import pytest
 
 from pay.errors import PayError
 from pay.invoice.recipient import ClearRecipient
-from pay.node import driver as driver_module
+from pay.node import crashed
 from pay.node.announcements import Announcements
 from pay.node.driver import Driver, new_running
 from pay.node.facade import PartOrder, Row, RowStatus
@@ -129,7 +129,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         return handle(session, event, now)
 
     monkeypatch.setattr(PaymentSession, "handle", breaks)
-    monkeypatch.setattr(driver_module, "_CRASHED_LOOK_S", 0.001)
+    monkeypatch.setattr(crashed, "LOOK_S", 0.001)
 
 
 def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
