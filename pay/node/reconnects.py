@@ -49,7 +49,7 @@ class Reconnects:
         self._calls: set[asyncio.Task[bool]] = set()
 
     async def helped(self, running: Running, action: ev.FindRoutes, why: NoRoute) -> bool:
-        """Whether a channel that was away is back: then it is worth to look for routes again. Raises CallError."""
+        """Whether a channel that was away is back: then it is worth to look for routes again."""
         own = await self._channels()
         peers = [peer for peer in _missed(own, action, why) if peer not in running.called_back]
         calls = [self._call(running, peer) for peer in peers[:MOST_PEERS]]
@@ -92,7 +92,12 @@ class Reconnects:
         return True
 
     async def _channels(self) -> list[OwnChannel]:
-        return [named.channel for named in await self._node.own_channels(self._us)]
+        """None where the host does not list them: why there is no route is known without."""
+        try:
+            return [named.channel for named in await self._node.own_channels(self._us)]
+        except (CallError, LookupError, TypeError, ValueError) as error:
+            log.debug("channels_unknown error=%r", error)
+            return []
 
 
 def _missed(own: Sequence[OwnChannel], action: ev.FindRoutes, why: NoRoute) -> list[NodeId]:
