@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from pay.liquidity.chance import DOUBT
 from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
+from pay.network.graph import policy_columns
 from pay.routing import Hop, Route, RouteQuery
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
 
@@ -49,12 +52,14 @@ class Net:
         back: Policy | None = None,
     ) -> Net:
         """A channel whose two directions ask the same, unless `back` says what b asks towards a."""
-        self.graph.add_channel(scid(number), node(a), node(b), capacity_msat)
+        channel = self.graph.add_channel(scid(number), node(a), node(b), capacity_msat)
         policy = Policy(base, ppm, cltv, low, capacity_msat if high is None else high, enabled, timestamp=1)
-        for start, end, asked in ((a, b, policy), (b, a, back or policy)):
-            named = ScidDir(scid(number), direction_of(node(start), node(end)))
-            self.graph.set_policy(named, asked)
-            self.policies[named] = (start, end, asked, capacity_msat)
+        forth = direction_of(node(a), node(b))
+        both = {forth: (a, b, policy), 1 - forth: (b, a, back or policy)}
+        for direction, (start, end, asked) in both.items():
+            self.policies[ScidDir(scid(number), direction)] = start, end, asked, capacity_msat
+        arcs = np.array([2 * channel + direction for direction in both], np.int32)
+        self.graph.update_arcs(arcs, policy_columns(asked for _, _, asked in both.values()))
         return self
 
     def own(self, number: int, peer: str, spendable_msat: int, **changes: object) -> Net:

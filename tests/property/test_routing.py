@@ -7,6 +7,7 @@ and maxima, and own channels of all sizes; the reference enumerates all simple p
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,37 +15,32 @@ from hypothesis import strategies as st
 from pay.errors import Code
 from pay.network import Policy
 from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
+from tests.property.drawing import one_of_each
 from tests.routing_tools import SAT, Net, all_routes, path_cost, query
 
 NODES = "abcdef"
 AMOUNT = 100_000 * SAT
-EXAMPLES = settings(max_examples=100, deadline=None)
+EXAMPLES = settings(max_examples=75, deadline=None)
 
 
 @st.composite
 def networks(draw: st.DrawFn, *, tight: bool) -> Net:
     """Tight ones have channels that the amount, or the amount with fees, just does not fit in."""
-    net = Net()
-    number = 0
-    sizes = st.sampled_from([AMOUNT, AMOUNT + 50, AMOUNT + 2_000, 2 * AMOUNT, 20 * AMOUNT])
-    size = sizes if tight else st.sampled_from([3 * AMOUNT, 20 * AMOUNT, 20 * AMOUNT + 7])
-    asks = st.builds(
-        Policy,
-        fee_base_msat=st.sampled_from([0, 0, 1, 1_000, 5_000]),
-        fee_ppm=st.sampled_from([0, 0, 1, 100, 1_000]),
-        cltv_delta=st.sampled_from([0, 6, 40, 144]),
-        htlc_min_msat=st.sampled_from([0, 1, AMOUNT, AMOUNT + 1_000, 2 * AMOUNT] if tight else [0, 1]),
-        htlc_max_msat=size,
-        enabled=st.sampled_from([True, True, True, True, False]),
-        timestamp=st.just(1),
-    )
+    net, number = Net(), 0
+    sizes = [AMOUNT, AMOUNT + 50, AMOUNT + 2_000, 2 * AMOUNT, 20 * AMOUNT]
+    sizes = sizes if tight else [3 * AMOUNT, 20 * AMOUNT, 20 * AMOUNT + 7]
+    least = [0, 1, AMOUNT, AMOUNT + 1_000, 2 * AMOUNT] if tight else [0, 1]
+    bases, ppms, deltas = [0, 0, 1, 1_000, 5_000], [0, 0, 1, 100, 1_000], [0, 6, 40, 144]
+    fields = one_of_each(bases, ppms, deltas, least, sizes, [True, True, True, True, False])
+    asks = fields.map(lambda asked: Policy(*asked, timestamp=1))
+    links = one_of_each(list(permutations(NODES, 2)), sizes)
     for _ in range(draw(st.integers(1, 9))):
-        a, b = draw(st.permutations(NODES))[:2]
+        (a, b), size = draw(links)
         number += 1
-        net.link(number, a, b, draw(size), back=draw(asks), **_link(draw(asks)))
-    for _ in range(draw(st.integers(1, 3))):
+        net.link(number, a, b, size, back=draw(asks), **_link(draw(asks)))
+    for name, size in draw(st.lists(one_of_each(NODES, sizes), min_size=1, max_size=3)):
         number += 1
-        net.own(number, draw(st.sampled_from(NODES)), draw(size))
+        net.own(number, name, size)
     return net
 
 

@@ -16,29 +16,32 @@ from pay.routing.costs import Prices
 from pay.routing.flow import ChunkFlow
 from pay.routing.terrain import Terrain
 from pay.units import Scid, ScidDir
+from tests.property.drawing import one_of_each
 from tests.property.test_routing import AMOUNT, networks
 from tests.property.test_routing_split import CHUNK
 from tests.property.test_routing_split import networks as split_networks
 from tests.routing_tools import Net, all_routes, node, path_cost, query
 
-EXAMPLES = settings(max_examples=100, deadline=None)
+EXAMPLES = settings(max_examples=75, deadline=None)
 PRIORS = st.sampled_from([UNIFORM, BIMODAL, MIXED])
 
 
 @st.composite
 def knowledge_of(draw: st.DrawFn, net: Net, prior=UNIFORM) -> Knowledge:
     """Of any of its channels: from "nothing" through "surely" to "surely not"; and of any of its nodes."""
-    channels = {}
+    channels, nodes = {}, {}
+    ends = [0, 1, AMOUNT - 1, AMOUNT, AMOUNT + 700, 1.0, 0.5]
+    bounds, costs = one_of_each([False, True], ends, ends), one_of_each([False, True], [0.0, 0.3, 4.0], [0.0, 2.0])
     for named, (_, _, _, capacity) in net.policies.items():
-        if draw(st.booleans()):
-            ends = st.sampled_from([0, 1, AMOUNT - 1, AMOUNT, AMOUNT + 700, capacity // 2, capacity])
-            low, high = sorted(min(draw(ends), capacity) for _ in range(2))
+        known, *both = draw(bounds)
+        if known:
+            msat = (int(end * capacity) if isinstance(end, float) else end for end in both)
+            low, high = sorted(min(end, capacity) for end in msat)
             channels[Scid(named.scid)] = capacity, low, high
-    nodes = {
-        node(name): NodeCost(draw(st.sampled_from([0.0, 0.3, 4.0])), draw(st.sampled_from([0.0, 2.0])))
-        for name in "abcdef"
-        if draw(st.booleans())
-    }
+    for name in "abcdef":
+        known, nats, seconds = draw(costs)
+        if known:
+            nodes[node(name)] = NodeCost(nats, seconds)
     return Knowledge.about(channels, nodes, prior)
 
 

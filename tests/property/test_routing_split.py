@@ -17,6 +17,7 @@ from pay.routing.costs import Prices
 from pay.routing.flow import ChunkFlow
 from pay.routing.search import FAR_MSAT
 from pay.routing.terrain import Terrain
+from tests.property.drawing import one_of_each
 from tests.routing_tools import SAT, US, Net, node, query
 
 NODES = "abcdef"
@@ -29,22 +30,16 @@ EXAMPLES = settings(max_examples=80, deadline=None)
 def networks(draw: st.DrawFn, *, base: bool) -> Net:
     """Channels of one to four chunks, most of one or two so that chunks get into each other's way."""
     net, number = Net(), 0
-    sizes = st.sampled_from([1, 1, 1, 2, 4]).map(lambda chunks: chunks * CHUNK + 7)
-    asks = st.builds(
-        dict,
-        ppm=st.integers(0, 2_000),
-        base=st.sampled_from([0, 1_000]) if base else st.just(0),
-        cltv=st.sampled_from([0, 40, 144]),
-        enabled=st.sampled_from([True, True, True, False]),
-    )
-    for a, b in draw(st.lists(st.sampled_from(PAIRS), min_size=4, max_size=14)):
+    sizes = [chunks * CHUNK + 7 for chunks in (1, 1, 1, 2, 4)]
+    asks = one_of_each(range(2_001), [0, 1_000] if base else [0], [0, 40, 144], [True, True, True, False])
+    for (a, b), size in draw(st.lists(one_of_each(PAIRS, sizes), min_size=4, max_size=14)):
         number += 1
-        size, back = draw(sizes), draw(asks)
-        policy = Policy(back["base"], back["ppm"], back["cltv"], 1, size, back["enabled"], timestamp=1)
-        net.link(number, a, b, size, back=policy, **draw(asks))
-    for _ in range(draw(st.integers(1, 3))):
+        forth, back = draw(asks), draw(asks)
+        policy = Policy(back[1], back[0], back[2], 1, size, back[3], timestamp=1)
+        net.link(number, a, b, size, back=policy, ppm=forth[0], base=forth[1], cltv=forth[2], enabled=forth[3])
+    for name, chunks in draw(st.lists(one_of_each(NODES[1:], range(1, 5)), min_size=1, max_size=3)):
         number += 1
-        net.own(number, draw(st.sampled_from(NODES[1:])), draw(st.integers(1, 4)) * (CHUNK + CHUNK // 100))
+        net.own(number, name, chunks * (CHUNK + CHUNK // 100))
     return net
 
 
