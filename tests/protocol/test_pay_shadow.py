@@ -36,11 +36,11 @@ def sent(host: Host, mark: int) -> tuple[list[tuple[int, int]], int]:
 
 
 def test_by_default_a_route_is_longer_and_costs_the_same(host: Host) -> None:
-    """far asks for 10 blocks, the hub for 40: both HTLCs have 40 to 240 more, and so it settles."""
+    """far asks for 10 blocks, the hub for 40: both HTLCs have 40 to 200 more, and so it settles."""
     made, mark = host.invoice(), host.mark()
     answer = host.pay(made).ok()
     (first, last), total = sent(host, mark)
-    assert 50 <= last[1] <= 10 + 3 * 80 and first[1] - last[1] == 40
+    assert 50 <= last[1] <= 10 + 2 * 80 + 40 and first[1] - last[1] == 40
     assert (first[0], last[0], total) == (AMOUNT_MSAT + FEE_MSAT, AMOUNT_MSAT, AMOUNT_MSAT)
     (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
     assert (shown["shadow_delay"], shown["shadow_fee_msat"]) == (last[1] - 10, 0)

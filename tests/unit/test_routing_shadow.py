@@ -15,7 +15,7 @@ ROOM = 2_016
 
 def test_a_walk_adds_up_channels_that_lead_on() -> None:
     """b ─ c ─ d ─ e, 40, 50 and 60 blocks, 1, 10 and 100 msat and 1 % each: one, two or three of them in this
-    order, with the fees of the later on top of the earlier."""
+    order, with the fees of the later on top of the earlier; four lead nowhere."""
     net = Net()
     for number, (ends, blocks, base) in enumerate([("bc", 40, 1), ("cd", 50, 10), ("de", 60, 100)], start=1):
         net.link(number, ends[0], ends[1], base=base, ppm=10_000, cltv=blocks)
@@ -45,7 +45,7 @@ def test_where_nothing_leads_on_the_delay_is_drawn(changes: dict | None) -> None
     assert all(0 < w.blocks <= ROOM // 4 for w in walks)
     empty = [walk(ChannelGraph(), node("b"), AMOUNT, ROOM, seed).blocks for seed in range(60)]
     assert min(empty) >= 34
-    assert max(empty) <= 3 * 144 and len(set(empty)) > 5
+    assert max(empty) <= 4 * 144 and len(set(empty)) > 5
 
 
 def test_a_walk_takes_the_fourth_part_of_the_room() -> None:
