@@ -77,6 +77,10 @@ class LiquidityBeliefs:
         self._nodes.half_life_s = half_lives.node_s
         self._settle()
 
+    def __len__(self) -> int:
+        """Of how many channels something is kept."""
+        return len(self._table.scid)
+
     # --- learning ---------------------------------------------------------------------------------------
 
     def learn(self, observations: Iterable[Observation], now_s: float) -> None:

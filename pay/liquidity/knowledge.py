@@ -27,7 +27,7 @@ class NodeCost(NamedTuple):
     nats
         For a node that was offline or unreliable lately.
     seconds
-        That an HTLC through it took of late, where that is known; 0 where not.
+        That an HTLC through it took more of late than through a usual node; 0 where nothing is known.
     """
 
     nats: float

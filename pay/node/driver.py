@@ -21,8 +21,9 @@ from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
 from pay.node.crashed import end_of_crashed
 from pay.node.facade import CallError, Node, PartOrder, read_failure
-from pay.node.holdings import OwnChannels, in_flight
+from pay.node.holdings import OwnChannels
 from pay.node.journal import Entry, Journal
+from pay.node.learning import Learning, in_flight
 from pay.node.orphans import Orphans
 from pay.node.past import repeat_json
 from pay.node.planning import Planning
@@ -85,6 +86,7 @@ class Driver:
             node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
         )
         self.payments: dict[bytes, Running] = {}
+        self._learning = Learning(planning, self.payments)
 
     def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
         """Begin a payment, or watch the parts that were found."""
@@ -184,6 +186,7 @@ class Driver:
             elif times.ended_s is None and not attempt.live:
                 running.times[partid] = replace(times, ended_s=now)
                 self._announcements.part_ended(running, attempt, now - times.started_s)
+                self._learning.part_ended(attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:
@@ -307,7 +310,7 @@ class Driver:
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
         own = await self._own.now(self.payments.values())
-        held = in_flight(self.payments.values())
+        held = in_flight(self.payments.values()).held()
         return await self._planning.find(action, running.recipient, own, held)
 
     def _crash(self, running: Running) -> None:

@@ -1,6 +1,7 @@
-"""What plans must know of money under way: ours on channels of others, and what our own channels still have.
+"""What our own channels still have: as the host says, less what live attempts have ordered and it has not yet
+taken.
 
-Both are derived from the live attempts of all payments each time they are asked for, so nothing can leak.
+Derived from the live attempts of all payments each time it is asked for, so nothing can leak.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from dataclasses import replace
 
 from pay.node.facade import NamedChannel, Node
 from pay.node.running import Running
-from pay.payment.lessons import held_on
 from pay.payment.states import AttemptStatus
-from pay.units import Scid, ScidDir
+from pay.units import Scid
 
 
 class OwnChannels:
@@ -31,11 +31,6 @@ class OwnChannels:
         own = await asyncio.shield(self._fetch)
         held = _unsent(payments)
         return [_less(named, held.get(named.channel.scid, 0)) for named in own]
-
-
-def in_flight(payments: Iterable[Running]) -> dict[ScidDir, int]:
-    """What live parts hold on channels of others, msat."""
-    return held_on(attempt for running in payments for attempt in running.session.live)
 
 
 def _unsent(payments: Iterable[Running]) -> dict[Scid, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyln.client import Plugin
 
+from pay.node.memory import Remembering
 from pay.payment.attempt import (
     DEFAULT_FAILURE_COST_MSAT,
     DEFAULT_FAILURE_COST_PPM,
@@ -69,7 +70,31 @@ RANDOMNESS = Number(
     100,
     "How much routes and parts of equal payments vary, in percent; 0: not at all",
 )
-NUMBERS = (FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS)
+SECOND_COST = Number(
+    "pay-second-cost", 0, 1_000_000_000, "What a route that takes a second less may cost more, in msat"
+)
+FAILURE_HALF_LIFE = Number(
+    "pay-failure-half-life",
+    3_600,
+    10**8,
+    "Seconds after which half is forgotten of what channels were seen not to carry",
+    least=1,
+)
+SUCCESS_HALF_LIFE = Number(
+    "pay-success-half-life",
+    6 * 3_600,
+    10**8,
+    "Seconds after which half is forgotten of what channels were seen to carry",
+    least=1,
+)
+NUMBERS = (
+    FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS, SECOND_COST,
+    FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
+)  # fmt: skip
+
+PRIOR = "pay-balance-prior"
+PRIORS = ("uniform", "bimodal", "mixed")
+"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default."""
 
 _SHADOWS = tuple(shadow.value for shadow in Shadow)
 
@@ -84,6 +109,7 @@ class Settings:
     min_part_msat: int = MIN_PART.default
     max_attempts: int = MAX_ATTEMPTS.default
     randomness: float = RANDOMNESS.default / 100
+    second_cost_msat: int = SECOND_COST.default
     shadow: Shadow = Shadow.DELAY
 
 
@@ -112,6 +138,14 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         dynamic=True,
         on_change=_check_shadow,
     )
+    plugin.add_option(
+        PRIOR,
+        PRIORS[0],
+        "How balances are believed to lie where nothing is known: uniform, bimodal (at the ends) or mixed",
+        opt_type="string",
+        dynamic=True,
+        on_change=_check_prior,
+    )
     plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
         # Minutes are too long for a test to wait.
@@ -129,7 +163,18 @@ def settings(plugin: Plugin) -> Settings:
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
         randomness=_value(plugin, RANDOMNESS) / 100,
+        second_cost_msat=_value(plugin, SECOND_COST),
         shadow=_shadow(plugin),
+    )
+
+
+def remembering(plugin: Plugin) -> Remembering:
+    """How beliefs are kept, as the options say now."""
+    prior = str(plugin.get_option(PRIOR))
+    return Remembering(
+        failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
+        success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
+        prior=prior if prior in PRIORS else PRIORS[0],
     )
 
 
@@ -156,6 +201,11 @@ def _shadow(plugin: Plugin) -> Shadow:
 def _check_shadow(_plugin: Plugin, name: str, value: Any) -> None:
     if value not in _SHADOWS:
         raise ValueError(f"{name} should be one of {', '.join(_SHADOWS)}, not {show(value)}")
+
+
+def _check_prior(_plugin: Plugin, name: str, value: Any) -> None:
+    if value not in PRIORS:
+        raise ValueError(f"{name} should be one of {', '.join(PRIORS)}, not {show(value)}")
 
 
 def _checker(number: Number) -> Callable[[Plugin, str, Any], None]:

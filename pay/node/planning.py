@@ -10,31 +10,43 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import HintHop, RouteHint
 from pay.node.facade import NamedChannel
+from pay.node.memory import Memory
+from pay.node.observing import Ended
 from pay.payment.events import FindRoutes
 from pay.routing.query import NoRoute, Route
 from pay.units import NodeId, ScidDir
 
 if TYPE_CHECKING:
+    from pay.liquidity.beliefs import LiquidityBeliefs
     from pay.network import ChannelGraph, GossipStore
     from pay.network.gossip_store import ReadReport
 
 log = logging.getLogger("pay.gossip")
 
+T = TypeVar("T")
+
 
 class Planning:
-    """Answers `FindRoutes` from the graph as it is on disk now."""
+    """Answers `FindRoutes` from the graph as it is on disk now, and what is believed of it.
 
-    def __init__(self, gossip_path: str):
+    Parameters
+    ----------
+    memory
+        Used on the planner's thread only.
+    """
+
+    def __init__(self, gossip_path: str, memory: Memory):
         self._path = gossip_path
+        self._memory = memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
         self._store: GossipStore | None = None
         self._file: IO[bytes] | None = None
@@ -55,6 +67,19 @@ class Planning:
         hints = _hints(recipient)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
+
+    def learn(self, ended: Ended) -> None:
+        """Take in what a part that is over shows; the next plan knows it."""
+        now_s = time.time()
+        self._thread.submit(lambda: self._memory.learn(ended, self._graph(), now_s))
+
+    async def with_memory(self, work: Callable[[LiquidityBeliefs, ChannelGraph], T]) -> T:
+        """The result of `work` on the beliefs and the graph, done between two plans."""
+
+        def look() -> T:
+            return work(self._memory.beliefs(), self._graph())
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
     async def shadow(
         self,
@@ -93,6 +118,7 @@ class Planning:
     # --- on the planner's thread ----------------------------------------------------------------------
 
     def _load(self) -> None:
+        import pay.liquidity.beliefs
         import pay.routing.caution  # noqa: F401  (brings numpy and SciPy in before the first payment)
 
         began = time.monotonic()
@@ -127,7 +153,9 @@ class Planning:
                 caps=caps,
             )
 
-        return plan_cautiously(overlay, graph, lessons.caps, query, in_flight)
+        # Our own channels are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
+        self._memory.see_own([named.channel for named in own], graph, time.time())
+        return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
 
     def _shadow(
         self,

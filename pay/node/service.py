@@ -20,6 +20,7 @@ from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
+from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.payer import Payer
 from pay.node.planning import Planning
@@ -64,7 +65,8 @@ class Service:
         self._host_restarted = host_restarted
         self._began_s = began_s
         self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
-        self._planning = Planning(str(Path(directory) / "gossip_store"))
+        memory = Memory(lambda: options.remembering(plugin))
+        self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
         self._payer: Payer | None = None
         self._views: Views | None = None
         self._ready = asyncio.Event()

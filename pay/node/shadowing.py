@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import CallError, Node
-from pay.node.holdings import OwnChannels, in_flight
+from pay.node.holdings import OwnChannels
+from pay.node.learning import in_flight
 from pay.node.options import Shadow
 from pay.node.planning import Planning
 from pay.node.running import Running
@@ -49,7 +50,7 @@ class Shadowing:
                 question(terms, terms.amount_msat, 0, 0, 0),
                 Lessons(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
             )
-            blocks, fee_msat = await self._planning.shadow(first, recipient, own, in_flight(payments))
+            blocks, fee_msat = await self._planning.shadow(first, recipient, own, in_flight(payments).held())
         except CallError as error:
             log.debug("shadow_missing payment_hash=%s error=%r", terms.payment_hash.hex(), str(error))
         except Exception:

@@ -74,6 +74,7 @@ class Terms:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    second_cost_msat: int = 0
     max_parts: int = 1
     min_part_msat: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS

@@ -1,0 +1,73 @@
+"""Tells the beliefs what became of each part; a payment never waits for it and never hears of it.
+
+What parts that were out together may have done to each other must be known when one of them ends: those that are
+out are the live attempts of all payments, and those that ended lately are kept here until no part is left that was
+out with them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+
+from pay.liquidity.in_flight import InFlight, Part
+from pay.node.observing import Ended, part_of
+from pay.node.planning import Planning
+from pay.node.running import Running
+from pay.payment.attempt import Attempt
+from pay.payment.states import AttemptStatus
+
+log = logging.getLogger("pay.liquidity")
+
+_MOST_ENDED = 1_000
+"""Ended parts kept at most; a part that hangs for days would keep them all, and one in a thousand hardly
+matters."""
+
+
+def in_flight(payments: Iterable[Running]) -> InFlight:
+    """What is out, of all payments."""
+    return InFlight(_parts(attempt for running in payments for attempt in running.session.live))
+
+
+class Learning:
+    """Watches the ends of parts.
+
+    Parameters
+    ----------
+    payments
+        Those in work; the driver's own table.
+    """
+
+    def __init__(self, planning: Planning, payments: Mapping[bytes, Running]):
+        self._planning = planning
+        self._payments = payments
+        self._ended: list[Part] = []
+        self._said = False
+
+    def part_ended(self, attempt: Attempt) -> None:
+        """`attempt` is over as of now, and no longer among the live ones."""
+        try:
+            self._tell(attempt, time.time())
+        except Exception:
+            if not self._said:
+                self._said = True
+                log.exception("learning_failed: payments go on without what would have been known")
+
+    def _tell(self, attempt: Attempt, now_s: float) -> None:
+        live = in_flight(self._payments.values()).parts
+        part = part_of(attempt, now_s)
+        if attempt.route is not None:
+            others = InFlight((*live, *self._ended)).since(attempt.started_s)
+            settled = attempt.status is AttemptStatus.SETTLED
+            if settled or attempt.failure is not None:
+                failure = None if settled else attempt.failure
+                self._planning.learn(Ended(attempt.route, failure, now_s - attempt.started_s, others))
+        began_s = min((part.began_s for part in live), default=now_s)
+        ended = [*self._ended, *(() if part is None else (part,))]
+        self._ended = list(InFlight(tuple(ended)).since(began_s).parts)[-_MOST_ENDED:] if live else []
+
+
+def _parts(attempts: Iterable[Attempt]) -> tuple[Part, ...]:
+    parts = (part_of(attempt, None) for attempt in attempts)
+    return tuple(part for part in parts if part is not None)

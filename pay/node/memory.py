@@ -1,0 +1,123 @@
+"""What is believed of the network, on the planner's thread, where the graph is and nothing else is at work.
+
+Made where numpy is first imported, that is with the graph. Whatever goes wrong here costs what would have been
+learnt, or a plan that knows less; it is said once, not once a part.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pay.node.observing import Ended, observations, place_in
+from pay.units import ScidDir
+
+if TYPE_CHECKING:
+    from pay.liquidity.beliefs import LiquidityBeliefs
+    from pay.liquidity.knowledge import Knowledge
+    from pay.network import ChannelGraph, OwnChannel
+
+log = logging.getLogger("pay.liquidity")
+
+KNOWLEDGE_S = 5.0
+"""How long a plan may use what an earlier one knew if nothing was learnt since: of a half-life of an hour
+nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """What the options say of beliefs: half-lives in seconds, and the name of the prior."""
+
+    failure_s: float
+    success_s: float
+    prior: str
+
+
+class Memory:
+    """All beliefs of this plugin.
+
+    Parameters
+    ----------
+    options
+        As they are now.
+    """
+
+    def __init__(self, options: Callable[[], Remembering]):
+        self._options = options
+        self._beliefs: LiquidityBeliefs | None = None
+        self._as: Remembering | None = None
+        self._knowledge: tuple[int, float, Knowledge] | None = None
+        self._own: dict[ScidDir, tuple[int, int, int]] = {}
+        self._said = False
+
+    def beliefs(self) -> LiquidityBeliefs:
+        """As the options want them now."""
+        from pay.liquidity.beliefs import LiquidityBeliefs
+        from pay.liquidity.forgetting import HalfLives
+        from pay.liquidity.prior import PRIORS
+
+        if self._beliefs is None:
+            self._beliefs = LiquidityBeliefs()
+        wanted = self._options()
+        if wanted != self._as:
+            self._beliefs.half_lives = HalfLives(failure_s=wanted.failure_s, success_s=wanted.success_s)
+            self._beliefs.prior = PRIORS[wanted.prior]
+            self._as, self._knowledge = wanted, None
+        return self._beliefs
+
+    def learn(self, ended: Ended, graph: ChannelGraph, now_s: float) -> None:
+        """What a part that is over shows."""
+        try:
+            seen = observations(ended, partial(place_in, graph))
+            if seen:
+                self.beliefs().learn(seen, now_s)
+                log.debug("learnt observations=%d channels=%d", len(seen), len(self.beliefs()))
+        except Exception:
+            self._trouble("learning_failed")
+
+    def see_own(self, own: list[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
+        """Our own announced channels, as the host has them: what has changed since the last look."""
+        from pay.liquidity.observation import Seen
+
+        try:
+            if not len(self.beliefs()):
+                self._own.clear()
+            seen = []
+            for channel in own:
+                size = graph.size_msat(channel.scid) if channel.announced and channel.connected else None
+                # With HTLCs inside, what the host calls spendable is not all that the side has.
+                if size is None or channel.live_htlcs or channel.spendable_msat + channel.receivable_msat > size:
+                    continue
+                named = ScidDir(channel.scid, channel.direction)
+                balances = (size, channel.spendable_msat, channel.receivable_msat)
+                if self._own.get(named) != balances:
+                    self._own[named] = balances
+                    seen.append(Seen(named, *balances))
+            if seen:
+                self.beliefs().learn(seen, now_s)
+        except Exception:
+            self._trouble("learning_failed")
+
+    def knowledge(self) -> Knowledge:
+        """What a plan may know now."""
+        from pay.liquidity.knowledge import NOTHING_KNOWN
+
+        try:
+            beliefs, now_s = self.beliefs(), time.time()
+            kept = self._knowledge
+            if kept is None or kept[0] != beliefs.changes or not 0 <= now_s - kept[1] < KNOWLEDGE_S:
+                kept = self._knowledge = (beliefs.changes, now_s, beliefs.knowledge(now_s))
+            return kept[2]
+        except Exception:
+            self._trouble("knowledge_failed")
+            return NOTHING_KNOWN
+
+    def _trouble(self, event: str) -> None:
+        """Inside an except clause: say it once."""
+        if not self._said:
+            self._said = True
+            log.exception("%s: payments go on without what would have been known", event)
