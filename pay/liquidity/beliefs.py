@@ -78,8 +78,8 @@ class LiquidityBeliefs:
         self._settle()
 
     def __len__(self) -> int:
-        """Of how many channels something is kept."""
-        return len(self._table.scid)
+        """Of how many channels something is known."""
+        return int(np.count_nonzero(self._value.any(axis=0)))
 
     # --- learning ---------------------------------------------------------------------------------------
 
@@ -155,6 +155,14 @@ class LiquidityBeliefs:
         self._table = facts.shrunk(joined, now_s, self._half_life_s)
         self._settle()
         self._nodes.merge(other.nodes, now_s)
+
+    def tidy(self, now_s: float) -> None:
+        """Drop what has faded to next to nothing."""
+        tidied = facts.tidied(self._table, now_s, self._half_life_s)
+        if tidied is not self._table:
+            self.changes += 1
+            self._table = tidied
+            self._settle()
 
     def reset(self) -> None:
         """Forget everything."""

@@ -34,6 +34,9 @@ MOST_CHANNELS = 20_000
 _KEEP = MOST_CHANNELS * 19 // 20
 """What is left when there are too many: not every further channel costs a look at all of them."""
 
+_NEXT_TO_NOTHING = 1e-4
+"""In capacities: what changes no chance by more than that."""
+
 LOW, LACK = 0, 2
 
 
@@ -164,13 +167,24 @@ def union(one: Table, other: Table, half_life_s: Floats) -> Table:
 
 
 def shrunk(table: Table, now_s: float, half_life_s: Floats) -> Table:
-    """At most `MOST_CHANNELS`, without those that say nothing any more."""
+    """At most `MOST_CHANNELS`; those that say least go first."""
     if len(table.scid) <= MOST_CHANNELS:
         return table
-    left = faded_columns(table.value_msat, table.at_s, now_s, half_life_s)
-    said = left.sum(axis=0) / np.maximum(table.capacity_msat, 1)
-    keep = np.sort(np.argsort(said, kind="stable")[-_KEEP:])
+    keep = np.sort(np.argsort(_said(table, now_s, half_life_s), kind="stable")[-_KEEP:])
     return table.take(keep)
+
+
+def tidied(table: Table, now_s: float, half_life_s: Floats) -> Table:
+    """Without the channels of which next to nothing is left; the same table if there are none."""
+    keep = _said(table, now_s, half_life_s) >= _NEXT_TO_NOTHING
+    return table if keep.all() else table.take(keep)
+
+
+def _said(table: Table, now_s: float, half_life_s: Floats) -> Floats:
+    """How much is known of each channel, in capacities, 0 to 4."""
+    left = faded_columns(table.value_msat, table.at_s, now_s, half_life_s)
+    said: Floats = left.sum(axis=0) / np.maximum(table.capacity_msat, 1)
+    return said
 
 
 def table_of(rows: Iterable[tuple[int, int, tuple[int, ...], tuple[float, ...]]]) -> Table:

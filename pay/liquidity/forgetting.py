@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from pay.liquidity.prior import Floats, Ints
 
-DEFAULT_FAILURE_S = 3_600.0
-"""One hour: others' payments and rebalancing refill a channel; a stale refusal hides a way that may be the
-best."""
+DEFAULT_FAILURE_S = 86_400.0
+"""One day. A bound moves by shares of the capacity: of 1 % that was refused, one becomes 5 % in an hour and a
+half. In that time a stale refusal hides a way that may be the best; with a half-life of an hour, as others have
+who keep histograms beside their bounds, nothing of it would be left after some minutes."""
 
 DEFAULT_SUCCESS_S = 6 * 3_600.0
-"""Six hours: a stale success costs one failed part at most, which then teaches."""
+"""Six hours: others use what was seen to be there; a stale success costs one failed part, which then teaches."""
 
 DEFAULT_NODE_S = 3_600.0
 """One hour: a node that was restarted, or whose operator noticed, is used again the same day."""

@@ -29,6 +29,7 @@ from pay.node.host import (
     Version,
 )
 from pay.node.host_plugin import CHECK, HostPlugin
+from pay.node.liquidity_view import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
 from pay.node.options import add_options
 from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
@@ -108,6 +109,7 @@ class Application:
         shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
         plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
         plugin.add_raw_method("paystatus", self._on_show, "[bolt11]", PAYSTATUS_DESCRIPTION)
+        plugin.add_raw_method("payliquidity", self._on_liquidity, USAGE, DESCRIPTION)
         if not self.version.since(XPAY_OWNS_LISTPAYS_SINCE):
             plugin.add_raw_method("listpays", self._on_show, LISTPAYS_USAGE, LISTPAYS_DESCRIPTION)
         elif self.version.since(HOOK_FILTERS_SINCE):
@@ -150,6 +152,15 @@ class Application:
         else:
             self._hand_over(self._show(command, request.params, caller))
 
+    def _on_liquidity(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        try:
+            wanted = liquidity_params(request.params)
+        except PayError as error:
+            caller.fail(error)
+            return
+        self._hand_over(self._liquidity(wanted, request.method == CHECK, caller))
+
     def _on_listpays(self, request: Request) -> None:
         self._hand_over(self._hooked(request))
 
@@ -191,6 +202,10 @@ class Application:
     async def _show(self, command: str, params: Any, caller: RequestCaller) -> None:
         assert self._service is not None
         await self._service.show(command, params, caller)
+
+    async def _liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.liquidity(wanted, only_check, caller)
 
     async def _hooked(self, request: Request) -> None:
         """A hook is always answered, whatever happens here."""

@@ -25,6 +25,7 @@ SHADOW = "pay-shadow"
 DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
+DEV_LIQUIDITY = "pay-dev-liquidity-ms"
 
 
 class Shadow(Enum):
@@ -75,7 +76,7 @@ SECOND_COST = Number(
 )
 FAILURE_HALF_LIFE = Number(
     "pay-failure-half-life",
-    3_600,
+    86_400,
     10**8,
     "Seconds after which half is forgotten of what channels were seen not to carry",
     least=1,
@@ -152,6 +153,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         about = "After how many milliseconds "
         plugin.add_option(DEV_RECONCILE, None, about + "parts are compared with the table", opt_type="int")
         plugin.add_option(DEV_ANSWER, None, about + "a call counts as unanswered", opt_type="int")
+        plugin.add_option(DEV_LIQUIDITY, None, about + "what was learnt is written", opt_type="int")
 
 
 def settings(plugin: Plugin) -> Settings:

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pay.errors import PayError
+from pay.errors import Code, PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
@@ -20,6 +20,9 @@ from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
+from pay.node.learning import in_flight
+from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
+from pay.node.liquidity_view import LiquidityRequest, LiquidityView
 from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.payer import Payer
@@ -67,6 +70,8 @@ class Service:
         self._node = Node(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         memory = Memory(lambda: options.remembering(plugin))
         self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
+        every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
+        self._liquidity_store = LiquidityStore(self._node, self._planning, every_s)
         self._payer: Payer | None = None
         self._views: Views | None = None
         self._ready = asyncio.Event()
@@ -117,6 +122,7 @@ class Service:
             "host" if host.owns_listpays else "missing",
         )
         await loading
+        await self._liquidity_store.run()
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
         payer = await self._when_ready()
@@ -140,6 +146,21 @@ class Service:
             caller.succeed(await look(params))
         except PayError as error:
             caller.fail(error)
+
+    async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
+        """Answer `payliquidity`, or `check payliquidity`."""
+        payer = await self._when_ready()
+        await self._liquidity_store.restored.wait()
+        view = LiquidityView(self._planning, lambda: in_flight(payer.driver.payments.values()))
+        try:
+            answer = await view.answer(wanted, only_check)
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("payliquidity_failed")
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
+        else:
+            caller.succeed({"command_to_check": "payliquidity"} if only_check else answer)
 
     async def hooked_listpays(self, params: Any) -> dict[str, Any]:
         """The answer to the hook on a `listpays` that somebody calls."""
