@@ -81,7 +81,7 @@ def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
     for row in np.flatnonzero(extra.own != NOT_OWN):
         channel = overlay.own[extra.own[row]]
         spendable, most = int(extra.capacity_msat[row]), int(extra.htlc_max_msat[row])
-        if (spendable, most) != (channel.spendable_msat, channel.htlc_max_msat):
+        if spendable < channel.spendable_msat or most < min(channel.htlc_max_msat, spendable):
             channel = replace(channel, spendable_msat=spendable, htlc_max_msat=most)
         if channel.usable:
             peer = int(extra.target[row])

@@ -140,5 +140,5 @@ def _asked(overlay: Overlay, named: ScidDir) -> _Asked:
         raise PlanError(f"{named} leaves a node that requires what we do not know")
     if not columns.enabled[row]:
         raise PlanError(f"{named} is disabled")
-    figures = {name: int(getattr(columns, name)[row]) for name in _Asked._fields[:-1]}
+    figures = {name: getattr(columns, name).item(row) for name in _Asked._fields[:-1]}
     return _Asked(**figures, slots=slots)
