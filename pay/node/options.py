@@ -195,9 +195,14 @@ def _value(plugin: Plugin, number: Number) -> int:
     return max(number.least, min(number.most, int(plugin.get_option(number.name))))
 
 
-def _shadow(plugin: Plugin) -> Shadow:
+def unknown_word(plugin: Plugin) -> str | None:
+    """What `pay-shadow` says in a configuration file, if that is none of its words."""
     given = str(plugin.get_option(SHADOW))
-    return Shadow(given) if given in _SHADOWS else Shadow.DELAY
+    return None if given in _SHADOWS else given
+
+
+def _shadow(plugin: Plugin) -> Shadow:
+    return Shadow.DELAY if unknown_word(plugin) is not None else Shadow(str(plugin.get_option(SHADOW)))
 
 
 def _check_shadow(_plugin: Plugin, name: str, value: Any) -> None:

@@ -167,6 +167,15 @@ def test_setconfig(host: Host) -> None:
     assert host.call("listconfigs", {"config": "pay-shadow"}).ok()["configs"]["pay-shadow"]["value_str"] == "delay"
 
 
+def test_a_word_that_is_none_in_the_configuration(tmp_path: Path) -> None:
+    """The node starts, says so in its log, and the default holds."""
+    with hosting(tmp_path, options={"pay-shadow": "maybe", "xpay-handle-pay": False}) as host:
+        assert "value='maybe' used=delay" in host.log("option_unknown name=pay-shadow")
+        mark = host.mark()
+        host.pay(host.invoice()).ok()
+        assert sent(host, mark)[0][-1][1] > 10
+
+
 def test_a_restart_keeps_it(tmp_path: Path) -> None:
     """The node dies with a part of a full shadow out: the answer after it has the invoice's amount, and the
     journal had what is more."""
