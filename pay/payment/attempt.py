@@ -23,9 +23,9 @@ DEFAULT_FAILURE_COST_PPM = 100
 """The price of one nat of failure: for 500,000 sat 42 sat more are paid for a plan that fails half as often. A
 large payment needs many channels, and each failure costs it as much time as a small one."""
 
-DEFAULT_RANDOMNESS_PERCENT = 75
-"""Spreads equal payments by one bit of entropy for a tenth more delay and no more fees (python -m tests.bench
-privacy)."""
+DEFAULT_RANDOMNESS_PERCENT = 85
+"""Spreads equal payments over the nodes between by one bit of entropy, for a sixth more delay and no more fees
+(python -m tests.bench privacy)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ to nothing, at a few several times their price. On average it is less than the p
 was drawn low: that leaves fees and odds the weight that they had.
 
 Measured on the mainnet snapshot, equal payments of 1,000 to 1,000,000 sat: one bit more of entropy over the nodes
-between for a tenth more delay and no more fees; with factors on the whole cost it took 8 % more fees.
+between for a sixth more delay and no more fees; with factors on the whole cost it took 8 % more fees.
 
 What it knowingly does not do: vary routes where time costs nothing (riskfactor 0) or where only one is near the
 best.

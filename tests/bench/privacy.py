@@ -33,12 +33,12 @@ from tests.worlds.kit import Sender
 from tests.worlds.story import Limits
 
 DEFAULT = DEFAULT_RANDOMNESS_PERCENT / 100
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STRENGTHS = (0.0, 0.25, 0.5, DEFAULT, 1.0)
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000))
 NODES = ("small", "large")
 PARTS = 16
-_PAYEES, _TIMES = 6, 24
-_PAID = 40
+_PAYEES, _TIMES = 20, 20
+_PAID = 30
 _GUESSED = 60
 _GUESSED_MSAT = (10_000 * SAT, 100_000 * SAT)
 
