@@ -19,7 +19,7 @@ from tests.protocol.kit import CAPACITY_MSAT, SAT, Host, hosting
 AMOUNT_MSAT = 100_000 * SAT
 OPTIONS: dict[str, Any] = {
     "developer": True,
-    "options": {"pay-dev-liquidity-ms": 50, "pay-shadow": "off"},
+    "options": {"pay-dev-liquidity-ms": 50, "pay-shadow": "off", "pay-randomness": 0},
 }
 KEY = ["pay", "liquidity"]
 
