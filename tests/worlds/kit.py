@@ -12,11 +12,17 @@ The sender knows what a node would know: gossip as the world's store tells it, i
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
+from pay.liquidity import in_flight as learnt
+from pay.liquidity.beliefs import LiquidityBeliefs
+from pay.liquidity.in_flight import InFlight
+from pay.liquidity.knowledge import NOTHING_KNOWN
 from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
+from pay.node.observing import Ended, observations, place_in
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
 from pay.payment.failure import Failure
@@ -60,12 +66,19 @@ class Sender:
         What it knows of the network; without it, what the world's gossip_store says, kept up as it changes.
     planner
         The real one unless something is compared with it.
+    beliefs
+        What it learns into and plans with; without, it knows nothing but the lessons of each payment.
     """
 
     def __init__(
-        self, world: World, us: NodeId, graph: ChannelGraph | None = None, planner: Planner = plan_routes
+        self,
+        world: World,
+        us: NodeId,
+        graph: ChannelGraph | None = None,
+        planner: Planner = plan_routes,
+        beliefs: LiquidityBeliefs | None = None,
     ):
-        self.world, self.us, self.planner = world, us, planner
+        self.world, self.us, self.planner, self.beliefs = world, us, planner, beliefs
         self._given = graph
         self._store, self._bytes = GossipStore(), io.BytesIO()
         if graph is None:
@@ -164,7 +177,9 @@ class Sender:
             )
 
         if self.planner is plan_routes:
-            answer = plan_cautiously(overlay, self.graph, lessons.caps, query, held)
+            now = self.world.clock.now()
+            knowledge = NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(now)
+            answer = plan_cautiously(overlay, self.graph, lessons.caps, query, held, knowledge)
         else:
             answer = self.planner(overlay(lessons.caps), query, held)
         if isinstance(answer, NoRoute):
@@ -196,13 +211,36 @@ class Sender:
         part.ended_s = self.world.clock.now() - running.began_s
         match outcome:
             case Settled(preimage):
+                self._learn(running, part, None)
                 self._post(running, ev.AttemptSettled(part.partid, preimage))
                 return
             case Failed(index, _, _, _, failcode, message):
                 failure = Failure(index, failcode, outcome.text, message)
             case Unparsable():
                 failure = Failure(None, None, outcome.text)
+        self._learn(running, part, failure)
         self._post(running, ev.AttemptFailed(part.partid, failure, self.world.height))
+
+    def _learn(self, running: _Running, part: Part, failure: Failure | None) -> None:
+        """As the plugin's edge does: what the end of a part shows, beside all parts that were out with it."""
+        if self.beliefs is None:
+            return
+        began = running.began_s + part.sent_s
+        seconds = self.world.clock.now() - began
+        others = InFlight(tuple(self._parts_beside(part))).since(began)
+        seen = observations(Ended(part.route, failure, seconds, others), partial(place_in, self.graph))
+        self.beliefs.learn(seen, self.world.clock.now())
+
+    def _parts_beside(self, part: Part) -> Iterator[learnt.Part]:
+        for running in self._live:
+            for other in running.story.parts:
+                if other is part:
+                    continue
+                holds = tuple((hop.scid_dir, hop.amount_msat) for hop in other.route.hops[1:])
+                fate = learnt.Fate.SETTLED if isinstance(other.outcome, Settled) else learnt.Fate.FAILED
+                fate = learnt.Fate.OUT if other.outcome is None else fate
+                ended = None if other.ended_s is None else running.began_s + other.ended_s
+                yield learnt.Part(holds, fate, running.began_s + other.sent_s, ended)
 
     def _block_added(self, height: int) -> None:
         for running in self._live:
