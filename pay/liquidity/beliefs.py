@@ -28,7 +28,7 @@ from pay.liquidity.observation import (
     Seen,
     Took,
 )
-from pay.liquidity.prior import UNIFORM, Prior
+from pay.liquidity.prior import DEFAULT_PRIOR, Prior
 from pay.liquidity.row import Row, take_in
 from pay.units import Scid
 
@@ -57,7 +57,7 @@ class LiquidityBeliefs:
         Counts what was learnt, for those who keep something of it.
     """
 
-    def __init__(self, half_lives: HalfLives | None = None, prior: Prior = UNIFORM):
+    def __init__(self, half_lives: HalfLives | None = None, prior: Prior = DEFAULT_PRIOR):
         self.prior = prior
         self.changes = 0
         self._half_lives = half_lives or HalfLives()

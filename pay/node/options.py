@@ -94,7 +94,7 @@ NUMBERS = (
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
-PRIORS = ("uniform", "bimodal", "mixed")
+PRIORS = ("mixed", "uniform", "bimodal")
 """The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default."""
 
 _SHADOWS = tuple(shadow.value for shadow in Shadow)

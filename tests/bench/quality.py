@@ -6,12 +6,17 @@ to fifty payees, other ones for every node and kind of balances: two hundred an 
     flow      payments for which a maximum flow over the true balances exists, without fees and HTLC limits
     paid      how many of them were made
     known     and of those that the all-knowing sender of `truth` can make in sixteen parts, fees included
-    fee ×     the fees of those made by both, beside what that sender pays
+    fee ×     the fees of those made by both, beside the least that such a sender can pay
+    cost ×    the same with the price of locked time on top of fees, beside a sender who minds both as we do
     HTLCs     sent for each payment that was made, parts of splits and failures; of them failed
 
-The fee limit is the amount itself, so that what counts is what cannot be found, not what is not wanted. Beside
-it, in the same worlds: our planner if it must not split, our planner where failure costs nothing (cheapest first),
-and the cost formula of the host's builtin `pay`.
+The fee limit is the amount itself, so that what counts is what cannot be found, not what is not wanted. Ours
+learns within a payment what its parts show, and nothing beyond it.
+
+Beside it, in the same worlds, the first twenty payees of each cell that the all-knowing sender can pay: ours;
+ours with other beliefs about balances of which nothing is known (by the kind of balances one is right, or
+nearly, another wrong), where time costs nothing, and if it must not split; where failure costs nothing (cheapest
+first); and the cost formula of the host's builtin `pay`.
 """
 
 from __future__ import annotations
@@ -21,8 +26,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
+from pay.liquidity.beliefs import LiquidityBeliefs
+from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
 from pay.routing import plan
+from pay.routing.query import BLOCKS_PER_YEAR
 from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
@@ -38,16 +47,44 @@ BALANCES = ("uniform", "bimodal")
 NODES = ("small", "large")
 PAYEES = 50
 PARTS = 16
+_BLOCK_PRICE = Limits().riskfactor / 100 / BLOCKS_PER_YEAR
+"""Of a msat that is locked for a block, by the riskfactor of `pay`."""
+
 _FEW_CUTS_MSAT = 10_000 * SAT
 """Up to this amount the all-knowing sender tries fewer ways to split: it is slow there, and they save little."""
 
-_COLUMNS = ("flow", "paid", "known", "fee ×", "ppm", "HTLCs", "failed", "took")
-_PLANNERS: dict[str, Planner] = {
-    "ours": plan,
-    "ours, one path": one_path,
-    "cheapest first": cheapest_first,
-    "the host's formula": host_pay,
+_COLUMNS = ("flow", "paid", "known", "fee ×", "cost ×", "HTLCs", "failed", "took")
+
+
+class Way(NamedTuple):
+    """How routes are chosen; `prior` None is without any learning. `most_msat` is the largest amount tried."""
+
+    planner: Planner = plan
+    prior: Prior | None = DEFAULT_PRIOR
+    riskfactor: float = Limits().riskfactor
+    most_msat: int = AMOUNTS_MSAT[-1]
+
+
+_OTHERS: dict[str, Way] = {
+    "of twenty, ours": Way(),
+    **{
+        f"of twenty, {prior.name} prior": Way(prior=prior, most_msat=500_000 * SAT)
+        for prior in PRIORS.values()
+        if prior is not DEFAULT_PRIOR
+    },
+    "of twenty, time is free": Way(riskfactor=0.0, most_msat=500_000 * SAT),
+    "of twenty, one path": Way(one_path, None, most_msat=500_000 * SAT),
+    "of twenty, cheapest first": Way(cheapest_first, None, most_msat=500_000 * SAT),
+    "of twenty, the host's formula": Way(host_pay, None),
 }
+_TWENTY = 20
+
+
+class Best(NamedTuple):
+    """What an all-knowing sender would do who minds fees alone, and one who minds locked time as well."""
+
+    by_fee: Cheapest
+    by_cost: Cheapest
 
 
 @dataclass(slots=True)
@@ -62,10 +99,11 @@ class Cell:
     failed: int = 0
     fee_msat: int = 0
     cheapest_msat: int = 0
-    compared_msat: int = 0
+    cost_msat: float = 0.0
+    least_cost_msat: float = 0.0
     seconds: float = 0.0
 
-    def add(self, story: Story, cheapest: Cheapest | None, amount_msat: int) -> None:
+    def add(self, story: Story, cheapest: Best | None) -> None:
         """One that a maximum flow could pay."""
         self.payable += 1
         self.known += cheapest is not None
@@ -76,9 +114,10 @@ class Cell:
         self.failed += sum(part.told != "paid" for part in story.parts)
         if cheapest is not None:
             self.paid_known += 1
-            self.compared_msat += amount_msat
             self.fee_msat += story.fee_msat
-            self.cheapest_msat += cheapest.fee_msat
+            self.cheapest_msat += cheapest.by_fee.fee_msat
+            self.cost_msat += story.fee_msat + _time_cost(story)
+            self.least_cost_msat += cheapest.by_cost.cost_msat
 
     def plus(self, other: Cell) -> Cell:
         return Cell(*(getattr(self, name) + getattr(other, name) for name in Cell.__slots__))
@@ -96,13 +135,17 @@ class Cell:
         return self.fee_msat / max(1, self.cheapest_msat)
 
     @property
+    def cost_ratio(self) -> float:
+        return self.cost_msat / max(1, self.least_cost_msat)
+
+    @property
     def attempts(self) -> float:
         return self.htlcs / max(1, self.paid)
 
     def print(self, name: str) -> None:
         row(
             name, f"{self.payable}", f"{100 * self.share:.1f} %", f"{100 * self.share_known:.1f} %",
-            f"{self.fee_ratio:.3f}", f"{1e6 * self.fee_msat / max(1, self.compared_msat):.0f}",
+            f"{self.fee_ratio:.3f}", f"{self.cost_ratio:.3f}",
             f"{self.attempts:.2f}", f"{self.failed / max(1, self.paid):.2f}",
             f"{1000 * self.seconds / max(1, self.payable):.0f} ms",
         )  # fmt: skip
@@ -131,18 +174,22 @@ def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
         "1,000,000 sat and more": lambda amount: amount > 500_000 * SAT,
     }
     for words, within in ranges.items():
-        for name in _PLANNERS:
+        for name in ("ours", *_OTHERS):
             total = Cell()
             for (_, _, planner, amount), cell in cells.items():
                 if planner == name and within(amount):
                     total = total.plus(cell)
-            total.print(f"{words}, {name}")
+            if total.payable:
+                total.print(f"{words}, {name}")
             planner_name = "_".join(re.findall("[a-z]+", name))
             short = f"{'to_500k' if within(0) else 'from_1m'}_{planner_name}"
+            if not total.payable:
+                continue
             figures |= {
                 f"quality_paid_{short}": total.share,
                 f"quality_paid_known_{short}": total.share_known,
                 f"quality_fee_ratio_{short}": total.fee_ratio,
+                f"quality_cost_ratio_{short}": total.cost_ratio,
                 f"quality_attempts_{short}": total.attempts,
             }
     return figures
@@ -152,14 +199,23 @@ def _cells(setting: Setting, world: World, balances: str, node: str, amount: int
     us = ours(world, node).id
     payees = setting.payees(PAYEES, amount, seed=int.from_bytes(f"{balances} {node}".encode()))
     truth = _truth(world, us)
-    payable = [
-        (payee, truth.cheapest(payee, amount, PARTS, (1, 4, 16) if amount > _FEW_CUTS_MSAT else (1, 4)))
-        for payee in payees
-        if truth.max_flow_msat(payee, amount) >= amount
-    ]
-    return {
-        name: _cell(setting, world, us, planner, payable, amount) for name, planner in _PLANNERS.items()
+    cuts = (1, 4, 16) if amount > _FEW_CUTS_MSAT else (1, 4)
+
+    def best(payee: NodeId) -> Best | None:
+        by_fee = truth.cheapest(payee, amount, PARTS, cuts)
+        by_cost = truth.cheapest(payee, amount, PARTS, cuts, _BLOCK_PRICE)
+        return None if by_fee is None or by_cost is None else Best(by_fee, by_cost)
+
+    payable = [(payee, best(payee)) for payee in payees if truth.max_flow_msat(payee, amount) >= amount]
+    first = [pair for pair in payable if pair[1] is not None][:_TWENTY]
+    rest = [pair for pair in payable if pair not in first]
+    others = {
+        name: _cell(setting, world, us, way, first, amount)
+        for name, way in _OTHERS.items()
+        if amount <= way.most_msat
     }
+    ours_all = others["of twenty, ours"].plus(_cell(setting, world, us, Way(), rest, amount))
+    return {"ours": ours_all, **others}
 
 
 @cache
@@ -171,21 +227,30 @@ def _cell(
     setting: Setting,
     world: World,
     us: NodeId,
-    planner: Planner,
-    payable: Iterable[tuple[NodeId, Cheapest | None]],
+    way: Way,
+    payable: Iterable[tuple[NodeId, Best | None]],
     amount: int,
 ) -> Cell:
-    sender = Sender(world, us, setting.graph, planner)
-    limits = Limits(maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS)
+    sender = Sender(world, us, setting.graph, way.planner)
+    limits = Limits(maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, riskfactor=way.riskfactor)
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
     cell = Cell()
     for payee, cheapest in payable:
+        sender.beliefs = None if way.prior is None else LiquidityBeliefs(prior=way.prior)
         began = time.perf_counter()
         story = sender.pay(payee, amount, limits)
         cell.seconds += time.perf_counter() - began
         _put_back(world, kept, story)
-        cell.add(story, cheapest, amount)
+        cell.add(story, cheapest)
     return cell
+
+
+def _time_cost(story: Story) -> float:
+    """The price of the time that a payment locked, msat; the recipient's own blocks are not counted."""
+    routes = [part.route for part in story.parts if part.told == "paid"]
+    return sum(
+        route.amount_msat * (route.delay_blocks - route.hops[-1].delay_blocks) * _BLOCK_PRICE for route in routes
+    )
 
 
 def _put_back(world: World, kept: dict[SimChannel, tuple[int, int]], story: Story) -> None:

@@ -4,7 +4,7 @@ The same questions as `pay.sim.oracle` answers one at a time: the most that coul
 true balances, without fees), and the least that it costs. For that the amount is cut into 1, 4 and 16 equal parts,
 each sent the cheapest way that is left (smaller ones where no route carries it, as long as there are not too
 many), and the cheapest of the three holds. It can be paid, so it is an upper bound of the least possible; a sender
-may come out a little below.
+may come out a little below. What is cheap may count fees alone, or fees and the price of locked time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Cheapest:
-    """The fee of the cheapest way found, and of how many parts it is."""
+    """The fee of the cheapest way found, of how many parts it is, and its fee with the price of locked time."""
 
     fee_msat: int
     parts: int
+    cost_msat: float = 0.0
 
 
 class Truth:
@@ -48,11 +49,11 @@ class Truth:
                         0 if own else policy.fee_base_msat, 0 if own else policy.fee_ppm,
                         0 if own else policy.htlc_min_msat, channel.spendable_msat(start) if own
                         else min(channel.spendable_msat(start), policy.htlc_max_msat),
-                        channel.spendable_msat(start),
+                        channel.spendable_msat(start), 0 if own else policy.cltv_delta,
                     ))  # fmt: skip
         rows.sort(key=lambda row: row[1])
         table = np.array(rows, np.int64).T
-        self._start, self._end, self._base, self._ppm, self._least, self._most, self._room = table
+        self._start, self._end, self._base, self._ppm, self._least, self._most, self._room, self._delta = table
         self._n = len(self._number)
         shape = (self._n, self._n)
         self._pairs = coo_array((self._room // 1000, (self._start, self._end)), shape=shape).tocsr()
@@ -70,32 +71,45 @@ class Truth:
         return min(flow * 1000, 2 * enough_msat)
 
     def cheapest(
-        self, payee: NodeId, amount_msat: int, most_parts: int, cuts: Sequence[int] = (1, 4, 16)
+        self,
+        payee: NodeId,
+        amount_msat: int,
+        most_parts: int,
+        cuts: Sequence[int] = (1, 4, 16),
+        block_price: float = 0.0,
     ) -> Cheapest | None:
-        """None if so many parts were not found that carry it together, which does not say that there are none."""
-        number = self._number[payee]
-        found = [self._cut(number, amount_msat, -(-amount_msat // cut), most_parts) for cut in cuts]
-        return min((way for way in found if way is not None), key=lambda way: way.fee_msat, default=None)
+        """None if so many parts were not found that carry it together, which does not say that there are none.
 
-    def _cut(self, payee: int, amount_msat: int, part: int, most_parts: int) -> Cheapest | None:
+        `block_price` is what a block of delay costs for each msat that is locked.
+        """
+        number = self._number[payee]
+        found = [self._cut(number, amount_msat, -(-amount_msat // cut), most_parts, block_price) for cut in cuts]
+        return min((way for way in found if way is not None), key=lambda way: way.cost_msat, default=None)
+
+    def _cut(
+        self, payee: int, amount_msat: int, part: int, most_parts: int, block_price: float
+    ) -> Cheapest | None:
         used = np.zeros(len(self._room), np.int64)
-        left, fee, parts = amount_msat, 0, 0
+        left, fee, parts, cost = amount_msat, 0, 0, 0.0
         while left:
             part = min(part, left)
             if parts - (-left // part) > most_parts:
                 return None
-            found = self._route(payee, part, used)
+            found = self._route(payee, part, used, block_price)
             if found is None:
                 part = -(-part // 2)
                 continue
             arcs, amounts = found
             used[arcs] += amounts
             fee += int(amounts[-1]) - part
+            cost += int(amounts[-1]) - part + part * block_price * int(self._delta[arcs].sum())
             left -= part
             parts += 1
-        return Cheapest(fee, parts)
+        return Cheapest(fee, parts, cost)
 
-    def _route(self, payee: int, amount: int, used: Ints) -> tuple[list[int], list[int]] | None:
+    def _route(
+        self, payee: int, amount: int, used: Ints, block_price: float
+    ) -> tuple[list[int], list[int]] | None:
         """Arcs from the payee back to us and what each carries, fees on top."""
         shut: list[int] = []
         while True:
@@ -103,6 +117,7 @@ class Truth:
             able[shut] = False
             arcs = np.flatnonzero(able)
             fee = self._base[arcs] + amount * self._ppm[arcs] / 1e6 + 1e-3
+            fee += self._delta[arcs] * (amount * block_price)
             starts = self._start[arcs].astype(np.int32)
             indptr = np.searchsorted(self._end[arcs], np.arange(self._n + 1)).astype(np.int32)
             matrix = csr_array((fee, starts, indptr), shape=(self._n, self._n))
