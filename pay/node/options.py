@@ -95,7 +95,7 @@ NUMBERS = (
 
 PRIOR = "pay-balance-prior"
 PRIORS = ("mixed", "uniform", "bimodal")
-"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default."""
+"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default, see there."""
 
 _SHADOWS = tuple(shadow.value for shadow in Shadow)
 
