@@ -16,6 +16,7 @@ from pay.network import Policy
 from pay.node.journal import decode
 from pay.units import direction_of
 from tests.protocol.kit import CHEAP, SAT, Host, hosting
+from tests.protocol.restart_kit import SPLIT_MSAT, narrow
 
 AMOUNT_MSAT = 100_000 * SAT
 FEE_MSAT = 11 * SAT
@@ -165,6 +166,20 @@ def test_setconfig(host: Host) -> None:
         assert "off, delay, full" in answer.error["message"]
     assert host.call("check", {"command_to_check": "setconfig", "config": "pay-shadow", "val": "full"}).ok()
     assert host.call("listconfigs", {"config": "pay-shadow"}).ok()["configs"]["pay-shadow"]["value_str"] == "delay"
+
+
+def test_all_parts_announce_the_same(tmp_path: Path) -> None:
+    """4,000,000 sat in two parts: one shadow fee for both, in the total of each, and the same blocks more."""
+    options: dict[str, Any] = {"pay-shadow": "full", "xpay-handle-pay": False}
+    with hosting(tmp_path, build=narrow, options=options) as host:
+        made, mark = host.invoice(amount_msat=SPLIT_MSAT), host.mark()
+        answer = host.pay(made).ok()
+        parts = host.sendpays(mark)
+        assert len(parts) == 2 and answer["amount_msat"] == SPLIT_MSAT
+        (total,) = {part["amount_msat"] for part in parts}
+        assert total == sum(part["route"][-1]["amount_msat"] for part in parts) > SPLIT_MSAT
+        assert len({part["route"][-1]["delay"] for part in parts}) == 1
+        assert answer["amount_sent_msat"] == sum(part["route"][0]["amount_msat"] for part in parts)
 
 
 def test_a_word_that_is_none_in_the_configuration(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def test_a_walk_adds_up_channels_that_lead_on() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"enabled": False}, {"cltv": 0}, {"cltv": 600}, {"low": AMOUNT + 1}, {"high": AMOUNT - 1}, None],
+    [{"enabled": False}, {"cltv": 0}, {"cltv": 600}, {"low": AMOUNT + 1}, None],
 )
 def test_where_nothing_leads_on_the_delay_is_drawn(changes: dict | None) -> None:
-    """A channel that is closed, adds nothing, adds too much or does not carry the amount, or none at all: there is
+    """A channel that is closed, adds nothing, adds too much or takes larger amounts only, or none at all: there is
     no fee, and the delay is that of one to three channels from elsewhere, or what is usual, as far as there is
     room."""
     net = Net().link(1, "x", "y", cltv=33)
@@ -46,6 +46,14 @@ def test_where_nothing_leads_on_the_delay_is_drawn(changes: dict | None) -> None
     empty = [walk(ChannelGraph(), node("b"), AMOUNT, ROOM, seed).blocks for seed in range(60)]
     assert min(empty) >= 34
     assert max(empty) <= 4 * 144 and len(set(empty)) > 5
+
+
+def test_a_walk_prefers_channels_that_take_the_whole() -> None:
+    """b ─ c takes it, b ─ d a part: never d, unless there is no c."""
+    net = Net().link(1, "b", "c", cltv=40).link(2, "b", "d", cltv=50, high=AMOUNT - 1)
+    assert {walk(net.graph, node("b"), AMOUNT, ROOM, seed).blocks for seed in range(30)} == {40}
+    alone = walk(Net().link(2, "b", "d", cltv=50, ppm=100, high=AMOUNT - 1).graph, node("b"), AMOUNT, ROOM, 1)
+    assert (alone.blocks, alone.fee_msat) == (50, AMOUNT // 10_000)
 
 
 def test_a_walk_takes_the_fourth_part_of_the_room() -> None:
