@@ -147,7 +147,7 @@ def test_limits_hide_no_route(net: Net, data: st.DataObject) -> None:
     assert isinstance(plan(net.overlay("a"), limited), NoRoute) == (not kept)
 
 
-@EXAMPLES
+@settings(max_examples=30, deadline=None)
 @given(networks(tight=True), st.integers(0, 5))
 def test_the_same_question_has_the_same_answer(net: Net, seed: int) -> None:
     asked = query("a", AMOUNT, randomness=0.3, seed=seed, max_fee_msat=6_000)
