@@ -2,7 +2,7 @@
 
 What parts that were out together may have done to each other must be known when one of them ends: those that are
 out are the live attempts of all payments, and those that ended lately are kept here until no part is left that was
-out with them.
+out with them. Of parts that were taken up after a restart nobody knows the route: what they hold is not counted.
 """
 
 from __future__ import annotations

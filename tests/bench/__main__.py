@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import growth, learning, load, many, planning, privacy, quality, start
+from tests.bench import fading, growth, learning, load, many, planning, privacy, quality, start
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "load": load.run,
     "planning": planning.run,
     "growth": growth.run,
+    "fading": fading.run,
     "many": lambda _setting: many.run(),
     "quality": quality.run,
     "learning": learning.run,
