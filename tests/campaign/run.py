@@ -47,7 +47,8 @@ def run(seed: int) -> Report:
         tempfile.TemporaryDirectory(prefix="campaign-") as directory,
         mock.patch.object(Database, "add_payment", lambda table, **fields: guard.add_payment(table, **fields)),
     ):
-        host = Host(Path(directory), build=builder(seed), wait=False, developer=True, options=OPTIONS | NO_XPAY)
+        options = OPTIONS | NO_XPAY | {"pay-shadow": "full" if seed % 3 == 0 else "delay"}
+        host = Host(Path(directory), build=builder(seed), wait=False, developer=True, options=options)
         host.rpc.timeout_s = 60.0
         try:
             return _Run(host, seed, guard).go()

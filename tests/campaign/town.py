@@ -69,6 +69,11 @@ class Purchase:
     def fee_limit_msat(self) -> int:
         return int(self.params["maxfee"])
 
+    @property
+    def most_msat(self) -> int:
+        """What may arrive, the fee of a shadow route included."""
+        return self.amount_msat + self.fee_limit_msat // 4
+
 
 def builder(seed: int) -> Callable[[RealClock], tuple[World, NodeId]]:
     """Builds the world of a seed."""

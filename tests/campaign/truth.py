@@ -1,7 +1,9 @@
 """The verdict on a run, from what the world and the host's table know, never from what the plugin believes.
 
-1. At no moment has the host more of a payment out or settled than its amount, nor two groups of it pending.
-2. The recipient got what was asked for, once; all that left us for it is within the amount and the fee limit.
+1. At no moment has the host more of a payment out or settled than its parts announce, which is its amount and at
+   most a quarter of the fee limit for a shadow; nor two groups of it pending.
+2. The recipient got what was asked for, or so much more, once; all that left us for it is within the amount and
+   the fee limit.
 3. A payment that was reported as failed was not paid, and is not paid later but by another call.
 4. A success has the preimage, and every repeat is the same object.
 5. Everything ends: nothing is in flight, no payment is in work, the journal is empty. What stays pending in the
@@ -58,14 +60,14 @@ class Guard:
         self._add = Database.add_payment
 
     def watch(self, purchases: Iterable[Purchase]) -> None:
-        self.amounts |= {p.invoice.payment_hash: p.amount_msat for p in purchases}
+        self.amounts |= {p.invoice.payment_hash: p.most_msat for p in purchases}
 
     def add_payment(self, table: Database, **fields: Any) -> Payment:
         """In the place of `Database.add_payment`."""
         row = self._add(table, **fields)
         rows = [r for r in table.payments("payment_hash = ?", row.payment_hash) if r.status is not Status.FAILED]
         committed_msat = sum(r.amount_msat for r in rows)
-        if committed_msat > self.amounts.get(row.payment_hash, 0):
+        if committed_msat > min(self.amounts.get(row.payment_hash, 0), row.total_msat or committed_msat):
             self.broken.append(f"{row.payment_hash.hex()}: {committed_msat} msat out or settled at once")
         if len({r.groupid for r in rows}) > 1:
             self.broken.append(f"{row.payment_hash.hex()}: two groups at once")
@@ -120,7 +122,7 @@ def _money(purchase: Purchase, rows: list[Payment]) -> Iterable[str]:
     if invoice.paid_at is None and settled:
         yield "settled rows of an invoice that was not paid"
     if invoice.paid_at is not None:
-        if not purchase.amount_msat == invoice.received_msat == paid_msat:
+        if not purchase.amount_msat <= paid_msat <= purchase.most_msat or invoice.received_msat != paid_msat:
             yield f"{invoice.received_msat} msat received, {paid_msat} settled, for {purchase.amount_msat}"
         if len({row.groupid for row in settled}) != 1:
             yield "settled in several groups"
