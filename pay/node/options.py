@@ -97,7 +97,11 @@ PRIOR = "pay-balance-prior"
 PRIORS = ("mixed", "uniform", "bimodal")
 """The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default, see there."""
 
-_SHADOWS = tuple(shadow.value for shadow in Shadow)
+_WORDS = {
+    SHADOW: (tuple(shadow.value for shadow in Shadow), Shadow.DELAY.value),
+    PRIOR: (PRIORS, PRIORS[0]),
+}
+"""Options that take one of some words, and their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
         opt_type="string",
         dynamic=True,
-        on_change=_check_shadow,
+        on_change=_check_word,
     )
     plugin.add_option(
         PRIOR,
@@ -145,7 +149,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         "How balances are believed to lie where nothing is known: uniform, bimodal (at the ends) or mixed",
         opt_type="string",
         dynamic=True,
-        on_change=_check_prior,
+        on_change=_check_word,
     )
     plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
@@ -166,17 +170,16 @@ def settings(plugin: Plugin) -> Settings:
         max_attempts=_value(plugin, MAX_ATTEMPTS),
         randomness=_value(plugin, RANDOMNESS) / 100,
         second_cost_msat=_value(plugin, SECOND_COST),
-        shadow=_shadow(plugin),
+        shadow=Shadow(_word(plugin, SHADOW)),
     )
 
 
 def remembering(plugin: Plugin) -> Remembering:
     """How beliefs are kept, as the options say now."""
-    prior = str(plugin.get_option(PRIOR))
     return Remembering(
         failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
         success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
-        prior=prior if prior in PRIORS else PRIORS[0],
+        prior=_word(plugin, PRIOR),
     )
 
 
@@ -195,24 +198,22 @@ def _value(plugin: Plugin, number: Number) -> int:
     return max(number.least, min(number.most, int(plugin.get_option(number.name))))
 
 
-def unknown_word(plugin: Plugin) -> str | None:
-    """What `pay-shadow` says in a configuration file, if that is none of its words."""
-    given = str(plugin.get_option(SHADOW))
-    return None if given in _SHADOWS else given
+def unknown_words(plugin: Plugin) -> list[tuple[str, str, str]]:
+    """Options that a configuration file gives a word that is none of theirs: name, word, and what is used."""
+    given = ((name, str(plugin.get_option(name))) for name in _WORDS)
+    return [(name, word, _WORDS[name][1]) for name, word in given if word not in _WORDS[name][0]]
 
 
-def _shadow(plugin: Plugin) -> Shadow:
-    return Shadow.DELAY if unknown_word(plugin) is not None else Shadow(str(plugin.get_option(SHADOW)))
+def _word(plugin: Plugin, name: str) -> str:
+    words, default = _WORDS[name]
+    given = str(plugin.get_option(name))
+    return given if given in words else default
 
 
-def _check_shadow(_plugin: Plugin, name: str, value: Any) -> None:
-    if value not in _SHADOWS:
-        raise ValueError(f"{name} should be one of {', '.join(_SHADOWS)}, not {show(value)}")
-
-
-def _check_prior(_plugin: Plugin, name: str, value: Any) -> None:
-    if value not in PRIORS:
-        raise ValueError(f"{name} should be one of {', '.join(PRIORS)}, not {show(value)}")
+def _check_word(_plugin: Plugin, name: str, value: Any) -> None:
+    words, _ = _WORDS[name]
+    if value not in words:
+        raise ValueError(f"{name} should be one of {', '.join(words)}, not {show(value)}")
 
 
 def _checker(number: Number) -> Callable[[Plugin, str, Any], None]:

@@ -82,9 +82,8 @@ class Service:
         """Find out what the host is; calls wait for it, and plans for the graph."""
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
-        if (word := options.unknown_word(self._plugin)) is not None:
-            used = options.Shadow.DELAY.value
-            log.warning("option_unknown name=%s value=%r used=%s", options.SHADOW, word, used)
+        for name, word, used in options.unknown_words(self._plugin):
+            log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
         loading = asyncio.create_task(self._planning.load())
         we = await self._node.identity()
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
