@@ -94,7 +94,7 @@ NUMBERS = (
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
-PRIORS = ("mixed", "uniform", "bimodal")
+PRIORS = ("reserved", "uniform", "bimodal", "mixed")
 """The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default, see there."""
 
 _WORDS = {
@@ -146,7 +146,8 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
     plugin.add_option(
         PRIOR,
         PRIORS[0],
-        "How balances are believed to lie where nothing is known: uniform, bimodal (at the ends) or mixed",
+        "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
+        "bimodal (at the ends) or mixed",
         opt_type="string",
         dynamic=True,
         on_change=_check_word,
