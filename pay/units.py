@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 Scid = NewType("Scid", int)
 NodeId = NewType("NodeId", bytes)
@@ -102,8 +101,7 @@ def parse_node_id(text: Any) -> NodeId:
     return NodeId(bytes.fromhex(text))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ScidDir:
+class ScidDir(NamedTuple):
     """One direction of a channel: 0 is from the node with the lesser id (BOLT 7)."""
 
     scid: Scid

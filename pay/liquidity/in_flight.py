@@ -17,7 +17,7 @@ So bounds hold whatever the order was, at the price of some width where parts cr
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from pay.units import Scid, ScidDir
@@ -39,6 +39,11 @@ class Part:
     fate: Fate
     began_s: float
     ended_s: float | None = None
+    scids: frozenset[Scid] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Hundreds of parts are looked through for each that ends, and hardly any of them went the same way.
+        object.__setattr__(self, "scids", frozenset(channel.scid for channel, _ in self.holds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class InFlight:
         return sum(
             amount_msat
             for part in self.parts
+            if not part.scids.isdisjoint(channels)
             for channel, amount_msat in part.holds
             if channel.scid in channels and part.fate in fates[channel.direction]
         )

@@ -281,6 +281,7 @@ class Driver:
             self._on_ended(running)
             if running.in_journal:
                 self._detached(self._strike_out(running))
+        running.parts_out.clear()
         if running.timer is not None:
             running.timer.cancel()
         for task in running.tasks - running.sending:

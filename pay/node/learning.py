@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pay.liquidity.in_flight import InFlight, Part
 from pay.node.observing import Ended, part_of
@@ -27,7 +27,7 @@ matters."""
 
 def in_flight(payments: Iterable[Running]) -> InFlight:
     """What is out, of all payments."""
-    return InFlight(_parts(attempt for running in payments for attempt in running.session.live))
+    return InFlight(tuple(part for running in payments for part in _live_parts(running)))
 
 
 class Learning:
@@ -68,6 +68,13 @@ class Learning:
         self._ended = list(InFlight(tuple(ended)).since(began_s).parts)[-_MOST_ENDED:] if live else []
 
 
-def _parts(attempts: Iterable[Attempt]) -> tuple[Part, ...]:
-    parts = (part_of(attempt, None) for attempt in attempts)
-    return tuple(part for part in parts if part is not None)
+def _live_parts(running: Running) -> Iterator[Part]:
+    """What is out of one payment; a part is read once, since its route stays what it is."""
+    for attempt in running.session.live:
+        part = running.parts_out.get(attempt.partid)
+        if part is None:
+            part = part_of(attempt, None)
+            if part is None:
+                continue
+            running.parts_out[attempt.partid] = part
+        yield part

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pay.errors import PayError
 from pay.invoice import Recipient
+from pay.liquidity.in_flight import Part
 from pay.node.facade import PartOrder
 from pay.payment.events import FindRoutes
 from pay.payment.request import PayRequest
@@ -57,6 +58,8 @@ class Running:
         By partid: when a part was sent and ended, and at which block.
     in_journal
         There is, or soon will be, an entry of it in the journal.
+    parts_out
+        By partid: what live parts hold, as far as somebody has asked.
     called_back
         Peers that were away and have been asked to come back for it.
     created_at_s
@@ -76,6 +79,7 @@ class Running:
     crashed: bool = False
     journalled: asyncio.Task[None] | None = None
     in_journal: bool = False
+    parts_out: dict[int, Part] = field(default_factory=dict)
     called_back: set[NodeId] = field(default_factory=set)
     watched_bolt11: str | None = None
     watched_label: str | None = None

@@ -44,13 +44,15 @@ class Shadowing:
         if kind is Shadow.OFF:
             return terms
         try:
-            own = await self._own.now(payments) if kind is Shadow.FULL else None
+            own, held = None, {}
+            if kind is Shadow.FULL:
+                own, held = await self._own.now(payments), in_flight(payments).held()
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),
                 Lessons(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
             )
-            blocks, fee_msat = await self._planning.shadow(first, recipient, own, in_flight(payments).held())
+            blocks, fee_msat = await self._planning.shadow(first, recipient, own, held)
         except CallError as error:
             log.debug("shadow_missing payment_hash=%s error=%r", terms.payment_hash.hex(), str(error))
         except Exception:

@@ -10,10 +10,11 @@ without the HTLCs that are out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import NOT_OWN, ChannelGraph, Overlay, OwnChannel
@@ -115,8 +116,7 @@ def _arcs(
     shut = known.row[closed]
     channels = graph.find_channels(scids)
     arc = np.where(channels >= 0, 2 * channels + directions, -1)
-    beliefs = _beliefs(graph, knowledge, zip(scids.tolist(), directions.tolist(), arc.tolist(), strict=True),
-                       rows.capacity_msat.tolist(), in_flight)
+    beliefs = _beliefs(graph, knowledge, scids, directions, arc, rows.capacity_msat, in_flight)
     rows.capacity_msat[:] = np.maximum(rows.capacity_msat - beliefs.held_msat, 0)
     replaces, dying = np.full(len(arc), -1, np.intp), np.zeros(len(arc), np.bool_)
     announced = arc >= 0
@@ -133,26 +133,36 @@ def _arcs(
 def _beliefs(
     graph: ChannelGraph,
     knowledge: Knowledge,
-    names: Iterable[tuple[int, int, int]],
-    limits_msat: Sequence[int],
+    scids: NDArray[np.uint64],
+    directions: NDArray[np.int8],
+    arc: NDArray[np.int64],
+    limit_msat: NDArray[np.int64],
     in_flight: Mapping[ScidDir, int],
 ) -> Beliefs:
-    """Of rows of one plan: scid, direction and arc of the graph or -1. The limits are what may pass in all."""
-    table = np.zeros((len(limits_msat), len(Beliefs._fields)), np.int64)
-    for at, ((scid, direction, arc), limit) in enumerate(zip(names, limits_msat, strict=True)):
-        named = ScidDir(Scid(scid), direction)
-        bounds = knowledge.of(named)
-        size = limit if arc < 0 else max(limit, int(graph.capacity_msat[arc]))
-        low, high = (0, size) if bounds is None else (bounds.low_msat, min(bounds.high_msat, size))
-        table[at] = in_flight.get(named, 0), min(low, high), high, size, limit
-    return Beliefs(*np.ascontiguousarray(table.T))
+    """Of rows of one plan; `arc` is -1 where the graph has none. The limits are what may pass in all."""
+    size = limit_msat.copy()
+    announced = arc >= 0
+    size[announced] = np.maximum(size[announced], graph.capacity_msat[arc[announced]])
+    held, low, high = np.zeros_like(size), np.zeros_like(size), size.copy()
+    if in_flight:
+        names = zip(scids.tolist(), directions.tolist(), strict=True)
+        held[:] = [in_flight.get(ScidDir(Scid(scid), direction), 0) for scid, direction in names]
+    if len(knowledge):
+        at = np.minimum(np.searchsorted(knowledge.scid, scids), len(knowledge) - 1)
+        known = np.flatnonzero(knowledge.scid[at] == scids)
+        which = directions[known], at[known]
+        high[known] = np.minimum(knowledge.high_msat[which], size[known])
+        low[known] = np.minimum(knowledge.low_msat[which], high[known])
+    return Beliefs(held, low, high, size, limit_msat.copy())
 
 
 def _replaced(overlay: Overlay, known: GraphRows, in_flight: Mapping[ScidDir, int]) -> set[int]:
     """The graph's arcs that have something in flight and are open."""
-    numbers = (overlay.graph.arc_number(named) for named, amount in in_flight.items() if amount > 0)
-    arcs = {arc for arc in numbers if arc is not None and known.row[arc] != CLOSED}
-    return arcs.difference(overlay.closed.tolist())
+    names = [named for named, amount in in_flight.items() if amount > 0]
+    channels = overlay.graph.find_channels(np.array([named.scid for named in names], np.uint64))
+    arcs = 2 * channels + np.array([named.direction for named in names], np.int32)
+    arcs = arcs[channels >= 0]
+    return set(arcs[known.row[arcs] != CLOSED].tolist()).difference(overlay.closed.tolist())
 
 
 def _revived(overlay: Overlay, known: GraphRows, target: int) -> set[int]:
