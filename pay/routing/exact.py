@@ -156,7 +156,7 @@ class Tracer:
 
     def _most_own(self, channel: OwnChannel) -> int:
         named = ScidDir(channel.scid, channel.direction)
-        if self.load.htlcs and self.load.htlcs[named] >= channel.free_htlcs:
+        if self.load.htlcs[named] >= channel.free_htlcs:
             return 0
         return min(channel.spendable_msat - self.load.msat[named], channel.htlc_max_msat)
 

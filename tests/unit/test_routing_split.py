@@ -106,6 +106,17 @@ def test_free_htlc_slots_bound_the_parts_of_a_channel() -> None:
     assert scid(3) not in {route.hops[0].scid for route in routes}
 
 
+def test_a_channel_without_a_free_slot_left_is_not_taken_by_what_flows_again() -> None:
+    """us ═ a: channel 1 takes one HTLC of 250 sat at most and holds more, channel 2 three of 125. Of 500 sat the
+    least parts are first thought to be 200, so what is left over flows again, when channel 1 has no slot."""
+    net = Net().own(1, "a", 500 * SAT, max_htlcs=1, htlc_max_msat=250 * SAT)
+    net.own(2, "a", 1_000 * SAT, max_htlcs=3, htlc_max_msat=125 * SAT).link(3, "a", "b", 2_000 * SAT)
+    found = plan(net.overlay("b"), replace(many("b", 500 * SAT), min_part_msat=200 * SAT))
+    assert isinstance(found, NoRoute) or len(found) == 3
+    routes = planned(net, many("b", 490 * SAT))
+    assert [route.hops[0].scid for route in routes].count(scid(1)) == 1
+
+
 def test_the_fee_limit_is_for_all_parts_together() -> None:
     """Two ways to b are needed, of 100 and 200 ppm: 150,000 msat for 1,000,000 sat; a msat less is refused with
     about that figure."""
