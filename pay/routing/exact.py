@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, log, prod
+from sys import float_info
 
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
@@ -125,7 +126,7 @@ class Tracer:
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
         nats, seconds = self.terrain.tolls_along(path)
         cost += self.prices.nat * nats + self.prices.second * seconds
-        return Traced(Route(tuple(reversed(hops)), prod(chances) * exp(-nats), seconds), cost)
+        return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
     def _best(self, positions: Sequence[int], amount_msat: int) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
@@ -159,6 +160,11 @@ class Tracer:
         if self.load.htlcs[named] >= channel.free_htlcs:
             return 0
         return min(channel.spendable_msat - self.load.msat[named], channel.htlc_max_msat)
+
+
+def likelihood(chances: Iterable[float], nats: float) -> float:
+    """That all of these happen and what the nodes add does not: never 0, which has no logarithm."""
+    return max(prod(chances) * exp(-nats), float_info.min)
 
 
 def most_own(channel: OwnChannel) -> int:

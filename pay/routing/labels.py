@@ -17,14 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
-from math import exp, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
-from pay.routing.exact import Tracer
+from pay.routing.exact import Tracer, likelihood
 from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.search import FAR_MSAT, Forwards
 from pay.routing.single import broken_by
@@ -190,7 +189,7 @@ class Labels:
             path.append(label.node)
             chances.append(arc.chance(amount))
         nats, seconds = terrain.tolls_along(path)
-        route = Route(tuple(hops), prod(chances) * exp(-nats), seconds)
+        route = Route(tuple(hops), likelihood(chances, nats), seconds)
         return None if broken_by(query, (route,)) else route
 
     def _satisfied(self, amount_msat: int) -> int:

@@ -73,6 +73,17 @@ def test_a_peer_that_fails_often_is_passed_by_for_one_far_off() -> None:
     assert names(planned(net, query("c", 10**6))) == "us>a>c"
 
 
+def test_the_faintest_route_is_a_route() -> None:
+    """A line of 20 nodes that failed so often that the chance of all of them is less than a float can say."""
+    net = Net().own(1, "n00", 10**9)
+    for number in range(19):
+        net.link(10 + number, f"n{number:02}", f"n{number + 1:02}", cltv=1)
+    wary = Knowledge.about({}, {node(f"n{number:02}"): NodeCost(50.0, 0.0) for number in range(20)})
+    for limits in ({}, {"max_fee_msat": 19 * 101, "max_delay": 18 + 19}):
+        routes = plan(net.overlay("n19"), query("n19", 10**6, max_parts=4, **limits), knowledge=wary)
+        assert not isinstance(routes, NoRoute) and 0 < routes[0].probability < 1e-300
+
+
 def crossroads() -> Net:
     """us ─ a ═ b over c (free, 900 blocks), d (9 sat, 10 blocks) or e (6 sat, 600 blocks)."""
     net = Net().own(1, "a", 10**9)
