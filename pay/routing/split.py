@@ -4,8 +4,8 @@ flows again.
 The amount is cut into forty chunks, many of which go the same way with one search, so that a plan takes about a
 dozen; coarser where too many parts came out, finer for what does not fit. Fees are no part of the flow, so a part
 that fills a channel to the brim may not fit with them: it is sent smaller, and the rest joins another route or
-flows again over what the routes so far leave free. Routes over the same channels are joined where one HTLC can
-carry both amounts.
+flows again over what the routes so far leave free. Routes along the same nodes are joined where one HTLC can carry
+both amounts for no more: of parallel channels, the cheap one alone may not.
 
 What it knowingly does not do: routes of an earlier round are not moved for the sake of a later one, and limits
 on fee and delay are kept by raising their price for the whole plan, in steps. On mainnet, 2,000,000 sat, a fee
@@ -255,7 +255,7 @@ class Splitter:
         return routes
 
     def _joined(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
-        """The same with parts along the same nodes made one, where one HTLC carries both amounts."""
+        """The same with parts along the same nodes made one, where one HTLC carries both amounts for no more."""
         joined: list[_Part] = []
         load = _load(parts)
         too_much: dict[tuple[int, ...], int] = {}
@@ -265,7 +265,8 @@ class Splitter:
                 if other.nodes == part.nodes and amount < too_much.get(nodes, amount + 1):
                     rest = load.without(part.route).without(other.route)
                     one = self._tracer(usable, prices, rest).trace(part.nodes, amount)
-                    if isinstance(one, Traced):
+                    two = (other.route, part.route)
+                    if isinstance(one, Traced) and self._worth((one.route,), prices) <= self._worth(two, prices):
                         joined[at], load = _Part(part.nodes, one.route), rest
                         load.add(one.route)
                         break
