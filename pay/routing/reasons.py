@@ -31,7 +31,7 @@ def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
     """Routes exist, and the best of them break a limit."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
     percent = 100 * fee / query.amount_msat
-    way = "route" if len(found.routes) == 1 else f"plan, in {len(found.routes)} parts,"
+    way = "route" if len(found.routes) == 1 else f"plan found, in {len(found.routes)} parts,"
     match found.limit:
         case Limit.FEE:
             within = f"within {query.max_delay} blocks " if found.jointly else ""
