@@ -40,7 +40,9 @@ from tests.bench.truth import Truth
 from tests.worlds.kit import Sender
 from tests.worlds.story import Limits
 
-PAYMENTS = 2_000
+PAYMENTS = 1_000
+"""For either kind of balances: two thousand in all, each made with memory and without."""
+
 EVERY_S = 60.0
 OTHERS_S = 1.0
 """Walks a second that others try. Nobody knows how many payments there are; a few a second were estimated."""
