@@ -2,7 +2,9 @@
 
 lightningd reconnects by itself, but after a pause that grows. A payment that has no way for want of own channels
 may have one a second later: then, and only then, the search waits a little, within `retry_for`. A peer that goes
-away while a part is handed to it is asked back in the background, for whoever pays next. Once a payment and peer.
+away while a part is handed to it is asked back in the background, for whoever pays next. Once a payment and peer,
+and one call a peer at a time: to a peer that does not answer it lasts a minute, and many payments that all wait for
+the same ones must not use up the calls that the host takes of us.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Reconnects:
     def __init__(self, node: Node, us: bytes):
         self._node = node
         self._us = us
-        self._calls: set[asyncio.Task[bool]] = set()
+        self._calls: dict[NodeId, asyncio.Task[bool]] = {}
 
     async def helped(self, running: Running, action: ev.FindRoutes, why: NoRoute) -> bool:
         """Whether a channel that was away is back: then it is worth to look for routes again."""
@@ -76,10 +78,12 @@ class Reconnects:
             self._call(running, peer)
 
     def _call(self, running: Running, peer: NodeId) -> asyncio.Task[bool]:
+        """The call to `peer`; another payment may have made it."""
         running.called_back.add(peer)
-        call = asyncio.create_task(self._connect(running, peer))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call = self._calls.get(peer)
+        if call is None:
+            call = self._calls[peer] = asyncio.create_task(self._connect(running, peer))
+            call.add_done_callback(lambda _: self._calls.pop(peer, None))
         return call
 
     async def _connect(self, running: Running, peer: NodeId) -> bool:
@@ -92,7 +96,7 @@ class Reconnects:
         return True
 
     async def _channels(self) -> list[OwnChannel]:
-        """None where the host does not list them: why there is no route is known without."""
+        """Empty where the host does not list them: why there is no route is known without."""
         try:
             return [named.channel for named in await self._node.own_channels(self._us)]
         except (CallError, LookupError, TypeError, ValueError) as error:

@@ -82,6 +82,19 @@ def test_no_answer_to_the_question(host: Host) -> None:
             assert host.pay(host.invoice(), retry_for=retry_for).code == 205
 
 
+def test_many_that_wait_for_the_same_peers(host: Host) -> None:
+    """Sixty payments, one question a peer: a call of ours takes none of those that other payments need."""
+    paid = host.invoice("hub")
+    answer = host.pay(paid).ok()
+    unplug(host, "hub", "alt")
+    with host.faults(ignore={"connect"}):
+        waiting = [host.pay_soon(host.invoice(), retry_for=2) for _ in range(60)]
+        host.until(lambda: host.methods().count("listpeerchannels") > 60)
+        assert host.pay(paid).ok() == answer
+        assert {pending.answer().code for pending in waiting} == {205}
+    assert called(host) == ["alt", "hub"]
+
+
 def test_an_excluded_peer_is_left_alone(host: Host) -> None:
     unplug(host, "hub", "alt")
     answer = host.pay(host.invoice(), exclude=[host.id("hub").hex(), f"{host.scid('alt', 'far')}"])
