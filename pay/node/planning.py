@@ -177,7 +177,8 @@ class Planning:
         if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
             return walked.blocks, 0
         fee = sum(route.fee_msat for route in cheapest)
-        return walked.blocks, shadow_fee_msat(walked.fee_msat, fee, query.max_fee_msat, query.seed)
+        fee_msat = shadow_fee_msat(walked.fee_msat, query.amount_msat, fee, query.max_fee_msat, query.seed)
+        return walked.blocks, fee_msat
 
     def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore

@@ -3,8 +3,8 @@
 lightningd reconnects by itself, but after a pause that grows. A payment that has no way for want of own channels
 may have one a second later: then, and only then, the search waits a little, within `retry_for`. A peer that goes
 away while a part is handed to it is asked back in the background, for whoever pays next. Once a payment and peer,
-and one call a peer at a time: to a peer that does not answer it lasts a minute, and many payments that all wait for
-the same ones must not use up the calls that the host takes of us.
+and one call a peer at a time: to a peer that does not answer it lasts a minute, and many payments that all wait
+for the same ones must not use up the calls that the host takes of us.
 """
 
 from __future__ import annotations

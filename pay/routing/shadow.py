@@ -74,13 +74,17 @@ def walk(graph: ChannelGraph, payee: NodeId, amount_msat: int, room_blocks: int,
     return Walk(sum(int(graph.cltv_delta[arc]) for arc in arcs), carried - amount_msat)
 
 
-def shadow_fee_msat(walked_msat: int, cheapest_msat: int, limit_msat: int, seed: int) -> int:
+def shadow_fee_msat(
+    walked_msat: int, amount_msat: int, cheapest_msat: int, limit_msat: int, seed: int
+) -> int:
     """How much more than the invoice asks for is delivered, msat.
 
-    At most the least of the walk's fee, a tenth of the cheapest route's (or 10 msat, if that is more) and a
-    quarter of what that leaves of the limit; drawn from the upper half, since what can be computed hides nothing.
+    At most the least of the walk's fee, a tenth of the cheapest route's (or 10 msat, if that is more), a quarter
+    of what that leaves of the limit, and the amount itself; drawn from the upper half, since what can be computed
+    hides nothing.
     """
-    most = min(walked_msat, max(cheapest_msat // 10, 10), (limit_msat - cheapest_msat) // 4)
+    # BOLT 4: a recipient that gets more than twice what it asked for SHOULD fail the HTLC.
+    most = min(walked_msat, max(cheapest_msat // 10, 10), (limit_msat - cheapest_msat) // 4, amount_msat)
     if most <= 0:
         return 0
     return most - int(np.random.default_rng((_STREAM, seed, 1)).integers(most // 2 + 1))

@@ -232,7 +232,7 @@ def _guess(
     truth = setting.graph.node_number(payee)
     (final,) = rng.choices(list(FINAL_BLOCKS), list(FINAL_BLOCKS.values()))
     walked = walk(setting.graph, payee, route.amount_msat, ROOM_BLOCKS, seed)
-    extra = shadow_fee_msat(walked.fee_msat, route.fee_msat, route.amount_msat // 200, seed)
+    extra = shadow_fee_msat(walked.fee_msat, route.amount_msat, route.fee_msat, route.amount_msat // 200, seed)
     for shadow, knows in table:
         left = final if shadow == "off" else final + walked.blocks
         digits = 1.0

@@ -14,8 +14,10 @@ import pytest
 
 from pay.network import Policy
 from pay.node.journal import decode
-from pay.units import direction_of
-from tests.protocol.kit import CHEAP, SAT, Host, hosting
+from pay.sim.clock import RealClock
+from pay.sim.world import World
+from pay.units import NodeId, direction_of
+from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
 from tests.protocol.restart_kit import SPLIT_MSAT, narrow
 
 AMOUNT_MSAT = 100_000 * SAT
@@ -231,3 +233,23 @@ def test_an_entry_of_before_there_were_shadows(tmp_path: Path) -> None:
             del old["terms"][field]
         host.release(made)
         assert pending.answer().ok()
+
+
+def tiny(clock: RealClock) -> tuple[World, NodeId]:
+    """us ── hub ── far ── beyond, which forward 1 msat for 1,000."""
+    world = World(clock, seed=1, latency_s=0.0)
+    us, hub, far, beyond = (world.add_node(name).id for name in ("us", "hub", "far", "beyond"))
+    policy = Policy(1_000, 100, 40, 1, CHEAP.htlc_max_msat)
+    for start, end in ((us, hub), (hub, far), (far, beyond)):
+        world.add_channel(start, end, CAPACITY_MSAT, CAPACITY_MSAT, policy_ab=policy, policy_ba=policy)
+    return world, us
+
+
+def test_a_few_msat_are_not_more_than_doubled(tmp_path: Path) -> None:
+    """Recipients refuse more than twice what they asked for, and that would be the end of the payment."""
+    options: dict[str, Any] = {"pay-shadow": "full", "xpay-handle-pay": False}
+    with hosting(tmp_path, build=tiny, options=options) as host:
+        for amount_msat in (1, 2, 60):
+            mark = host.mark()
+            host.pay(host.invoice(amount_msat=amount_msat)).ok()
+            assert sent(host, mark)[1] > amount_msat

@@ -71,9 +71,15 @@ def test_a_walk_takes_the_fourth_part_of_the_room() -> None:
 def test_the_fee_is_the_least_of_three(walked: int, cheapest: int, limit: int, most: int) -> None:
     """Of the walk's, a tenth of the cheapest route's or 10 msat, and a quarter of what that leaves of the limit:
     from half of it on, by the seed."""
-    fees = {shadow_fee_msat(walked, cheapest, limit, seed) for seed in range(300)}
+    fees = {shadow_fee_msat(walked, AMOUNT, cheapest, limit, seed) for seed in range(300)}
     assert max(fees) <= most and min(fees) >= most // 2
     assert len(fees) > 1 or most < 2
+
+
+@pytest.mark.parametrize("amount", [1, 2, 9, 500])
+def test_the_fee_never_makes_it_more_than_twice_the_amount(amount: int) -> None:
+    """A recipient refuses that, and for good."""
+    assert max(shadow_fee_msat(5_000, amount, 10_000, 10**9, seed) for seed in range(300)) == amount
 
 
 def planned(net: Net, to: str, **changes: object) -> tuple[Route, ...]:
