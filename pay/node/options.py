@@ -60,7 +60,10 @@ MAX_PARTS = Number(
     "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
 )
 MIN_PART = Number(
-    "pay-min-part", DEFAULT_MIN_PART_MSAT, 10**12, "The least that a part of several delivers, in msat"
+    "pay-min-part",
+    DEFAULT_MIN_PART_MSAT,
+    10**12,
+    "The least that a part of several delivers, where that is possible, in msat",
 )
 MAX_ATTEMPTS = Number(
     "pay-max-attempts", DEFAULT_MAX_ATTEMPTS, 10_000, "The most attempts of a payment", least=1

@@ -100,7 +100,7 @@ def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int
     """The maximum flow from us to the recipient in parts of `part_msat` or more, msat, up to the amount and a
     little more (see `_UNITS`)."""
     arcs, n = terrain.arcs, terrain.arcs.n_nodes
-    least = max(query.min_part_msat, part_msat, 1)
+    least = max(part_msat, 1)
     sources, targets, rooms = [], [], []
     chosen = arcs.carrying(least, query.amount_msat)
     for rows, carries in zip((arcs.known.rows, arcs.extra_rows), chosen, strict=True):

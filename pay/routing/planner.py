@@ -97,6 +97,24 @@ def _exactly(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> Ro
     return found if cheapest is None else replace(found, routes=(cheapest,))
 
 
+def _split(
+    terrain: Terrain,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    searches: int,
+    found: Route | OverLimit | None,
+) -> tuple[tuple[Route, ...] | None, Splitter]:
+    """Several routes, if they are better than the one found, and who looked for them last."""
+    single = found if isinstance(found, Route) else None
+    splitter = Splitter(terrain, query, in_flight, searches)
+    routes = splitter.solve(single)
+    if routes or single or splitter.over or splitter.spent or query.min_part_msat <= 1:
+        return routes, splitter
+    # Parts smaller than asked for are better than none.
+    smaller = Splitter(terrain, replace(query, min_part_msat=0), in_flight, splitter.searches)
+    return smaller.solve(None), smaller
+
+
 def _solve(
     overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
 ) -> tuple[Route, ...] | NoRoute:
@@ -117,8 +135,8 @@ def _solve(
         found = _exactly(terrain, query, found)
     spent, most = search.searches >= query.max_searches, None
     if query.max_parts > 1:
-        splitter = Splitter(terrain, query, in_flight, search.searches)
-        if routes := splitter.solve(found if isinstance(found, Route) else None):
+        routes, splitter = _split(terrain, query, in_flight, search.searches, found)
+        if routes:
             return jittered(terrain, query, routes) if query.randomness > 0 else routes
         over = splitter.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):

@@ -48,7 +48,8 @@ class RouteQuery:
     second_cost_msat
         Price of one second that an HTLC is believed to take, where that is known.
     max_parts, min_part_msat
-        The most routes of a plan, and the least a route of several should deliver.
+        The most routes of a plan, and the least a route of several should deliver: smaller ones are planned only
+        where there is no other way.
     max_searches
         Budget of effort: shortest-path searches per plan.
     max_hops

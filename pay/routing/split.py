@@ -295,17 +295,40 @@ class Splitter:
         return [*parts[:at], part, *parts[at + 1 :]]
 
     def _few(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part] | None:
-        """The same with the smallest parts added to others while that saves, and until they are few enough."""
+        """The same with the smallest parts added to others while they are less than asked for or that saves, and
+        until they are few enough."""
         parts = sorted(parts, key=lambda part: -part.route.amount_msat)
         while len(parts) > 1:
+            few, small = len(parts) <= self.query.max_parts, self._small(parts[-1])
             grown = self._grown(parts[:-1], parts[-1].route.amount_msat, usable, prices)
-            if len(parts) <= self.query.max_parts and (
-                grown is None or self._total(grown, prices) > self._total(parts, prices)
-            ):
-                break
+            if few and (grown is None or (not small and self._total(grown, prices) > self._total(parts, prices))):
+                return self._lifted(parts, usable, prices) if small else parts
             if grown is None:
                 return None
             parts = sorted(grown, key=lambda part: -part.route.amount_msat)
+        return parts
+
+    def _small(self, part: _Part) -> bool:
+        return part.route.amount_msat < self.query.min_part_msat
+
+    def _lifted(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
+        """The same with parts that are less than asked for made large enough at the cost of the largest, where
+        channels take that; `parts` descend by amount."""
+        parts, least = parts.copy(), self.query.min_part_msat
+        for at in range(len(parts) - 1, 0, -1):
+            most, more = parts[0].route.amount_msat, least - parts[at].route.amount_msat
+            if more <= 0 or most - more < least:
+                break
+            pair = (0, most - more), (at, least)
+            tracer = self._tracer(usable, prices, _load(p for n, p in enumerate(parts) if n not in (0, at)))
+            moved: dict[int, _Part] = {}
+            for which, amount in pair:
+                traced = tracer.trace(parts[which].nodes, amount)
+                if isinstance(traced, Traced):
+                    tracer.load.add(traced.route)
+                    moved[which] = _Part(parts[which].nodes, traced.route)
+            if len(moved) == 2:
+                parts = [moved.get(n, part) for n, part in enumerate(parts)]
         return parts
 
     def _total(self, parts: list[_Part], prices: Prices) -> float:

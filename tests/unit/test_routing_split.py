@@ -122,9 +122,7 @@ def test_a_channel_without_a_free_slot_left_is_not_taken_by_what_flows_again() -
     least parts are first thought to be 200, so what is left over flows again, when channel 1 has no slot."""
     net = Net().own(1, "a", 500 * SAT, max_htlcs=1, htlc_max_msat=250 * SAT)
     net.own(2, "a", 1_000 * SAT, max_htlcs=3, htlc_max_msat=125 * SAT).link(3, "a", "b", 2_000 * SAT)
-    found = plan(net.overlay("b"), replace(many("b", 500 * SAT), min_part_msat=200 * SAT))
-    assert isinstance(found, NoRoute) or len(found) == 3
-    routes = planned(net, many("b", 490 * SAT))
+    routes = planned(net, many("b", 500 * SAT, min_part_msat=200 * SAT))
     assert [route.hops[0].scid for route in routes].count(scid(1)) == 1
 
 
@@ -149,6 +147,22 @@ def test_parts_are_not_smaller_than_asked() -> None:
         net.link(30 + number, f"m{number}", "b", 10**9, ppm=0)
     routes = planned(net, replace(many("b", 6 * 10**8, min_part_msat=8 * 10**7), max_parts=10))
     assert min(route.amount_msat for route in routes) >= 8 * 10**7
+
+
+def test_parts_are_smaller_than_asked_where_there_is_no_other_way() -> None:
+    """Five own channels of 8,000 sat: 30,000 sat are paid, though parts should have 10,000 at least."""
+    net = Net().link(9, "a", "b")
+    for number in range(5):
+        net.own(number + 1, "a", 8_000 * SAT)
+    assert len(planned(net, many("b", 30_000 * SAT, min_part_msat=10_000 * SAT))) >= 4
+
+
+def test_a_part_too_small_gets_what_it_lacks_from_the_largest() -> None:
+    """us ═ a by 1 and 2 of 100,000 sat each: 100,000 sat with a fee on top do not fit in one, but 99,500 do; the
+    other 500 are fewer than a part should have."""
+    net = Net().own(1, "a", 10**8).own(2, "a", 10**8).link(3, "a", "b", 2 * 10**8, base=1_000)
+    smallest = [planned(net, many("b", 10**8, min_part_msat=least))[-1].amount_msat for least in (0, 10**7)]
+    assert smallest[0] < 10**7 == smallest[1]
 
 
 def test_a_budget_of_searches_is_kept() -> None:
