@@ -19,13 +19,13 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
-from pay.node.crashed import end_of_crashed
+from pay.node.crashed import end_of_crashed, settle_crashed
 from pay.node.facade import CallError, Node, PartOrder, read_failure
 from pay.node.holdings import OwnChannels
 from pay.node.journal import Entry, Journal
 from pay.node.learning import Learning, in_flight
 from pay.node.orphans import Orphans
-from pay.node.past import repeat_json
+from pay.node.past import paid_before, repeat_json
 from pay.node.planning import Planning
 from pay.node.progress import tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation
@@ -118,10 +118,13 @@ class Driver:
         await self._journal.write(Entry(running.session.terms, order))
 
     async def _strike_out(self, running: Running) -> None:
-        """Remove its entry, not before it was written."""
+        """Remove its entry, not before it was written; by then it may be that of the next try."""
         if running.journalled is not None:
             await asyncio.wait({running.journalled})
-        await self._journal.remove(running.session.terms.payment_hash.hex())
+        payment_hash = running.session.terms.payment_hash
+        following = self.payments.get(payment_hash)
+        if following is None or following is running or not following.in_journal:
+            await self._journal.remove(payment_hash.hex())
 
     # --- what the host tells ----------------------------------------------------------------------------
 
@@ -215,6 +218,7 @@ class Driver:
 
     def _finish(self, running: Running, result: ev.Result) -> None:
         session = running.session
+        running.announced = True
         if session.terms.watched:
             self._look_again(running, result)
             return
@@ -329,16 +333,21 @@ class Driver:
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
             {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
         )
-        for waiter in running.take_waiters():
-            if past is not None:
+        waiters = running.take_waiters()
+        if past is not None:
+            for waiter in waiters:
                 waiter.caller.succeed(repeat_json(terms, past, terms.asked_msat))
-            else:
+        else:
+            for waiter in waiters:
                 waiter.caller.fail(error)
-        if running.session.result is None:
+        if not running.announced:
             if past is not None:
+                running.session.result = paid_before(past, terms.asked_msat)
                 self._announcements.paid(running)
             else:
+                running.session.result = ev.NotPaid(error)
                 self._announcements.failed(running, error)
+        await settle_crashed(self._node, self._orphans, running, paid=past is not None)
         self._forget(running)
 
     # --- small things -----------------------------------------------------------------------------------
