@@ -167,7 +167,7 @@ class Payer:
 
     def _repeat(self, past: PaidBefore, waiter: Waiter, invoice: Invoice) -> None:
         """Paid before: the same answer again."""
-        share = waiter.request.partial_msat is not None or invoice.amount_msat is None
+        share = invoice.amount_msat is None or waiter.request.partial_msat not in (None, invoice.amount_msat)
         delivered = past.delivered_msat if share else past.whole_msat(invoice.amount_msat or 0)
         amount = self._same_payment(waiter.request, invoice, delivered, past.destination, "was already paid")
         terms = watch_terms(invoice.payment_hash, 0, self._us, invoice.payee, amount, past.created_at)
@@ -211,7 +211,7 @@ class Payer:
         Of a payment that somebody else makes, only what is out now is known, not what it will come to.
         """
         amount = request.partial_msat or invoice.amount_msat or request.amount_msat
-        chosen = request.partial_msat is not None or invoice.amount_msat is None
+        chosen = amount != invoice.amount_msat
         if destination is not None and destination != invoice.payee.hex():
             raise PayError(
                 Code.ALREADY_USED,

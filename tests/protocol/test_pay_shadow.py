@@ -82,6 +82,9 @@ def test_full_sends_a_little_more(host: Host) -> None:
     assert last[0] == total
     assert answer["amount_msat"] == AMOUNT_MSAT and answer["amount_sent_msat"] == first[0]
     assert again == answer
+    # Our share is all of it: no other payment than the one that was made.
+    assert host.pay(made, partial_msat=AMOUNT_MSAT).ok() == answer
+    assert host.pay(made, partial_msat=AMOUNT_MSAT - SAT).code == 201
     (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
     assert (shown["amount_msat"], shown["shadow_fee_msat"]) == (AMOUNT_MSAT, extra)
 
