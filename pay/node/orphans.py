@@ -81,12 +81,16 @@ class Orphans:
         return not in_that_second or time.time() > row.created_at + 1 + self._doubt_s
 
 
-def host_started_s() -> float:
-    """When our parent process, lightningd, was started: unix time, or 0 where the system does not tell."""
+def host_started_s(latest_s: float) -> float:
+    """When our parent process, lightningd, was started: unix time, or 0 where the system does not tell.
+
+    Not after `latest_s`, when we were ourselves: in some containers the system's own time of start is another one
+    than processes are dated by, and a host that seems to start later makes orphans of parts just sent.
+    """
     try:
         fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
         up_s = float(Path("/proc/uptime").read_text().split()[0])
-        return time.time() - up_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return min(latest_s, time.time() - up_s + int(fields[19]) / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError):
         return 0.0
 

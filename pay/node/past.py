@@ -117,9 +117,14 @@ def repeat_json(terms: Terms, past: PaidBefore, amount_msat: int) -> dict[str, A
     Parts that are still out, or that failed after the preimage was known, are why the first answer had the warning
     about them: it is given as long as that is so.
     """
-    missing = past.settled_msat is not None and past.settled_msat < amount_msat
-    paid = Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.pending or missing)
+    paid = paid_before(past, amount_msat)
     return success_json(replace(terms, created_at_s=past.created_at), paid)
+
+
+def paid_before(past: PaidBefore, amount_msat: int) -> Paid:
+    """What a session would have answered."""
+    missing = past.settled_msat is not None and past.settled_msat < amount_msat
+    return Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.pending or missing)
 
 
 def _delivered(rows: Sequence[Row]) -> int | None:

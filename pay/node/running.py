@@ -64,6 +64,8 @@ class Running:
         Peers that were away and have been asked to come back for it.
     created_at_s
         Unix time of the host's first row of it, as every later look at the payment shows it.
+    announced
+        Its end was told: to its callers, and to other plugins.
     """
 
     session: PaymentSession
@@ -85,6 +87,7 @@ class Running:
     watched_label: str | None = None
     total_known: bool = True
     created_at_s: int | None = None
+    announced: bool = False
 
     def take_waiters(self) -> list[Waiter]:
         """Those who wait, to be answered now."""

@@ -89,7 +89,7 @@ class Service:
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
         # A host that starts takes no command before its plugins have been started.
-        host_began_s = self._began_s if self._host_restarted else host_started_s()
+        host_began_s = self._began_s if self._host_restarted else host_started_s(self._began_s)
         orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
         shadowing = Shadowing(self._node, host.us, self._planning)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from pay.node.facade import Node, Row, RowStatus
-from pay.node.orphans import Orphans
+from pay.node.orphans import Orphans, host_started_s
 from tests.protocol.kit import PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 
 WITNESS = Path(__file__).parents[1] / "real" / "witness.py"
@@ -229,6 +229,13 @@ def test_row_in_the_second_of_the_start() -> None:
     # A while later its HTLC is not to come any more.
     later = Orphans(cast(Node, Silent()), host_started_s=now + 0.9, doubt_s=-2.0)
     assert asyncio.run(later.among(b"", table)) == {now - 1, now}
+
+
+def test_the_host_started_before_us() -> None:
+    """Whatever the system says: of what it has since then nothing is an orphan."""
+    began = host_started_s(latest_s=time.time())
+    assert 0 < began <= time.time()
+    assert host_started_s(latest_s=began - 100) == began - 100
 
 
 def test_node_stops(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from pay.node.running import Running, Waiter
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
 from pay.payment.session import PaymentSession
+from pay.payment.status import Moment, paystatus_entry
 from tests.payment_tools import NOW, PREIMAGE, line, node, terms
 
 SOON_S = 10.0
@@ -142,6 +143,12 @@ def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
 BROKEN = bytes(32)
 
 
+def shown(running: Running) -> tuple[str, str, list[str]]:
+    """What paystatus says of a payment, and of its attempts."""
+    entry = paystatus_entry(running.session, None, None, running.times, Moment(NOW, 0), lambda _: None)
+    return entry["session_status"], entry["waiting_for"], [attempt["status"] for attempt in entry["attempts"]]
+
+
 def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
     """-1 only when the row has failed; the traceback is in the log; others hear of the end."""
 
@@ -155,6 +162,8 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         assert isinstance(error, PayError) and error.code == -1 and "nothing was paid" in error.message
         assert scene.driver.payments == {} and len(scene.ended) == 1
         assert scene.heard[-1] == "pay_failure"
+        assert shown(scene.ended[0]) == ("Failed", "done", ["Failed"])
+        assert scene.ended[0].session.in_flight_msat == 0
 
     with caplog.at_level(logging.ERROR, "pay"):
         play(story)
@@ -168,6 +177,29 @@ def test_paid_all_the_same() -> None:
         scene.fails(BROKEN)
         await scene.table.looks_again()
         scene.table.status[BROKEN] = RowStatus.COMPLETE
+        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        assert isinstance(answer, dict) and answer["payment_preimage"] == PREIMAGE.hex()
+        assert scene.heard[-1] == "pay_success"
+        while not scene.ended:
+            await asyncio.sleep(0)
+        assert shown(scene.ended[0]) == ("Success", "done", ["Settled"])
+
+    play(story)
+
+
+def test_broken_between_the_verdict_and_its_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session has its preimage, and what tells of the part breaks: the end is told all the same."""
+
+    def breaks(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Announcements, "part_ended", breaks)
+
+    async def story(scene: Scene) -> None:
+        _, caller = await scene.out(BROKEN)
+        scene.table.status[BROKEN] = RowStatus.COMPLETE
+        fields = {"payment_hash": BROKEN.hex(), "groupid": 1, "partid": 1, "payment_preimage": PREIMAGE.hex()}
+        scene.driver.sendpay_success(fields)
         answer = await asyncio.wait_for(caller.answer, SOON_S)
         assert isinstance(answer, dict) and answer["payment_preimage"] == PREIMAGE.hex()
         assert scene.heard[-1] == "pay_success"
