@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
+from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
 from pay.sim.channel import SimChannel
 from pay.sim.clock import VirtualClock
 from pay.sim.networks import BIMODAL_SCALE_MSAT
@@ -166,7 +167,10 @@ def sequence(
             if cheapest is not None:
                 tally.cheapest_msat[at] = cheapest.fee_msat
         began = time.perf_counter()
-        limits = Limits(max_parts=PARTS, maxfee_msat=order.amount_msat, max_attempts=MOST_ATTEMPTS)
+        limits = Limits(
+            max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT, maxfee_msat=order.amount_msat,
+            max_attempts=MOST_ATTEMPTS,
+        )  # fmt: skip
         story = sender.pay(order.payee, order.amount_msat, limits)
         tally.seconds += time.perf_counter() - began
         tally.parts[at] = len(story.parts)

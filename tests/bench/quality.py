@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
+from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
 from pay.routing import plan
 from pay.routing.query import BLOCKS_PER_YEAR
 from pay.sim.channel import SimChannel
@@ -232,7 +233,10 @@ def _cell(
     amount: int,
 ) -> Cell:
     sender = Sender(world, us, setting.graph, way.planner)
-    limits = Limits(maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, riskfactor=way.riskfactor)
+    limits = Limits(
+        maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT,
+        riskfactor=way.riskfactor,
+    )  # fmt: skip
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
     cell = Cell()
     for payee, cheapest in payable:
