@@ -20,11 +20,13 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
-from pay.routing.costs import Rows
+from pay.routing.costs import Prices, Rows
 from pay.routing.query import RouteQuery
+from pay.routing.search import Backwards, Forwards
 from pay.routing.terrain import Terrain
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _UNKNOWN = 1 << 30
 """HTLCs that a channel of others may take: nobody says."""
@@ -121,6 +123,16 @@ def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int
     flows.sum_duplicates()
     ints = (np.minimum(flows.data, _UNITS).astype(np.int32), *map(np.int32, (flows.indices, flows.indptr)))
     return int(maximum_flow(csr_array(ints, shape=flows.shape), n, terrain.target).flow_value) * unit
+
+
+def soonest(terrain: Terrain, query: RouteQuery) -> tuple[Floats, Floats]:
+    """The least blocks from our peers to each node, and from each to the recipient, float64[n]; inf where that
+    is more than `max_delay` leaves."""
+    usable = terrain.arcs.usable(1, slack_msat=query.amount_msat)
+    weights = usable.terms.weights(Prices(0.0, 1.0, 0.0))
+    room = max(query.max_delay - query.final_cltv, 0) + 0.5
+    toward = Backwards(usable.indptr, usable.source, weights).tree(terrain.target, room).distance
+    return Forwards(usable.indptr, usable.source).distances(weights, list(terrain.peers), room), toward
 
 
 def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:

@@ -8,7 +8,8 @@ flows again over what the routes so far leave free. Routes along the same nodes 
 both amounts for no more: of parallel channels, the cheap one alone may not.
 
 What it knowingly does not do: routes of an earlier round are not moved for the sake of a later one, and limits
-on fee and delay are kept by raising their price for the whole plan, in steps. On mainnet, 2,000,000 sat, a fee
+on fee and delay are kept by raising their price for the whole plan, in steps; arcs that are on no path within the
+delay are left out first. On mainnet, 2,000,000 sat, a fee
 limit of what the cheapest plan known costs was missed once in 59 times, by 4 ppm; one of 2 % more never.
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay.routing.arcs import Usable
-from pay.routing.bounds import most_in_parts
+from pay.routing.bounds import Floats, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.flow import ChunkFlow
@@ -83,7 +84,7 @@ class Splitter:
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
     is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
     `most_msat` is what can be sent in so many parts at most, if that had to be asked; `noisy` is whether the
-    query's randomness is in use, `drawn` what it is.
+    query's randomness is in use, `drawn` what it is; `soonest` is known once a plan has broken the delay.
     """
 
     terrain: Terrain
@@ -96,6 +97,7 @@ class Splitter:
     most_msat: int | None = None
     noisy: bool = True
     drawn: NDArray[np.float32] | None = None
+    soonest: tuple[Floats, Floats] | None = None
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
         """The best routes found within the limits; None if there are none better than `single`.
@@ -130,6 +132,8 @@ class Splitter:
                 return None
             if self.over is None or broken[0].use(routes) < self.over.use:
                 self.over = OverLimit(broken[0], routes)
+            if Limit.DELAY in broken and self.soonest is None:
+                self.soonest = soonest(self.terrain, self.query)
             priced |= {limit: step * self._unit(limit) for limit in broken}
         return None
 
@@ -173,7 +177,7 @@ class Splitter:
         left = self.query.amount_msat
         least = max(self.query.min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
         part_msat = self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
-        usable = self.terrain.arcs.usable(chunk_msat)
+        usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
         for turn in range(_ROUNDS):
             new = self._round(parts, prices, min(chunk_msat, left), part_msat, left, None if turn else bound)
             if new is None:
@@ -192,8 +196,17 @@ class Splitter:
                 if bound is None and not self._possible():
                     return None
                 chunk_msat, part_msat = max(chunk_msat // 4, least), part_msat // 4
-                usable = self.terrain.arcs.usable(chunk_msat)
+                usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
         return None
+
+    def _in_time(self, usable: Usable) -> Usable:
+        """Without arcs that are on no path within the delay, if that was broken before."""
+        if self.soonest is None:
+            return usable
+        away, toward = self.soonest
+        blocks = away[usable.source] + usable.terms.blocks + np.repeat(toward, np.diff(usable.indptr))
+        carries = usable.terms.carries & (blocks <= self.query.max_delay - self.query.final_cltv + 0.5)
+        return replace(usable, terms=replace(usable.terms, carries=carries))
 
     def _round(
         self,
@@ -210,7 +223,7 @@ class Splitter:
         query = replace(self.query, amount_msat=chunk_msat)
         prices = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
-        usable = terrain.arcs.usable_for(chunk_msat, part)
+        usable = self._in_time(terrain.arcs.usable_for(chunk_msat, part))
         usable = terrain.arcs.with_noise(usable, query.seed, query.randomness if self.noisy else 0.0)
         flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0

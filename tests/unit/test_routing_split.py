@@ -139,6 +139,16 @@ def test_the_fee_limit_is_for_all_parts_together() -> None:
     assert "the cheapest plan found, in 2 parts, costs" in none.message
 
 
+def test_parts_go_by_the_quick_channels_where_no_price_of_time_makes_them_all() -> None:
+    """us ═ b and c ═ a: of each pair the slow channel is free and likelier, so at any price of a block some part
+    goes there; within 98 blocks the two quick ones, of 333,000 sat each, carry 500,000."""
+    net = Net().own(1, "b", 3 * 10**9).own(2, "c", 10**9)
+    net.link(3, "c", "a", 333 * 10**6, ppm=2_000).link(4, "b", "a", 333 * 10**6, ppm=2_000)
+    net.link(5, "c", "a", 5 * 10**8, ppm=0, cltv=144).link(6, "b", "a", 25 * 10**7, ppm=0, cltv=144)
+    routes = planned(net, many("a", 5 * 10**8, max_delay=98))
+    assert {route.hops[-1].scid for route in routes} == {scid(3), scid(4)}
+
+
 def test_parts_are_not_smaller_than_asked() -> None:
     """Ten ways that take 100,000 sat each; 600,000 sat in parts of 80,000 at least."""
     net = Net().own(1, "a", 10**10)
