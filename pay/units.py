@@ -64,6 +64,8 @@ def show(value: Any, limit: int = 60) -> str:
         text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
+    except RecursionError:
+        return "…"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -50,12 +50,16 @@ class RawRpc:
         OSError
             Nobody listens, nothing came in time, or the node hung up.
         """
+        return self.write(method, json.dumps(params or {}))
+
+    def write(self, method: str, params: str) -> Answer:
+        """The same with the text of the parameters, which may be any."""
         request_id = f"test:{method}#{next(self._ids)}"
-        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params or {}}
+        request = f'{{"jsonrpc": "2.0", "id": "{request_id}", "method": "{method}", "params": {params}}}'
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self.timeout_s)
             _connect(connection, self.path)
-            connection.sendall(json.dumps(request).encode())
+            connection.sendall(request.encode())
             message = _read_message(connection)
         assert message["id"] == request_id
         return Answer(message.get("result"), message.get("error"))

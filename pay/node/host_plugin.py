@@ -10,6 +10,7 @@ Handlers run on the thread that reads stdin and must return at once: they hand o
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,10 @@ from pyln.client import Plugin
 from pyln.client.plugin import MethodType, Request
 
 from pay.errors import Code, PayError
+from pay.node.incoming import Incoming, Unreadable
+from pay.units import show
+
+_READ_BYTES = 1 << 16
 
 CHECK = "check"
 """A request of this method has the checked command's name in `checked`."""
@@ -125,23 +130,46 @@ class HostPlugin(Plugin):  # type: ignore[misc]
                 return
             self.fail(request, PayError(-1, f"Internal error: {error!r}"))
 
-    def _multi_dispatch(self, msgs: list[bytes]) -> bytes:
-        for message in msgs[:-1]:
-            if not message.strip():
-                continue
-            try:
-                request = self._parse_request(json.loads(message))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                self.log(f"host_message_unreadable error={error!r} bytes={len(message)}", level="unusual")
-                continue
-            try:
-                if request.id is not None:
-                    self._dispatch_request(request)
-                else:
-                    self._dispatch_notification(request)
-            except Exception:
-                self.log(traceback.format_exc(), level="unusual")
-        return msgs[-1]
+    def run(self) -> None:
+        """Dispatch what the host writes, until it closes stdin."""
+        if os.environ.get("LIGHTNINGD_PLUGIN") != "1":
+            self.print_usage()
+            return
+        incoming = Incoming()
+        while chunk := self.stdin.buffer.read1(_READ_BYTES):
+            for message in incoming.feed(chunk):
+                self._take(message)
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Unreadable):
+            self.log(f"host_message_unreadable error={message.error!r} bytes={message.size}", level="unusual")
+            self._refuse(message)
+            return
+        try:
+            request = self._parse_request(message)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.log(f"host_message_unreadable error={error!r} message={show(message)}", level="unusual")
+            return
+        try:
+            if request.id is not None:
+                self._dispatch_request(request)
+            else:
+                self._dispatch_notification(request)
+        except Exception:
+            self.log(traceback.format_exc(), level="unusual")
+
+    def _refuse(self, message: Unreadable) -> None:
+        """Answer what only its caller can have made unreadable."""
+        ident, name = message.fields.get("id"), message.fields.get("method")
+        if ident is None:
+            return
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if name in self.methods and self.methods[name].mtype is MethodType.HOOK:
+            answer["result"] = {"result": "continue"}
+        else:
+            words = f"the parameters cannot be read: {message.error}"
+            answer["error"] = {"code": int(Code.INVALID_PARAMS), "message": words}
+        self._write_locked(answer)
 
 
 def _unbound() -> None:

@@ -120,6 +120,17 @@ def test_an_option_is_changed_at_run_time(shop: Shop) -> None:
     pay(shop.payer, invoice(shop.line.far)["bolt11"]).ok()
 
 
+def test_what_a_caller_writes_does_not_end_the_plugin(shop: Shop) -> None:
+    """lightningd hands on his JSON as it is: nested too deep for Python, too many digits, empty lines."""
+    made = invoice(shop.line.far)["bolt11"]
+    for command in ("pay", "payliquidity"):
+        for params in ("[" * 5_000 + "]" * 5_000, f"[{'1' * 5_000}]"):
+            assert shop.payer.raw.write(command, params).code == -32602
+    pid = pid_of_plugin(shop.payer)
+    shop.payer.raw.write("pay", f'\n\n[\n\n"{made}"\n\n]\n').ok()
+    assert pid_of_plugin(shop.payer) == pid
+
+
 def test_options_of_the_start(line: Line) -> None:
     """The builtin's flag is still understood; without channels a payment is refused with its reason."""
     (node,) = line.regtest.start({**WITH_PLUGIN, "disable-mpp": None, "pay-failure-cost": 0})
