@@ -149,9 +149,12 @@ class LiquidityBeliefs:
     # --- all of it --------------------------------------------------------------------------------------
 
     def merge(self, other: Believed, now_s: float) -> None:
-        """Take in what somebody else learnt, or we before a restart: of each fact the stronger."""
+        """Take in what somebody else learnt, or we before a restart: of each fact the stronger.
+
+        What is dated later than now is taken as of now: a clock that was wrong keeps nothing for years.
+        """
         self.changes += 1
-        joined = facts.union(self._table, other.channels, self._half_life_s)
+        joined = facts.union(self._table, facts.dated_until(other.channels, now_s), self._half_life_s)
         self._table = facts.shrunk(joined, now_s, self._half_life_s)
         self._settle()
         self._nodes.merge(other.nodes, now_s)

@@ -92,8 +92,11 @@ class Experience:
         return tuple(self._nodes[node] for node in sorted(self._nodes))
 
     def merge(self, others: Iterable[NodeBelief], now_s: float) -> None:
-        """Of each the stronger."""
+        """Of each the stronger, nothing of it dated later than now."""
         for other in others:
+            other = replace(
+                other, nats_at_s=min(other.nats_at_s, now_s), seconds_at_s=min(other.seconds_at_s, now_s)
+            )
             known = self._nodes.get(other.node, NodeBelief(other.node))
             if self._later(other.nats, other.nats_at_s, known.nats, known.nats_at_s):
                 known = replace(known, nats=other.nats, nats_at_s=other.nats_at_s)

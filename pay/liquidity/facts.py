@@ -187,6 +187,11 @@ def _said(table: Table, now_s: float, half_life_s: Floats) -> Floats:
     return said
 
 
+def dated_until(table: Table, now_s: float) -> Table:
+    """The same with no fact dated later than `now_s`."""
+    return Table(table.scid, table.capacity_msat, table.value_msat, np.minimum(table.at_s, now_s))
+
+
 def table_of(rows: Iterable[tuple[int, int, tuple[int, ...], tuple[float, ...]]]) -> Table:
     """Of (scid, capacity, four values, their four times), in any order, each channel once."""
     ordered = sorted(rows)

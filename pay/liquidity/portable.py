@@ -12,7 +12,6 @@ What is not known is left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
@@ -74,6 +73,8 @@ def from_json(data: Any, now_s: float, size_of: SizeOf | None = None) -> Believe
 
     Parameters
     ----------
+    now_s
+        What is dated later is refused.
     size_of
         To refuse channels that do not exist, or not with that capacity; without it they are taken as they are.
 
@@ -83,8 +84,10 @@ def from_json(data: Any, now_s: float, size_of: SizeOf | None = None) -> Believe
         Naming the entry, in words that can follow the name of the parameter.
     """
     fields = _fields(data, "", {"version", "channels"}, {"nodes", "exported_at"})
-    if fields["version"] != VERSION or isinstance(fields["version"], bool):
+    if _whole(fields["version"]) != VERSION:
         raise ValueError(f".version: should be {VERSION}, not {show(fields['version'])}")
+    if "exported_at" in fields:
+        _time(fields, "exported_at", "", now_s)
     rows, nodes = {}, {}
     for where, entry in _entries(fields["channels"], ".channels"):
         scid, row = _channel(entry, where, now_s, size_of)
@@ -119,14 +122,14 @@ def _channel(
     for at, direction in _entries(fields["directions"], f"{where}.directions"):
         bounds = _fields(direction, at, {"direction"}, {"low_msat", "low_at", "high_msat", "high_at"})
         side = bounds["direction"]
-        if side not in (0, 1) or isinstance(side, bool) or side in seen:
+        if _whole(side) not in (0, 1) or side in seen:
             raise ValueError(f"{at}.direction: should be 0 or 1, each once, not {show(side)}")
         seen.add(side)
         low = high = None
-        if "low_msat" in bounds:
+        if _has(bounds, "low_msat", "low_at", at):
             low = _msat(bounds, "low_msat", at, capacity)
             value[LOW + side], at_s[LOW + side] = low, _time(bounds, "low_at", at, now_s)
-        if "high_msat" in bounds:
+        if _has(bounds, "high_msat", "high_at", at):
             high = _msat(bounds, "high_msat", at, capacity)
             value[LACK + side], at_s[LACK + side] = capacity - high, _time(bounds, "high_at", at, now_s)
         if low is not None and high is not None and low > high:
@@ -142,7 +145,7 @@ def _node(entry: Any, where: str, now_s: float) -> NodeBelief:
         raise ValueError(f"{where}.id: {error}") from error
     found = []
     for name, time, most in (("trouble_nats", "trouble_at", MOST_NATS), ("slow_s", "slow_at", MOST_S)):
-        if name not in fields:
+        if not _has(fields, name, time, where):
             found += [0.0, 0.0]
             continue
         value = fields[name]
@@ -169,21 +172,31 @@ def _fields(value: Any, where: str, needed: Set[str], possible: Set[str] = froze
     return value
 
 
+def _has(fields: Mapping[str, Any], name: str, time: str, where: str) -> bool:
+    """Whether there is a fact of that name; a fact and its time are there together or not at all."""
+    if (name in fields) == (time in fields):
+        return name in fields
+    raise ValueError(f"{where}.{time if name in fields else name}: is missing")
+
+
+def _whole(value: Any) -> int | None:
+    """JSON has 1.0, true and 10**400 as well."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _msat(fields: Mapping[str, Any], name: str, where: str, most: int) -> int:
-    value = fields[name]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{where}.{name}: should be a whole number of msat, not {show(value)}")
+    value = _whole(fields[name])
+    if value is None:
+        raise ValueError(f"{where}.{name}: should be a whole number of msat, not {show(fields[name])}")
     if not 0 <= value <= most:
-        raise ValueError(f"{where}.{name}: should be from 0 to {most}, not {value}")
+        raise ValueError(f"{where}.{name}: should be from 0 to {most}, not {show(value)}")
     return value
 
 
 def _time(fields: Mapping[str, Any], name: str, where: str, now_s: float) -> float:
-    if name not in fields:
-        raise ValueError(f"{where}.{name}: is missing")
-    value = fields[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where}.{name}: should be a unix time in seconds, not {show(value)}")
+    value = _whole(fields[name])
+    if value is None or value < 0:
+        raise ValueError(f"{where}.{name}: should be a unix time in whole seconds, not {show(fields[name])}")
     if value > now_s:
-        raise ValueError(f"{where}.{name}: {value} is in the future, it is {int(now_s)}")
+        raise ValueError(f"{where}.{name}: {show(value)} is in the future, it is {int(now_s)}")
     return float(value)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ class LiquidityStore:
         ours = {name: str(text) for name, text in found.items() if _PIECE.fullmatch(name)}
         self._written = {name: crc32(text.encode()) for name, text in ours.items()}
         now_s = time.time()
-        pieces, bad = await asyncio.to_thread(_read_pieces, found, now_s)
+        pieces, bad = await asyncio.to_thread(_read_pieces, found)
         if bad:
             log.warning("liquidity_unreadable pieces=%d first=%r: ignored", len(bad), bad[0])
         if pieces:
@@ -164,14 +165,15 @@ def cut(believed: Believed) -> dict[str, str]:
     return {f"{count}-{at}": json.dumps(piece, separators=(",", ":")) for at, piece in enumerate(pieces)}
 
 
-def _read_pieces(found: dict[str, Any], now_s: float) -> tuple[list[Believed], list[str]]:
+def _read_pieces(found: dict[str, Any]) -> tuple[list[Believed], list[str]]:
     """What can be read, and for the rest the name and why not."""
     from pay.liquidity.portable import from_json
 
     pieces, bad = [], []
     for name, text in found.items():
         try:
-            pieces.append(from_json(json.loads(text), now_s))
+            # They are our own: if they are of the future, it is this start that has its clock still to be set.
+            pieces.append(from_json(json.loads(text), math.inf))
         except Exception as error:
             # Whatever somebody else left there, or a later version.
             bad.append(f"{name}: {error!r:.200}")

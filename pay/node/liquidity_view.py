@@ -105,7 +105,7 @@ class LiquidityView:
         def work(beliefs: LiquidityBeliefs, graph: ChannelGraph) -> dict[str, Any]:
             return _answer(request, beliefs, graph, held, time.time(), only_check)
 
-        return await self._planning.with_memory(work)
+        return await self._planning.with_memory(work, current=True)
 
 
 def _answer(
@@ -122,7 +122,7 @@ def _answer(
         case Subcommand.LIST:
             return {} if only_check else _listed(request, beliefs, graph, held, now_s)
         case Subcommand.EXPORT:
-            return {} if only_check else {**to_json(beliefs.believed()), "exported_at": int(now_s)}
+            return {} if only_check else _exported(to_json(beliefs.believed()), graph, now_s)
         case Subcommand.IMPORT | Subcommand.MERGE:
             try:
                 given = from_json(request.data, now_s, graph.size_msat)
@@ -140,6 +140,16 @@ def _answer(
             if not only_check:
                 beliefs.reset()
             return forgotten
+
+
+def _exported(everything: dict[str, Any], graph: ChannelGraph, now_s: float) -> dict[str, Any]:
+    """Without the channels that were closed or spliced since, which no import would take."""
+    there = [
+        channel
+        for channel in everything["channels"]
+        if graph.size_msat(parse_scid(channel["short_channel_id"])) == channel["capacity_msat"]
+    ]
+    return {**everything, "channels": there, "exported_at": int(now_s)}
 
 
 def _listed(

@@ -73,10 +73,17 @@ class Planning:
         now_s = time.time()
         self._thread.submit(lambda: self._memory.learn(ended, self._graph(), now_s))
 
-    async def with_memory(self, work: Callable[[LiquidityBeliefs, ChannelGraph], T]) -> T:
-        """The result of `work` on the beliefs and the graph, done between two plans."""
+    async def with_memory(
+        self, work: Callable[[LiquidityBeliefs, ChannelGraph], T], current: bool = False
+    ) -> T:
+        """The result of `work` on the beliefs and the graph, done between two plans.
+
+        With `current` the graph is that of now, not of the last plan.
+        """
 
         def look() -> T:
+            if current:
+                self._refresh()
             return work(self._memory.beliefs(), self._graph())
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)

@@ -6,6 +6,8 @@ The world is that of kit.py; the channel from the hub to far is drained, so the 
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from pay.sim.node import SimNode
+from pay.sim.store import DYING_BLOCKS
 from tests.protocol.kit import CAPACITY_MSAT, SAT, Host, hosting
 
 AMOUNT_MSAT = 100_000 * SAT
@@ -160,6 +163,18 @@ def test_out_away_and_in_again(host: Host) -> None:
     assert tries(host) == ["alt"]
 
 
+def test_channels_that_were_closed_are_not_exported(host: Host) -> None:
+    """What this node hands out it takes back, whatever was closed meanwhile."""
+    tries(host)
+    scid = host.scid("hub", "far")
+    host.world(lambda world: world.close_channel(host.channel("hub", "far")))
+    host.world(lambda world: world.mine(DYING_BLOCKS))
+    exported = liquidity(host, "export")
+    assert scid not in [channel["short_channel_id"] for channel in exported["channels"]]
+    assert liquidity(host, short_channel_id=scid)["channels"], "it may have been spliced, and fades"
+    liquidity(host, "import", exported)
+
+
 def test_import_replaces_and_merge_adds(host: Host) -> None:
     tries(host)
     exported = liquidity(host, "export")
@@ -196,6 +211,12 @@ BAD = {
     "no time": (_set([*BOUNDS, "low_at"], KeyError), "data.channels[0].directions[0].low_at"),
     "a time that is none": (_set([*BOUNDS, "low_at"], "now"), "data.channels[0].directions[0].low_at"),
     "not a number": (_set([*BOUNDS, "low_at"], float("nan")), "data.channels[0].directions[0].low_at"),
+    "a time without its bound": (_set([*BOUNDS, "low_msat"], KeyError), "data.channels[0].directions[0].low_msat"),
+    "a fraction of a second": (_set([*BOUNDS, "low_at"], 1.5), "data.channels[0].directions[0].low_at"),
+    "the end of time": (_set([*BOUNDS, "high_at"], 10**400), "data.channels[0].directions[0].high_at"),
+    "an export of the future": (_set(["exported_at"], 4_000_000_000), "data.exported_at"),
+    "a direction with a point": (_set([*BOUNDS, "direction"], 0.0), "data.channels[0].directions[0].direction"),
+    "a version with a point": (_set(["version"], 1.0), "data.version"),
     "a third direction": (_set([*BOUNDS, "direction"], 2), "data.channels[0].directions[0].direction"),
     "a direction twice": (_set([*FIRST, "directions"], [{"direction": 0}] * 2), "directions[1].direction"),
     "no such channel": (_set([*FIRST, "short_channel_id"], "9x9x9"), "data.channels[0]: there is no channel"),
@@ -211,6 +232,7 @@ BAD = {
         _set(["nodes"], [{"id": "02" * 33, "trouble_nats": 1, "trouble_at": 4_000_000_000}]),
         "data.nodes[0].trouble_at",
     ),
+    "no time of trouble": (_set(["nodes"], [{"id": "02" * 33, "trouble_nats": 1}]), "data.nodes[0].trouble_at"),
     "too much trouble": (
         _set(["nodes"], [{"id": "02" * 33, "trouble_nats": 7, "trouble_at": 1}]),
         "data.nodes[0].trouble_nats",
@@ -283,6 +305,25 @@ def test_beliefs_outlive_the_node(tmp_path: Path) -> None:
         host.box.restart()
         host.log("liquidity_restored", mark)
         assert liquidity(host, "export")["channels"] == before
+        assert tries(host) == ["alt"]
+
+
+def test_a_start_before_the_clock_is_set_loses_nothing(tmp_path: Path) -> None:
+    """What was kept is of the future then."""
+    with hosting(tmp_path, **OPTIONS) as host:
+        drain(host, "hub")
+        tries(host)
+        host.box.poll(lambda: kept(host))
+        (piece,) = map(json.dumps, stored(host).values())
+        liquidity(host, "reset")
+        host.box.poll(lambda: not stored(host))
+        later = re.sub(r'(?<=_at": )\d+', str(int(time.time()) + 7_200), piece)
+        host.call("datastore", {"key": [*KEY, "1-0"], "string": later}).ok()
+        host.box.kill()
+        mark = host.log_mark()
+        host.box.restart()
+        host.log("liquidity_restored", mark)
+        assert not host.lines("liquidity_unreadable")
         assert tries(host) == ["alt"]
 
 

@@ -276,6 +276,17 @@ def test_reset_and_restore() -> None:
     assert np.array_equal(beliefs.believed().channels.value_msat, kept.channels.value_msat)
 
 
+def test_what_was_learnt_by_a_clock_that_ran_ahead_is_kept_as_of_now() -> None:
+    """For ten years; it fades from now on, and does not outlast what is learnt later."""
+    ahead = LiquidityBeliefs(SLOWLY)
+    ahead.learn([refused(300_000), NodeFailed(node("a"), Trouble.BROKEN)], NOW + 315_360_000)
+    beliefs = LiquidityBeliefs(SLOWLY)
+    beliefs.merge(ahead.believed(), NOW)
+    assert bounds(beliefs) == (0, 300_000 * SAT - 1) and nats(beliefs) == 2.0
+    assert bounds(beliefs, later_s=1_000)[1] == pytest.approx(650_000 * SAT, abs=2)
+    assert nats(beliefs, later_s=1_000) == pytest.approx(1.0)
+
+
 # --- nodes ------------------------------------------------------------------------------------------------------
 
 
