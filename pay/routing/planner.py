@@ -86,15 +86,19 @@ def _nearer(one: OverLimit, other: OverLimit) -> bool:
     return one.limit is other.limit and one.use < other.use
 
 
-def _exactly(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> Route | OverLimit | None:
-    """What prices for limits have missed, if there is something; else the least fee within the other limits."""
+def _exactly(
+    terrain: Terrain, query: RouteQuery, found: OverLimit | None
+) -> tuple[Route | OverLimit | None, bool]:
+    """What prices for limits have missed, if there is something; else the least fee within the other limits. And
+    whether it gave up."""
     goal, usable = Prices.of(query), terrain.arcs.usable(query.amount_msat, query.max_fee_msat)
-    route = Labels(terrain, query, usable, goal).best()
+    labels = Labels(terrain, query, usable, goal)
+    route = labels.best()
     if route is not None or found is None or found.limit is not Limit.FEE:
-        return route or found
+        return route or found, labels.spent
     dear = replace(query, max_fee_msat=found.use)
     cheapest = Labels(terrain, dear, usable, Limit.FEE.value.plus(goal, TIE)).best()
-    return found if cheapest is None else replace(found, routes=(cheapest,))
+    return found if cheapest is None else replace(found, routes=(cheapest,)), labels.spent
 
 
 def _split(
@@ -131,9 +135,9 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    if not isinstance(found, Route) and not search.cut_off and search.searches < query.max_searches:
-        found = _exactly(terrain, query, found)
     spent, most = search.searches >= query.max_searches, None
+    if not isinstance(found, Route) and not search.cut_off and not spent:
+        found, spent = _exactly(terrain, query, found)
     if query.max_parts > 1:
         routes, splitter = _split(terrain, query, in_flight, search.searches, found)
         if routes:
@@ -141,7 +145,7 @@ def _solve(
         over = splitter.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
-        spent, most = splitter.spent, splitter.most_msat
+        spent, most = spent or splitter.spent, splitter.most_msat
     match found:
         case Route():
             return (found,)

@@ -109,6 +109,18 @@ def test_the_exact_search_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(none, NoRoute) and none.fee_msat == 9_000
 
 
+def test_an_exact_search_that_gave_up_does_not_say_that_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """us ─ a ─ b ─ c: a ─ b takes the amount, but not with b's fee on top."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", high=10**8).link(3, "b", "c", base=1)
+    reasons = []
+    for most in (1_000, 1):
+        monkeypatch.setattr(labels, "LABELS", most)
+        none = plan(net.overlay("c"), query("c", 10**8))
+        assert isinstance(none, NoRoute)
+        reasons.append(none.reason.value)
+    assert reasons == ["insufficient_capacity", "gave_up"]
+
+
 def test_risk_of_locked_time_is_priced() -> None:
     """us ─ a ═ b over c (free, 1,000 blocks) or d (100 sat, 10 blocks). 10 % a year of 1,000,000 sat for 990
     blocks is 1,882 sat: the quick way is cheaper; who does not mind the time takes the free one."""
