@@ -69,8 +69,11 @@ class Views:
         shown = [*self._finished, *self._live.values()]
         if wanted is not None:
             shown = [running for running in shown if _means(running, wanted)]
-            if not shown:
-                return {"pay": await self._from_rows(wanted)}
+            # Of what somebody else sent, the rows tell more than our watching, which is over.
+            if not any(running.order is not None or running.session.live for running in shown):
+                rows = await self._from_rows(wanted)
+                if rows or not shown:
+                    return {"pay": rows}
         nodes = {
             hop.node
             for running in shown

@@ -132,6 +132,12 @@ def watching(host: Host, made: SimInvoice, **params: Any) -> Pending:
     return pending
 
 
+def shown(host: Host, made: SimInvoice) -> list[tuple[str, list[str]]]:
+    """What paystatus says of it, and of each attempt."""
+    entries = host.call("paystatus", [made.bolt11]).ok()["pay"]
+    return [(entry["session_status"], [part["status"] for part in entry["attempts"]]) for entry in entries]
+
+
 def test_foreign_payment_succeeds(host: Host) -> None:
     """Nothing of ours is sent; the answer is of what the other sender did."""
     made = host.invoice(hold=True)
@@ -156,9 +162,14 @@ def test_foreign_payment_fails(host: Host) -> None:
     answer = pending.answer()
     assert answer.code == 210
     assert host.sendpays(mark) == []
+    assert shown(host, made) == [("Failed", ["Failed"])]
+    foreign(host, made, groupid=7, partid=2)
+    assert shown(host, made) == [("Inflight", ["Failed", "Inflight"])]
+    host.give_back(made)
+    host.box.poll(lambda: shown(host, made) == [("Failed", ["Failed", "Failed"])])
     host.world(lambda _: setattr(made, "hold", False))
     assert host.pay(made).ok()["parts"] == 1
-    assert [(row["groupid"], row["status"]) for row in host.rows(made)] == [(7, "failed"), (8, "complete")]
+    assert [(row["groupid"], row["status"]) for row in host.rows(made)] == [(7, "failed")] * 2 + [(8, "complete")]
 
 
 def test_foreign_sender_adds_parts(host: Host) -> None:
