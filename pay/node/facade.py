@@ -52,6 +52,8 @@ class Row:
     ----------
     amount_msat
         What it delivers; None where the host does not know (a part with a foreign onion).
+    created_at, completed_at
+        Unix times of its start and its end.
     """
 
     groupid: int
@@ -62,6 +64,7 @@ class Row:
     created_at: int
     destination: str | None
     preimage: bytes | None
+    completed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ def read_failure(code: int, message: str, data: dict[str, Any]) -> Failure:
 
 def _row(fields: dict[str, Any]) -> Row:
     preimage = fields.get("payment_preimage")
-    amount = fields.get("amount_msat")
+    amount, completed_at = fields.get("amount_msat"), fields.get("completed_at")
     return Row(
         groupid=int(fields.get("groupid", 0)),
         partid=int(fields.get("partid", 0)),
@@ -250,6 +253,7 @@ def _row(fields: dict[str, Any]) -> Row:
         created_at=int(fields["created_at"]),
         destination=fields.get("destination"),
         preimage=None if preimage is None else bytes.fromhex(preimage),
+        completed_at=None if completed_at is None else int(completed_at),
     )
 
 

@@ -31,8 +31,8 @@ class PaidBefore:
     ----------
     delivered_msat
         Sum of its settled and still pending parts; None where the host does not know an amount.
-    settled_msat, tried_msat
-        The same of its settled parts only, and of all that it ever had.
+    settled_msat, meant_msat
+        The same of its settled parts only, and of all that were out when the preimage came.
     sent_msat
         What left us for `delivered_msat`, fees included.
     parts
@@ -44,7 +44,7 @@ class PaidBefore:
     preimage: bytes
     delivered_msat: int | None
     settled_msat: int | None
-    tried_msat: int | None
+    meant_msat: int | None
     sent_msat: int
     parts: int
     created_at: int
@@ -55,10 +55,10 @@ class PaidBefore:
         """What it came to, if an invoice of `invoice_msat` was to be paid in full.
 
         The recipient gave the preimage, so it was paid even where a part of it failed after that and less is
-        settled. Only if all parts that there ever were are less than the invoice, it was meant as a share of it
+        settled. Only if all parts that were out by then are less than the invoice, it was meant as a share of it
         (`partial_msat`), and somebody else completed it.
         """
-        if self.tried_msat is not None and self.tried_msat < invoice_msat:
+        if self.meant_msat is not None and self.meant_msat < invoice_msat:
             return self.delivered_msat
         return None if self.delivered_msat is None else max(self.delivered_msat, invoice_msat)
 
@@ -88,7 +88,7 @@ def past_of(rows: Sequence[Row]) -> Past:
             preimage=complete.preimage,
             delivered_msat=_delivered(counted),
             settled_msat=_delivered([row for row in group if row.status is RowStatus.COMPLETE]),
-            tried_msat=_delivered(group),
+            meant_msat=_delivered([row for row in group if not _failed_before(row, group)]),
             sent_msat=sum(row.sent_msat for row in counted),
             parts=max(len(group), max(row.partid for row in group)),
             created_at=min(row.created_at for row in group),
@@ -125,6 +125,15 @@ def paid_before(past: PaidBefore, amount_msat: int) -> Paid:
     """What a session would have answered."""
     missing = past.settled_msat is not None and past.settled_msat < amount_msat
     return Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.pending or missing)
+
+
+def _failed_before(row: Row, group: Sequence[Row]) -> bool:
+    """Whether a row had failed before the first part of its group settled; dates are whole seconds."""
+    if row.status is not RowStatus.FAILED or row.completed_at is None:
+        return False
+    settled = [other.completed_at for other in group if other.status is RowStatus.COMPLETE]
+    known = [at for at in settled if at is not None]
+    return len(known) == len(settled) and row.completed_at < min(known)
 
 
 def _delivered(rows: Sequence[Row]) -> int | None:

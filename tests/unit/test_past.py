@@ -9,7 +9,9 @@ from tests.payment_tools import NOW, PREIMAGE, node, terms
 P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
 
 
-def row(partid: int, status: RowStatus, amount_msat: int | None = 60_000, groupid: int = 1) -> Row:
+def row(
+    partid: int, status: RowStatus, amount_msat: int | None = 60_000, groupid: int = 1, ended: int | None = None
+) -> Row:
     return Row(
         groupid=groupid,
         partid=partid,
@@ -19,6 +21,7 @@ def row(partid: int, status: RowStatus, amount_msat: int | None = 60_000, groupi
         created_at=int(NOW) + partid,
         destination=node("d").hex(),
         preimage=PREIMAGE if status is C else None,
+        completed_at=ended,
     )
 
 
@@ -71,6 +74,15 @@ def test_a_share_is_not_the_whole() -> None:
     past = paid(row(1, C))
     assert past.whole_msat(100_000) == 60_000
     assert not warned(past, 60_000)
+
+
+def test_a_share_that_was_tried_twice_is_not_the_whole() -> None:
+    """What failed before the preimage came was tried again; what failed after that was out with the rest."""
+    past = paid(row(1, F, ended=10), row(2, C, ended=12))
+    assert past.whole_msat(100_000) == 60_000
+    for ends in ((12, 12), (13, 12), (None, 12), (10, None)):
+        past = paid(row(1, F, ended=ends[0]), row(2, C, ended=ends[1]))
+        assert past.whole_msat(100_000) == 100_000
 
 
 def test_amounts_that_the_node_does_not_know() -> None:
