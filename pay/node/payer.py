@@ -50,6 +50,9 @@ class Payer:
     earlier_groups
         Groups that an earlier run of ours may have begun although the host shows no part of them: an order of
         that run may still be queued there, and the host mixes parts of one group only.
+    beginning
+        Payments that are about to be the driver's: preapproval or the planner may keep them waiting, and who looks
+        meanwhile must find them.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Payer:
         self._shadowing = shadowing
         self._settings = settings
         self.earlier_groups: Mapping[bytes, int] = {}
+        self.beginning: dict[bytes, Running] = {}
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self.driver: Driver
 
@@ -121,10 +125,15 @@ class Payer:
             )
         recipient = self._recipient(invoice)
         self._check_limits(request, invoice, recipient)
-        await self._preapprove(invoice)
-        terms = self._terms(request, invoice, recipient, groupid, time.time())
-        kind = _shadow_of(request, invoice, self._settings().shadow)
-        terms = await self._shadowing.shadowed(terms, recipient, kind, self.driver.payments.values())
+        terms = self._terms(request, invoice, recipient, groupid, now)
+        self.beginning[terms.payment_hash] = new_running(terms, recipient, _order(request, invoice, terms), waiter)
+        try:
+            await self._preapprove(invoice)
+            terms = self._terms(request, invoice, recipient, groupid, time.time())
+            kind = _shadow_of(request, invoice, self._settings().shadow)
+            terms = await self._shadowing.shadowed(terms, recipient, kind, self.driver.payments.values())
+        finally:
+            del self.beginning[terms.payment_hash]
         self.driver.start(new_running(terms, recipient, _order(request, invoice, terms), waiter))
 
     # --- steps ------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class Service:
             orphans,
             reconcile_s,
         )
-        self._views = Views(self._node, self._planning, payer.driver.payments)
+        self._views = Views(self._node, self._planning, payer.driver.payments, payer.beginning)
         self._height = max(self._height, we.height)
         self._views.height = self._height
         payer.driver.block_added(self._height)

@@ -41,14 +41,17 @@ class Views:
 
     Parameters
     ----------
-    live
-        Payments in work, oldest first; the driver's own table.
+    live, beginning
+        Payments in work, oldest first; the driver's own table, and those that it has not got yet.
     """
 
-    def __init__(self, node: Node, planning: Planning, live: dict[bytes, Running]):
+    def __init__(
+        self, node: Node, planning: Planning, live: dict[bytes, Running], beginning: dict[bytes, Running]
+    ):
         self._node = node
         self._planning = planning
         self._live = live
+        self._beginning = beginning
         self._finished: deque[Running] = deque(maxlen=MOST_FINISHED)
         self._archive = Archive(node, time.time())
         self.height = 0
@@ -58,6 +61,9 @@ class Views:
         running.waiters.clear()
         self._finished.append(running)
 
+    def _in_work(self) -> list[Running]:
+        return [*self._live.values(), *self._beginning.values()]
+
     # --- paystatus --------------------------------------------------------------------------------------
 
     async def paystatus(self, params: Any) -> dict[str, Any]:
@@ -66,7 +72,7 @@ class Views:
         What was finished before our start comes from the host's rows.
         """
         wanted = paystatus_param(params)
-        shown = [*self._finished, *self._live.values()]
+        shown = [*self._finished, *self._in_work()]
         if wanted is not None:
             shown = [running for running in shown if _means(running, wanted)]
             # Of what somebody else sent, the rows tell more than our watching, which is over.
@@ -129,21 +135,21 @@ class Views:
 
     def concerns(self, params: Any) -> bool:
         """Whether a `listpays` with these params would have to show a payment in work."""
-        if not self._live:
+        if not self._in_work():
             return False
         try:
             given = listpays_params(params)
         except PayError:
             return False
         wanted = given.get("payment_hash") or given.get("bolt11")
-        return wanted is None or any(_means(running, str(wanted)) for running in self._live.values())
+        return wanted is None or any(_means(running, str(wanted)) for running in self._in_work())
 
     async def listpays(self, params: Any) -> dict[str, Any]:
         """The host's `listpays`, right about payments in work. Raises PayError."""
         given = listpays_params(params)
         status = given.pop("status", None)
         wanted = given.get("payment_hash") or given.get("bolt11")
-        chosen = [r for r in self._live.values() if wanted is None or _means(r, str(wanted))]
+        chosen = [r for r in self._in_work() if wanted is None or _means(r, str(wanted))]
         live = {_key(running): _live_pay(running) for running in chosen}
         try:
             answer = await self._node.patient("listsendpays", given)

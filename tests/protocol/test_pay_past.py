@@ -113,6 +113,25 @@ def test_caller_goes_away(host: Host) -> None:
     assert host.pay(made).ok() == answer
 
 
+def test_seen_while_the_node_approves(host: Host) -> None:
+    """Callers take a payment that is in no list for one that never was: it is there from the first moment on."""
+    made = host.invoice()
+    asked = {"payment_hash": made.payment_hash.hex()}
+    with host.faults(delay_s={"preapproveinvoice": 0.5}):
+        mark = host.mark()
+        pending = host.pay_soon(made, label="mine")
+        host.until(lambda: "preapproveinvoice" in host.methods(mark))
+        (pay,) = host.call("listpays", asked).ok()["pays"]
+        (entry,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
+        assert (pay["status"], pay["label"], pay["bolt11"]) == ("pending", "mine", made.bolt11)
+        assert (entry["session_status"], entry["attempts"]) == ("Created", [])
+        assert pending.answer().ok()
+    with host.faults(decline_preapproval=True):
+        assert host.pay(declined := host.invoice()).code == 213
+    assert host.call("listpays", {"payment_hash": declined.payment_hash.hex()}).ok() == {"pays": []}
+    assert host.call("paystatus", [declined.bolt11]).ok() == {"pay": []}
+
+
 # --- somebody else's payment ------------------------------------------------------------------------------
 
 
