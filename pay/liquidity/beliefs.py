@@ -144,7 +144,7 @@ class LiquidityBeliefs:
         table = self._table
         known = np.flatnonzero(self._value.any(axis=0))
         counting = Table(table.scid, table.capacity_msat, self._value, table.at_s).take(known)
-        return Believed(counting, self._nodes.beliefs())
+        return Believed(facts.agreeing(counting, self._half_life_s), self._nodes.beliefs())
 
     # --- all of it --------------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ _NEXT_TO_NOTHING = 1e-4
 
 LOW, LACK = 0, 2
 
+_CONTRADICTING = ((0, 1), (0, 2), (1, 3))
+"""Facts that together cannot be more than the capacity."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -90,7 +93,7 @@ def holding(table: Table, half_life_s: Floats) -> tuple[Ints, NDArray[np.bool_]]
     side, but each still counts for its own.
     """
     value = table.value_msat.copy()
-    for one, other in ((0, 1), (0, 2), (1, 3)):
+    for one, other in _CONTRADICTING:
         late = np.maximum(table.at_s[one], table.at_s[other])
         both = faded_columns(value[one], table.at_s[one], late, half_life_s[one])
         both = both + faded_columns(value[other], table.at_s[other], late, half_life_s[other])
@@ -102,6 +105,23 @@ def holding(table: Table, half_life_s: Floats) -> tuple[Ints, NDArray[np.bool_]]
     missing = faded_columns(value[2], table.at_s[2], late, half_life_s[2])
     missing = missing + faded_columns(value[3], table.at_s[3], late, half_life_s[3])
     return value, missing <= table.capacity_msat + reserved(table.capacity_msat)
+
+
+def agreeing(table: Table, half_life_s: Floats) -> Table:
+    """Facts that all hold, as others can read them: none at odds with another but for its age.
+
+    Of 600,000 sat seen yesterday 150,000 may be left when 200,000 are refused: both hold, but "at least 600,000"
+    does not go with "below 200,000" until it is faded to the time of that. How it fades on is the same.
+    """
+    value, at_s = table.value_msat.copy(), table.at_s.copy()
+    for pair in _CONTRADICTING:
+        late = np.maximum(*(at_s[fact] for fact in pair))
+        odd = value[pair[0]] + value[pair[1]] > table.capacity_msat
+        for fact in pair:
+            left = faded_columns(value[fact], at_s[fact], late, half_life_s[fact])
+            value[fact] = np.where(odd, left, value[fact])
+            at_s[fact] = np.where(odd, late, at_s[fact])
+    return Table(table.scid, table.capacity_msat, value, at_s)
 
 
 def bounds(table: Table, value: Ints, speaks: NDArray[np.bool_], now_s: float, half_life_s: Floats) -> Ints:

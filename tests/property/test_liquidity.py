@@ -11,6 +11,7 @@ arrive. Whenever nothing is out, the bounds must contain what each side can trul
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -27,6 +28,7 @@ from pay.liquidity.facts import Table
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.observation import Beside, Moved, Observation, Passed, Refused, Seen
+from pay.liquidity.portable import from_json, to_json
 from pay.node.observing import Ended, observations, place_in
 from pay.payment.failure import Failure
 from pay.routing.query import Hop, Route
@@ -297,4 +299,26 @@ def test_what_is_believed_survives_being_handed_on(story: list[tuple[Observation
         for scid in one.scid.tolist():
             for side in (0, 1):
                 believed, taken = (of.of(ScidDir(Scid(scid), side)) for of in (one, other))
-                assert believed == taken or (taken is None and believed.low_msat == 0)
+                assert believed is not None
+                if taken is None:
+                    assert believed.low_msat == 0
+                    continue
+                # Faded in two steps, and rounded twice.
+                assert 0 <= believed.low_msat - taken.low_msat <= 1
+                assert 0 <= taken.high_msat - believed.high_msat <= 1
+
+
+OF_ONE: st.SearchStrategy[Observation] = st.builds(
+    lambda kind, side, amount: kind(ScidDir(Scid(1), side), CAPACITY[Scid(1)], amount),
+    st.sampled_from([Passed, Refused]), st.integers(0, 1), st.integers(1, CAPACITY[Scid(1)]),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(OF_ONE, st.sampled_from([0, 20_000, 100_000])), min_size=2, max_size=6))
+def test_what_is_exported_is_taken_back_and_exported_again(story: list[tuple[Observation, float]]) -> None:
+    """Whatever was learnt when: no bound is reversed in an export, though an older one may have been the wider."""
+    beliefs, copy = learnt(story, HalfLives(failure_s=50_000.0, success_s=20_000.0)), LiquidityBeliefs()
+    copy.half_lives = beliefs.half_lives
+    exported = json.loads(json.dumps(to_json(beliefs.believed())))
+    copy.merge(from_json(exported, NOW), NOW)
+    assert to_json(copy.believed()) == exported

@@ -24,6 +24,7 @@ from pay.liquidity.observation import (
     Took,
     Trouble,
 )
+from pay.liquidity.portable import from_json, to_json
 from pay.units import Scid, ScidDir
 from tests.payment_tools import NOW, node
 
@@ -274,6 +275,20 @@ def test_reset_and_restore() -> None:
     beliefs.merge(kept, NOW)
     assert bounds(beliefs) == (300_000 * SAT, C) and node("a") in beliefs.knowledge(NOW).nodes
     assert np.array_equal(beliefs.believed().channels.value_msat, kept.channels.value_msat)
+
+
+def test_an_older_fact_is_handed_on_as_what_is_left_of_it_where_else_it_would_contradict() -> None:
+    """600,000 sat passed; two half-lives later 150,000 of that are believed, and 200,000 are refused."""
+    beliefs = LiquidityBeliefs(SLOWLY)
+    beliefs.learn([passed(600_000)], NOW)
+    beliefs.learn([refused(200_000)], NOW + 8_000)
+    (channel,) = to_json(beliefs.believed())["channels"]
+    (here,) = channel["directions"]
+    assert (here["low_msat"], here["high_msat"]) == (150_000 * SAT, 200_000 * SAT - 1)
+    assert here["low_at"] == here["high_at"] == NOW + 8_000
+    copy = LiquidityBeliefs(SLOWLY)
+    copy.merge(from_json(to_json(beliefs.believed()), NOW + 8_000), NOW + 8_000)
+    assert bounds(copy, later_s=12_000) == bounds(beliefs, later_s=12_000)
 
 
 def test_what_was_learnt_by_a_clock_that_ran_ahead_is_kept_as_of_now() -> None:
