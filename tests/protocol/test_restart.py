@@ -156,18 +156,23 @@ def test_node_restarted_and_nothing_may_be_added(tmp_path: Path, why: str) -> No
         assert host.pay(made).code == (207 if why == "expiry" else None)
 
 
-def test_node_restarted_with_a_part_missing(tmp_path: Path) -> None:
-    """One part waits, one is missing: the missing one is sent, and no more than that."""
-    with hosting(tmp_path, build=narrow, **OPTIONS) as host:
+@pytest.mark.parametrize("shadow", ["delay", "full"])
+def test_node_restarted_with_a_part_missing(tmp_path: Path, shadow: str) -> None:
+    """One part waits, one is missing: the missing one is sent, and no more than that; with a shadow fee, what the
+    first part announced."""
+    options = {"developer": True, "options": {**OPTIONS["options"], "pay-shadow": shadow}}
+    with hosting(tmp_path, build=narrow, **options) as host:
         made = split_with_a_part_missing(host)
         host.node.faults = NodeFaults()
         restart_node(host)
         answer = host.pay(made).ok()
         over(host)
-        assert made.received_msat == SPLIT_MSAT
+        (total_msat,) = {part["amount_msat"] for part in host.sendpays()}
+        assert made.received_msat == total_msat and (total_msat > SPLIT_MSAT) == (shadow == "full")
+        assert answer["amount_msat"] == SPLIT_MSAT
         rows = host.rows(made)
         assert {row["groupid"] for row in rows} == {1}
-        assert sum(row["amount_msat"] for row in rows if row["status"] == "complete") == SPLIT_MSAT
+        assert sum(row["amount_msat"] for row in rows if row["status"] == "complete") == total_msat
         assert answer["parts"] == max(row["partid"] for row in rows)
         # At the first preimage the other part may still have been out.
         answer.pop("warning_partial_completion", None)
