@@ -117,6 +117,12 @@ class Driver:
     async def _write_down(self, running: Running, order: PartOrder) -> None:
         await self._journal.write(Entry(running.session.terms, order))
 
+    def _close_entry(self, running: Running) -> None:
+        """What is over needs no entry in the journal."""
+        if running.in_journal:
+            running.in_journal = False
+            self._detached(self._strike_out(running))
+
     async def _strike_out(self, running: Running) -> None:
         """Remove its entry, not before it was written; by then it may be that of the next try."""
         if running.journalled is not None:
@@ -239,6 +245,8 @@ class Driver:
                 for waiter in running.take_waiters():
                     waiter.caller.succeed(answer)
                 self._announcements.paid(running)
+                # Nothing may be added any more, and a later run is not to tell of it again.
+                self._close_entry(running)
             case ev.NotPaid(error):
                 full = PayError(error.code, error.message, error_data(session, error))
                 log.info(
@@ -254,8 +262,7 @@ class Driver:
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self.payments.pop(session.terms.payment_hash, None)
-                if running.in_journal:
-                    self._detached(self._strike_out(running))
+                self._close_entry(running)
                 for waiter in running.take_waiters():
                     waiter.detours += 1
                     self._detached(self._detour(waiter))
@@ -283,8 +290,7 @@ class Driver:
         if self.payments.get(payment_hash) is running:
             del self.payments[payment_hash]
             self._on_ended(running)
-            if running.in_journal:
-                self._detached(self._strike_out(running))
+            self._close_entry(running)
         running.parts_out.clear()
         if running.timer is not None:
             running.timer.cancel()

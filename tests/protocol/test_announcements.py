@@ -12,6 +12,7 @@ import pytest
 from pay.sim.jsonstream import RpcError
 from tests.protocol.boxkit import ECHO
 from tests.protocol.kit import PLUGIN, SAT, Host, hosting
+from tests.protocol.restart_kit import SPLIT_MSAT, journal, narrow
 
 TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
 AMOUNT_MSAT = 100_000 * SAT
@@ -150,3 +151,29 @@ def test_paid_while_the_plugin_was_away(tmp_path: Path, monkeypatch: pytest.Monk
         assert [topic for topic, _ in told] == ["pay_part_start", "pay_success"]
         assert host.pay(made).ok()["parts"] == 1
         assert len(news(host, made.payment_hash)) == 2
+
+
+def test_paid_with_a_part_still_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin ends after the first preimage, with the other half out: its next start does not tell it again."""
+    monkeypatch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": TOPICS}))
+    with hosting(tmp_path, plugin=[PLUGIN, ECHO], build=narrow) as host:
+        made = host.invoice(amount_msat=SPLIT_MSAT, hold=True)
+        pending = host.pay_soon(made)
+        host.until(lambda: sum(part.amount_msat for part in made.parts) == SPLIT_MSAT)
+        first, rest = made.parts[0], made.parts[1:]
+
+        def settle_one(_: Any) -> None:
+            made.parts[:] = []
+            first.settle(made.preimage)
+
+        host.world(settle_one)
+        answer = pending.answer().ok()
+        host.box.poll(lambda: not journal(host))
+        mark = host.log_mark()
+        host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
+        host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()
+        host.log("started version=", mark)
+        assert host.pay(made).ok() == answer
+        host.world(lambda _: [part.settle(made.preimage) for part in rest])
+        host.until(lambda: host.box.world.in_flight == 0)
+        assert [topic for topic, _ in news(host, made.payment_hash)].count("pay_success") == 1
