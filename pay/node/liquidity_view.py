@@ -24,15 +24,16 @@ from pay.units import NodeId, Scid, ScidDir, format_msat, format_scid, parse_sci
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
+    from pay.liquidity.knowledge import Knowledge
     from pay.network import ChannelGraph
 
 USAGE = "[subcommand] [data] [short_channel_id] [limit]"
 DESCRIPTION = (
-    "Show what is believed of balances and nodes (of {short_channel_id}, at most {limit} channels), or with "
+    "Show what is believed of balances and nodes (of {short_channel_id}, at most {limit} of each), or with "
     "{subcommand} export, import, merge or reset: all of it as JSON, replaced by {data}, joined with it, forgotten"
 )
 DEFAULT_LIMIT = 100
-"""Channels in a list: what somebody may want to read."""
+"""Channels and nodes in a list: what somebody may want to read."""
 
 _NAMES = ("subcommand", "data", "short_channel_id", "limit")
 
@@ -134,7 +135,8 @@ def _answer(
                 beliefs.reset()
             beliefs.merge(given, now_s)
             taken = {"channels_taken": len(given.channels.scid), "nodes_taken": len(given.nodes)}
-            return {**taken, "channels_known": len(beliefs)}
+            known = {"channels_known": len(beliefs), "nodes_known": len(beliefs.believed().nodes)}
+            return {**taken, **known}
         case Subcommand.RESET:
             forgotten = {"channels_forgotten": len(beliefs), "nodes_forgotten": len(beliefs.believed().nodes)}
             if not only_check:
@@ -186,17 +188,27 @@ def _listed(
             "age": _age(now_s - max(times)),
             "directions": directions,
         })  # fmt: skip
-    nodes = [
-        {**_named(graph, node), "trouble_nats": round(cost.nats, 3), "slow_s": round(cost.seconds, 3)}
-        for node, cost in sorted(knowledge.nodes.items())
-    ]
+    nodes = _nodes(request, graph, knowledge)
     out = [
         {"short_channel_id_dir": str(channel), "amount_msat": amount}
         for channel, amount in sorted(held.items())
         if request.scid in (None, channel.scid)
     ]
-    known = {"channels_known": len(table.scid), "nodes_known": len(nodes)}
+    known = {"channels_known": len(table.scid), "nodes_known": len(knowledge.nodes)}
     return {"channels": channels, "nodes": nodes, "in_flight": out, **known}
+
+
+def _nodes(request: LiquidityRequest, graph: ChannelGraph, knowledge: Knowledge) -> list[dict[str, Any]]:
+    """Those with the most trouble first; of one channel those at its ends."""
+    costs = knowledge.nodes
+    if request.scid is not None:
+        ends = _ends(graph, ScidDir(request.scid, 0))
+        costs = {node: cost for node, cost in costs.items() if node.hex() in ends.values()}
+    worst = sorted(costs.items(), key=lambda item: (-item[1].nats, -item[1].seconds, item[0]))
+    return [
+        {**_named(graph, node), "trouble_nats": round(cost.nats, 3), "slow_s": round(cost.seconds, 3)}
+        for node, cost in worst[: request.limit]
+    ]
 
 
 def _ends(graph: ChannelGraph, channel: ScidDir) -> dict[str, Any]:

@@ -146,6 +146,13 @@ def test_nodes_in_trouble_are_shown(host: Host) -> None:
         tries(host)
     (node,) = [node for node in liquidity(host)["nodes"] if node.get("alias") == "hub"]
     assert node["trouble_nats"] == pytest.approx(2.0, abs=0.01)
+    exported = liquidity(host, "export")
+    worse = {"id": host.id("island").hex(), "trouble_nats": 5, "trouble_at": exported["exported_at"]}
+    taken = liquidity(host, "merge", {**exported, "nodes": [*exported["nodes"], worse]})
+    assert (taken["nodes_taken"], taken["nodes_known"]) == (len(exported["nodes"]) + 1, len(exported["nodes"]) + 1)
+    assert [node["id"] for node in liquidity(host, limit=1)["nodes"]] == [worse["id"]], "the worst first"
+    of_one = liquidity(host, short_channel_id=host.scid("hub", "far"))["nodes"]
+    assert [node["alias"] for node in of_one] == ["hub"]
 
 
 # --- export, import, merge, reset ---------------------------------------------------------------------------
