@@ -43,6 +43,10 @@ from pay.routing.query import NoRoute, Route
 
 log = logging.getLogger("pay")
 
+CHANNELS_S = 60.0
+"""So long at least, and for all of `retry_for`, the host is given to list our channels. Without them nothing more
+can be sent, and who waits for a first part is told so."""
+
 
 class Driver:
     """All live payments of this plugin.
@@ -307,8 +311,9 @@ class Driver:
             answer = await self._planned(running, action)
             if isinstance(answer, NoRoute) and await self._reconnects.helped(running, action, answer):
                 answer = await self._planned(running, action)
-        except CallError as error:
-            self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {error}")))
+        except (CallError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {why}")))
             return
         except Exception as error:
             log.exception("plan_failed %s", running.name)
@@ -320,7 +325,8 @@ class Driver:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
-        own = await self._own.now(self.payments.values())
+        patience_s = max(CHANNELS_S, running.session.terms.deadline_s - time.time())
+        own = await asyncio.wait_for(self._own.now(self.payments.values()), patience_s)
         held = in_flight(self.payments.values()).held()
         return await self._planning.find(action, running.recipient, own, held)
 

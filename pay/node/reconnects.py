@@ -98,8 +98,9 @@ class Reconnects:
     async def _channels(self) -> list[OwnChannel]:
         """Empty where the host does not list them: why there is no route is known without."""
         try:
-            return [named.channel for named in await self._node.own_channels(self._us)]
-        except (CallError, LookupError, TypeError, ValueError) as error:
+            listed = await asyncio.wait_for(self._node.own_channels(self._us), WAIT_S)
+            return [named.channel for named in listed]
+        except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
             log.debug("channels_unknown error=%r", error)
             return []
 
