@@ -107,11 +107,13 @@ class Tracer:
     def trace(self, path: Sequence[int], amount_msat: int) -> Traced | Blocked:
         """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient."""
         amount, delay, cost = amount_msat, self.query.final_cltv, 0.0
+        # A part locks its share of the query's amount.
+        prices = self.prices._replace(block=self.prices.block * amount_msat / self.query.amount_msat)
         hops: list[Hop] = []
         chances: list[float] = []
         for start, end in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
             between = [int(at) for at in self.usable.between(start, end) if int(at) not in self.shut]
-            best = self._best(between, amount)
+            best = self._best(between, amount, prices)
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
@@ -125,10 +127,12 @@ class Tracer:
             return Blocked(())
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
         nats, seconds = self.terrain.tolls_along(path)
-        cost += self.prices.nat * nats + self.prices.second * seconds
+        cost += prices.nat * nats + prices.second * seconds
         return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
-    def _best(self, positions: Sequence[int], amount_msat: int) -> tuple[Arc, float, float] | None:
+    def _best(
+        self, positions: Sequence[int], amount_msat: int, prices: Prices
+    ) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
         best: tuple[Arc, float, float] | None = None
         for position in positions:
@@ -137,11 +141,11 @@ class Tracer:
             if not arc.carries(amount_msat, load):
                 continue
             chance = arc.chance(amount_msat, load)
-            price = self.prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-            time = self.prices.block * arc.cltv_delta
+            price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
+            time = prices.block * arc.cltv_delta
             if self.usable.terms.noise is not None:
                 time *= float(self.usable.terms.noise[position])
-            price += time - self.prices.nat * log(chance) + self.prices.hop
+            price += time - prices.nat * log(chance) + prices.hop
             if best is None or price < best[1]:
                 best = arc, price, chance
         return best

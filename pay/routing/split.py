@@ -221,11 +221,11 @@ class Splitter:
         None if it costs more than `bound`."""
         terrain = self._beside(parts) if parts else self.terrain
         query = replace(self.query, amount_msat=chunk_msat)
-        prices = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
+        of_chunk = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
         usable = self._in_time(terrain.arcs.usable_for(chunk_msat, part))
         usable = terrain.arcs.with_noise(usable, query.seed, query.randomness if self.noisy else 0.0)
-        flow = ChunkFlow(terrain, query, usable, prices, first_reach(query, prices), chunk_msat / part)
+        flow = ChunkFlow(terrain, query, usable, of_chunk, first_reach(query, of_chunk), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
         while pushed < count:
             if self.searches >= self.query.max_searches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import networkx as nx
@@ -16,7 +17,9 @@ from pay.routing.bounds import most_between
 from pay.routing.costs import Prices
 from pay.routing.flow import ChunkFlow
 from pay.routing.search import FAR_MSAT
+from pay.routing.split import PART_MSAT
 from pay.routing.terrain import Terrain
+from pay.units import ScidDir
 from tests.property.drawing import one_of_each
 from tests.routing_tools import SAT, US, Net, node, query
 
@@ -54,24 +57,24 @@ def tangles(draw: st.DrawFn) -> Net:
     return net
 
 
-def chunk_price(prices: Prices, policy: Policy, capacity_msat: int, flowing: int) -> float:
-    room = capacity_msat + 1 - flowing * CHUNK
-    fee = policy.fee_ppm * CHUNK / 1e6
-    return prices.fee * fee + prices.block * policy.cltv_delta - prices.nat * math.log((room - CHUNK) / room)
+def chunk_price(prices: Prices, policy: Policy, capacity_msat: int, flowing: int, chunk: int) -> float:
+    room = capacity_msat + 1 - flowing * chunk
+    fee = policy.fee_ppm * chunk / 1e6
+    return prices.fee * fee + prices.block * policy.cltv_delta - prices.nat * math.log((room - chunk) / room)
 
 
-def least_price(net: Net, prices: Prices, chunks: int) -> float | None:
+def least_price(net: Net, prices: Prices, chunks: int, chunk: int = CHUNK) -> float | None:
     """The price of the cheapest flow, by network simplex: every chunk that an arc can take is an arc of its
     own."""
     flows = nx.MultiDiGraph()
     flows.add_node(US, demand=-chunks)
     flows.add_node("a", demand=chunks)
     for channel in net.ours:
-        room = channel.spendable_msat // (CHUNK + CHUNK // 200)
+        room = channel.spendable_msat // (chunk + chunk // 200)
         flows.add_edge(US, channel.peer[1:].decode().rstrip("."), capacity=room, weight=0)
     for start, end, policy, capacity in net.policies.values():
-        for flowing in range(capacity // CHUNK if policy.enabled else 0):
-            cost = round(chunk_price(prices, policy, capacity, flowing) * 1_000)
+        for flowing in range(min(capacity // chunk, chunks) if policy.enabled else 0):
+            cost = round(chunk_price(prices, policy, capacity, flowing, chunk) * 1_000)
             flows.add_edge(start, end, capacity=1, weight=cost)
     try:
         return nx.network_simplex(flows)[0] / 1_000
@@ -100,6 +103,42 @@ def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failur
         assert least_price(net, prices, pushed + 1) is None
     assert sum(count for _, count in flow.paths()) == pushed
     assert all(nodes[-1] == terrain.target and count > 0 for nodes, count in flow.paths())
+
+
+@st.composite
+def towns(draw: st.DrawFn) -> Net:
+    """Six nodes with parallel channels of some to many times what a part may be, quick and slow, cheap and not."""
+    net, rng, size = Net(), draw(st.randoms(use_true_random=False)), 10 * CHUNK
+    for number in range(1, rng.randint(5, 15)):
+        a, b = rng.sample(NODES, 2)
+        asks = {"ppm": rng.choice([0, 10, 100, 300, 1_000]), "cltv": rng.choice([0, 40, 80, 144])}
+        net.link(number, a, b, rng.choice([size // 3, size // 2, size, 2 * size, 4 * size]), **asks)
+    for number in range(20, rng.randint(21, 23)):
+        net.own(number, rng.choice(NODES[1:]), rng.choice([size + size // 10, 3 * size]))
+    return net
+
+
+@EXAMPLES
+@given(towns(), st.sampled_from([10_000, 100_000]))
+def test_a_plan_costs_hardly_more_than_the_cheapest_flow(net: Net, failure_cost: int) -> None:
+    """Fee, time and odds of whole plans, beside the cheapest flow of eightieths; that has six parts or more for
+    nothing, where each of ours must save `PART_MSAT`."""
+    amount, pieces = 10 * CHUNK, 80
+    asked = query("a", amount, failure_cost_msat=failure_cost, max_parts=30, max_searches=120)
+    planned = plan(net.overlay("a"), asked)
+    if isinstance(planned, NoRoute):
+        return
+    prices, loads = Prices.of(asked), Counter[ScidDir]()
+    total = 0.0
+    for route in planned:
+        blocks = route.delay_blocks - asked.final_cltv
+        total += route.fee_msat + prices.block * blocks * route.amount_msat / amount
+        for hop in route.hops[1:]:
+            loads[hop.scid_dir] += hop.amount_msat
+    for named, load in loads.items():
+        total -= prices.nat * math.log1p(-load / (net.policies[named][3] + 1))
+    least = least_price(net, prices._replace(block=prices.block / pieces), pieces, amount // pieces)
+    assert least is not None and total <= 1.2 * least + 5 * PART_MSAT
 
 
 @EXAMPLES

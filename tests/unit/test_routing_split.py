@@ -180,3 +180,12 @@ def test_a_budget_of_searches_is_kept() -> None:
     net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b", ppm=10)
     none = refused(net, many("b", 4_500 * SAT, max_searches=1))
     assert none.reason is NoRouteReason.GAVE_UP and "1 search" in none.message
+
+
+def test_a_large_part_goes_by_the_quick_one_of_parallel_channels() -> None:
+    """c ═ a: channel 3 holds 1,000,000 sat and takes no time, 4 holds 4,000,000 and takes 80 blocks, which of
+    1,000,000 sat cost 152 sat; the odds of 900,000 over 3 cost 23. The rest goes over f."""
+    net = Net().own(1, "c", 3 * 10**9).own(2, "f", 3 * 10**9).link(3, "c", "a", 10**9, ppm=0, cltv=0)
+    net.link(4, "c", "a", 4 * 10**9, ppm=0, cltv=80).link(5, "f", "a", 5 * 10**8, ppm=10, cltv=40)
+    routes = planned(net, many("a", 10**9))
+    assert [route.hops[-1].scid for route in routes] == [scid(3), scid(5)]
