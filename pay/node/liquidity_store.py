@@ -7,12 +7,14 @@ are removed once the new ones are there; in between, and after a crash, reading 
 a union.
 
 A datastore that is full, slow or failing costs what would have been kept, nothing else. The host takes no commands
-while it shuts down, so there is no last time: what was learnt since is learnt again.
+while it shuts down, so there is no last time: what was learnt since is learnt again. Where it does not tell at the
+start what it has, it is asked again, and nothing is written before.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -45,7 +47,7 @@ _CALL_S = 10.0
 
 
 class LiquidityStore:
-    """Reads once, then writes what has changed.
+    """Reads until it has read once, then writes what has changed.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ class LiquidityStore:
     Attributes
     ----------
     restored
-        What an earlier run kept has been read, as far as it can be.
+        What an earlier run kept has been read, or not at the first try.
     """
 
     def __init__(self, node: Node, planning: Planning, every_s: float = WRITE_EVERY_S):
@@ -65,33 +67,55 @@ class LiquidityStore:
         self._written: dict[str, int] = {}
         self._changes = 0
         self._failing = False
+        self._unread_said = False
+        self._replaced = False
+        self._soon = asyncio.Event()
         self.restored = asyncio.Event()
 
     async def run(self) -> None:
         """For as long as the plugin runs."""
-        try:
-            await self.read()
-        except Exception:
-            log.exception("liquidity_unread")
-        self.restored.set()
+        read = False
         while True:
-            await asyncio.sleep(self._every_s)
             try:
-                await self.write()
+                # Nothing is written over what could not be looked at yet.
+                read = read or await self.read()
+            except Exception:
+                log.exception("liquidity_unread")
+                read = True
+            self.restored.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), self._every_s)
+            self._soon.clear()
+            try:
+                if read:
+                    await self.write()
             except Exception:
                 self._say_failing("internal error", exc_info=True)
 
-    async def read(self) -> None:
-        """Take in what an earlier run kept; what cannot be read is ignored, with one line for all of it."""
+    def changed(self, replaced: bool) -> None:
+        """Somebody has given or taken beliefs: they are written now, as he may stop the node next.
+
+        Where they `replaced` all others, what an earlier run kept is not taken in any more.
+        """
+        self._replaced = self._replaced or replaced
+        self._soon.set()
+
+    async def read(self) -> bool:
+        """Take in what an earlier run kept, if the host tells; what of it cannot be read is ignored, with one line
+        for all of it."""
         try:
             reading = self._node.call("listdatastore", {"key": list(KEY)})
             stored = (await asyncio.wait_for(reading, _CALL_S))["datastore"]
             found = {str(entry["key"][-1]): entry.get("string") for entry in stored}
         except (CallError, Unanswered, TimeoutError, LookupError, TypeError) as error:
-            log.warning("liquidity_unread error=%r: payments begin without what was known", str(error))
-            return
+            if not self._unread_said:
+                self._unread_said = True
+                log.warning("liquidity_unread error=%r: payments begin without what was known", str(error))
+            return False
         ours = {name: str(text) for name, text in found.items() if _PIECE.fullmatch(name)}
         self._written = {name: crc32(text.encode()) for name, text in ours.items()}
+        if self._replaced:
+            return True
         now_s = time.time()
         pieces, bad = await asyncio.to_thread(_read_pieces, found)
         if bad:
@@ -99,6 +123,7 @@ class LiquidityStore:
         if pieces:
             known = await self._planning.with_memory(lambda beliefs, _: _merge(beliefs, pieces, now_s))
             log.info("liquidity_restored channels=%d", known)
+        return True
 
     async def write(self) -> None:
         """Bring the datastore up to date, if anything was learnt since the last time."""

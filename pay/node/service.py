@@ -22,7 +22,7 @@ from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
 from pay.node.learning import in_flight
 from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
-from pay.node.liquidity_view import LiquidityRequest, LiquidityView
+from pay.node.liquidity_view import LiquidityRequest, LiquidityView, Subcommand
 from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.payer import Payer
@@ -162,6 +162,8 @@ class Service:
             log.exception("payliquidity_failed")
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
+            if not only_check and wanted.subcommand not in (Subcommand.LIST, Subcommand.EXPORT):
+                self._liquidity_store.changed(replaced=wanted.subcommand is not Subcommand.MERGE)
             caller.succeed({"command_to_check": "payliquidity"} if only_check else answer)
 
     async def hooked_listpays(self, params: Any) -> dict[str, Any]:

@@ -415,3 +415,44 @@ def test_what_cannot_be_read_at_start_is_learnt_again(tmp_path: Path, faults: di
         drain(host, "hub")
         assert tries(host) == ["hub", "alt"] and tries(host) == ["alt"]
         assert len(host.lines("liquidity_unread")) == 1
+
+
+def late_start(node: SimNode) -> None:
+    """The plugin cannot read the datastore yet."""
+    node.faults.only_plugin = True
+    node.faults.errors = {"listdatastore": (-1, "database is locked")}
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_can_be_read_later_is_not_written_over(tmp_path: Path, reset: bool) -> None:
+    """Beliefs of an earlier run are there when the host tells them at last, unless they were reset meanwhile."""
+    with hosting(tmp_path, **OPTIONS, prepare=late_start) as host:
+        scid, now = host.scid("hub", "far"), int(time.time()) - 60
+        bounds = [{"direction": side, "low_msat": CAPACITY_MSAT // 4, "low_at": now} for side in (0, 1)]
+        entry = {"short_channel_id": scid, "capacity_msat": CAPACITY_MSAT, "directions": bounds}
+        kept_before = json.dumps({"version": 1, "channels": [entry], "nodes": []})
+        host.call("datastore", {"key": [*KEY, "1-0"], "string": kept_before}).ok()
+        tries(host)
+        assert stored(host) == {"1-0": json.loads(kept_before)}, "in spite of what was learnt"
+        if reset:
+            liquidity(host, "reset")
+        host.node.faults.errors = {}
+        if reset:
+            host.box.poll(lambda: not stored(host))
+        else:
+            host.log("liquidity_restored channels=")
+            host.box.poll(lambda: kept(host))
+        known = [channel["short_channel_id"] for channel in liquidity(host, "export")["channels"]]
+        assert (scid in known) is not reset
+
+
+def test_a_reset_is_written_at_once(tmp_path: Path) -> None:
+    """Who forgets and stops the node does not find it all again."""
+    options = {**OPTIONS["options"], "pay-dev-liquidity-ms": 600_000}
+    with hosting(tmp_path, developer=True, options=options) as host:
+        tries(host)
+        exported = liquidity(host, "export")
+        liquidity(host, "import", exported)
+        host.box.poll(lambda: kept(host))
+        liquidity(host, "reset")
+        host.box.poll(lambda: not stored(host))
