@@ -9,6 +9,7 @@ an invoice can give: an expired invoice that was paid is a success, and one with
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import time
@@ -64,6 +65,7 @@ class Payer:
         self._orphans = orphans
         self._shadowing = shadowing
         self._settings = settings
+        self._secret = os.urandom(32)
         self.earlier_groups: Mapping[bytes, int] = {}
         self.beginning: dict[bytes, Running] = {}
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -317,12 +319,22 @@ class Payer:
             max_attempts=settings.max_attempts,
             exclude_nodes=request.exclude_nodes,
             exclude_channels=request.exclude_channels,
-            seed=int.from_bytes(os.urandom(8), "big"),
+            seed=self._seed(invoice.payment_hash),
             randomness=settings.randomness,
             metadata_bytes=len(invoice.payment_metadata or b""),
             wakeable=wakeable_channels(recipient),
             to_self=isinstance(recipient, SelfRecipient),
         )
+
+
+    def _seed(self, payment_hash: bytes) -> int:
+        """Of what is random about a payment; nobody can guess it, and the next try of the same invoice has it too.
+
+        Who forwarded both knows them by their hash: of blocks that differ from one try to the next he would know
+        that they are not all the recipient's.
+        """
+        drawn = hashlib.blake2b(payment_hash, key=self._secret, digest_size=8)
+        return int.from_bytes(drawn.digest(), "big")
 
 
 def _waits_with(terms: Terms) -> str:

@@ -17,7 +17,7 @@ from pay.node.journal import decode
 from pay.sim.clock import RealClock
 from pay.sim.world import World
 from pay.units import NodeId, direction_of
-from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
+from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, UNKNOWN_DETAILS, Host, hosting
 from tests.protocol.restart_kit import SPLIT_MSAT, narrow
 
 AMOUNT_MSAT = 100_000 * SAT
@@ -55,6 +55,17 @@ def test_payments_differ(host: Host) -> None:
     for _ in range(12):
         host.pay(host.invoice()).ok()
     assert len({part["route"][-1]["delay"] for part in host.sendpays(mark)}) > 1
+
+
+def test_the_same_invoice_is_tried_again_with_the_same_shadow(host: Host) -> None:
+    """The hub knows the tries by their payment_hash, and learns nothing from the second."""
+    for kind in ("delay", "full"):
+        made, mark = host.invoice(), host.mark()
+        with host.option("pay-shadow", kind), host.misbehaving("far", fail_code=UNKNOWN_DETAILS):
+            for _ in range(6):
+                assert host.pay(made).code == 203
+        tries = [(part["route"][-1]["delay"], part["amount_msat"]) for part in host.sendpays(mark)]
+        assert len(tries) == 6 and len(set(tries)) == 1
 
 
 @pytest.mark.parametrize("how", ["option", "parameter"])
