@@ -143,6 +143,7 @@ class Planning:
     ) -> tuple[Route, ...] | NoRoute:
         from pay.network import Overlay
         from pay.routing.caution import Caps, plan_cautiously
+        from pay.routing.planner import plan
 
         self._refresh()
         query, lessons, graph = action.query, action.lessons, self._graph()
@@ -160,9 +161,15 @@ class Planning:
                 caps=caps,
             )
 
-        # Our own channels are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
-        self._memory.see_own([named.channel for named in own], graph, time.time())
-        return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
+        try:
+            # Our own channels are no belief to this plan; to others, after a merge elsewhere, they are worth
+            # knowing.
+            self._memory.see_own([named.channel for named in own], graph, time.time())
+            return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
+        except Exception:
+            # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
+            log.exception("plan_broken: planned again without beliefs and randomness")
+            return plan(overlay(lessons.caps), replace(query, randomness=0.0), in_flight)
 
     def _shadow(
         self,
