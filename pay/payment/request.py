@@ -157,7 +157,8 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
 def _is_text(value: Any) -> bool:
     """JSON can escape half a surrogate pair, which no other program could be handed (RFC 8259, 8.2)."""
     if isinstance(value, list):
-        return all(_is_text(entry) for entry in value)
+        # No parameter takes arrays in arrays, however deep they are.
+        return all(isinstance(entry, list) or _is_text(entry) for entry in value)
     return not isinstance(value, str) or value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 

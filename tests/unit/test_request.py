@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -215,3 +216,11 @@ def test_fee_limits(params: dict, amount_msat: int, limit_msat: int, words: str 
     assert request.fee_limit_msat(amount_msat) == limit_msat
     if words is not None:
         assert request.fee_limit_words(amount_msat) == words
+
+
+@pytest.mark.parametrize("name", ["bolt11", "exclude", "label", "maxfee", "retry_for"])
+def test_arrays_in_arrays_are_none_of_the_parameters(name: str) -> None:
+    deep = json.loads("[" * 900 + "]" * 900)
+    with pytest.raises(PayError) as caught:
+        parse_request({"bolt11": "lnbc1", name: deep})
+    assert caught.value.code == -32602 and name in caught.value.message
