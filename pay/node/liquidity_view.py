@@ -11,6 +11,7 @@ Whatever is wrong with `data` is said by the name of the entry, and then nothing
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,7 +84,17 @@ def liquidity_params(params: Any) -> LiquidityRequest:
         scid = parse_scid(given["short_channel_id"]) if "short_channel_id" in given else None
     except ValueError as error:
         raise invalid_param("short_channel_id", str(error)) from error
-    return LiquidityRequest(subcommand, given.get("data"), scid, limit)
+    return LiquidityRequest(subcommand, _read(given.get("data")), scid, limit)
+
+
+def _read(data: Any) -> Any:
+    """JSON within JSON is what lightning-cli makes of `-k data={...}`."""
+    if not isinstance(data, str):
+        return data
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
 
 
 class LiquidityView:
