@@ -105,7 +105,7 @@ def run(setting: Setting, payments: int = PAYMENTS) -> dict[str, float]:
 
 
 def _print(name: str, pair: Mapping[bool, Tally], payments: int) -> None:
-    """Of the first so many. Parts of those that were paid with memory and without; fees of those compared as well."""
+    """Of the first so many: parts where both paid, fees where that was compared as well."""
     both = {at for at in pair[True].fees_msat.keys() & pair[False].fees_msat.keys() if at < payments}
     compared = both & pair[True].cheapest_msat.keys()
     cheapest = sum(pair[True].cheapest_msat[at] for at in compared)
