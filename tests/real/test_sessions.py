@@ -29,7 +29,9 @@ from tests.real.paying import (
     invoice,
     pay,
     received,
+    refill,
     rows,
+    spendable,
     told,
     wait_until,
 )
@@ -98,6 +100,7 @@ def test_what_a_route_is_chosen_by(
     riskfactor: float, maxdelay: int, by_side: bool, crossing: Crossing
 ) -> None:
     """100,000 sat: by side they cost nothing and 34 blocks more, by hub 1,001 msat."""
+    refill(crossing.line.hub, crossing.line.far, 200_000_000)
     made = crossing.invoice_of_far(100_000_000)
     asked = {"riskfactor": riskfactor, "maxdelay": maxdelay}
     result = pay(crossing.patron, bolt11=made["bolt11"], **asked).ok()
@@ -168,10 +171,7 @@ def test_parts_that_are_planned_again(crossing: Crossing) -> None:
     """
     line, patron, side = crossing.line, crossing.patron, crossing.side
     leave_spendable(side, line.far, 200_000_000)
-    short = 600_000_000 - spendable(line.hub, line.far)
-    if short > 0:
-        line.far.call("xpay", invoice(line.hub, short)["bolt11"])
-        wait_until(lambda: spendable(line.hub, line.far) > 500_000_000)
+    refill(line.hub, line.far, 550_000_000)
     ways = [min(spendable(patron, first), spendable(first, line.far)) for first in (line.hub, side)]
     amount_msat = sum(ways) * 9 // 10
     made = crossing.invoice_of_far(amount_msat)
@@ -187,10 +187,6 @@ def test_parts_that_are_planned_again(crossing: Crossing) -> None:
     shown = status_of(patron, made)
     assert shown["settled_amount"] == amount_msat
     assert {attempt["status"] for attempt in shown["attempts"]} == {"Settled", "Failed"}
-
-
-def spendable(source: Node, target: Node) -> int:
-    return int(source.channel_to(target)["spendable_msat"])
 
 
 def leave_spendable(source: Node, target: Node, left_msat: int) -> None:

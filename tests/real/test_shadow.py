@@ -1,6 +1,6 @@
 """What nodes on the way and the payee see of a shadow route, in their own HTLCs and onions.
 
-payer ── hub ── far ── end: a walk from far leads on to hub or end, over channels of 6 blocks.
+payer ── hub ── far ── end: a walk from far leads on to hub or end, or to who else is on the line by now.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.real.conftest import Shop
 from tests.real.network import Node
-from tests.real.paying import SUCCESS, begin, held, invoice, received, wait_until
+from tests.real.paying import SUCCESS, begin, held, invoice, received, refill, wait_until
 
 AMOUNT_MSAT = 100_000_000
 FEE_MSAT = 1_001
@@ -51,6 +51,7 @@ def blocks_left(node: Node, payment_hash: str) -> list[int]:
 
 def pay_and_look(shop: Shop) -> Seen:
     payer, hub, far = shop.payer, shop.line.hub, shop.line.far
+    refill(hub, far, 2 * AMOUNT_MSAT)
     made = invoice(far, AMOUNT_MSAT)
     far.call("hold", made["payment_hash"])
     pending = begin(payer, made["bolt11"])
@@ -73,7 +74,7 @@ def test_the_nodes_see_its_blocks(shop: Shop) -> None:
         plain = pay_and_look(shop)
     longer = pay_and_look(shop)
     added = longer.far_blocks - plain.far_blocks
-    assert added in (6, 12, 18, 24) and added == longer.status["shadow_delay"]
+    assert added > 0 and added == longer.status["shadow_delay"]
     assert "shadow_delay" not in plain.status
     assert [more - less for more, less in zip(longer.hub_blocks, plain.hub_blocks, strict=True)] == [added, added]
     assert longer.hub_blocks[0] - longer.hub_blocks[1] == 6
