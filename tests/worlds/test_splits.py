@@ -89,3 +89,16 @@ def test_what_a_channel_refused_is_halved_and_not_shaved():
     story = town.pay(900_000 * SAT, maxfeepercent=Decimal(5), max_parts=16)
     assert story.paid
     assert sum(part.told != "paid" for part in story.parts) <= 3 and len(story.parts) <= 6
+
+
+def test_where_half_is_too_little_a_little_more_is_tried():
+    """
+    us ──── A ──100─── D     A-D has 640,000 of its 1,000,000 sat, B-D at most 300,000: 580,000 must go over A-D,
+     └───── B ──2000── D     which is more than half of the 880,000 that it refuses. Not shaved either.
+    """
+    town = Town("us-A", ("A-D", 100), "us-B")
+    town.join("B-D", 2000, capacity=300_000 * SAT)
+    town.drain("A-D", 640_000 * SAT)
+    story = town.pay(880_000 * SAT, maxfeepercent=Decimal(5), max_parts=16)
+    assert story.paid
+    assert sum(part.told != "paid" for part in story.parts) <= 4 and len(story.parts) <= 8
