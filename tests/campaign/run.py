@@ -215,9 +215,11 @@ class _Run:
         host = self._host
 
         def over() -> bool:
-            working = host.call("paystatus").ok()["pay"]
+            shown = host.call("paystatus").ok()["pay"]
             journal = host.call("listdatastore", {"key": ["pay", "session"]}).ok()["datastore"]
-            return not journal and not any(entry["session_status"] in ("Created", "Inflight") for entry in working)
+            # A payment leaves the journal with its answer; its last parts may still be on their way back.
+            live = any(e["session_status"] in ("Created", "Inflight") or e.get("in_flight_amount") for e in shown)
+            return not journal and not live
 
         try:
             host.box.poll(over, timeout_s=10.0)
