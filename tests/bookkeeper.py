@@ -13,6 +13,7 @@ from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
 from pay.payment.failure import FailCode, Failure
+from pay.payment.receipt import Receipt
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
@@ -238,7 +239,7 @@ class Bookkeeper:
                 assert result.parts == max(len(self.sent), *self.sent)
                 assert result.incomplete == bool(self.out)
                 assert result.amount_msat == self.terms.amount_msat - self.terms.shadow_fee_msat
-                json.dumps(success_json(self.terms, result))
+                json.dumps(success_json(Receipt(self.terms.payment_hash, self.terms.destination, 0, result)))
             case ev.NotPaid(error):
                 assert not self.out and not self.settled, "4: an error while a part is out"
                 assert not self.elsewhere, "surely unpaid, while another group may pay"

@@ -4,6 +4,9 @@ Every pending group of the host becomes a payment again before any call of `pay`
 only where nothing can be in doubt: the journal has the payment with its limits, a part of it is still out, neither
 the invoice nor the deadline has passed, each part has its HTLC, and the host itself was restarted, so that no
 order of the earlier run can still be queued in it. Everything else is watched to its end.
+
+A part that the host took, as the journal knows, and of which it has no row any more, has ended as nobody knows
+what: it is watched like one whose row is deleted while we run.
 """
 
 from __future__ import annotations
@@ -18,14 +21,15 @@ from typing import Any
 from pay.errors import PayError
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
-from pay.node.driver import Driver
 from pay.node.facade import CallError, Node, PartOrder, Row, RowStatus
 from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
-from pay.node.past import BeingPaid, past_of
-from pay.node.payer import wakeable_channels
-from pay.node.running import Running
-from pay.payment.attempt import watch_terms
+from pay.node.past import BeingPaid, PaidBefore, past_of
+from pay.node.register import Register
+from pay.node.runner import Runner
+from pay.node.running import Running, Source
+from pay.node.terms import wakeable_channels
+from pay.payment.attempt import Terms, watch_terms
 from pay.payment.events import AdoptedPart
 from pay.payment.session import PaymentSession
 from pay.units import NodeId, parse_node_id
@@ -50,7 +54,8 @@ class Adoption:
         self,
         node: Node,
         journal: Journal,
-        driver: Driver,
+        register: Register,
+        runner: Runner,
         orphans: Orphans,
         us: NodeId,
         network: str,
@@ -58,7 +63,8 @@ class Adoption:
     ):
         self._node = node
         self._journal = journal
-        self._driver = driver
+        self._register = register
+        self._runner = runner
         self._orphans = orphans
         self._us = us
         self._network = network
@@ -70,37 +76,51 @@ class Adoption:
         Returns
         -------
         dict[bytes, int]
-            Groups by payment_hash that were begun, of which nothing is out as far as the host shows.
+            Groups by payment_hash that the earlier run had begun and not ended.
         """
         entries = await self._journal.read(self._us)
-        pending = await self._node.certain("listsendpays", {"status": "pending"}, _by_hash)
+        listed = await self._node.certain("listsendpays", {"status": "pending"}, lambda found: found["payments"])
+        self._orphans.found_at_start(listed)
+        pending = {str(row["payment_hash"]): row for row in listed}
         for payment_hash, first in pending.items():
             try:
                 running, parts = await self._adopted(payment_hash, first, entries.get(payment_hash))
                 if running is not None:
                     # An entry that cannot be read is struck out in the end as well.
-                    running.in_journal = payment_hash in entries
-                    self._driver.start(running, parts)
+                    self._runner.start(running, parts, in_journal=payment_hash in entries)
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
-        over = [name for name in entries if not _is_hash(name) or bytes.fromhex(name) not in self._driver.payments]
-        ended = [entry for name in over if (entry := entries[name]) is not None]
-        for entry in ended:
-            await self._tell_of_success(entry)
-        for name in over:
-            await self._journal.remove(name)
-        return {entry.terms.payment_hash: entry.terms.groupid for entry in ended}
+        for name, entry in entries.items():
+            live = _is_hash(name) and bytes.fromhex(name) in self._register.live
+            if not live and not await self._lost(entry):
+                await self._journal.remove(name)
+        begun = (entry for entry in entries.values() if entry is not None)
+        return {entry.terms.payment_hash: entry.terms.groupid for entry in begun}
 
-    async def _tell_of_success(self, entry: Entry) -> None:
-        """An entry that is still there: the earlier run did not come to the end of its payment, which has ended.
+    async def _lost(self, entry: Entry | None) -> bool:
+        """Of a payment of which nothing is out: whether parts of it have ended as nobody knows what.
 
-        That it failed is not told: an order of that run may still be queued in the host.
+        Its entry is still there: the earlier run did not come to the end of it. If it was paid, others hear of it;
+        that it failed is not told, as an order of that run may still be queued in the host.
         """
+        if entry is None:
+            return False
         rows = await self._node.rows(entry.terms.payment_hash)
-        if any(row.groupid == entry.terms.groupid and row.status is RowStatus.COMPLETE for row in rows):
-            recipient = ClearRecipient(entry.terms.destination, (), False)
-            self._driver.paid_before(Running(PaymentSession(entry.terms), recipient, entry.order))
+        past = past_of(rows)
+        if isinstance(past, PaidBefore):
+            if any(row.groupid == entry.terms.groupid and row.status is RowStatus.COMPLETE for row in rows):
+                recipient = ClearRecipient(entry.terms.destination, (), False)
+                self._runner.paid_before(Running(PaymentSession(entry.terms), recipient, entry.order))
+                asked_msat, now_s = entry.terms.asked_msat, int(time.time())
+                await self._journal.keep_total(entry.terms.payment_hash, asked_msat, now_s)
+            return False
+        gone = _without_row(entry, rows)
+        if not gone:
+            return False
+        running = self._watched(entry.terms, min(part.sent_at_s for part in gone), entry.order, None)
+        self._runner.start(running, gone, in_journal=True)
+        return True
 
     async def _adopted(
         self, payment_hash: str, first: dict[str, Any], entry: Entry | None
@@ -112,14 +132,16 @@ class Adoption:
             return None, ()
         if entry is not None and not _is_of(entry, past):
             entry = None
-        running = await self._resumed(entry, past, rows) if entry is not None else None
+        gone = _without_row(entry, rows) if entry is not None else ()
+        running = await self._resumed(entry, past, rows) if entry is not None and not gone else None
         if running is None:
-            amount_msat = entry.terms.asked_msat if entry is not None else past.delivered_msat or 0
             # With its entry it is ours, and its end is ours to announce.
             order = entry.order if entry is not None else None
-            running = self._watched(bytes.fromhex(payment_hash), past, first, amount_msat, order)
+            found = Source(first.get("bolt11") or first.get("bolt12"), first.get("label"))
+            terms = entry.terms if entry is not None else self._unknown_terms(payment_hash, past)
+            running = self._watched(terms, past.created_at, order, found)
             running.total_known = entry is not None
-        return running, past.parts
+        return running, (*past.parts, *gone)
 
     async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
         """The payment as its entry has it, to be completed; None where that is not safe."""
@@ -146,28 +168,33 @@ class Adoption:
             wakeable=wakeable_channels(recipient),
             patient_until_s=now + RECONNECT_S,
         )
-        running = Running(PaymentSession(terms), recipient, entry.order)
-        running.created_at_s = past.created_at
+        running = Running(
+            PaymentSession(terms), recipient, entry.order, total_chosen=True, created_at_s=past.created_at
+        )
         log.info("payment_resumed %s parts=%d", running.name, len(past.parts))
         return running
 
     def _watched(
-        self,
-        payment_hash: bytes,
-        past: BeingPaid,
-        first: dict[str, Any],
-        amount_msat: int,
-        order: PartOrder | None,
+        self, terms: Terms, created_at_s: float, order: PartOrder | None, found: Source | None
     ) -> Running:
-        """Parts to be watched only; `first` is the host's row of one of them."""
-        destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
-        terms = watch_terms(
-            payment_hash, past.groupid, self._us, destination, amount_msat, past.created_at
+        """Parts of the payment of `terms` to be watched only."""
+        watch = watch_terms(
+            terms.payment_hash, terms.groupid, self._us, terms.destination, terms.asked_msat, created_at_s
         )
-        running = Running(PaymentSession(terms), ClearRecipient(destination, (), False), order)
-        running.watched_bolt11 = first.get("bolt11") or first.get("bolt12")
-        running.watched_label = first.get("label")
-        return running
+        recipient = ClearRecipient(terms.destination, (), False)
+        return Running(PaymentSession(watch), recipient, order, found=found)
+
+    def _unknown_terms(self, payment_hash: str, past: BeingPaid) -> Terms:
+        """What is known of a payment without an entry."""
+        destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
+        return watch_terms(
+            bytes.fromhex(payment_hash),
+            past.groupid,
+            self._us,
+            destination,
+            past.delivered_msat or 0,
+            past.created_at,
+        )
 
     async def _recipient(self, entry: Entry) -> ClearRecipient | None:
         """Whom the entry's invoice is of, if that is the invoice of the entry's payment."""
@@ -184,9 +211,10 @@ class Adoption:
         return recipient if isinstance(recipient, ClearRecipient) else None
 
 
-def _by_hash(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """One row of each payment."""
-    return {str(row["payment_hash"]): row for row in found["payments"]}
+def _without_row(entry: Entry, rows: Sequence[Row]) -> tuple[AdoptedPart, ...]:
+    """Parts that the host had and has not any more: it deletes only what is over."""
+    known = {row.partid for row in rows if row.groupid == entry.terms.groupid}
+    return tuple(part for part in entry.accepted if part.partid not in known)
 
 
 def _only_watched(entry: Entry, why: str) -> None:

@@ -21,6 +21,7 @@ from pay.units import format_scid
 
 if TYPE_CHECKING:
     from pay.errors import PayError
+    from pay.node.facade import PartOrder
     from pay.node.running import Running
     from pay.payment.attempt import Attempt
     from pay.payment.failure import Failure
@@ -47,6 +48,10 @@ class Announcements:
     def paid(self, running: Running) -> None:
         if running.order is not None:
             self._announce("pay_success", _payment(running))
+
+    def paid_after_all(self, order: PartOrder) -> None:
+        """What was announced as failed has been paid."""
+        self._announce("pay_success", {"payment_hash": order.payment_hash, "bolt11": order.bolt11})
 
     def failed(self, running: Running, error: PayError) -> None:
         if running.order is not None:

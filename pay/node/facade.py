@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from pay.errors import Code
+from pay.errors import Code, PayError
 from pay.invoice import Invoice
 from pay.network.hints import OwnChannel
 from pay.node.rpc import CallError, HostRpc, Unanswered
@@ -25,6 +25,9 @@ from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_sc
 log = logging.getLogger("pay.host")
 
 T = TypeVar("T")
+
+METHOD_NOT_FOUND = -32601
+"""JSON-RPC 2.0: the host has no such command."""
 
 UNPARSABLE_ONION = 202
 """sendpay: an error came back that nobody on the route seems to have written."""
@@ -110,19 +113,19 @@ class Node:
                 pause_s = min(pause_s * 2, _RETRY_MOST_S)
 
     async def certain(
-        self, method: str, params: dict[str, Any], read: Callable[[Any], T], over: int | None = None
+        self, method: str, params: dict[str, Any], read: Callable[[Any], T], over: Collection[int] = ()
     ) -> T:
         """Ask until the host gives an answer that can be read.
 
-        For what has to be known before anything can be said of a payment: errors are waited out, but for one
-        with the code `over` (raised as CallError).
+        For what has to be known before anything can be said of a payment: errors are waited out, but for those
+        with a code of `over` (raised as CallError).
         """
         pause_s = _RETRY_FIRST_S
         while True:
             try:
                 return read(await self.patient(method, params))
             except (CallError, KeyError, TypeError, ValueError) as error:
-                if isinstance(error, CallError) and error.code == over:
+                if isinstance(error, CallError) and error.code in over:
                     raise
                 if pause_s == _RETRY_FIRST_S:
                     log.warning("host_trouble method=%s error=%r: payments wait for it", method, error)
@@ -139,7 +142,7 @@ class Node:
         Raises
         ------
         CallError
-            -32602, where the host cannot read it.
+            -32602, where the host cannot read it; -32601 where it has no `decode`.
         PayError
             -32602, where it is nothing that can be paid or not for `network`.
         """
@@ -147,7 +150,8 @@ class Node:
         def read(answer: Any) -> Invoice:
             return Invoice.from_decode(invstring, dict(answer), network)
 
-        return await self.certain("decode", {"string": invstring}, read, over=Code.INVALID_PARAMS)
+        final = (Code.INVALID_PARAMS, METHOD_NOT_FOUND)
+        return await self.certain("decode", {"string": invstring}, read, over=final)
 
     async def identity(self) -> Identity:
         """Who we are, on which chain and at which block."""
@@ -157,15 +161,30 @@ class Node:
 
         return await self.certain("getinfo", {}, read)
 
-    async def preapprove(self, invstring: str) -> None:
-        """Raises CallError where the operator's signer or policy declines."""
-        await self.patient("preapproveinvoice", {"bolt11": invstring})
+    async def preapprove(self, invstring: str, only_check: bool = False) -> None:
+        """Ask the operator's signer or policy, or only whether it would decline. Raises PayError where it does."""
+        method, params = "preapproveinvoice", {"bolt11": invstring}
+        if only_check:
+            method, params = "check", {"command_to_check": method, **params}
+        try:
+            await self.patient(method, params)
+        except CallError as error:
+            raise PayError(error.code, error.message, error.data) from error
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
         """All parts of this hash that the host knows, in the order they were made."""
         params = {"payment_hash": payment_hash.hex()}
         return await self.certain(
             "listsendpays", params, lambda answer: [_row(fields) for fields in answer["payments"]]
+        )
+
+    async def rows_of_invoice(self, invstring: str) -> list[Row]:
+        """The same by the invoice's own text. Raises CallError (-32602) where that is no invoice."""
+        return await self.certain(
+            "listsendpays",
+            {"bolt11": invstring},
+            lambda answer: [_row(fields) for fields in answer["payments"]],
+            over=(Code.INVALID_PARAMS,),
         )
 
     async def own_channels(self, us: bytes) -> list[NamedChannel]:

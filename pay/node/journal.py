@@ -3,6 +3,10 @@
 The host's table of parts says what is out, but not what the whole is, nor within which limits it may be completed.
 One entry a payment, under `pay/session/<payment_hash>`, gone when the payment ends. An entry that cannot be read
 is as good as none: then what is out is watched and nothing is added.
+
+Of a payment whose total its caller chose (an invoice without an amount, a share) and that took several attempts,
+that total is kept, under `pay/paid/<payment_hash>`: where rows are deleted, or failed after the preimage came, it
+would else look like a payment of less.
 """
 
 from __future__ import annotations
@@ -15,11 +19,16 @@ from typing import Any
 
 from pay.node.facade import CallError, Node, PartOrder, Unanswered
 from pay.payment.attempt import Terms
+from pay.payment.events import AdoptedPart
 from pay.units import NodeId, ScidDir
 
 log = logging.getLogger("pay")
 
 _KEY = ("pay", "session")
+_TOTALS = ("pay", "paid")
+MOST_TOTALS = 1_000
+"""Totals kept, the newest; a hundred bytes each."""
+
 _VERSION = 1
 WRITE_TIMEOUT_S = 5.0
 """A datastore slower than this does not hold up a payment: it would then only be watched after a restart."""
@@ -44,10 +53,11 @@ _NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One journalled payment."""
+    """One journalled payment; `accepted` are parts that the host is known to have taken."""
 
     terms: Terms
     order: PartOrder
+    accepted: tuple[AdoptedPart, ...] = ()
 
 
 class Journal:
@@ -74,6 +84,36 @@ class Journal:
             log.debug("journal_unremoved payment_hash=%s error=%r", payment_hash, str(error))
         except Unanswered as error:
             log.warning("journal_unremoved payment_hash=%s error=%r", payment_hash, str(error))
+
+    async def keep_total(self, payment_hash: bytes, amount_msat: int, now_s: int) -> None:
+        """Of a payment that was made at unix time `now_s`."""
+        text = json.dumps({"amount_msat": amount_msat, "at": now_s})
+        params = {"key": [*_TOTALS, payment_hash.hex()], "string": text, "mode": "create-or-replace"}
+        try:
+            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+        except (CallError, Unanswered, TimeoutError) as error:
+            log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), str(error))
+
+    async def total(self, payment_hash: bytes) -> int | None:
+        """What such a payment came to in msat; None where that is not known."""
+        try:
+            asking = self._node.patient("listdatastore", {"key": [*_TOTALS, payment_hash.hex()]})
+            for stored in (await asyncio.wait_for(asking, READ_TIMEOUT_S))["datastore"]:
+                return int(json.loads(stored["string"])["amount_msat"])
+        except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
+            log.warning("total_unread payment_hash=%s error=%r", payment_hash.hex(), str(error))
+        return None
+
+    async def forget_totals(self) -> None:
+        """Keep the newest only."""
+        try:
+            asking = self._node.patient("listdatastore", {"key": list(_TOTALS)})
+            stored = (await asyncio.wait_for(asking, READ_TIMEOUT_S))["datastore"]
+            by_age = sorted(stored, key=_written_at, reverse=True)
+            for old in by_age[MOST_TOTALS:]:
+                await self._node.call("deldatastore", {"key": old["key"]})
+        except (CallError, Unanswered, TimeoutError, LookupError, TypeError) as error:
+            log.warning("totals_unread error=%r", str(error))
 
     async def read(self, us: NodeId) -> dict[str, Entry | None]:
         """All entries by payment_hash; None where one cannot be read, nothing where the host does not tell."""
@@ -102,7 +142,9 @@ def encode(entry: Entry) -> str:
     fields["destination"] = terms.destination.hex()
     fields["exclude_nodes"] = sorted(node.hex() for node in terms.exclude_nodes)
     fields["exclude_channels"] = sorted(str(channel) for channel in terms.exclude_channels)
-    return json.dumps({"version": _VERSION, "terms": fields, "order": asdict(entry.order)})
+    accepted = [asdict(part) for part in entry.accepted]
+    stored = {"version": _VERSION, "terms": fields, "order": asdict(entry.order), "accepted": accepted}
+    return json.dumps(stored)
 
 
 def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
@@ -127,7 +169,23 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
         raise ValueError(f"{terms.amount_msat} of {terms.total_msat} msat")
     if not 0 <= terms.shadow_fee_msat < terms.amount_msat or terms.shadow_blocks < 0:
         raise ValueError(f"a shadow of {terms.shadow_fee_msat} msat and {terms.shadow_blocks} blocks")
-    return Entry(terms, order)
+    # Older entries do not have it.
+    accepted = tuple(_accepted(part) for part in stored.get("accepted", ()))
+    return Entry(terms, order, accepted)
+
+
+def _accepted(stored: dict[str, Any]) -> AdoptedPart:
+    numbers = (stored["partid"], stored["amount_msat"], stored["sent_msat"])
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError(f"a part {stored!r}")
+    return AdoptedPart(*numbers, float(stored["sent_at_s"]))
+
+
+def _written_at(stored: dict[str, Any]) -> int:
+    try:
+        return int(json.loads(stored["string"])["at"])
+    except (LookupError, TypeError, ValueError):
+        return 0
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 A node that was killed between taking a `sendpay` and committing to its HTLC keeps such a row. It can never settle,
 and the host refuses every other group of that hash until somebody repairs the row. What is older than the host's
-start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan.
+start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan. Only what was
+pending already at our own start can be one: dates may come from a clock that has been set right since.
 
 The host does not tell of which part an HTLC is, but what it amounts to. Not seen, until the other one has ended:
 an orphan beside a part of the same payment that is out with exactly the same amount.
@@ -14,7 +15,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,22 @@ class Orphans:
         self._node = node
         self._host_started_s = host_started_s
         self._doubt_s = doubt_s
+        self._found: frozenset[tuple[str, int, int]] = frozenset()
+
+    def found_at_start(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """The rows of `listsendpays` that were pending before this run sent anything."""
+        self._found = frozenset(
+            (str(row["payment_hash"]), int(row.get("groupid", 0)), int(row.get("partid", 0))) for row in rows
+        )
 
     async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
         """Partids of the pending rows of one group that have no HTLC; none where that cannot be found out."""
-        old = {row.partid: row.groupid for row in rows if self._is_old(row)}
+        name = payment_hash.hex()
+        old = {
+            row.partid: row.groupid
+            for row in rows
+            if (name, row.groupid, row.partid) in self._found and self._is_old(row)
+        }
         out = await self.amounts_out(payment_hash) if old else None
         if out is None:
             return frozenset()

@@ -1,19 +1,17 @@
 """What became of a payment hash so far, from the host's own table of parts.
 
 The host's rows are the truth across restarts and other senders. A group with a complete row is paid; a pending row
-may still become that; whatever failed is only history, and the number of the next group.
+may still become that; whatever failed is only history, and the number of the next group. But rows can be deleted
+(delpay, autoclean) while others of their group stay: what is there was, and what is not there proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from pay.node.facade import Row, RowStatus
-from pay.payment.attempt import Terms
 from pay.payment.events import AdoptedPart, Paid
-from pay.payment.report import success_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +29,47 @@ class PaidBefore:
     ----------
     delivered_msat
         Sum of its settled and still pending parts; None where the host does not know an amount.
-    settled_msat, meant_msat
-        The same of its settled parts only, and of all that were out when the preimage came.
     sent_msat
         What left us for `delivered_msat`, fees included.
     parts
         Attempts of that group. They are numbered from 1, and one that the host refused left no row.
+    partids
+        Those that have a row.
+    alone
+        Its one row is that of a first part, so that there was no other, unless a journal knows better.
     pending
         Parts of it are still out.
+    failed_late_msat
+        What failed in it once the preimage was known, or may have.
     """
 
     preimage: bytes
     delivered_msat: int | None
-    settled_msat: int | None
-    meant_msat: int | None
     sent_msat: int
     parts: int
     created_at: int
     destination: str | None
+    partids: frozenset[int]
+    alone: bool
     pending: bool
+    failed_late_msat: int
 
-    def whole_msat(self, invoice_msat: int) -> int | None:
-        """What it came to, if an invoice of `invoice_msat` was to be paid in full.
+    def certainly_not(self, amount_msat: int, total_msat: int | None) -> bool:
+        """Whether it was a payment of another amount for sure; `total_msat` is what the journal has kept of it."""
+        if total_msat is not None:
+            return amount_msat != total_msat
+        if self.delivered_msat is None:
+            return False
+        # Less than that may be all that is left of it in the table.
+        return amount_msat < self.delivered_msat or (self.alone and amount_msat != self.delivered_msat)
 
-        The recipient gave the preimage, so it was paid even where a part of it failed after that and less is
-        settled. Only if all parts that were out by then are less than the invoice, it was meant as a share of it
-        (`partial_msat`), and somebody else completed it.
-        """
-        if self.meant_msat is not None and self.meant_msat < invoice_msat:
-            return self.delivered_msat
-        return None if self.delivered_msat is None else max(self.delivered_msat, invoice_msat)
+    def paid(self, amount_msat: int) -> Paid:
+        """What a session would have answered for a payment of that amount."""
+        short = self.delivered_msat is not None and self.delivered_msat < amount_msat
+        failed = short and self.failed_late_msat > 0
+        # Where rows are gone it is not known what they cost; wallets charge what was sent less the amount.
+        sent_msat = max(self.sent_msat, amount_msat) if short and not failed else self.sent_msat
+        return Paid(self.preimage, amount_msat, sent_msat, self.parts, self.pending or failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +92,19 @@ def past_of(rows: Sequence[Row]) -> Past:
     if complete is not None:
         group = [row for row in rows if row.groupid == complete.groupid]
         counted = [row for row in group if row.status is not RowStatus.FAILED]
+        late = [row for row in group if row.status is RowStatus.FAILED and not _failed_before(row, group)]
         assert complete.preimage is not None
         return PaidBefore(
             preimage=complete.preimage,
             delivered_msat=_delivered(counted),
-            settled_msat=_delivered([row for row in group if row.status is RowStatus.COMPLETE]),
-            meant_msat=_delivered([row for row in group if not _failed_before(row, group)]),
             sent_msat=sum(row.sent_msat for row in counted),
             parts=max(len(group), max(row.partid for row in group)),
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
+            partids=frozenset(row.partid for row in group),
+            alone=len(group) == 1 and complete.partid <= 1,
             pending=any(row.status is RowStatus.PENDING for row in group),
+            failed_late_msat=sum(row.sent_msat for row in late),
         )
     pending = [row for row in rows if row.status is RowStatus.PENDING]
     if pending:
@@ -111,25 +122,9 @@ def past_of(rows: Sequence[Row]) -> Past:
     return Unpaid(next_groupid=max((row.groupid for row in rows), default=0) + 1)
 
 
-def repeat_json(terms: Terms, past: PaidBefore, amount_msat: int) -> dict[str, Any]:
-    """The success object of a payment made earlier, with its original values.
-
-    Parts that are still out, or that failed after the preimage was known, are why the first answer had the warning
-    about them: it is given as long as that is so.
-    """
-    paid = paid_before(past, amount_msat)
-    return success_json(replace(terms, created_at_s=past.created_at), paid)
-
-
-def paid_before(past: PaidBefore, amount_msat: int) -> Paid:
-    """What a session would have answered."""
-    missing = past.settled_msat is not None and past.settled_msat < amount_msat
-    return Paid(past.preimage, amount_msat, past.sent_msat, past.parts, past.pending or missing)
-
-
 def _failed_before(row: Row, group: Sequence[Row]) -> bool:
-    """Whether a row had failed before the first part of its group settled; dates are whole seconds."""
-    if row.status is not RowStatus.FAILED or row.completed_at is None:
+    """Whether a failed row had failed before the first part of its group settled; dates are whole seconds."""
+    if row.completed_at is None:
         return False
     settled = [other.completed_at for other in group if other.status is RowStatus.COMPLETE]
     known = [at for at in settled if at is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from pay.node.running import Running
 from pay.payment.states import State
@@ -17,7 +16,5 @@ async def tell_progress(running: Running, every_s: float = TELL_S) -> None:
     """As long as the payment lives."""
     while running.session.state is not State.DONE:
         await asyncio.sleep(every_s)
-        if running.waiters:
-            words = how_it_stands(running.session, running.times, time.time())
-            for waiter in running.waiters:
-                waiter.caller.tell(words)
+        if running.listeners:
+            running.tell(how_it_stands(running.session, running.times, running.clock.now()))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from pay.node.facade import Node, Row
 from pay.node.orphans import Orphans
@@ -92,14 +91,12 @@ class Reconciliation:
             # Who has given the preimage has taken what there was for it.
             self._post(running, ev.AttemptSettled(partid, known))
             return
-        times = running.times[partid]
-        if times.outcome_lost:
+        if running.times[partid].outcome_lost:
             return
-        running.times[partid] = replace(times, outcome_lost=True)
+        running.lost_outcome(partid)
         log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
         error = outcome_lost(partid)
-        for waiter in running.waiters:
-            waiter.caller.tell(error.message)
+        running.tell(error.message)
         self._post(running, ev.Cancelled(error))
 
 

@@ -1,98 +1,161 @@
-"""A session with what surrounds it at the edge: the order for its parts, and who waits for its end."""
+"""A session with what surrounds it at the edge: the order for its parts, who listens, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from pay.errors import PayError
 from pay.invoice import Recipient
 from pay.liquidity.in_flight import Part
 from pay.node.facade import PartOrder
-from pay.payment.events import FindRoutes
-from pay.payment.request import PayRequest
+from pay.payment import events as ev
+from pay.payment.attempt import Attempt
+from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.status import PartTimes
 from pay.units import NodeId
 
 
-class Caller(Protocol):
-    """Who called `pay`, and may have gone away since."""
+class Tell(Protocol):
+    """Takes words for one caller that waits."""
 
-    def succeed(self, result: dict[str, Any]) -> None: ...
-    def fail(self, error: PayError) -> None: ...
-    def tell(self, message: str, level: str = "info") -> None: ...
+    def __call__(self, message: str, level: str = "info") -> None: ...
 
 
-@dataclass(slots=True)
-class Waiter:
-    """One call of `pay` that waits for the end of a payment.
+class PaymentClock:
+    """Unix seconds that only go forward, from the moment in which a payment begins.
 
-    Parameters
-    ----------
-    detours
-        How often it was sent from a payment of ours to what the host has of the same hash.
-    verdict
-        How the parts of another sender ended that it waited for: its answer, if nothing of the hash is left.
+    What a payment waits for must not take longer because somebody set the clock back. Whether an invoice has
+    expired is another matter: that is asked of the clock on the wall.
     """
 
-    request: PayRequest
-    caller: Caller
-    detours: int = 0
-    verdict: PayError | None = None
+    def __init__(self) -> None:
+        self._began_s = time.time()
+        self._steady_s = time.monotonic()
+
+    def now(self) -> float:
+        return self._began_s + time.monotonic() - self._steady_s
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a payment comes from, as lists of payments show it."""
+
+    bolt11: str | None
+    label: str | None
+    description: str | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Running:
-    """One live payment.
+    """One payment in work.
 
     Parameters
     ----------
     order
         What its parts say beside their routes; None where parts of somebody else are watched, or of a run of ours
         of which no journal is left.
-    watched_bolt11, watched_label, total_known
-        Of parts without an order: what their rows say, and whether we know what they will come to.
+    found
+        Of parts without an order: what their rows say.
+    total_known
+        Whether we know what its parts will come to.
+    total_chosen
+        The caller chose what it comes to: the invoice has no amount, or others pay the rest of it.
+    created_at_s
+        Unix time of the host's first row of it, as every later look at the payment shows it.
+    listeners
+        The callers that wait.
+
+    Attributes
+    ----------
     times
         By partid: when a part was sent and ended, and at which block.
-    in_journal
-        There is, or soon will be, an entry of it in the journal.
     parts_out
         By partid: what live parts hold, as far as somebody has asked.
     called_back
         Peers that were away and have been asked to come back for it.
-    created_at_s
-        Unix time of the host's first row of it, as every later look at the payment shows it.
-    announced
-        Its end was told: to its callers, and to other plugins.
     """
 
     session: PaymentSession
     recipient: Recipient
     order: PartOrder | None
-    waiters: list[Waiter] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    sending: set[asyncio.Task[None]] = field(default_factory=set)
-    timer: asyncio.TimerHandle | None = None
-    height_wanted: int | None = None
-    question: FindRoutes | None = None
-    times: dict[int, PartTimes] = field(default_factory=dict)
-    crashed: bool = False
-    journalled: asyncio.Task[None] | None = None
-    in_journal: bool = False
-    parts_out: dict[int, Part] = field(default_factory=dict)
-    called_back: set[NodeId] = field(default_factory=set)
-    watched_bolt11: str | None = None
-    watched_label: str | None = None
+    listeners: list[Tell] = field(default_factory=list)
+    found: Source | None = None
     total_known: bool = True
+    total_chosen: bool = False
     created_at_s: int | None = None
-    announced: bool = False
+    clock: PaymentClock = field(default_factory=PaymentClock)
+    _answer: ev.Result | None = field(init=False, default=None)
+    _answered: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    sending: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    timer: asyncio.TimerHandle | None = field(init=False, default=None)
+    height_wanted: int | None = field(init=False, default=None)
+    times: dict[int, PartTimes] = field(init=False, default_factory=dict)
+    parts_out: dict[int, Part] = field(init=False, default_factory=dict)
+    called_back: set[NodeId] = field(init=False, default_factory=set)
+    crashed: bool = field(init=False, default=False)
 
-    def take_waiters(self) -> list[Waiter]:
-        """Those who wait, to be answered now."""
-        waiters, self.waiters = self.waiters, []
-        return waiters
+    @property
+    def ours(self) -> bool:
+        """Its parts are of this run or, as the journal says, of an earlier one; else another sender may go on."""
+        return self.order is not None
+
+    @property
+    def whole(self) -> bool:
+        """The session has all of its parts, so that its figures are those of the payment."""
+        return not self.session.terms.watched and not self.crashed
+
+    @property
+    def source(self) -> Source:
+        if self.order is not None:
+            return Source(self.order.bolt11, self.order.label, self.order.description)
+        return self.found or Source(None, None)
+
+    @property
+    def name(self) -> str:
+        """As log lines name it."""
+        terms = self.session.terms
+        return f"payment_hash={terms.payment_hash.hex()} groupid={terms.groupid}"
+
+    def tell(self, message: str) -> None:
+        """Say it to all callers that wait."""
+        for listener in self.listeners:
+            listener(message)
+
+    async def outcome(self, tell: Tell) -> ev.Result:
+        """How it ends, for a caller among the listeners; one that goes away ends nothing."""
+        try:
+            await self._answered.wait()
+            assert self._answer is not None
+            return self._answer
+        finally:
+            with suppress(ValueError):
+                self.listeners.remove(tell)
+
+    @property
+    def answered(self) -> bool:
+        return self._answer is not None
+
+    def answer(self, result: ev.Result) -> None:
+        """The end for those who wait; the first one stays."""
+        if self._answer is None:
+            self._answer = result
+            self._answered.set()
+
+    def receipt(self) -> Receipt | None:
+        """What callers read of it as of now, if it is paid."""
+        paid = self.session.paid
+        if paid is None:
+            return None
+        terms = self.session.terms
+        created_at_s = self.created_at_s or int(terms.created_at_s)
+        return Receipt(terms.payment_hash, terms.destination, created_at_s, paid)
+
+    # --- what the runner notes -----------------------------------------------------------------------------
 
     def saw_row(self, fields: dict[str, Any]) -> None:
         """Take in a row of a part of ours, from whatever message it came."""
@@ -103,16 +166,19 @@ class Running:
         """The host dates a row of it so."""
         self.created_at_s = min(created_at_s, self.created_at_s or created_at_s)
 
-    @property
-    def bolt11(self) -> str | None:
-        return self.order.bolt11 if self.order is not None else self.watched_bolt11
+    def lost_outcome(self, partid: int) -> None:
+        """The host has deleted what it knew of a part before that was heard of."""
+        self.times[partid] = replace(self.times[partid], outcome_lost=True)
 
-    @property
-    def label(self) -> str | None:
-        return self.order.label if self.order is not None else self.watched_label
-
-    @property
-    def name(self) -> str:
-        """As log lines name it."""
-        terms = self.session.terms
-        return f"payment_hash={terms.payment_hash.hex()} groupid={terms.groupid}"
+    def new_times(self, height: int) -> tuple[list[Attempt], list[tuple[Attempt, float]]]:
+        """Note which parts began and ended since the last look, and say so: the new, and the old with seconds."""
+        now_s, began, ended = self.clock.now(), [], []
+        for partid, attempt in self.session.attempts.items():
+            times = self.times.get(partid)
+            if times is None:
+                self.times[partid] = PartTimes(attempt.started_s, None, height)
+                began.append(attempt)
+            elif times.ended_s is None and not attempt.live:
+                self.times[partid] = replace(times, ended_s=now_s)
+                ended.append((attempt, now_s - times.started_s))
+        return began, ended

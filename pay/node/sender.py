@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from pay.errors import Code, PayError
 from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
+from pay.node.journalling import Journalling
 from pay.node.running import Running
 from pay.node.words import path_words
 from pay.payment import events as ev
@@ -38,16 +39,22 @@ class Sender:
         The block that we are at.
     """
 
-    def __init__(self, node: Node, post: Callable[[Running, ev.Event], None], height: Callable[[], int]):
+    def __init__(
+        self,
+        node: Node,
+        journalling: Journalling,
+        post: Callable[[Running, ev.Event], None],
+        height: Callable[[], int],
+    ):
         self._node = node
+        self._journalling = journalling
         self._post = post
         self._height = height
 
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
         """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
         assert running.order is not None
-        if running.journalled is not None:
-            await asyncio.wait({running.journalled})
+        await self._journalling.written(running)
         log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
         pause_s = _REPEAT_FIRST_S
         while True:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pay.errors import Code, PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
-from pay.node.driver import Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
@@ -25,19 +24,29 @@ from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
 from pay.node.liquidity_view import LiquidityRequest, LiquidityView, Subcommand
 from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
-from pay.node.payer import Payer
+from pay.node.paying import Paying
 from pay.node.planning import Planning
 from pay.node.reconciliation import RECONCILE_S
+from pay.node.register import Register
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
-from pay.node.running import Caller, Running, Waiter
+from pay.node.runner import Runner
 from pay.node.shadowing import Shadowing
 from pay.node.views import Views
+from pay.payment.report import success_json
 from pay.payment.request import PayRequest
 from pay.units import NodeId
 
 log = logging.getLogger("pay")
 
 XPAY_OPTION = "xpay-handle-pay"
+
+
+class Caller(Protocol):
+    """Who called a command, and may have gone away since."""
+
+    def succeed(self, result: dict[str, Any]) -> None: ...
+    def fail(self, error: PayError) -> None: ...
+    def tell(self, message: str, level: str = "info") -> None: ...
 
 
 class Service:
@@ -72,8 +81,10 @@ class Service:
         self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._node, self._planning, every_s)
-        self._payer: Payer | None = None
-        self._views: Views | None = None
+        self._register = Register()
+        self._runner: Runner | None = None
+        self._paying: Paying | None = None
+        self._views = Views(self._node, self._planning, self._register)
         self._ready = asyncio.Event()
         self._height = 0
         self._xpay_said = ""
@@ -93,28 +104,44 @@ class Service:
         orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
         shadowing = Shadowing(self._node, host.us, self._planning)
-        payer = Payer(self._node, host, orphans, shadowing, lambda: options.settings(self._plugin))
-        payer.driver = Driver(
+        runner = Runner(
             self._node,
             self._planning,
             host.us,
-            payer.pay,
+            self._register,
             Announcements(self._plugin.announce),
-            self._remember,
             journal,
             orphans,
             reconcile_s,
         )
-        self._views = Views(self._node, self._planning, payer.driver.payments, payer.beginning)
+        self._paying = Paying(
+            self._node,
+            host,
+            self._register,
+            runner,
+            journal,
+            orphans,
+            shadowing,
+            lambda: options.settings(self._plugin),
+            doubt_s=2 * reconcile_s,
+        )
         self._height = max(self._height, we.height)
         self._views.height = self._height
-        payer.driver.block_added(self._height)
-        # Before any call is served: one for a payment that an earlier run began must find it here. The driver
+        runner.block_added(self._height)
+        # Before any call is served: one for a payment that an earlier run began must find it here. The runner
         # hears of outcomes from now on, so that none falls between the look and the watching.
-        self._payer = payer
-        payer.earlier_groups = await Adoption(
-            self._node, journal, payer.driver, orphans, NodeId(host.us), host.network, self._host_restarted
+        self._runner = runner
+        begun = await Adoption(
+            self._node,
+            journal,
+            self._register,
+            runner,
+            orphans,
+            NodeId(host.us),
+            host.network,
+            self._host_restarted,
         ).run()
+        self._paying.earlier = begun
         self._ready.set()
         log.info(
             "started version=%s id=%s network=%s listpays=%s",
@@ -124,16 +151,27 @@ class Service:
             "host" if host.owns_listpays else "missing",
         )
         await loading
+        await journal.forget_totals()
         await self._liquidity_store.run()
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
-        payer = await self._when_ready()
-        await payer.pay(Waiter(request, caller))
+        await self._ready.wait()
+        assert self._paying is not None
+        try:
+            receipt = await self._paying.pay(request, caller.tell)
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("pay_crashed")
+            caller.fail(PayError(Code.OTHER, f"Internal error before anything was sent: {error!r}"))
+        else:
+            caller.succeed(success_json(receipt))
 
     async def check(self, request: PayRequest, caller: Caller) -> None:
-        payer = await self._when_ready()
+        await self._ready.wait()
+        assert self._paying is not None
         try:
-            await payer.check(request)
+            await self._paying.check(request)
         except PayError as error:
             caller.fail(error)
         else:
@@ -141,8 +179,7 @@ class Service:
 
     async def show(self, command: str, params: Any, caller: Caller) -> None:
         """Answer `paystatus` or `listpays`."""
-        await self._when_ready()
-        assert self._views is not None
+        await self._ready.wait()
         try:
             look = self._views.paystatus if command == "paystatus" else self._views.listpays
             caller.succeed(await look(params))
@@ -151,9 +188,9 @@ class Service:
 
     async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
         """Answer `payliquidity`, or `check payliquidity`."""
-        payer = await self._when_ready()
+        await self._ready.wait()
         await self._liquidity_store.restored.wait()
-        view = LiquidityView(self._planning, lambda: in_flight(payer.driver.payments.values()))
+        view = LiquidityView(self._planning, lambda: in_flight(self._register.live.values()))
         try:
             answer = await view.answer(wanted, only_check)
         except PayError as error:
@@ -168,7 +205,7 @@ class Service:
 
     async def hooked_listpays(self, params: Any) -> dict[str, Any]:
         """The answer to the hook on a `listpays` that somebody calls."""
-        if self._views is None or not self._views.concerns(params):
+        if not self._views.concerns(params):
             return {"result": "continue"}
         try:
             return {"return": {"result": await self._views.listpays(params)}}
@@ -179,30 +216,20 @@ class Service:
         match topic:
             case "block_added":
                 self._height = int((fields.get("block") or fields)["height"])
-                if self._payer is not None:
-                    self._payer.driver.block_added(self._height)
-                if self._views is not None:
-                    self._views.height = self._height
+                self._views.height = self._height
+                if self._runner is not None:
+                    self._runner.block_added(self._height)
             case "sendpay_success":
-                if self._payer is not None:
-                    self._payer.driver.sendpay_success(fields)
+                if self._runner is not None:
+                    self._runner.sendpay_success(fields)
             case "sendpay_failure":
-                if self._payer is not None:
-                    self._payer.driver.sendpay_failure(fields)
+                if self._runner is not None:
+                    self._runner.sendpay_failure(fields)
             case "plugin_started":
                 await self._ready.wait()
                 await self._keep_pay()
 
     # --- steps ------------------------------------------------------------------------------------------
-
-    def _remember(self, running: Running) -> None:
-        if self._views is not None:
-            self._views.remember(running)
-
-    async def _when_ready(self) -> Payer:
-        await self._ready.wait()
-        assert self._payer is not None
-        return self._payer
 
     async def _has_command(self, name: str) -> bool:
         try:

@@ -6,6 +6,7 @@ the cheapest route. What goes wrong here costs the payment its shadow, never its
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -22,6 +23,9 @@ from pay.payment.events import FindRoutes, Lessons
 from pay.payment.question import question
 
 log = logging.getLogger("pay")
+
+CHANNELS_S = 5.0
+"""So long a payment waits for the host's list of our channels for the sake of its shadow's fee."""
 
 
 class Shadowing:
@@ -46,14 +50,15 @@ class Shadowing:
         try:
             own, held = None, {}
             if kind is Shadow.FULL:
-                own, held = await self._own.now(payments), in_flight(payments).held()
+                own = await asyncio.wait_for(self._own.now(payments), CHANNELS_S)
+                held = in_flight(payments).held()
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),
                 Lessons(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
             )
             blocks, fee_msat = await self._planning.shadow(first, recipient, own, held)
-        except CallError as error:
+        except (CallError, TimeoutError) as error:
             log.debug("shadow_missing payment_hash=%s error=%r", terms.payment_hash.hex(), str(error))
         except Exception:
             log.exception("shadow_failed payment_hash=%s", terms.payment_hash.hex())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -20,17 +19,15 @@ from pay.invoice.recipient import ClearRecipient
 from pay.node.archive import Archive, entry_of_rows, groups_of
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
+from pay.node.register import MOST_FINISHED, Register
 from pay.node.running import Running
 from pay.node.view_params import listpays_params, paystatus_param
 from pay.payment.listpays import LivePay, PayKey, pays_of
-from pay.payment.status import Moment, paystatus_entry
+from pay.payment.status import Alias, Moment, paystatus_entry
 from pay.payment.whereabouts import OwnHtlc
 from pay.units import ScidDir
 
 log = logging.getLogger("pay")
-
-MOST_FINISHED = 1000
-"""Finished payments that `paystatus` remembers."""
 
 LOOK_S = 5.0
 """So long `paystatus` waits for the host's list of HTLCs; without it, it does not say where parts are."""
@@ -41,28 +38,16 @@ class Views:
 
     Parameters
     ----------
-    live, beginning
-        Payments in work, oldest first; the driver's own table, and those that it has not got yet.
+    register
+        All payments of this run.
     """
 
-    def __init__(
-        self, node: Node, planning: Planning, live: dict[bytes, Running], beginning: dict[bytes, Running]
-    ):
+    def __init__(self, node: Node, planning: Planning, register: Register):
         self._node = node
         self._planning = planning
-        self._live = live
-        self._beginning = beginning
-        self._finished: deque[Running] = deque(maxlen=MOST_FINISHED)
+        self._register = register
         self._archive = Archive(node, time.time())
         self.height = 0
-
-    def remember(self, running: Running) -> None:
-        """A payment has ended."""
-        running.waiters.clear()
-        self._finished.append(running)
-
-    def _in_work(self) -> list[Running]:
-        return [*self._live.values(), *self._beginning.values()]
 
     # --- paystatus --------------------------------------------------------------------------------------
 
@@ -72,7 +57,7 @@ class Views:
         What was finished before our start comes from the host's rows.
         """
         wanted = paystatus_param(params)
-        shown = [*self._finished, *self._in_work()]
+        shown = [*self._register.finished(), *self._register.in_work()]
         if wanted is not None:
             shown = [running for running in shown if _means(running, wanted)]
             # Of what somebody else sent, the rows tell more than our watching, which is over.
@@ -90,17 +75,7 @@ class Views:
         names = await self._planning.aliases(nodes)
         older = [] if wanted is not None else await self._older(shown)
         moment = await self._moment(shown)
-        return {
-            "pay": [
-                *older,
-                *[
-                    paystatus_entry(
-                        running.session, running.bolt11, running.label, running.times, moment, names.get
-                    )
-                    for running in shown
-                ],
-            ]
-        }
+        return {"pay": [*older, *[_entry(running, moment, names.get) for running in shown]]}
 
     async def _moment(self, shown: list[Running]) -> Moment:
         """Now, with what is known of where the parts that are out are."""
@@ -117,7 +92,7 @@ class Views:
     async def _older(self, shown: list[Running]) -> list[dict[str, Any]]:
         known = [_key(running) for running in shown]
         try:
-            return await self._archive.newest(known, MOST_FINISHED - len(self._finished))
+            return await self._archive.newest(known, MOST_FINISHED - len(self._register.finished()))
         except CallError as error:
             log.warning("archive_unreadable error=%r", str(error))
             return []
@@ -135,21 +110,21 @@ class Views:
 
     def concerns(self, params: Any) -> bool:
         """Whether a `listpays` with these params would have to show a payment in work."""
-        if not self._in_work():
+        if not self._register.in_work():
             return False
         try:
             given = listpays_params(params)
         except PayError:
             return False
         wanted = given.get("payment_hash") or given.get("bolt11")
-        return wanted is None or any(_means(running, str(wanted)) for running in self._in_work())
+        return wanted is None or any(_means(running, str(wanted)) for running in self._register.in_work())
 
     async def listpays(self, params: Any) -> dict[str, Any]:
         """The host's `listpays`, right about payments in work. Raises PayError."""
         given = listpays_params(params)
         status = given.pop("status", None)
         wanted = given.get("payment_hash") or given.get("bolt11")
-        chosen = [r for r in self._in_work() if wanted is None or _means(r, str(wanted))]
+        chosen = [r for r in self._register.in_work() if wanted is None or _means(r, str(wanted))]
         live = {_key(running): _live_pay(running) for running in chosen}
         try:
             answer = await self._node.patient("listsendpays", given)
@@ -157,6 +132,11 @@ class Views:
             raise PayError(error.code, error.message, error.data) from error
         pays = pays_of(answer["payments"], live, unsent="index" not in given)
         return {"pays": [pay for pay in pays if status is None or pay["status"] == status]}
+
+
+def _entry(running: Running, moment: Moment, alias: Alias) -> dict[str, Any]:
+    source = running.source
+    return paystatus_entry(running.session, source.bolt11, source.label, running.times, moment, alias)
 
 
 def _key(running: Running) -> PayKey:
@@ -177,19 +157,14 @@ def _announced_ways(shown: list[Running]) -> set[ScidDir]:
 
 
 def _live_pay(running: Running) -> LivePay:
-    terms = running.session.terms
-    description = running.order.description if running.order is not None else None
+    terms, source = running.session.terms, running.source
     return LivePay(
-        running.bolt11,
-        terms.destination.hex(),
-        int(terms.created_at_s),
-        running.label,
-        description,
+        source.bolt11, terms.destination.hex(), int(terms.created_at_s), source.label, source.description
     )
 
 
 def _means(running: Running, wanted: str) -> bool:
-    return wanted.lower() == running.session.terms.payment_hash.hex() or normalise(wanted) == running.bolt11
+    return wanted.lower() == running.session.terms.payment_hash.hex() or normalise(wanted) == running.source.bolt11
 
 
 def _is_hash(text: str) -> bool:

@@ -77,9 +77,13 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class HashTaken:
-    """The host refused the part: this hash is being paid, or was paid, by another group. Nothing was sent."""
+    """This hash is being paid, or was paid, by another group.
 
-    partid: int
+    `partid` is that of a part which the host refused for it, so that it was not sent; None where this was heard
+    otherwise.
+    """
+
+    partid: int | None
     reason: str
 
 
@@ -91,6 +95,22 @@ class TimerFired:
 @dataclass(frozen=True, slots=True)
 class HeightReached:
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """An error of ours ended the session, and the host's table has shown what became of it.
+
+    Parameters
+    ----------
+    result
+        What those who wait are answered.
+    settled
+        Partids that settled, once nothing is out any more; None as long as something is, and it is paid.
+    """
+
+    result: Paid | NotPaid
+    settled: frozenset[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +131,7 @@ Event = (
     | TimerFired
     | HeightReached
     | Cancelled
+    | Crashed
 )
 
 # --- actions ----------------------------------------------------------------------------------------------

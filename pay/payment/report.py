@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from pay.errors import PayError
-from pay.payment.attempt import Attempt, Terms
-from pay.payment.events import Paid
+from pay.payment.attempt import Attempt
+from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import failure_object, in_words
@@ -17,12 +17,13 @@ from pay.payment.verdict import failure_object, in_words
 PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
 
 
-def success_json(terms: Terms, paid: Paid) -> dict[str, Any]:
+def success_json(receipt: Receipt) -> dict[str, Any]:
     """The success object: exactly the documented fields, the schema forbids others."""
+    paid = receipt.paid
     result: dict[str, Any] = {
-        "destination": terms.destination.hex(),
-        "payment_hash": terms.payment_hash.hex(),
-        "created_at": int(terms.created_at_s),
+        "destination": receipt.destination.hex(),
+        "payment_hash": receipt.payment_hash.hex(),
+        "created_at": receipt.created_at_s,
         "parts": paid.parts,
         "amount_msat": paid.amount_msat,
         "amount_sent_msat": paid.sent_msat,

@@ -76,6 +76,7 @@ class PaymentSession:
         self.queries = 0
         self._query_open = False
         self._requested_msat = 0
+        self._unix_s = terms.created_at_s
         self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
         self._pause_until_s = 0.0
@@ -99,6 +100,17 @@ class PaymentSession:
         return self._verdict
 
     @property
+    def paid(self) -> ev.Paid | None:
+        """The success, with the figures of now: parts that were out when it was answered may have ended since."""
+        match self.result:
+            case ev.Paid(preimage):
+                now = self._paid(preimage)
+                short = self.delivered_msat < self.terms.amount_msat
+                return replace(now, incomplete=now.incomplete or short)
+            case ev.NotPaid() | ev.Elsewhere() | None:
+                return None
+
+    @property
     def delivered_msat(self) -> int:
         return sum(a.amount_msat for a in self.attempts.values() if a.status is AttemptStatus.SETTLED)
 
@@ -118,8 +130,15 @@ class PaymentSession:
 
     # --- the one way in -----------------------------------------------------------------------------------
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Action]:
-        """Take one event at unix time `now` in seconds and say what to do.
+    def handle(self, event: ev.Event, now: float, unix_s: float | None = None) -> list[ev.Action]:
+        """Take one event and say what to do.
+
+        Parameters
+        ----------
+        now
+            Seconds, by the clock of the deadline and of all waits: it only goes forward.
+        unix_s
+            The time on the wall, which an invoice's expiry goes by and which anybody may set; `now`, if not given.
 
         Raises
         ------
@@ -130,11 +149,13 @@ class PaymentSession:
         allowed = TRANSITIONS.get((before, type(event)))
         if allowed is None:
             return []
+        self._unix_s = now if unix_s is None else unix_s
         actions = self._dispatch(event, now)
         # News that is old or told twice (a void query, a part that is over) leaves every state as it is.
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
-        check(self, self._requested_msat, self._verdict is not None, actions)
+        if not isinstance(event, ev.Crashed):
+            check(self, self._requested_msat, self._verdict is not None, actions)
         return actions
 
     def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
@@ -160,6 +181,8 @@ class PaymentSession:
                 return self._request(now) if height >= self._height_wanted else []
             case ev.Cancelled(error):
                 return self._conclude(ev.NotPaid(cancelled(error)))
+            case ev.Crashed(result, settled):
+                return self._crashed(result, settled)
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -257,15 +280,29 @@ class PaymentSession:
             return self._pause(LOCAL_PAUSE_S, now)
         return self._request(now, retried=partid)
 
-    def _taken(self, partid: int, reason: str) -> list[ev.Action]:
-        attempt = self.attempts.get(partid)
-        if attempt is None or not attempt.live:
-            return []
-        self._mark(partid, AttemptStatus.FAILED)
+    def _taken(self, partid: int | None, reason: str) -> list[ev.Action]:
+        if partid is not None:
+            attempt = self.attempts.get(partid)
+            if attempt is None or not attempt.live:
+                return []
+            self._mark(partid, AttemptStatus.FAILED)
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         return self._conclude(ev.Elsewhere(reason))
+
+    def _crashed(self, result: ev.Paid | ev.NotPaid, settled: frozenset[int] | None) -> list[ev.Action]:
+        self._close_query()
+        actions: list[ev.Action] = []
+        if settled is not None:
+            for partid, attempt in self.attempts.items():
+                if attempt.live:
+                    end = AttemptStatus.SETTLED if partid in settled else AttemptStatus.FAILED
+                    self._mark(partid, end)
+        if self.result is None:
+            actions = self._finish(result)
+        self.state = State.DONE if settled is not None else State.DRAINING_PAID
+        return actions
 
     def _timer(self, now: float) -> list[ev.Action]:
         if self.state is State.PAUSING and now < self.terms.deadline_s:
@@ -326,7 +363,7 @@ class PaymentSession:
         return [ev.FindRoutes(self.queries, query, self._lessons)]
 
     def _must_stop(self, now: float) -> PayError | None:
-        return must_stop(self.terms, now, self.failures, len(self.attempts))
+        return must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))
 
     def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
         """No new parts; answer now if nothing is out, else once nothing is."""

@@ -93,3 +93,6 @@ TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_P, ev.HashTaken): frozenset({_P, _D}),
 }
 """(state, event type) -> states that may follow."""
+
+# Whatever a session was at when it crashed, the host's table ends it.
+TRANSITIONS |= {(state, ev.Crashed): frozenset({_P, _D}) for state in State if state is not _D}

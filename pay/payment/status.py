@@ -146,7 +146,7 @@ def _no_new_parts(session: PaymentSession, now_s: float) -> str | None:
         return "it is paid"
     if session.verdict is not None:
         return "it is given up"
-    stop = must_stop(session.terms, now_s, session.failures, len(session.attempts))
+    stop = must_stop(session.terms, now_s, now_s, session.failures, len(session.attempts))
     if stop is None:
         return None
     if stop.code == Code.INVOICE_EXPIRED:

@@ -217,13 +217,15 @@ def watched_failed(terms: Terms) -> PayError:
     )
 
 
-def must_stop(terms: Terms, now: float, failures: Sequence[FailedPart], tries: int) -> PayError | None:
-    """Why no further part may be sent at unix time `now`, if so.
+def must_stop(
+    terms: Terms, now: float, unix_s: float, failures: Sequence[FailedPart], tries: int
+) -> PayError | None:
+    """Why no further part may be sent at `now` by the deadline's clock and `unix_s` on the wall, if so.
 
     A first try is made however short `retry_for` is.
     """
-    if now > terms.expires_at_s:
-        return expired(terms, int(now), failures, tries)
+    if unix_s > terms.expires_at_s:
+        return expired(terms, int(unix_s), failures, tries)
     if tries and now >= terms.deadline_s:
         return stopped_retrying(terms, failures, tries)
     if tries >= terms.max_attempts:

@@ -172,23 +172,29 @@ def test_foreign_payment_succeeds(host: Host) -> None:
 
 
 def test_foreign_payment_fails(host: Host) -> None:
-    """The answer is that it failed; another call may then pay, in a new group."""
+    """No error: the call asked for a payment, so now it is made, in a group of its own."""
     made = host.invoice(hold=True)
     foreign(host, made)
     mark = host.mark()
     pending = watching(host, made)
-    host.give_back(made)
-    answer = pending.answer()
-    assert answer.code == 210
     assert host.sendpays(mark) == []
-    assert shown(host, made) == [("Failed", ["Failed"])]
+    host.give_back(made)
+    host.until(lambda: made.parts)
+    host.release(made)
+    assert pending.answer().ok()["parts"] == 1
+    assert [(row["groupid"], row["status"]) for row in host.rows(made)] == [(7, "failed"), (8, "complete")]
+
+
+def test_a_part_of_a_group_that_had_failed(host: Host) -> None:
+    """What another sender has out is shown with what it tried before, while nobody waits for it."""
+    made = host.invoice(hold=True)
+    foreign(host, made)
+    host.give_back(made)
+    host.box.poll(lambda: shown(host, made) == [("Failed", ["Failed"])])
     foreign(host, made, groupid=7, partid=2)
     assert shown(host, made) == [("Inflight", ["Failed", "Inflight"])]
     host.give_back(made)
     host.box.poll(lambda: shown(host, made) == [("Failed", ["Failed", "Failed"])])
-    host.world(lambda _: setattr(made, "hold", False))
-    assert host.pay(made).ok()["parts"] == 1
-    assert [(row["groupid"], row["status"]) for row in host.rows(made)] == [(7, "failed")] * 2 + [(8, "complete")]
 
 
 def test_foreign_sender_adds_parts(host: Host) -> None:
@@ -220,7 +226,7 @@ def test_foreign_sender_tries_again(host: Host) -> None:
 
     mark = host.log_mark()
     host.world(give_back)
-    host.log("watched_over", mark)
+    host.log("payment_failed", mark)
     host.until(lambda: host.lines("watched=True", mark))
     assert not pending.answered
     host.send_by_hand(made, part_msat=40_000 * SAT, partid=3)
@@ -230,14 +236,19 @@ def test_foreign_sender_tries_again(host: Host) -> None:
 
 
 def test_foreign_group_and_an_amount(host: Host) -> None:
-    """What the other sender's parts will come to is unknown: an amount of ours cannot be compared."""
+    """What the other sender's parts will come to is unknown until they have: 201 needs certainty."""
     made = host.invoice(amount_msat=None, hold=True)
     foreign(host, made, amount_msat=AMOUNT_MSAT)
-    assert host.pay(made, amount_msat=AMOUNT_MSAT).code == 201
-    pending = watching(host, made)
-    assert host.pay(made, amount_msat=AMOUNT_MSAT).code == 201
+    assert host.pay(made, amount_msat=AMOUNT_MSAT - 1).code == 201
+    pending = watching(host, made, amount_msat=AMOUNT_MSAT)
+    mark = host.log_mark()
+    more = host.pay_soon(made, amount_msat=AMOUNT_MSAT + 1)
+    none = host.pay_soon(made)
+    host.until(lambda: len(host.lines("payment_attached", mark)) == 2)
+    assert host.pay(made, amount_msat=AMOUNT_MSAT - 1).code == 201
     host.release(made)
-    assert pending.answer().ok()["amount_msat"] == AMOUNT_MSAT
+    assert pending.answer().ok()["amount_msat"] == none.answer().ok()["amount_msat"] == AMOUNT_MSAT
+    assert more.answer().code == 201
 
 
 def test_foreign_payment_was_complete(host: Host) -> None:
@@ -312,6 +323,6 @@ def test_foreign_payment_of_an_expired_invoice(host: Host) -> None:
     host.until(lambda: host.lines("watched=True", mark) or pending.answered)
     assert not pending.answered
     host.give_back(made)
-    # Nothing is out any more, and what it waited for has failed.
-    assert pending.answer().code == 210
+    # Nothing is out any more, and what it waited for has failed: now it is said.
+    assert pending.answer().code == 207
     assert host.pay(expired).code == 207

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pay.node.facade import Row, RowStatus
-from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of, repeat_json
-from tests.payment_tools import NOW, PREIMAGE, node, terms
+from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
+from tests.payment_tools import NOW, PREIMAGE, node
 
 P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
 
@@ -32,7 +34,7 @@ def paid(*rows: Row) -> PaidBefore:
 
 
 def warned(past: PaidBefore, amount_msat: int) -> bool:
-    return "warning_partial_completion" in repeat_json(terms(), past, amount_msat)
+    return past.paid(amount_msat).incomplete
 
 
 def test_nothing_was_paid() -> None:
@@ -50,14 +52,12 @@ def test_paid_whole() -> None:
     """Parts that failed on the way count as attempts, not as money; nothing is missing."""
     past = paid(row(1, F, 100_000), row(2, C), row(3, C, 40_000))
     assert (past.delivered_msat, past.sent_msat, past.parts) == (100_000, 102_000, 3)
-    assert past.whole_msat(100_000) == 100_000
     assert not warned(past, 100_000)
 
 
 def test_paid_with_a_part_still_out() -> None:
     past = paid(row(1, C), row(2, P, 40_000))
     assert (past.delivered_msat, past.sent_msat) == (100_000, 102_000)
-    assert past.whole_msat(100_000) == 100_000
     assert warned(past, 100_000)
 
 
@@ -65,27 +65,48 @@ def test_paid_and_a_part_failed_after_that() -> None:
     """The recipient gave the preimage for less: it is paid in full, and the warning of the first answer stays."""
     past = paid(row(1, C), row(2, F, 40_000))
     assert (past.delivered_msat, past.sent_msat) == (60_000, 61_000)
-    assert past.whole_msat(100_000) == 100_000
     assert warned(past, 100_000)
+    assert past.paid(100_000).amount_msat == 100_000
 
 
-def test_a_share_is_not_the_whole() -> None:
-    """All parts that there ever were are less than the invoice: somebody else paid the rest."""
-    past = paid(row(1, C))
-    assert past.whole_msat(100_000) == 60_000
-    assert not warned(past, 60_000)
+def test_less_never_left_us_than_arrived() -> None:
+    """A row is missing, and with it what it cost: wallets charge what was sent less the amount."""
+    past = paid(row(2, C, 40_000))
+    assert (past.sent_msat, past.paid(100_000).sent_msat, past.paid(40_000).sent_msat) == (41_000, 100_000, 41_000)
 
 
-def test_a_share_that_was_tried_twice_is_not_the_whole() -> None:
-    """What failed before the preimage came was tried again; what failed after that was out with the rest."""
-    past = paid(row(1, F, ended=10), row(2, C, ended=12))
-    assert past.whole_msat(100_000) == 60_000
-    for ends in ((12, 12), (13, 12), (None, 12), (10, None)):
-        past = paid(row(1, F, ended=ends[0]), row(2, C, ended=ends[1]))
-        assert past.whole_msat(100_000) == 100_000
+@pytest.mark.parametrize(
+    ("rows", "amount_msat", "certainly_not"),
+    [
+        # One first part, and nothing beside it: that was all.
+        ([row(1, C)], 60_000, False),
+        ([row(1, C)], 100_000, True),
+        ([row(1, C)], 50_000, True),
+        # Somebody else numbers a payment in one part 0.
+        ([row(0, C)], 100_000, True),
+        # Others of the group may have been deleted, so more may have been paid, but never less.
+        ([row(2, C)], 100_000, False),
+        ([row(2, C)], 50_000, True),
+        ([row(1, C), row(3, C)], 180_000, False),
+        # What failed may have failed after the preimage came.
+        ([row(1, C), row(2, F, 40_000)], 100_000, False),
+        ([row(1, F, ended=10), row(2, C, ended=12)], 100_000, False),
+        ([row(1, C), row(2, P, 40_000)], 60_000, True),
+        # The host does not know what a foreign onion delivered.
+        ([row(1, C, None)], 60_000, False),
+    ],
+)
+def test_what_it_certainly_was_not(rows: list[Row], amount_msat: int, certainly_not: bool) -> None:
+    assert paid(*rows).certainly_not(amount_msat, None) is certainly_not
+
+
+def test_the_journal_knows_better() -> None:
+    """Of two parts of 60,000 and 40,000 one row is left; the total was kept."""
+    for amount_msat, certainly_not in ((100_000, False), (60_000, True), (160_000, True)):
+        assert paid(row(1, C)).certainly_not(amount_msat, 100_000) is certainly_not
 
 
 def test_amounts_that_the_node_does_not_know() -> None:
     past = paid(row(1, C, None), row(2, C))
-    assert (past.delivered_msat, past.whole_msat(100_000)) == (None, None)
+    assert past.delivered_msat is None
     assert not warned(past, 100_000) and not past.pending

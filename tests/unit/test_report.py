@@ -11,6 +11,7 @@ from pay.errors import Code, PayError
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.failure import FailCode, Failure
+from pay.payment.receipt import Receipt
 from pay.payment.report import attempt_json, error_data, success_json
 from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, refused
 from pay.routing.query import NoRoute, NoRouteReason
@@ -43,12 +44,16 @@ def whole(story: Teller, actions: list[ev.Action]) -> tuple[PayError, dict[str, 
     return error, json.loads(json.dumps(error_data(story.session, error)))
 
 
+def receipt(paid: ev.Paid) -> Receipt:
+    return Receipt(bytes(32), node("d"), int(NOW), paid)
+
+
 # --- success --------------------------------------------------------------------------------------------------
 
 
 def test_success() -> None:
     paid = ev.Paid(PREIMAGE, 100_000, 101_000, parts=2, incomplete=False)
-    assert success_json(terms(), paid) == {
+    assert success_json(receipt(paid)) == {
         "payment_preimage": PREIMAGE.hex(),
         "payment_hash": "00" * 32,
         "created_at": int(NOW),
@@ -63,7 +68,7 @@ def test_success() -> None:
 def test_success_with_parts_out() -> None:
     """The documented warning, and no other field: the schema forbids them."""
     paid = ev.Paid(PREIMAGE, 100_000, 101_000, parts=2, incomplete=True)
-    answer = success_json(terms(created_at_s=NOW + 0.9), paid)
+    answer = success_json(receipt(paid))
     assert answer["warning_partial_completion"] == "Not all parts of a multi-part payment have completed"
     assert len(answer) == 9 and answer["created_at"] == int(NOW)
 

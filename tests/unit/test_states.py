@@ -50,10 +50,15 @@ EVENTS: dict[type, list[ev.Event]] = {
         for partid in (1, 2, 99)
         for failure in (no_balance(1), unknown_payment(2), unknown_payment(3), unknown_payment(3, HEIGHT + 2))
     ],
-    ev.HashTaken: [ev.HashTaken(n, "in progress") for n in (1, 2, 99)],
+    ev.HashTaken: [ev.HashTaken(n, "in progress") for n in (1, 2, 99, None)],
     ev.TimerFired: [ev.TimerFired()],
     ev.HeightReached: [ev.HeightReached(HEIGHT), ev.HeightReached(HEIGHT + 1)],
     ev.Cancelled: [ev.Cancelled(PayError(Code.OTHER, "stop"))],
+    ev.Crashed: [
+        ev.Crashed(ev.NotPaid(PayError(Code.OTHER, "a bug")), frozenset()),
+        ev.Crashed(ev.Paid(PREIMAGE, 100_000, 101_000, 2, True), None),
+        ev.Crashed(ev.Paid(PREIMAGE, 100_000, 101_000, 2, True), frozenset({1})),
+    ],
 }
 
 TIMES = [NOW + 2, NOW + 4, NOW + 60, NOW + 4_000]
@@ -114,7 +119,7 @@ def test_an_end_is_an_end() -> None:
         if state is State.DRAINING_PAID:
             assert after <= {State.DRAINING_PAID, State.DONE}
         if state is State.DRAINING_FAILED:
-            paid = {State.DRAINING_PAID} if told is ev.AttemptSettled else set()
+            paid = {State.DRAINING_PAID} if told in (ev.AttemptSettled, ev.Crashed) else set()
             assert after <= {State.DRAINING_FAILED, State.DONE} | paid
         if told is ev.AttemptSettled:
             assert after == {State.DRAINING_PAID, State.DONE}

@@ -9,7 +9,7 @@ import pytest
 
 from pay.invoice.recipient import ClearRecipient
 from pay.node.progress import tell_progress
-from pay.node.running import Running, Waiter
+from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Terms, watch_terms
 from pay.payment.failure import FailCode
@@ -224,15 +224,14 @@ def test_callers_hear_how_it_stands() -> None:
     """As long as it lives, everybody who waits then; afterwards nobody."""
     story, heard = halves(), asyncio.Queue[str]()
 
-    class Listener:
-        def tell(self, message: str, level: str = "info") -> None:
-            heard.put_nowait(message)
+    def hear(message: str, level: str = "info") -> None:
+        heard.put_nowait(message)
 
     running = Running(story.session, ClearRecipient(node("d"), (), True), None)
 
     async def listen() -> None:
         telling = asyncio.create_task(tell_progress(running, every_s=0.001))
-        running.waiters = [Waiter(None, Listener())]  # type: ignore[arg-type]
+        running.listeners.append(hear)
         for _ in range(2):
             assert "2 of 100 sat in all out" in await asyncio.wait_for(heard.get(), 5)
         story.settles(1)

@@ -1,6 +1,6 @@
 """An exception in one session: that payment is answered once the node shows how it ended, and no other notices.
 
-The driver runs on a loop of the test's own, with a node of a few rows and a session that breaks when a part fails.
+The runner is on a loop of the test's own, with a node of a few rows and a session that breaks when a part fails.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from pay.errors import PayError
 from pay.invoice.recipient import ClearRecipient
 from pay.node import crashed
 from pay.node.announcements import Announcements
-from pay.node.driver import Driver, new_running
 from pay.node.facade import PartOrder, Row, RowStatus
 from pay.node.orphans import Orphans
-from pay.node.running import Running, Waiter
+from pay.node.register import Register
+from pay.node.runner import Runner
+from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
 from pay.payment.session import PaymentSession
@@ -29,20 +29,16 @@ from tests.payment_tools import NOW, PREIMAGE, line, node, terms
 SOON_S = 10.0
 
 
-class Told:
-    """Who called `pay`."""
+class Caller:
+    """Who called `pay` and waits for the end."""
 
-    def __init__(self) -> None:
-        self.answer: asyncio.Future[dict[str, Any] | PayError] = asyncio.get_running_loop().create_future()
-
-    def succeed(self, result: dict[str, Any]) -> None:
-        self.answer.set_result(result)
-
-    def fail(self, error: PayError) -> None:
-        self.answer.set_result(error)
+    def __init__(self, running: Running) -> None:
+        self.told: list[str] = []
+        running.listeners.append(self.tell)
+        self.answer = asyncio.create_task(running.outcome(self.tell))
 
     def tell(self, message: str, level: str = "info") -> None:
-        pass
+        self.told.append(message)
 
 
 class Table:
@@ -89,30 +85,26 @@ class Scene:
     def __init__(self) -> None:
         self.table = Table()
         self.heard: list[str] = []
-        self.ended: list[Running] = []
+        self.register = Register()
         table: Any = self.table
-
-        async def nowhere(_: Waiter) -> None:
-            raise AssertionError("sent elsewhere")
-
-        self.driver = Driver(
-            table, table, node("us"), nowhere, Announcements(lambda topic, _: self.heard.append(topic)),
-            self.ended.append, table, Orphans(table, 0.0), reconcile_s=SOON_S,
+        self.runner = Runner(
+            table, table, node("us"), self.register, Announcements(lambda topic, _: self.heard.append(topic)),
+            table, Orphans(table, 0.0), reconcile_s=SOON_S,
         )  # fmt: skip
 
-    async def out(self, payment_hash: bytes) -> tuple[Running, Told]:
+    async def out(self, payment_hash: bytes) -> tuple[Running, Caller]:
         """A payment with its one part out."""
-        caller = Told()
         own: Terms = terms(payment_hash=payment_hash, deadline_s=1e12, expires_at_s=1e12)
         order = PartOrder(payment_hash.hex(), 100_000, 1, "lnbc1", None, None, None, None, None)
-        running = new_running(own, ClearRecipient(node("d"), (), False), order, Waiter(None, caller))  # type: ignore[arg-type]
-        self.driver.start(running)
+        running = Running(PaymentSession(own), ClearRecipient(node("d"), (), False), order)
+        caller = Caller(running)
+        self.runner.start(running)
         while not running.session.live or running.sending:
             await asyncio.sleep(0)
         return running, caller
 
     def fails(self, payment_hash: bytes) -> None:
-        self.driver.sendpay_failure({
+        self.runner.sendpay_failure({
             "code": 204, "message": "failed",
             "data": {"payment_hash": payment_hash.hex(), "groupid": 1, "partid": 1, "erring_index": 1,
                      "failcode": 0x2002},
@@ -124,10 +116,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions of a payment_hash of zeros break when a part fails."""
     handle = PaymentSession.handle
 
-    def breaks(session: PaymentSession, event: ev.Event, now: float) -> list[ev.Action]:
+    def breaks(
+        session: PaymentSession, event: ev.Event, now: float, unix_s: float | None = None
+    ) -> list[ev.Action]:
         if isinstance(event, ev.AttemptFailed) and not any(session.terms.payment_hash):
             raise ZeroDivisionError("a bug")
-        return handle(session, event, now)
+        return handle(session, event, now, unix_s)
 
     monkeypatch.setattr(PaymentSession, "handle", breaks)
     monkeypatch.setattr(crashed, "LOOK_S", 0.001)
@@ -158,12 +152,15 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         await scene.table.looks_again()
         assert not caller.answer.done()
         scene.table.status[BROKEN] = RowStatus.FAILED
-        error = await asyncio.wait_for(caller.answer, SOON_S)
-        assert isinstance(error, PayError) and error.code == -1 and "nothing was paid" in error.message
-        assert scene.driver.payments == {} and len(scene.ended) == 1
+        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        assert isinstance(answer, ev.NotPaid)
+        assert answer.error.code == -1 and "nothing was paid" in answer.error.message
+        while scene.register.live:
+            await asyncio.sleep(0)
+        assert len(scene.register.finished()) == 1
         assert scene.heard[-1] == "pay_failure"
-        assert shown(scene.ended[0]) == ("Failed", "done", ["Failed"])
-        assert scene.ended[0].session.in_flight_msat == 0
+        assert shown(scene.register.finished()[0]) == ("Failed", "done", ["Failed"])
+        assert scene.register.finished()[0].session.in_flight_msat == 0
 
     with caplog.at_level(logging.ERROR, "pay"):
         play(story)
@@ -178,11 +175,11 @@ def test_paid_all_the_same() -> None:
         await scene.table.looks_again()
         scene.table.status[BROKEN] = RowStatus.COMPLETE
         answer = await asyncio.wait_for(caller.answer, SOON_S)
-        assert isinstance(answer, dict) and answer["payment_preimage"] == PREIMAGE.hex()
+        assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
-        while not scene.ended:
+        while not scene.register.finished():
             await asyncio.sleep(0)
-        assert shown(scene.ended[0]) == ("Success", "done", ["Settled"])
+        assert shown(scene.register.finished()[0]) == ("Success", "done", ["Settled"])
 
     play(story)
 
@@ -199,16 +196,16 @@ def test_broken_between_the_verdict_and_its_telling(monkeypatch: pytest.MonkeyPa
         _, caller = await scene.out(BROKEN)
         scene.table.status[BROKEN] = RowStatus.COMPLETE
         fields = {"payment_hash": BROKEN.hex(), "groupid": 1, "partid": 1, "payment_preimage": PREIMAGE.hex()}
-        scene.driver.sendpay_success(fields)
+        scene.runner.sendpay_success(fields)
         answer = await asyncio.wait_for(caller.answer, SOON_S)
-        assert isinstance(answer, dict) and answer["payment_preimage"] == PREIMAGE.hex()
+        assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
 
     play(story)
 
 
 def test_its_row_was_deleted() -> None:
-    """Whether it was paid is not known: no answer."""
+    """Whether it was paid is not known: no answer, and the caller is told why."""
 
     async def story(scene: Scene) -> None:
         _, caller = await scene.out(BROKEN)
@@ -216,6 +213,8 @@ def test_its_row_was_deleted() -> None:
         scene.table.status[BROKEN] = None
         await scene.table.looks_again()
         assert not caller.answer.done()
+        (words,) = [words for words in caller.told if "was deleted" in words]
+        assert "whether it was paid is not known" in words
 
     play(story)
 
@@ -232,9 +231,9 @@ def test_others_go_on() -> None:
         while len(running.session.attempts) < 2:
             await asyncio.sleep(0)
         fields = {"payment_hash": other.hex(), "groupid": 1, "partid": 2, "payment_preimage": PREIMAGE.hex()}
-        scene.driver.sendpay_success(fields)
+        scene.runner.sendpay_success(fields)
         answer = await asyncio.wait_for(caller.answer, SOON_S)
-        assert isinstance(answer, dict) and answer["parts"] == 2
-        assert set(scene.driver.payments) == {BROKEN}
+        assert isinstance(answer, ev.Paid) and answer.parts == 2
+        assert set(scene.register.live) == {BROKEN}
 
     play(story)

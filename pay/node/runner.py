@@ -13,32 +13,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Coroutine
 from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
-from pay.node.crashed import end_of_crashed, settle_crashed
-from pay.node.facade import CallError, Node, PartOrder, read_failure
+from pay.node.crashed import end_of_crashed, settled_of_crashed
+from pay.node.facade import CallError, Node, read_failure
 from pay.node.holdings import OwnChannels
-from pay.node.journal import Entry, Journal
+from pay.node.journal import Journal
+from pay.node.journalling import Journalling
 from pay.node.learning import Learning, in_flight
 from pay.node.orphans import Orphans
-from pay.node.past import paid_before, repeat_json
 from pay.node.planning import Planning
 from pay.node.progress import tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
-from pay.node.running import Running, Waiter
+from pay.node.register import Register
+from pay.node.running import Running
 from pay.node.sender import Sender
 from pay.node.words import brief
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
-from pay.payment.report import error_data, success_json
-from pay.payment.session import PaymentSession
+from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.payment.status import PartTimes
 from pay.routing.query import NoRoute, Route
 
 log = logging.getLogger("pay")
@@ -48,17 +45,13 @@ CHANNELS_S = 60.0
 can be sent, and who waits for a first part is told so."""
 
 
-class Driver:
-    """All live payments of this plugin.
+class Runner:
+    """Carries out what the sessions of the register want.
 
     Parameters
     ----------
-    detour
-        Called with a waiter whose payment turned out to be somebody else's: looks at the host's past again.
     announcements
         For other plugins.
-    on_ended
-        A payment is over, its last part too.
     reconcile_s
         How often parts that are out are compared with the host's table.
     """
@@ -68,34 +61,31 @@ class Driver:
         node: Node,
         planning: Planning,
         us: bytes,
-        detour: Callable[[Waiter], Coroutine[Any, Any, None]],
+        register: Register,
         announcements: Announcements,
-        on_ended: Callable[[Running], None],
         journal: Journal,
         orphans: Orphans,
         reconcile_s: float = RECONCILE_S,
     ):
         self._node = node
         self._planning = planning
-        self._detour = detour
+        self._register = register
         self._announcements = announcements
-        self._on_ended = on_ended
-        self._journal = journal
+        self._journalling = Journalling(journal, self._detached, register.live.get)
         self._orphans = orphans
         self._height = 0
         self._own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
-        self._sender = Sender(node, self.post, lambda: self._height)
+        self._sender = Sender(node, self._journalling, self.post, lambda: self._height)
         self._reconciliation = Reconciliation(
             node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
         )
-        self.payments: dict[bytes, Running] = {}
-        self._learning = Learning(planning, self.payments)
+        self._learning = Learning(planning, register.live)
 
-    def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
-        """Begin a payment, or watch the parts that were found."""
+    def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = (), in_journal: bool = False) -> None:
+        """Begin a payment, or take up the parts that were found; `in_journal` if an earlier run wrote it down."""
         terms = running.session.terms
-        self.payments[terms.payment_hash] = running
+        self._register.start(running)
         log.info(
             "payment_start %s amount_msat=%d shadow_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
             running.name,
@@ -106,9 +96,10 @@ class Driver:
             terms.max_delay_blocks,
             terms.watched,
         )
-        if running.order is not None and not adopted and not terms.to_self:
-            running.in_journal = True
-            running.journalled = self._detached(self._write_down(running, running.order))
+        if in_journal:
+            self._journalling.found(running)
+        elif running.order is not None and not adopted and not terms.to_self:
+            self._journalling.begin(running, running.order)
         self.post(running, ev.Started(adopted))
         self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
         self._task(running, tell_progress(running))
@@ -118,53 +109,39 @@ class Driver:
         log.info("payment_was_paid %s", running.name)
         self._announcements.paid(running)
 
-    async def _write_down(self, running: Running, order: PartOrder) -> None:
-        await self._journal.write(Entry(running.session.terms, order))
-
-    def _close_entry(self, running: Running) -> None:
-        """What is over needs no entry in the journal."""
-        if running.in_journal:
-            running.in_journal = False
-            self._detached(self._strike_out(running))
-
-    async def _strike_out(self, running: Running) -> None:
-        """Remove its entry, not before it was written; by then it may be that of the next try."""
-        if running.journalled is not None:
-            await asyncio.wait({running.journalled})
-        payment_hash = running.session.terms.payment_hash
-        following = self.payments.get(payment_hash)
-        if following is None or following is running or not following.in_journal:
-            await self._journal.remove(payment_hash.hex())
-
     # --- what the host tells ----------------------------------------------------------------------------
 
     def block_added(self, height: int) -> None:
         self._height = max(self._height, height)
-        for running in list(self.payments.values()):
+        for running in list(self._register.live.values()):
             if running.height_wanted is not None and self._height >= running.height_wanted:
                 running.height_wanted = None
                 self.post(running, ev.HeightReached(self._height))
 
     def sendpay_success(self, fields: dict[str, Any]) -> None:
-        running = self._of(fields)
-        if running is not None:
+        payment_hash, groupid = bytes.fromhex(fields["payment_hash"]), int(fields.get("groupid", 0))
+        running = self._register.live.get(payment_hash)
+        if running is not None and running.session.terms.groupid == groupid:
             running.saw_row(fields)
             preimage = bytes.fromhex(fields["payment_preimage"])
             self.post(running, ev.AttemptSettled(int(fields.get("partid", 0)), preimage))
+            return
+        refused = self._register.refused(payment_hash, groupid)
+        if refused is not None:
+            # Nobody waits for it any more: this line and the notification are all that anybody hears of it.
+            log.warning("payment_paid_after_error payment_hash=%s groupid=%d", payment_hash.hex(), groupid)
+            self._announcements.paid_after_all(refused.order)
+        if running is not None:
+            self.post(running, ev.HashTaken(None, f"group {groupid} of this hash was paid"))
 
     def sendpay_failure(self, fields: dict[str, Any]) -> None:
         data = fields.get("data") or {}
-        running = self._of(data)
-        if running is not None:
-            running.saw_row(data)
-            failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
-            self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
-
-    def _of(self, fields: dict[str, Any]) -> Running | None:
-        running = self.payments.get(bytes.fromhex(fields.get("payment_hash", "")))
-        if running is None or running.session.terms.groupid != int(fields.get("groupid", 0)):
-            return None
-        return running
+        running = self._register.live.get(bytes.fromhex(data.get("payment_hash", "")))
+        if running is None or running.session.terms.groupid != int(data.get("groupid", 0)):
+            return
+        running.saw_row(data)
+        failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
+        self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
 
     # --- events in, actions out -------------------------------------------------------------------------
 
@@ -174,13 +151,15 @@ class Driver:
             return
         try:
             log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
-            actions = running.session.handle(event, time.time())
+            actions = running.session.handle(event, running.clock.now(), time.time())
             self._note_times(running)
             for action in actions:
                 log.debug("action %s %s", running.name, brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
+            elif isinstance(event, ev.AttemptAccepted):
+                self._journalling.accepted(running)
         except Exception:
             log.exception("session_crashed %s", running.name)
             self._crash(running)
@@ -190,16 +169,12 @@ class Driver:
 
     def _note_times(self, running: Running) -> None:
         """When parts began and ended, for people's eyes and for other plugins."""
-        now = time.time()
-        for partid, attempt in running.session.attempts.items():
-            times = running.times.get(partid)
-            if times is None:
-                running.times[partid] = PartTimes(attempt.started_s, None, self._height)
-                self._announcements.part_started(running, attempt)
-            elif times.ended_s is None and not attempt.live:
-                running.times[partid] = replace(times, ended_s=now)
-                self._announcements.part_ended(running, attempt, now - times.started_s)
-                self._learning.part_ended(attempt)
+        began, ended = running.new_times(self._height)
+        for attempt in began:
+            self._announcements.part_started(running, attempt)
+        for attempt, seconds in ended:
+            self._announcements.part_ended(running, attempt, seconds)
+            self._learning.part_ended(attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:
@@ -213,25 +188,20 @@ class Driver:
                 loop = asyncio.get_running_loop()
                 if running.timer is not None:
                     running.timer.cancel()
-                running.timer = loop.call_later(
-                    max(0.0, at_s - time.time()), self.post, running, ev.TimerFired()
-                )
+                wait_s = max(0.0, at_s - running.clock.now())
+                running.timer = loop.call_later(wait_s, self.post, running, ev.TimerFired())
             case ev.WaitHeight(height):
                 running.height_wanted = height
                 if self._height >= height:
                     self.block_added(self._height)
             case ev.Notify(message):
-                for waiter in running.waiters:
-                    waiter.caller.tell(message)
+                running.tell(message)
             case ev.Finish(result):
                 self._finish(running, result)
 
     def _finish(self, running: Running, result: ev.Result) -> None:
+        """The answer: told to those who wait and to other plugins, once."""
         session = running.session
-        running.announced = True
-        if session.terms.watched:
-            self._look_again(running, result)
-            return
         match result:
             case ev.Paid():
                 log.info(
@@ -240,19 +210,13 @@ class Driver:
                     result.amount_msat,
                     result.sent_msat,
                     result.parts,
-                    time.time() - session.terms.created_at_s,
+                    running.clock.now() - session.terms.created_at_s,
                 )
-                terms = session.terms
-                answer = success_json(
-                    replace(terms, created_at_s=running.created_at_s or terms.created_at_s), result
-                )
-                for waiter in running.take_waiters():
-                    waiter.caller.succeed(answer)
                 self._announcements.paid(running)
                 # Nothing may be added any more, and a later run is not to tell of it again.
-                self._close_entry(running)
+                self._journalling.end(running)
             case ev.NotPaid(error):
-                full = PayError(error.code, error.message, error_data(session, error))
+                result = ev.NotPaid(PayError(error.code, error.message, error_data(session, error)))
                 log.info(
                     "payment_failed %s code=%d attempts=%d message=%r",
                     running.name,
@@ -260,41 +224,17 @@ class Driver:
                     len(session.attempts),
                     error.message,
                 )
-                for waiter in running.take_waiters():
-                    waiter.caller.fail(full)
-                self._announcements.failed(running, full)
+                self._announcements.failed(running, result.error)
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
-                self.payments.pop(session.terms.payment_hash, None)
-                self._close_entry(running)
-                for waiter in running.take_waiters():
-                    waiter.detours += 1
-                    self._detached(self._detour(waiter))
-
-    def _look_again(self, running: Running, result: ev.Result) -> None:
-        """What another sender's parts came to is asked of the host's table: he may have sent more meanwhile."""
-        log.info("watched_over %s result=%s", running.name, type(result).__name__)
-        match result:
-            case ev.Paid():
-                self._announcements.paid(running)
-            case ev.NotPaid(error):
-                self._announcements.failed(running, error)
-            case ev.Elsewhere():
-                pass
-        waiters = running.take_waiters()  # forgetting drops them
-        self._forget(running)
-        for waiter in waiters:
-            if isinstance(result, ev.NotPaid):
-                error = result.error
-                waiter.verdict = PayError(error.code, error.message, error_data(running.session, error))
-            self._detached(self._detour(waiter))
+                self._register.drop(running)
+                self._journalling.end(running)
+        running.answer(result)
 
     def _forget(self, running: Running) -> None:
-        payment_hash = running.session.terms.payment_hash
-        if self.payments.get(payment_hash) is running:
-            del self.payments[payment_hash]
-            self._on_ended(running)
-            self._close_entry(running)
+        """It is over, its last part too."""
+        if self._register.end(running):
+            self._journalling.end(running)
         running.parts_out.clear()
         if running.timer is not None:
             running.timer.cancel()
@@ -306,7 +246,6 @@ class Driver:
 
     async def _find(self, running: Running, action: ev.FindRoutes) -> None:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
-        running.question = action
         try:
             answer = await self._planned(running, action)
             if isinstance(answer, NoRoute) and await self._reconnects.helped(running, action, answer):
@@ -325,9 +264,10 @@ class Driver:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
-        patience_s = max(CHANNELS_S, running.session.terms.deadline_s - time.time())
-        own = await asyncio.wait_for(self._own.now(self.payments.values()), patience_s)
-        held = in_flight(self.payments.values()).held()
+        live = self._register.live
+        patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
+        own = await asyncio.wait_for(self._own.now(live.values()), patience_s)
+        held = in_flight(live.values()).held()
         return await self._planning.find(action, running.recipient, own, held)
 
     def _crash(self, running: Running) -> None:
@@ -338,28 +278,24 @@ class Driver:
 
     async def _drain_crashed(self, running: Running) -> None:
         """Answer the callers of a crashed session once the host's table shows how it ended."""
-        terms = running.session.terms
-        past = await end_of_crashed(self._node, self._orphans, running)
+        session, terms = running.session, running.session.terms
+        paid = await end_of_crashed(self._node, self._orphans, running)
         error = PayError(
             Code.OTHER,
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
             {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
         )
-        waiters = running.take_waiters()
-        if past is not None:
-            for waiter in waiters:
-                waiter.caller.succeed(repeat_json(terms, past, terms.asked_msat))
-        else:
-            for waiter in waiters:
-                waiter.caller.fail(error)
-        if not running.announced:
-            if past is not None:
-                running.session.result = paid_before(past, terms.asked_msat)
+        result = paid or ev.NotPaid(error)
+        session.handle(ev.Crashed(result, None if paid else frozenset()), running.clock.now())
+        if not running.answered:
+            if isinstance(result, ev.Paid):
                 self._announcements.paid(running)
             else:
-                running.session.result = ev.NotPaid(error)
                 self._announcements.failed(running, error)
-        await settle_crashed(self._node, self._orphans, running, paid=past is not None)
+            running.answer(result)
+        if paid is not None:
+            settled = await settled_of_crashed(self._node, self._orphans, running)
+            session.handle(ev.Crashed(paid, settled), running.clock.now())
         self._forget(running)
 
     # --- small things -----------------------------------------------------------------------------------
@@ -385,8 +321,3 @@ def _end(task: asyncio.Task[None]) -> None:
     _ALIVE.discard(task)
     if not task.cancelled() and task.exception() is not None:
         log.error("task_failed", exc_info=task.exception())
-
-
-def new_running(terms: Terms, recipient: Any, order: Any, waiter: Waiter) -> Running:
-    """A payment that has not begun yet."""
-    return Running(PaymentSession(terms), recipient, order, [waiter])

@@ -1,4 +1,4 @@
-"""Entries of the journal at the edge of a payment, with the node of test_driver_crash.py."""
+"""Entries of the journal at the edge of a payment, with the node of test_runner_crash.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from pay.invoice.recipient import ClearRecipient
 from pay.node.announcements import Announcements
-from pay.node.driver import Driver, new_running
 from pay.node.facade import PartOrder
 from pay.node.orphans import Orphans
-from pay.node.running import Waiter
+from pay.node.register import Register
+from pay.node.runner import Runner
+from pay.node.running import Running
+from pay.payment.session import PaymentSession
 from pay.routing.query import NoRoute, NoRouteReason
 from tests.payment_tools import node, terms
-from tests.unit.test_driver_crash import SOON_S, Table, Told
+from tests.unit.test_runner_crash import SOON_S, Caller, Table
 
 
 class SlowStore(Table):
@@ -44,20 +46,17 @@ def test_the_entry_of_the_next_try_is_not_struck_out() -> None:
 
     async def story() -> None:
         table: Any = SlowStore()
-
-        async def nowhere(_: Waiter) -> None:
-            raise AssertionError("sent elsewhere")
-
-        driver = Driver(
-            table, table, node("us"), nowhere, Announcements(lambda *_: None), lambda _: None, table,
-            Orphans(table, 0.0), reconcile_s=SOON_S,
+        runner = Runner(
+            table, table, node("us"), Register(), Announcements(lambda *_: None), table, Orphans(table, 0.0),
+            reconcile_s=SOON_S,
         )  # fmt: skip
 
-        def start(groupid: int) -> Told:
-            own, caller = terms(groupid=groupid, deadline_s=1e12, expires_at_s=1e12), Told()
+        def start(groupid: int) -> Caller:
+            own = terms(groupid=groupid, deadline_s=1e12, expires_at_s=1e12)
             order = PartOrder("00" * 32, 100_000, groupid, "lnbc1", None, None, None, None, None)
-            waiter = Waiter(None, caller)  # type: ignore[arg-type]
-            driver.start(new_running(own, ClearRecipient(node("d"), (), False), order, waiter))
+            running = Running(PaymentSession(own), ClearRecipient(node("d"), (), False), order)
+            caller = Caller(running)
+            runner.start(running)
             return caller
 
         await start(1).answer

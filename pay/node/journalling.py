@@ -1,0 +1,125 @@
+"""The journal's entry of one payment through its life: before the first part, once parts are out, and at the end.
+
+    begin     written before the first part; parts wait for it
+    mark      once a part has been out for a moment: that the host took it. Else nobody would know of it, should
+              its rows be deleted while this plugin is away
+    end       struck out, or for a payment whose total nobody else knows, kept as what it came to
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pay.node.facade import PartOrder
+from pay.node.journal import Entry, Journal
+from pay.node.running import Running
+from pay.payment.attempt import Attempt
+from pay.payment.events import AdoptedPart
+from pay.payment.states import AttemptStatus
+
+log = logging.getLogger("pay")
+
+MARK_S = 1.0
+"""So long a part is out before the journal says that it is: most have ended by then."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class Journalling:
+    """Writes the entries of all payments, one after the other for each of them.
+
+    Parameters
+    ----------
+    spawn
+        Runs work in the background.
+    following
+        The payment that a payment_hash has now, if it has an entry.
+    """
+
+    def __init__(self, journal: Journal, spawn: Spawn, following: Callable[[bytes], Running | None]):
+        self._journal = journal
+        self._spawn = spawn
+        self._following = following
+        self._last: dict[Running, asyncio.Task[None]] = {}
+        self._marked: dict[Running, frozenset[int]] = {}
+
+    def begin(self, running: Running, order: PartOrder) -> None:
+        """Write the entry of a payment that has sent nothing yet."""
+        self._marked[running] = frozenset()
+        self._then(running, self._journal.write(Entry(running.session.terms, order)))
+
+    def found(self, running: Running) -> None:
+        """An earlier run has written the entry."""
+        self._marked[running] = frozenset()
+
+    def has(self, running: Running) -> bool:
+        return running in self._marked
+
+    async def written(self, running: Running) -> None:
+        """Wait until what was begun is in the datastore, or could not be brought there in time."""
+        last = self._last.get(running)
+        if last is not None and not self._marked.get(running):
+            await asyncio.wait({last})
+
+    def accepted(self, running: Running) -> None:
+        """The host has taken a part: say so in the entry, if the part is still out in a moment."""
+        if running in self._marked and running.order is not None:
+            asyncio.get_running_loop().call_later(MARK_S, self._mark, running, running.order)
+
+    def end(self, running: Running) -> None:
+        """The payment is over."""
+        if self._marked.pop(running, None) is not None:
+            self._then(running, self._strike_out(running))
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    def _mark(self, running: Running, order: PartOrder) -> None:
+        if running not in self._marked:
+            return
+        out = [a for a in running.session.live if a.status is AttemptStatus.INFLIGHT]
+        partids = frozenset(attempt.partid for attempt in out)
+        if partids <= self._marked[running]:
+            return
+        self._marked[running] |= partids
+        parts = tuple(_part(attempt) for attempt in out)
+        self._then(running, self._journal.write(Entry(running.session.terms, order, parts)))
+
+    async def _strike_out(self, running: Running) -> None:
+        """Remove the entry, and keep of it what the host's rows may not show later."""
+        terms = running.session.terms
+        following = self._following(terms.payment_hash)
+        receipt = running.receipt()
+        if receipt is not None and running.whole and _only_we_know(running):
+            await self._journal.keep_total(terms.payment_hash, receipt.paid.amount_msat, int(time.time()))
+        if following is None or following is running or not self.has(following):
+            await self._journal.remove(terms.payment_hash.hex())
+
+    def _then(self, running: Running, work: Coroutine[Any, Any, Any]) -> None:
+        """Do it once what was asked before is done."""
+        before = self._last.get(running)
+
+        async def doing() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            await work
+
+        task = self._last[running] = self._spawn(doing())
+
+        def done(_: object) -> None:
+            if self._last.get(running) is task:
+                del self._last[running]
+
+        task.add_done_callback(done)
+
+
+def _part(attempt: Attempt) -> AdoptedPart:
+    return AdoptedPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)
+
+
+def _only_we_know(running: Running) -> bool:
+    """Whether the total of a payment in several attempts stands nowhere but here: the caller chose it."""
+    return running.total_chosen and len(running.session.attempts) > 1

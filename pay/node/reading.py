@@ -1,0 +1,66 @@
+"""From the string of a call to its invoice, by the host's `decode`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from pay.errors import Code, PayError, invalid_param
+from pay.invoice import Invoice, normalise
+from pay.node.facade import METHOD_NOT_FOUND, CallError, Node
+from pay.node.past import PaidBefore, Unpaid, past_of
+from pay.node.running import Tell
+from pay.payment.receipt import Receipt
+from pay.units import parse_node_id
+
+LOOK_S = 5.0
+
+
+class DecodeMissing(Exception):
+    """The host has no command `decode`: it is of its plugin `offers`, which can be disabled."""
+
+    def __init__(self, invstring: str):
+        super().__init__("The node has no command `decode` to read invoices (is its plugin `offers` disabled?)")
+        self.invstring = invstring
+
+
+async def read_invoice(node: Node, text: str, network: str) -> Invoice:
+    """The invoice in `text`, for our own `network`.
+
+    Raises
+    ------
+    PayError
+        -32602, where it is nothing that can be paid.
+    DecodeMissing
+        Where the host reads no invoice.
+    """
+    invstring = normalise(text)
+    try:
+        return await node.decode(invstring, network)
+    except CallError as error:
+        if error.code == METHOD_NOT_FOUND:
+            raise DecodeMissing(invstring) from error
+        problem = f"{_host_words(error.message)}: copy the invoice again, in full"
+        raise invalid_param("bolt11", problem) from error
+
+
+async def paid_without_decode(node: Node, missing: DecodeMissing, tell: Tell) -> Receipt:
+    """What the host's own table has of the invoice. Raises PayError (-1) where nothing is out nor was paid."""
+    while True:
+        try:
+            past = past_of(await node.rows_of_invoice(missing.invstring))
+        except CallError as error:
+            raise PayError(Code.OTHER, f"{missing}, and nothing can be paid: {error.message}") from error
+        if isinstance(past, Unpaid):
+            raise PayError(Code.OTHER, f"{missing}: nothing was sent, and nothing is out for this invoice")
+        if isinstance(past, PaidBefore) and past.destination is not None:
+            payment_hash = hashlib.sha256(past.preimage).digest()
+            paid = past.paid(past.delivered_msat or 0)
+            return Receipt(payment_hash, parse_node_id(past.destination), past.created_at, paid)
+        tell(f"{missing}; parts of this payment are out: waiting for them")
+        await asyncio.sleep(LOOK_S)
+
+
+def _host_words(message: str) -> str:
+    """What the host says of a string that it cannot decode, without its own parameter's name and the string."""
+    return message.removeprefix("string: ").split(": invalid token")[0]

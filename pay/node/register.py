@@ -1,0 +1,145 @@
+"""All payments of this run, in one place: those about to begin, those in work, and those that are over.
+
+Of what is over, the last are kept whole for who asks how it went, as many as their attempts allow; of more it is
+kept that they were paid, and with what, or that their callers were told that they were not.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pay.node.facade import PartOrder
+from pay.node.running import Running
+from pay.payment import events as ev
+from pay.payment.receipt import Receipt
+
+MOST_FINISHED = 1_000
+MOST_ATTEMPTS = 5_000
+"""Kept whole: so many payments, with so many attempts together, 2 kB each."""
+
+MOST_ENDS = 2_000
+"""Receipts and refusals kept, a kB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """That a payment was made.
+
+    Parameters
+    ----------
+    whole
+        All of it was ours, so that its figures are certain.
+    partids
+        The parts that had settled or were out.
+    """
+
+    receipt: Receipt
+    whole: bool
+    partids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """That the callers of a payment were told that it was not made."""
+
+    groupid: int
+    order: PartOrder
+
+
+class Register:
+    """Payments by their payment_hash.
+
+    Attributes
+    ----------
+    live
+        Those in work, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.live: dict[bytes, Running] = {}
+        self._beginning: dict[bytes, Running] = {}
+        self._finished: deque[Running] = deque()
+        self._attempts = 0
+        self._paid: OrderedDict[bytes, Known] = OrderedDict()
+        self._refused: OrderedDict[bytes, Refused] = OrderedDict()
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def in_work(self) -> list[Running]:
+        """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
+        return [*self.live.values(), *self._beginning.values()]
+
+    def finished(self) -> list[Running]:
+        """The last that ended, oldest first."""
+        return list(self._finished)
+
+    def known(self, payment_hash: bytes) -> Known | None:
+        """What is known here of a payment that was made."""
+        running = self.live.get(payment_hash)
+        known = _known(running) if running is not None else None
+        return known or self._paid.get(payment_hash)
+
+    def refused(self, payment_hash: bytes, groupid: int) -> Refused | None:
+        """The payment whose callers were told that it was not made, if a part of `groupid` can be of it."""
+        refused = self._refused.get(payment_hash)
+        return refused if refused is not None and groupid <= refused.groupid else None
+
+    # --- changing -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def beginning(self, running: Running) -> Iterator[None]:
+        """As long as this lasts the payment is about to begin."""
+        payment_hash = running.session.terms.payment_hash
+        self._beginning[payment_hash] = running
+        try:
+            yield
+        finally:
+            del self._beginning[payment_hash]
+
+    def start(self, running: Running) -> None:
+        """It is in work from now on."""
+        payment_hash = running.session.terms.payment_hash
+        assert payment_hash not in self.live, "two payments of one hash"
+        self.live[payment_hash] = running
+
+    def drop(self, running: Running) -> bool:
+        """It is another sender's affair; False where it was not in work any more."""
+        payment_hash = running.session.terms.payment_hash
+        if self.live.get(payment_hash) is not running:
+            return False
+        del self.live[payment_hash]
+        return True
+
+    def end(self, running: Running) -> bool:
+        """It is over, its last part too; False where it was before."""
+        if not self.drop(running):
+            return False
+        payment_hash = running.session.terms.payment_hash
+        known = _known(running)
+        if known is not None:
+            self._paid[payment_hash] = known
+            self._refused.pop(payment_hash, None)
+            if len(self._paid) > MOST_ENDS:
+                self._paid.popitem(last=False)
+        elif isinstance(running.session.result, ev.NotPaid) and running.order is not None:
+            self._refused[payment_hash] = Refused(running.session.terms.groupid, running.order)
+            if len(self._refused) > MOST_ENDS:
+                self._refused.popitem(last=False)
+        self._finished.append(running)
+        self._attempts += len(running.session.attempts)
+        while len(self._finished) > 1 and (
+            len(self._finished) > MOST_FINISHED or self._attempts > MOST_ATTEMPTS
+        ):
+            self._attempts -= len(self._finished.popleft().session.attempts)
+        return True
+
+
+def _known(running: Running) -> Known | None:
+    receipt = running.receipt()
+    if receipt is None:
+        return None
+    counted = frozenset(a.partid for a in running.session.attempts.values() if a.counts)
+    return Known(receipt, running.whole, counted)

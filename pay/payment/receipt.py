@@ -1,0 +1,24 @@
+"""A payment that was made, as every call that means it is told, now and whenever it is made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pay.payment.events import Paid
+from pay.units import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Whom was paid what, and when it began.
+
+    Parameters
+    ----------
+    created_at_s
+        Unix time of the first part, or of the call where there is none.
+    """
+
+    payment_hash: bytes
+    destination: NodeId
+    created_at_s: int
+    paid: Paid
