@@ -31,6 +31,14 @@ UNPARSABLE_ONION = 202
 
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
+APPROVAL_S = 120.0
+"""So long at least a preapproval is waited for: a signer may ask a person. Who calls waits meanwhile."""
+
+_NOT_APPROVED = (
+    "Not paid: the node's preapproval of this invoice gave no answer in {:.0f} s (does a signer or a hook wait "
+    "for somebody?). Nothing was sent: see to it and pay again"
+)
+
 USABLE_STATES = frozenset({"CHANNELD_NORMAL", "CHANNELD_AWAITING_SPLICE"})
 """States in which a channel takes HTLCs; any other state is tolerated and unused."""
 
@@ -157,9 +165,32 @@ class Node:
 
         return await self.certain("getinfo", {}, read)
 
-    async def preapprove(self, invstring: str) -> None:
-        """Raises CallError where the operator's signer or policy declines."""
-        await self.patient("preapproveinvoice", {"bolt11": invstring})
+    async def preapprove(self, invstring: str, retry_for_s: float, only_check: bool = False) -> None:
+        """Ask the operator's signer or policy; nothing is out before.
+
+        Raises
+        ------
+        CallError
+            It declines, or (-1) does not answer within `retry_for_s`, and `APPROVAL_S` at least.
+        """
+        method, params = "preapproveinvoice", {"bolt11": invstring}
+        if only_check:
+            method, params = "check", {"command_to_check": method, **params}
+        patience_s = max(APPROVAL_S, retry_for_s)
+        pause_s = _RETRY_FIRST_S
+        try:
+            async with asyncio.timeout(patience_s):
+                while True:
+                    try:
+                        # Not asked again while it may only be slow: a person would see it twice.
+                        await self._rpc.acall(method, params, timeout_s=patience_s)
+                        return
+                    except Unanswered as error:
+                        log.warning("host_unanswered method=%s error=%r", method, str(error))
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(pause_s * 2, _RETRY_MOST_S)
+        except TimeoutError:
+            raise CallError(method, {"message": _NOT_APPROVED.format(patience_s)}) from None
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
         """All parts of this hash that the host knows, in the order they were made."""

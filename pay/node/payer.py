@@ -88,7 +88,7 @@ class Payer:
         self._check_request(request, invoice)
         recipient = self._recipient(invoice)
         self._check_limits(request, invoice, recipient)
-        await self._preapprove(invoice, only_check=True)
+        await self._preapprove(request, invoice, only_check=True)
 
     async def _pay(self, waiter: Waiter) -> None:
         request = waiter.request
@@ -130,7 +130,7 @@ class Payer:
         terms = self._terms(request, invoice, recipient, groupid, now)
         self.beginning[terms.payment_hash] = new_running(terms, recipient, _order(request, invoice, terms), waiter)
         try:
-            await self._preapprove(invoice)
+            await self._preapprove(request, invoice)
             terms = self._terms(request, invoice, recipient, groupid, time.time())
             kind = _shadow_of(request, invoice, self._settings().shadow)
             terms = await self._shadowing.shadowed(terms, recipient, kind, self.driver.payments.values())
@@ -148,13 +148,9 @@ class Payer:
             problem = f"{_host_words(error.message)}: copy the invoice again, in full"
             raise invalid_param("bolt11", problem) from error
 
-    async def _preapprove(self, invoice: Invoice, only_check: bool = False) -> None:
+    async def _preapprove(self, request: PayRequest, invoice: Invoice, only_check: bool = False) -> None:
         try:
-            if only_check:
-                params = {"command_to_check": "preapproveinvoice", "bolt11": invoice.invstring}
-                await self._node.patient("check", params)
-            else:
-                await self._node.preapprove(invoice.invstring)
+            await self._node.preapprove(invoice.invstring, float(request.retry_for_s), only_check)
         except CallError as error:
             raise PayError(error.code, error.message, error.data) from error
 
