@@ -6,12 +6,12 @@ Derived from the live attempts of all payments each time it is asked for, so not
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
 from pay.node.facade import NamedChannel, Node
 from pay.node.running import Running
+from pay.node.together import Together
 from pay.payment.states import AttemptStatus
 from pay.units import Scid
 
@@ -20,15 +20,11 @@ class OwnChannels:
     """Our channels as they are now; questions that come together share one answer of the host."""
 
     def __init__(self, node: Node, us: bytes):
-        self._node = node
-        self._us = us
-        self._fetch: asyncio.Task[list[NamedChannel]] | None = None
+        self._listed = Together(lambda: node.own_channels(us))
 
     async def now(self, payments: Iterable[Running]) -> list[NamedChannel]:
         """With what `payments` have ordered and the host has not yet taken from a channel. Raises CallError."""
-        if self._fetch is None or self._fetch.done():
-            self._fetch = asyncio.create_task(self._node.own_channels(self._us))
-        own = await asyncio.shield(self._fetch)
+        own = await self._listed.answer()
         held = _unsent(payments)
         return [_less(named, held.get(named.channel.scid, 0)) for named in own]
 
