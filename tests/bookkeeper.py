@@ -55,6 +55,7 @@ class Bookkeeper:
         self.finishes: list[ev.Result] = []
         self.log: list[tuple[ev.Event, float]] = []
         self.actions: list[list[ev.Action]] = []
+        self.wake_at: float | None = None
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -62,12 +63,13 @@ class Bookkeeper:
         match step:
             case ("routes", which, plan):
                 self.answer(which, plan)
-            case ("no_route", which, reason):
+            case ("no_route", which, reason, *busy):
                 query_id = self._question(which)
                 news = query_id == self.open_question
                 self.open_question = None if news else self.open_question
-                actions = self.tell(ev.NoRouteFound(query_id, NoRoute(reason, "none", fee_msat=7, delay_blocks=9)))
-                # It ends the search, but for somebody who may wake up.
+                why = NoRoute(reason, "none", fee_msat=7, delay_blocks=9, busy=any(busy))
+                actions = self.tell(ev.NoRouteFound(query_id, why))
+                # It ends the search, but for somebody who may wake up, and while what is in flight is in the way.
                 assert not any(isinstance(action, ev.FindRoutes | ev.SendAttempt) for action in actions)
                 self.over |= news and not any(isinstance(action, ev.WakeAt) for action in actions)
             case ("accept", which):
@@ -170,6 +172,8 @@ class Bookkeeper:
     def tell(self, event: ev.Event, preimage: bool = False) -> list[ev.Action]:
         tried_before = bool(self.sent)
         self.log.append((event, self.now))
+        if isinstance(event, ev.TimerFired):
+            self.wake_at = None
         actions = self.session.handle(event, self.now)
         self.actions.append(actions)
         stop = self.over or bool(self.settled) or bool(self.finishes)
@@ -194,9 +198,12 @@ class Bookkeeper:
                 case ev.WakeAt(at_s):
                     begins = isinstance(event, ev.Started)
                     assert self.now < at_s <= self.terms.deadline_s or begins or not tried_before
+                    self.wake_at = at_s
                 case ev.Notify():
                     pass
         self._within_limits()
+        if not (self.finishes or self.out or self.open_question):
+            assert self.wake_at is not None and self.wake_at <= self.terms.deadline_s, "a wait without an end"
         return actions
 
     def _ordered(self, partid: int, route: Route | None) -> None:

@@ -21,7 +21,7 @@ from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
 from pay.node.crashed import end_of_crashed, settle_crashed
 from pay.node.facade import CallError, Node, PartOrder, read_failure
-from pay.node.holdings import OwnChannels
+from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.journal import Entry, Journal
 from pay.node.learning import Learning, in_flight
 from pay.node.orphans import Orphans
@@ -326,9 +326,12 @@ class Driver:
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - time.time())
-        own = await asyncio.wait_for(self._own.now(self.payments.values()), patience_s)
-        held = in_flight(self.payments.values()).held()
-        return await self._planning.find(action, running.recipient, own, held)
+        listed = await asyncio.wait_for(self._own.listed(), patience_s)
+        async with self._own.turn:
+            # The session takes the routes before the next plan has its turn.
+            own = less_ordered(listed, self.payments.values(), time.time())
+            held = in_flight(self.payments.values()).held()
+            return await self._planning.find(action, running.recipient, own, held)
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

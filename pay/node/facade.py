@@ -230,10 +230,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NamedChannel:
-    """One of our channels with all short_channel_ids that it goes by."""
+    """One of our channels.
+
+    Parameters
+    ----------
+    names
+        All short_channel_ids that it goes by.
+    sent
+        payment_hash and msat of each HTLC that goes out through it.
+    """
 
     channel: OwnChannel
     names: frozenset[int]
+    sent: tuple[tuple[bytes, int], ...] = ()
 
 
 def sendpay_route(route: Route | None) -> list[dict[str, Any]]:
@@ -298,6 +307,8 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
         names = {name, *alias.values()}
         updates = (fields.get("updates") or {}).get("local") or {}
         spendable = int(fields.get("spendable_msat", 0))
+        htlcs = fields.get("htlcs", ())
+        sent = tuple(_hash_and_msat(htlc) for htlc in htlcs if htlc.get("direction") == "out")
         channel = OwnChannel(
             scid=parse_scid(name),
             direction=direction_of(us, peer),
@@ -307,14 +318,19 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
             htlc_min_msat=int(fields.get("minimum_htlc_out_msat", 0)),
             htlc_max_msat=int(fields.get("maximum_htlc_out_msat", spendable)),
             max_htlcs=int(fields.get("max_accepted_htlcs", 483)),
-            live_htlcs=sum(1 for htlc in fields.get("htlcs", ()) if htlc.get("direction") == "out"),
+            live_htlcs=len(htlcs),
             connected=bool(fields.get("peer_connected")) and fields.get("reestablished") is not False,
             announced=not fields.get("private", False),
             fee_base_msat=int(updates.get("fee_base_msat", 0)),
             fee_ppm=int(updates.get("fee_proportional_millionths", 0)),
             cltv_delta=int(updates.get("cltv_expiry_delta", 0)),
+            outgoing_msat=sum(amount_msat for _, amount_msat in sent),
         )
-        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names))
+        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names), sent)
+
+
+def _hash_and_msat(htlc: dict[str, Any]) -> tuple[bytes, int]:
+    return bytes.fromhex(htlc["payment_hash"]), int(htlc["amount_msat"])
 
 
 def _own_htlcs(channels: Iterable[dict[str, Any]]) -> Iterable[OwnHtlc]:

@@ -7,12 +7,13 @@ the cheapest route. What goes wrong here costs the payment its shadow, never its
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import CallError, Node
-from pay.node.holdings import OwnChannels
+from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.learning import in_flight
 from pay.node.options import Shadow
 from pay.node.planning import Planning
@@ -46,7 +47,8 @@ class Shadowing:
         try:
             own, held = None, {}
             if kind is Shadow.FULL:
-                own, held = await self._own.now(payments), in_flight(payments).held()
+                listed = await self._own.listed()
+                own, held = less_ordered(listed, payments, time.time()), in_flight(payments).held()
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),

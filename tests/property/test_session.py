@@ -47,7 +47,7 @@ OFTEN = {
     "settle": (1, st.tuples(st.sampled_from([0, 1, 1, 2, 3, 5]))),
     "taken": (1, st.tuples(WHICH)),
     "start": (1, st.tuples()),
-    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)))),
+    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)), st.booleans())),
     "cancel": (1, st.tuples(st.sampled_from(WORDS))),
 }
 """Steps, how often, and with what: the ends of payments are rarer than what happens on the way."""
