@@ -18,9 +18,9 @@ class OwnChannel:
     `direction` is the one away from us. The fee and CLTV fields are what we ask of others in that direction;
     we do not charge ourselves, so they inform and cost nothing. Amounts in msat.
 
-    `live_htlcs` are those of both directions, as the host counts them against `max_htlcs` when it adds one of ours
-    (channeld/full_channel.c, add_htlc). `outgoing_msat` is what the outgoing ones hold: it is not in
-    `spendable_msat`, and comes back where they fail.
+    `live_htlcs` are those that go out: only they count against `max_htlcs` when the host adds one of ours
+    (channeld/full_channel.c, gather_htlcs, in which HTLCs of the receiver take no slots of the sender).
+    `outgoing_msat` is what they hold: it is not in `spendable_msat`, and comes back where they fail.
     """
 
     scid: Scid
@@ -41,7 +41,7 @@ class OwnChannel:
 
     @property
     def idle(self) -> OwnChannel:
-        """As it were if none of its HTLCs were there and no outgoing one had been paid."""
+        """As it were if none of its HTLCs were there, and none had been paid."""
         spendable_msat = self.spendable_msat + self.outgoing_msat
         return replace(self, spendable_msat=spendable_msat, live_htlcs=0, outgoing_msat=0)
 

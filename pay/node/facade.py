@@ -307,8 +307,7 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
         names = {name, *alias.values()}
         updates = (fields.get("updates") or {}).get("local") or {}
         spendable = int(fields.get("spendable_msat", 0))
-        htlcs = fields.get("htlcs", ())
-        sent = tuple(_hash_and_msat(htlc) for htlc in htlcs if htlc.get("direction") == "out")
+        sent = tuple(_hash_and_msat(htlc) for htlc in fields.get("htlcs", ()) if htlc.get("direction") == "out")
         channel = OwnChannel(
             scid=parse_scid(name),
             direction=direction_of(us, peer),
@@ -318,7 +317,7 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
             htlc_min_msat=int(fields.get("minimum_htlc_out_msat", 0)),
             htlc_max_msat=int(fields.get("maximum_htlc_out_msat", spendable)),
             max_htlcs=int(fields.get("max_accepted_htlcs", 483)),
-            live_htlcs=len(htlcs),
+            live_htlcs=len(sent),
             connected=bool(fields.get("peer_connected")) and fields.get("reestablished") is not False,
             announced=not fields.get("private", False),
             fee_base_msat=int(updates.get("fee_base_msat", 0)),

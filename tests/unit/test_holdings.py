@@ -20,10 +20,10 @@ from tests.payment_tools import NOW, PREIMAGE, line, node, scid, terms
 SPENDABLE, SENT = 1_000_000, 102_000
 
 
-def _listed(sent: tuple[tuple[bytes, int], ...] = (), incoming: int = 0) -> NamedChannel:
+def _listed(sent: tuple[tuple[bytes, int], ...] = ()) -> NamedChannel:
     held = sum(msat for _, msat in sent)
     own = OwnChannel(
-        scid(1), 0, node("a"), SPENDABLE - held, 0, 1, SPENDABLE, 30, len(sent) + incoming, connected=True,
+        scid(1), 0, node("a"), SPENDABLE - held, 0, 1, SPENDABLE, 30, len(sent), connected=True,
         announced=False, outgoing_msat=held,
     )  # fmt: skip
     return NamedChannel(own, frozenset({scid(1), scid(99)}), sent)
@@ -48,7 +48,7 @@ def test_what_is_ordered_takes_money_and_a_slot() -> None:
     """Whether `sendpay` has been answered or not: after the answer the HTLC is still on its way to the channel."""
     ordered, accepted = _paying(bytes([1] * 32)), _paying(bytes([2] * 32))
     accepted.session.handle(ev.AttemptAccepted(1), NOW)
-    assert _left(_listed(incoming=3), ordered, accepted) == (SPENDABLE - 2 * SENT, 2 * SENT, 5)
+    assert _left(_listed(), ordered, accepted) == (SPENDABLE - 2 * SENT, 2 * SENT, 2)
 
 
 def test_what_the_host_shows_is_not_held_twice() -> None:
@@ -81,8 +81,8 @@ def test_a_channel_has_several_names_and_others_have_theirs() -> None:
     assert _left(_listed(), _paying(bytes([1] * 32), first=50)) == (SPENDABLE, 0, 0)
 
 
-def test_the_host_counts_htlcs_of_both_directions() -> None:
-    """`max_accepted_htlcs` is for all of a channel's HTLCs together; only ours are of our money."""
+def test_only_what_goes_out_takes_slots() -> None:
+    """The host holds HTLCs that we send to `max_accepted_htlcs`; those that come in are in nobody's way."""
     us, peer = node("us"), node("a")
     htlcs = [
         {"direction": "out", "amount_msat": 5_000, "payment_hash": "01" * 32},
@@ -101,7 +101,7 @@ def test_the_host_counts_htlcs_of_both_directions() -> None:
 
     (named,) = asyncio.run(Node(cast(Any, Host())).own_channels(us))
     channel = named.channel
-    assert (channel.live_htlcs, channel.free_htlcs, channel.outgoing_msat) == (3, 7, 12_000)
+    assert (channel.live_htlcs, channel.free_htlcs, channel.outgoing_msat) == (2, 8, 12_000)
     assert named.sent == ((bytes([1] * 32), 5_000), (bytes([2] * 32), 7_000))
     idle = channel.idle
     assert (idle.spendable_msat, idle.free_htlcs, idle.outgoing_msat) == (SPENDABLE + 12_000, 10, 0)

@@ -360,7 +360,7 @@ def _own_channel(channel: SimChannel, us: NodeId) -> OwnChannel:
         htlc_max_msat=policy.htlc_max_msat,
         # The host reports what we accept, not what the peer does.
         max_htlcs=channel.htlc_limits[1 - side],
-        live_htlcs=sum(channel.live_htlcs),
+        live_htlcs=channel.live_htlcs[side],
         connected=channel.connected(),
         announced=channel.announced,
         fee_base_msat=policy.fee_base_msat,
