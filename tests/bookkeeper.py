@@ -214,7 +214,7 @@ class Bookkeeper:
         self.sent[partid] = (amount, amount) if route is None else (route.amount_msat, route.sent_msat)
         if route is not None:
             self.routes[partid] = route
-            assert route.delay_blocks <= self.terms.max_delay_blocks, "2: the delay"
+            assert route.delay_blocks <= self.terms.max_delay_blocks + self.terms.behind_blocks, "2: the delay"
         self.out.add(partid)
 
     def _asked(self, action: ev.FindRoutes) -> None:
@@ -228,8 +228,8 @@ class Bookkeeper:
         assert delivered + query.amount_msat == self.terms.amount_msat, "1: what is missing, no more and no less"
         fees += self.terms.shadow_fee_msat
         assert fees + query.max_fee_msat == self.terms.max_fee_msat, "2: what the others leave of the budget"
-        assert query.max_delay == self.terms.max_delay_blocks
-        assert query.final_cltv == self.terms.final_cltv
+        assert query.max_delay == self.terms.max_delay_blocks + self.terms.behind_blocks
+        assert query.final_cltv == self.terms.final_cltv + self.terms.behind_blocks
         assert query.shadow_blocks == self.terms.shadow_blocks
 
     def _finished(self, result: ev.Result) -> None:
@@ -287,7 +287,7 @@ class Bookkeeper:
     def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int) -> Route:
         """us ─ a ─ b ─ d, with the whole fee at a."""
         base = 10 * number + 1
-        final = self.terms.final_cltv
+        final = self.terms.final_cltv + self.terms.behind_blocks
         return Route(
             (
                 Hop(scid(base), 0, node(f"a{number}"), amount_msat + fee_msat, final + delay),
@@ -296,6 +296,10 @@ class Bookkeeper:
             ),
             probability=0.5,
         )
+
+    @property
+    def _network_height(self) -> int:
+        return self.height + self.terms.behind_blocks
 
     def _failure(self, partid: int, kind: str) -> Failure:
         code = FailCode.TEMPORARY_CHANNEL_FAILURE
@@ -312,13 +316,13 @@ class Bookkeeper:
             case "own_says_unknown":
                 return Failure(0, FailCode.UNKNOWN_PAYMENT, " ".join(WORDS))
             case "mid_says_unknown":
-                return unknown_payment(1 + partid % 2, self.height + 5)
+                return unknown_payment(1 + partid % 2, self._network_height + 5)
             case "asleep":
                 return failed(2, FailCode.UNKNOWN_NEXT_PEER)
             case "refused":
-                return unknown_payment(3, self.height)
+                return unknown_payment(3, self._network_height)
             case "ahead":
-                return unknown_payment(3, self.height + 1 + partid % 2)
+                return unknown_payment(3, self._network_height + 1 + partid % 2)
             case "node_trouble":
                 return failed(3, FailCode.MPP_TIMEOUT)
             case "no_reason":

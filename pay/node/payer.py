@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, Recipient, normalise, recipient_of
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.node.chain import Chain
 from pay.node.driver import Driver, new_running
 from pay.node.facade import CallError, Node, PartOrder
 from pay.node.host import HostInfo
@@ -57,7 +58,13 @@ class Payer:
     """
 
     def __init__(
-        self, node: Node, host: HostInfo, orphans: Orphans, shadowing: Shadowing, settings: Callable[[], Settings]
+        self,
+        node: Node,
+        host: HostInfo,
+        orphans: Orphans,
+        shadowing: Shadowing,
+        settings: Callable[[], Settings],
+        chain: Chain,
     ):
         self._node = node
         self._host = host
@@ -65,6 +72,7 @@ class Payer:
         self._orphans = orphans
         self._shadowing = shadowing
         self._settings = settings
+        self._chain = chain
         self._secret = os.urandom(32)
         self.earlier_groups: Mapping[bytes, int] = {}
         self.beginning: dict[bytes, Running] = {}
@@ -129,12 +137,15 @@ class Payer:
         self._check_limits(request, invoice, recipient)
         terms = self._terms(request, invoice, recipient, groupid, now)
         self.beginning[terms.payment_hash] = new_running(terms, recipient, _order(request, invoice, terms), waiter)
+        behind = asyncio.create_task(self._chain.blocks_behind())
         try:
             await self._preapprove(request, invoice)
-            terms = self._terms(request, invoice, recipient, groupid, time.time())
+            behind_blocks = await behind
+            terms = self._terms(request, invoice, recipient, groupid, time.time(), behind_blocks)
             kind = _shadow_of(request, invoice, self._settings().shadow)
             terms = await self._shadowing.shadowed(terms, recipient, kind, self.driver.payments.values())
         finally:
+            behind.cancel()
             del self.beginning[terms.payment_hash]
         self.driver.start(new_running(terms, recipient, _order(request, invoice, terms), waiter))
 
@@ -287,7 +298,13 @@ class Payer:
     # --- values -----------------------------------------------------------------------------------------
 
     def _terms(
-        self, request: PayRequest, invoice: Invoice, recipient: Recipient, groupid: int, now: float
+        self,
+        request: PayRequest,
+        invoice: Invoice,
+        recipient: Recipient,
+        groupid: int,
+        now: float,
+        behind_blocks: int = 0,
     ) -> Terms:
         total = invoice.amount_msat or request.amount_msat or 0
         amount = request.partial_msat or total
@@ -320,8 +337,8 @@ class Payer:
             metadata_bytes=len(invoice.payment_metadata or b""),
             wakeable=wakeable_channels(recipient),
             to_self=isinstance(recipient, SelfRecipient),
+            behind_blocks=behind_blocks,
         )
-
 
     def _seed(self, payment_hash: bytes) -> int:
         """Of what is random about a payment; nobody can guess it, and the next try of the same invoice has it too.

@@ -15,6 +15,7 @@ from pay.errors import Code, PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
+from pay.node.chain import Chain
 from pay.node.driver import Driver
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
@@ -72,6 +73,7 @@ class Service:
         self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._node, self._planning, every_s)
+        self._chain = Chain(self._node)
         self._payer: Payer | None = None
         self._views: Views | None = None
         self._ready = asyncio.Event()
@@ -85,6 +87,8 @@ class Service:
         for name, word, used in options.unknown_words(self._plugin):
             log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
         loading = asyncio.create_task(self._planning.load())
+        # What the host counts expiries from, as near to its own start as we can tell.
+        headers = asyncio.create_task(self._chain.blocks_behind())
         we = await self._node.identity()
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
@@ -93,7 +97,7 @@ class Service:
         orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
         shadowing = Shadowing(self._node, host.us, self._planning)
-        payer = Payer(self._node, host, orphans, shadowing, lambda: options.settings(self._plugin))
+        payer = Payer(self._node, host, orphans, shadowing, lambda: options.settings(self._plugin), self._chain)
         payer.driver = Driver(
             self._node,
             self._planning,
@@ -109,6 +113,7 @@ class Service:
         self._height = max(self._height, we.height)
         self._views.height = self._height
         payer.driver.block_added(self._height)
+        self._chain.block_added(self._height)
         # Before any call is served: one for a payment that an earlier run began must find it here. The driver
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._payer = payer
@@ -124,6 +129,7 @@ class Service:
             "host" if host.owns_listpays else "missing",
         )
         await loading
+        await headers
         await self._liquidity_store.run()
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
@@ -179,6 +185,7 @@ class Service:
         match topic:
             case "block_added":
                 self._height = int((fields.get("block") or fields)["height"])
+                self._chain.block_added(self._height)
                 if self._payer is not None:
                     self._payer.driver.block_added(self._height)
                 if self._views is not None:

@@ -146,7 +146,7 @@ class PaymentSession:
             case ev.AttemptSettled(partid, preimage):
                 return self._settled(partid, preimage)
             case ev.AttemptFailed(partid, failure, our_height):
-                return self._failed(partid, failure, our_height, now)
+                return self._failed(partid, failure, our_height + self.terms.behind_blocks, now)
             case ev.HashTaken(partid, reason):
                 return self._taken(partid, reason)
             case ev.TimerFired():

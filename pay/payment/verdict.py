@@ -140,7 +140,7 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         data["fee"] = why.fee_msat + terms.shadow_fee_msat
         data["feepercent"] = round(data["fee"] * 100 / terms.asked_msat, 6)
     if why.delay_blocks is not None:
-        data["delay"] = why.delay_blocks
+        data["delay"] = why.delay_blocks - terms.behind_blocks
     if why.max_sendable_msat is not None:
         data["max_sendable_msat"] = why.max_sendable_msat
     data["maxfee_msat"] = terms.max_fee_msat
