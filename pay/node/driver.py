@@ -19,6 +19,7 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
+from pay.node.channel_hints import ChannelHints
 from pay.node.crashed import end_of_crashed, settle_crashed
 from pay.node.facade import CallError, Node, PartOrder, read_failure
 from pay.node.holdings import OwnChannels, less_ordered
@@ -91,6 +92,7 @@ class Driver:
         )
         self.payments: dict[bytes, Running] = {}
         self._learning = Learning(planning, self.payments)
+        self._hints = ChannelHints(planning, announcements)
 
     def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = ()) -> None:
         """Begin a payment, or watch the parts that were found."""
@@ -200,6 +202,7 @@ class Driver:
                 running.times[partid] = replace(times, ended_s=now)
                 self._announcements.part_ended(running, attempt, now - times.started_s)
                 self._learning.part_ended(attempt)
+                self._hints.part_ended(running, attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:

@@ -23,7 +23,7 @@ from pay.node.memory import Memory
 from pay.node.observing import Ended
 from pay.payment.events import FindRoutes, Lessons
 from pay.routing.query import NoRoute, Route, RouteQuery
-from pay.units import NodeId, ScidDir
+from pay.units import NodeId, Scid, ScidDir
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
@@ -110,6 +110,11 @@ class Planning:
             return {node: name for node, name in names if name}
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+
+    async def size_msat(self, scid: Scid) -> int | None:
+        """The capacity of a channel; None where gossip does not tell."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: self._graph().size_msat(scid))
 
     async def closed(self, channels: Iterable[ScidDir]) -> frozenset[ScidDir]:
         """Those of some announced channels that gossip now has as disabled, or not at all."""
