@@ -56,6 +56,7 @@ class Bookkeeper:
         self.finishes: list[ev.Result] = []
         self.log: list[tuple[ev.Event, float]] = []
         self.actions: list[list[ev.Action]] = []
+        self.wake_at: float | None = None
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -63,12 +64,13 @@ class Bookkeeper:
         match step:
             case ("routes", which, plan):
                 self.answer(which, plan)
-            case ("no_route", which, reason):
+            case ("no_route", which, reason, *busy):
                 query_id = self._question(which)
                 news = query_id == self.open_question
                 self.open_question = None if news else self.open_question
-                actions = self.tell(ev.NoRouteFound(query_id, NoRoute(reason, "none", fee_msat=7, delay_blocks=9)))
-                # It ends the search, but for somebody who may wake up.
+                why = NoRoute(reason, "none", fee_msat=7, delay_blocks=9, busy=any(busy))
+                actions = self.tell(ev.NoRouteFound(query_id, why))
+                # It ends the search, but for somebody who may wake up, and while what is in flight is in the way.
                 assert not any(isinstance(action, ev.FindRoutes | ev.SendAttempt) for action in actions)
                 self.over |= news and not any(isinstance(action, ev.WakeAt) for action in actions)
             case ("accept", which):
@@ -171,6 +173,8 @@ class Bookkeeper:
     def tell(self, event: ev.Event, preimage: bool = False) -> list[ev.Action]:
         tried_before = bool(self.sent)
         self.log.append((event, self.now))
+        if isinstance(event, ev.TimerFired):
+            self.wake_at = None
         actions = self.session.handle(event, self.now)
         self.actions.append(actions)
         stop = self.over or bool(self.settled) or bool(self.finishes)
@@ -195,9 +199,12 @@ class Bookkeeper:
                 case ev.WakeAt(at_s):
                     begins = isinstance(event, ev.Started)
                     assert self.now < at_s <= self.terms.deadline_s or begins or not tried_before
+                    self.wake_at = at_s
                 case ev.Notify():
                     pass
         self._within_limits()
+        if not (self.finishes or self.out or self.open_question):
+            assert self.wake_at is not None and self.wake_at <= self.terms.deadline_s, "a wait without an end"
         return actions
 
     def _ordered(self, partid: int, route: Route | None) -> None:
@@ -208,7 +215,7 @@ class Bookkeeper:
         self.sent[partid] = (amount, amount) if route is None else (route.amount_msat, route.sent_msat)
         if route is not None:
             self.routes[partid] = route
-            assert route.delay_blocks <= self.terms.max_delay_blocks, "2: the delay"
+            assert route.delay_blocks <= self.terms.max_delay_blocks + self.terms.behind_blocks, "2: the delay"
         self.out.add(partid)
 
     def _asked(self, action: ev.FindRoutes) -> None:
@@ -222,8 +229,8 @@ class Bookkeeper:
         assert delivered + query.amount_msat == self.terms.amount_msat, "1: what is missing, no more and no less"
         fees += self.terms.shadow_fee_msat
         assert fees + query.max_fee_msat == self.terms.max_fee_msat, "2: what the others leave of the budget"
-        assert query.max_delay == self.terms.max_delay_blocks
-        assert query.final_cltv == self.terms.final_cltv
+        assert query.max_delay == self.terms.max_delay_blocks + self.terms.behind_blocks
+        assert query.final_cltv == self.terms.final_cltv + self.terms.behind_blocks
         assert query.shadow_blocks == self.terms.shadow_blocks
 
     def _finished(self, result: ev.Result) -> None:
@@ -281,7 +288,7 @@ class Bookkeeper:
     def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int) -> Route:
         """us ─ a ─ b ─ d, with the whole fee at a."""
         base = 10 * number + 1
-        final = self.terms.final_cltv
+        final = self.terms.final_cltv + self.terms.behind_blocks
         return Route(
             (
                 Hop(scid(base), 0, node(f"a{number}"), amount_msat + fee_msat, final + delay),
@@ -290,6 +297,10 @@ class Bookkeeper:
             ),
             probability=0.5,
         )
+
+    @property
+    def _network_height(self) -> int:
+        return self.height + self.terms.behind_blocks
 
     def _failure(self, partid: int, kind: str) -> Failure:
         code = FailCode.TEMPORARY_CHANNEL_FAILURE
@@ -306,13 +317,13 @@ class Bookkeeper:
             case "own_says_unknown":
                 return Failure(0, FailCode.UNKNOWN_PAYMENT, " ".join(WORDS))
             case "mid_says_unknown":
-                return unknown_payment(1 + partid % 2, self.height + 5)
+                return unknown_payment(1 + partid % 2, self._network_height + 5)
             case "asleep":
                 return failed(2, FailCode.UNKNOWN_NEXT_PEER)
             case "refused":
-                return unknown_payment(3, self.height)
+                return unknown_payment(3, self._network_height)
             case "ahead":
-                return unknown_payment(3, self.height + 1 + partid % 2)
+                return unknown_payment(3, self._network_height + 1 + partid % 2)
             case "node_trouble":
                 return failed(3, FailCode.MPP_TIMEOUT)
             case "no_reason":

@@ -5,7 +5,7 @@ Values only; what they add to and change in the graph for one query is the overl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pay.units import NodeId, Scid, direction_of
 
@@ -17,6 +17,10 @@ class OwnChannel:
     `scid` is what a route names: the real short_channel_id, or the local alias of an unannounced channel.
     `direction` is the one away from us. The fee and CLTV fields are what we ask of others in that direction;
     we do not charge ourselves, so they inform and cost nothing. Amounts in msat.
+
+    `live_htlcs` are those that go out: only they count against `max_htlcs` when the host adds one of ours
+    (channeld/full_channel.c, gather_htlcs, in which HTLCs of the receiver take no slots of the sender).
+    `outgoing_msat` is what they hold: it is not in `spendable_msat`, and comes back where they fail.
     """
 
     scid: Scid
@@ -33,6 +37,13 @@ class OwnChannel:
     fee_base_msat: int = 0
     fee_ppm: int = 0
     cltv_delta: int = 0
+    outgoing_msat: int = 0
+
+    @property
+    def idle(self) -> OwnChannel:
+        """As it were if none of its HTLCs were there, and none had been paid."""
+        spendable_msat = self.spendable_msat + self.outgoing_msat
+        return replace(self, spendable_msat=spendable_msat, live_htlcs=0, outgoing_msat=0)
 
     @property
     def free_htlcs(self) -> int:

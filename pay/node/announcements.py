@@ -2,6 +2,7 @@
 
     pay_success, pay_failure       once for every payment of ours, when its callers are answered
     pay_part_start, pay_part_end   once for every part of ours, when it is sent and when it has ended
+    channel_hint_update            where the refusal of a part of ours says something of a channel
 
 Parts that somebody else sent are his to announce. A part that an earlier run of this plugin sent was announced by
 that run; its end, and that of its payment, is announced here, where the journal says that it was ours. So is a
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pay.payment.failure import Failure
     from pay.routing.query import Route
 
-TOPICS = ("pay_success", "pay_failure", "pay_part_start", "pay_part_end")
+TOPICS = ("pay_success", "pay_failure", "pay_part_start", "pay_part_end", "channel_hint_update")
 """To be declared in the manifest: the host drops what is not."""
 
 Announce = Callable[[str, dict[str, Any]], None]
@@ -80,6 +81,9 @@ class Announcements:
             self._announce("pay_part_end", {"status": "success", **fields})
         else:
             self._announce("pay_part_end", {"status": "failure", **fields, **_why(attempt.route, attempt.failure)})
+
+    def channel_hint(self, fields: dict[str, Any]) -> None:
+        self._announce("channel_hint_update", fields)
 
 
 def _payment(running: Running) -> dict[str, Any]:

@@ -34,6 +34,14 @@ UNPARSABLE_ONION = 202
 
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 
+APPROVAL_S = 120.0
+"""So long at least a preapproval is waited for: a signer may ask a person. Who calls waits meanwhile."""
+
+_NOT_APPROVED = (
+    "Not paid: the node's preapproval of this invoice gave no answer in {:.0f} s (does a signer or a hook wait "
+    "for somebody?). Nothing was sent: see to it and pay again"
+)
+
 USABLE_STATES = frozenset({"CHANNELD_NORMAL", "CHANNELD_AWAITING_SPLICE"})
 """States in which a channel takes HTLCs; any other state is tolerated and unused."""
 
@@ -161,15 +169,34 @@ class Node:
 
         return await self.certain("getinfo", {}, read)
 
-    async def preapprove(self, invstring: str, only_check: bool = False) -> None:
-        """Ask the operator's signer or policy, or only whether it would decline. Raises PayError where it does."""
+    async def preapprove(self, invstring: str, retry_for_s: float, only_check: bool = False) -> None:
+        """Ask the operator's signer or policy; nothing is out before.
+
+        Raises
+        ------
+        PayError
+            It declines, or (-1) does not answer within `retry_for_s`, and `APPROVAL_S` at least.
+        """
         method, params = "preapproveinvoice", {"bolt11": invstring}
         if only_check:
             method, params = "check", {"command_to_check": method, **params}
+        patience_s = max(APPROVAL_S, retry_for_s)
+        pause_s = _RETRY_FIRST_S
         try:
-            await self.patient(method, params)
+            async with asyncio.timeout(patience_s):
+                while True:
+                    try:
+                        # Not asked again while it may only be slow: a person would see it twice.
+                        await self._rpc.acall(method, params, timeout_s=patience_s)
+                        return
+                    except Unanswered as error:
+                        log.warning("host_unanswered method=%s error=%r", method, str(error))
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(pause_s * 2, _RETRY_MOST_S)
         except CallError as error:
             raise PayError(error.code, error.message, error.data) from error
+        except TimeoutError:
+            raise PayError(Code.OTHER, _NOT_APPROVED.format(patience_s)) from None
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
         """All parts of this hash that the host knows, in the order they were made."""
@@ -218,10 +245,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NamedChannel:
-    """One of our channels with all short_channel_ids that it goes by."""
+    """One of our channels.
+
+    Parameters
+    ----------
+    names
+        All short_channel_ids that it goes by.
+    sent
+        payment_hash and msat of each HTLC that goes out through it.
+    """
 
     channel: OwnChannel
     names: frozenset[int]
+    sent: tuple[tuple[bytes, int], ...] = ()
 
 
 def sendpay_route(route: Route | None) -> list[dict[str, Any]]:
@@ -286,6 +322,7 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
         names = {name, *alias.values()}
         updates = (fields.get("updates") or {}).get("local") or {}
         spendable = int(fields.get("spendable_msat", 0))
+        sent = tuple(_hash_and_msat(htlc) for htlc in fields.get("htlcs", ()) if htlc.get("direction") == "out")
         channel = OwnChannel(
             scid=parse_scid(name),
             direction=direction_of(us, peer),
@@ -295,14 +332,19 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
             htlc_min_msat=int(fields.get("minimum_htlc_out_msat", 0)),
             htlc_max_msat=int(fields.get("maximum_htlc_out_msat", spendable)),
             max_htlcs=int(fields.get("max_accepted_htlcs", 483)),
-            live_htlcs=sum(1 for htlc in fields.get("htlcs", ()) if htlc.get("direction") == "out"),
+            live_htlcs=len(sent),
             connected=bool(fields.get("peer_connected")) and fields.get("reestablished") is not False,
             announced=not fields.get("private", False),
             fee_base_msat=int(updates.get("fee_base_msat", 0)),
             fee_ppm=int(updates.get("fee_proportional_millionths", 0)),
             cltv_delta=int(updates.get("cltv_expiry_delta", 0)),
+            outgoing_msat=sum(amount_msat for _, amount_msat in sent),
         )
-        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names))
+        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names), sent)
+
+
+def _hash_and_msat(htlc: dict[str, Any]) -> tuple[bytes, int]:
+    return bytes.fromhex(htlc["payment_hash"]), int(htlc["amount_msat"])
 
 
 def _own_htlcs(channels: Iterable[dict[str, Any]]) -> Iterable[OwnHtlc]:

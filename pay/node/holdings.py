@@ -1,5 +1,8 @@
-"""What our own channels still have: as the host says, less what live attempts have ordered and it has not yet
-taken.
+"""What our own channels still have: as the host says, less what live attempts hold that it does not show yet.
+
+A part is among a channel's HTLCs only once the channel has taken it. Before, its `sendpay` may be queued, and also
+after the answer, which says that there is a row, the HTLC is on its way to the channel (lightningd adds it in
+rcvd_htlc_reply). So each live attempt counts, its money and its HTLC slot, but for those that the host shows.
 
 Derived from the live attempts of all payments each time it is asked for, so nothing can leak.
 """
@@ -7,44 +10,75 @@ Derived from the live attempts of all payments each time it is asked for, so not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pay.node.facade import NamedChannel, Node
 from pay.node.running import Running
+from pay.node.together import Together
+from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
-from pay.units import Scid
+
+COMMIT_S = 30.0
+"""A part with a row has its HTLC after so long, or none at all: lightningd gives a channel 30 s to commit it."""
 
 
 class OwnChannels:
-    """Our channels as they are now; questions that come together share one answer of the host."""
+    """Our channels as they are now; questions that come together share one answer of the host.
+
+    Attributes
+    ----------
+    turn
+        One plan after the other: what one has ordered is held for the next.
+    """
 
     def __init__(self, node: Node, us: bytes):
-        self._node = node
-        self._us = us
-        self._fetch: asyncio.Task[list[NamedChannel]] | None = None
+        self._listed = Together(lambda: node.own_channels(us))
+        self.turn = asyncio.Lock()
 
-    async def now(self, payments: Iterable[Running]) -> list[NamedChannel]:
-        """With what `payments` have ordered and the host has not yet taken from a channel. Raises CallError."""
-        if self._fetch is None or self._fetch.done():
-            self._fetch = asyncio.create_task(self._node.own_channels(self._us))
-        own = await asyncio.shield(self._fetch)
-        held = _unsent(payments)
-        return [_less(named, held.get(named.channel.scid, 0)) for named in own]
+    async def listed(self) -> list[NamedChannel]:
+        """As the host says. Raises CallError."""
+        return await self._listed.answer()
 
 
-def _unsent(payments: Iterable[Running]) -> dict[Scid, int]:
-    held: dict[Scid, int] = {}
+def less_ordered(listed: Sequence[NamedChannel], payments: Iterable[Running]) -> list[NamedChannel]:
+    """Channels as listed, less what live attempts hold that is not among their HTLCs.
+
+    The list may be older than an attempt: what it does not show is held.
+    """
+    by_name = {name: at for at, named in enumerate(listed) for name in named.names}
+    shown = [Counter(named.sent) for named in listed]
+    msat, htlcs = [0] * len(listed), [0] * len(listed)
+    for running, attempt in _live(payments):
+        at = by_name.get(attempt.route.hops[0].scid) if attempt.route is not None else None
+        if at is None:
+            continue
+        htlc = running.session.terms.payment_hash, attempt.sent_msat
+        if shown[at][htlc]:
+            shown[at][htlc] -= 1
+        elif attempt.status is AttemptStatus.CREATED or running.clock.now() < attempt.started_s + COMMIT_S:
+            msat[at] += attempt.sent_msat
+            htlcs[at] += 1
+    return [_less(named, msat[at], htlcs[at]) for at, named in enumerate(listed)]
+
+
+def _live(payments: Iterable[Running]) -> Iterable[tuple[Running, Attempt]]:
     for running in payments:
         for attempt in running.session.live:
-            if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
-                scid = attempt.route.hops[0].scid
-                held[scid] = held.get(scid, 0) + attempt.sent_msat
-    return held
+            yield running, attempt
 
 
-def _less(named: NamedChannel, held_msat: int) -> NamedChannel:
-    if not held_msat:
+def _less(named: NamedChannel, msat: int, htlcs: int) -> NamedChannel:
+    if not htlcs:
         return named
     channel = named.channel
-    return replace(named, channel=replace(channel, spendable_msat=max(0, channel.spendable_msat - held_msat)))
+    return replace(
+        named,
+        channel=replace(
+            channel,
+            spendable_msat=max(0, channel.spendable_msat - msat),
+            outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
+            live_htlcs=channel.live_htlcs + htlcs,
+        ),
+    )

@@ -27,6 +27,9 @@ _READ_BYTES = 1 << 16
 CHECK = "check"
 """A request of this method has the checked command's name in `checked`."""
 
+_NAMED_BEFORE = {"channel_hint_update": "channel_hint"}
+"""What fields of a topic stood under when those of others stood alone."""
+
 RawHandler = Callable[["Request"], None]
 
 
@@ -72,7 +75,12 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def announce(self, topic: str, fields: dict[str, Any]) -> None:
         """Emit a notification for other plugins, in the form of the host's own."""
-        params = {topic: fields} if self._named_notifications else fields
+        if self._named_notifications:
+            params = {topic: fields}
+        elif topic in _NAMED_BEFORE:
+            params = {_NAMED_BEFORE[topic]: fields}
+        else:
+            params = fields
         self._write_locked({"jsonrpc": "2.0", "method": topic, "params": params})
 
     def _on_setconfig(self, request: Request) -> None:

@@ -7,6 +7,11 @@ pending already at our own start can be one: dates may come from a clock that ha
 
 The host does not tell of which part an HTLC is, but what it amounts to. Not seen, until the other one has ended:
 an orphan beside a part of the same payment that is out with exactly the same amount.
+
+HTLCs are those of `listpeerchannels`: they come from what lightningd has in memory of every channel in whatever
+state, closing and on chain too, until the last of its outputs is resolved (lightningd/peer_control.c,
+json_add_htlcs; load_channels_from_wallet brings all that are not over back at a start; so in v24.11 and v26.06).
+`listhtlcs` would add to them only what is over, which grows with all that the node has ever forwarded.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pay.node.facade import CallError, Node, Row, RowStatus
+from pay.node.together import Together
 
 log = logging.getLogger("pay")
 
@@ -42,6 +48,7 @@ class Orphans:
         self._node = node
         self._host_started_s = host_started_s
         self._doubt_s = doubt_s
+        self._out = Together(self._all_out)
         self._found: frozenset[tuple[str, int, int]] = frozenset()
 
     def found_at_start(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -74,13 +81,19 @@ class Orphans:
         """How many HTLCs of this hash and each amount in msat go out of us; None where the host does not tell."""
         name = payment_hash.hex()
         try:
-            channels = (await self._node.patient("listpeerchannels", {}))["channels"]
-            shown = [htlc for channel in channels for htlc in channel.get("htlcs", ())]
-            listed = [htlc for htlc in (await self._node.patient("listhtlcs", {}))["htlcs"] if not _is_over(htlc)]
-            return _amounts(shown, name) | _amounts(listed, name)
+            return (await self._out.answer()).get(name, Counter())
         except (CallError, AttributeError, LookupError, TypeError, ValueError) as error:
             log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
             return None
+
+    async def _all_out(self) -> dict[str, Counter[int]]:
+        """By payment_hash, how many HTLCs of each amount in msat go out of us."""
+        out: dict[str, Counter[int]] = {}
+        for channel in (await self._node.patient("listpeerchannels", {}))["channels"]:
+            for htlc in channel.get("htlcs", ()):
+                if htlc["direction"] == "out":
+                    out.setdefault(str(htlc["payment_hash"]), Counter())[int(htlc["amount_msat"])] += 1
+        return out
 
     def _is_old(self, row: Row) -> bool:
         """It is pending and was made before the host's start.
@@ -106,13 +119,3 @@ def host_started_s(latest_s: float) -> float:
         return min(latest_s, time.time() - up_s + int(fields[19]) / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-def _amounts(htlcs: Iterable[dict[str, Any]], payment_hash: str) -> Counter[int]:
-    ours = (h for h in htlcs if h.get("payment_hash") == payment_hash and h.get("direction") == "out")
-    return Counter(int(htlc["amount_msat"]) for htlc in ours)
-
-
-def _is_over(htlc: dict[str, Any]) -> bool:
-    """The last state of an HTLC that we offered: removed and revoked on both sides."""
-    return bool(htlc.get("state") == "RCVD_REMOVE_ACK_REVOCATION")

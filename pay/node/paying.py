@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 from pay.errors import Code, PayError
 from pay.invoice import Invoice, recipient_of
 from pay.invoice.recipient import ClearRecipient
+from pay.node.chain import Chain
 from pay.node.checks import (
     amount_of_known,
     amount_of_past,
@@ -93,6 +94,7 @@ class Paying:
         journal: Journal,
         orphans: Orphans,
         shadowing: Shadowing,
+        chain: Chain,
         settings: Callable[[], Settings],
         doubt_s: float = EARLIER_S,
     ):
@@ -104,6 +106,7 @@ class Paying:
         self._journal = journal
         self._orphans = orphans
         self._shadowing = shadowing
+        self._chain = chain
         self._settings = settings
         self._others_s = min(OTHERS_S, doubt_s)
         self._secret = os.urandom(32)
@@ -172,7 +175,7 @@ class Paying:
         check_request(request, invoice, self._us)
         check_invoice(request, invoice, int(time.time()))
         check_limits(request, invoice, recipient_of(invoice, self._us), self._us)
-        await self._node.preapprove(invoice.invstring, only_check=True)
+        await self._node.preapprove(invoice.invstring, float(request.retry_for_s), only_check=True)
 
     # --- one look ---------------------------------------------------------------------------------------
 
@@ -266,7 +269,7 @@ class Paying:
         check_limits(request, invoice, recipient, self._us)
         settings = self._settings()
 
-        def terms_now() -> Terms:
+        def terms_now(behind_blocks: int = 0) -> Terms:
             return terms_for(
                 request,
                 invoice,
@@ -276,6 +279,7 @@ class Paying:
                 groupid=groupid,
                 now=time.time(),
                 seed=self._seed(invoice.payment_hash),
+                behind_blocks=behind_blocks,
             )
 
         def running(terms: Terms) -> Running:
@@ -287,11 +291,16 @@ class Paying:
                 total_chosen=total_chosen(request, invoice),
             )
 
-        with self._register.beginning(running(terms_now())):
-            await self._node.preapprove(invoice.invstring)
-            kind = shadow_for(request, invoice, settings.shadow)
-            live = self._register.live.values()
-            begun = running(await self._shadowing.shadowed(terms_now(), recipient, kind, live))
+        behind = asyncio.create_task(self._chain.blocks_behind())
+        try:
+            with self._register.beginning(running(terms_now())):
+                await self._node.preapprove(invoice.invstring, float(request.retry_for_s))
+                terms = terms_now(await behind)
+                kind = shadow_for(request, invoice, settings.shadow)
+                live = self._register.live.values()
+                begun = running(await self._shadowing.shadowed(terms, recipient, kind, live))
+        finally:
+            behind.cancel()
         self._runner.start(begun)
         return begun
 

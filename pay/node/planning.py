@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
-from pay.network.hints import HintHop, RouteHint
+from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.node.facade import NamedChannel
 from pay.node.memory import Memory
 from pay.node.observing import Ended
-from pay.payment.events import FindRoutes
-from pay.routing.query import NoRoute, Route
-from pay.units import NodeId, ScidDir
+from pay.payment.events import FindRoutes, Lessons
+from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.units import NodeId, Scid, ScidDir
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
@@ -111,6 +111,11 @@ class Planning:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
+    async def size_msat(self, scid: Scid) -> int | None:
+        """The capacity of a channel; None where gossip does not tell."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: self._graph().size_msat(scid))
+
     async def closed(self, channels: Iterable[ScidDir]) -> frozenset[ScidDir]:
         """Those of some announced channels that gossip now has as disabled, or not at all."""
         wanted = list(channels)
@@ -141,30 +146,50 @@ class Planning:
         own: Sequence[NamedChannel],
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
+        from pay.routing.busy import plan_or_busy
+
+        self._refresh()
+        channels = [named.channel for named in own]
+        # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
+        self._memory.see_own(channels, self._graph(), time.time())
+        closed = _under_route_names(action.lessons.closed_channels, own)
+        lessons = replace(action.lessons, excluded_channels=closed, asleep=frozenset())
+
+        def plan(
+            query: RouteQuery, own: Sequence[OwnChannel], in_flight: Mapping[ScidDir, int]
+        ) -> tuple[Route, ...] | NoRoute:
+            return self._plan(query, lessons, hints, own, in_flight)
+
+        return plan_or_busy(plan, action.query, action.whole, channels, in_flight)
+
+    def _plan(
+        self,
+        query: RouteQuery,
+        lessons: Lessons,
+        hints: Sequence[RouteHint],
+        own: Sequence[OwnChannel],
+        in_flight: Mapping[ScidDir, int],
+    ) -> tuple[Route, ...] | NoRoute:
         from pay.network import Overlay
         from pay.routing.caution import Caps, plan_cautiously
         from pay.routing.planner import plan
 
-        self._refresh()
-        query, lessons, graph = action.query, action.lessons, self._graph()
+        graph = self._graph()
 
         def overlay(caps: Caps) -> Overlay:
             return Overlay(
                 graph,
                 query.source,
-                [named.channel for named in own],
+                own,
                 recipient=query.destination,
                 hints=hints,
                 excluded_nodes=lessons.excluded_nodes,
-                excluded_channels=_under_route_names(lessons.closed_channels, own),
+                excluded_channels=lessons.closed_channels,
                 policies=lessons.policies,
                 caps=caps,
             )
 
         try:
-            # Our own channels are no belief to this plan; to others, after a merge elsewhere, they are worth
-            # knowing.
-            self._memory.see_own([named.channel for named in own], graph, time.time())
             return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.

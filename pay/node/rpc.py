@@ -1,8 +1,13 @@
 """Calls to lightningd over one connection, many at a time.
 
 pyln-client's `LightningRpc` opens a socket for every call and blocks until the answer; here the calls are
-multiplexed by their id on one connection of an asyncio loop, as lightningd's own plugins do it. At most
-`MAX_CALLS` wait for answers, further ones queue: a slow host makes us wait, it never makes us grow.
+multiplexed by their id on one connection of an asyncio loop, as lightningd's own plugins do it.
+
+Every method has a lane of its own: of each only so many calls wait for answers, further ones queue. So a slow host
+makes us wait, it never makes us grow; and a method that hangs (a preapproval that waits for a person, a hook that
+sleeps) keeps no other one waiting. One connection does for all lanes: lightningd goes on reading it however many
+of its commands are unanswered (lightningd/jsonrpc.c, read_json: after 100 commands in a row it only gives others
+a turn), and stops only while an answer is not taken from it, which the reader here always does.
 
 A call can end without an answer although the host received it, because a command outlives its connection.
 `Unanswered` says exactly that, and only the caller knows whether the call may be repeated.
@@ -18,8 +23,13 @@ from typing import Any
 
 from pyln.client.lightning import LightningRpc
 
-MAX_CALLS = 100
-"""lightningd itself takes at most 100 commands of a connection before it looks at others."""
+MOST_OF_A_METHOD = 100
+"""Calls of one method that wait for answers."""
+
+MOST_APPROVALS = 1_000
+"""Of those that a person may have to answer: one who takes his time does not keep others from being asked for."""
+
+_MOST = {"preapproveinvoice": MOST_APPROVALS, "check": MOST_APPROVALS}
 
 ANSWER_TIMEOUT_S = 60.0
 """No command that we use waits for the network; after a minute the answer is taken as lost."""
@@ -59,14 +69,25 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         super().__init__(path)
         self._path = path
         self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(MAX_CALLS)
+        self._lanes: dict[str, asyncio.Semaphore] = {}
         self._connecting = asyncio.Lock()
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._reader_task: asyncio.Task[None] | None = None
 
-    async def acall(self, method: str, params: dict[str, Any] | list[Any], prefix: str | None = None) -> Any:
+    async def acall(
+        self,
+        method: str,
+        params: dict[str, Any] | list[Any],
+        prefix: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
         """Call `method` and return its result.
+
+        Parameters
+        ----------
+        timeout_s
+            In place of the connection's; the wait for a turn is not in it.
 
         Raises
         ------
@@ -75,17 +96,18 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         Unanswered
             There was no answer, for whatever reason.
         """
-        async with self._slots:
+        async with self._lane(method):
             ident = self.get_json_id(method, prefix)
             self.next_id += 1
             future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             try:
-                writer = await self._connect()
-                self._waiting[ident] = future
-                request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
-                writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")
-                await writer.drain()
-                answer = await asyncio.wait_for(future, self._timeout_s)
+                async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
+                    writer = await self._connect()
+                    self._waiting[ident] = future
+                    request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
+                    writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")
+                    await writer.drain()
+                    answer = await future
             except (OSError, TimeoutError) as error:
                 raise Unanswered(f"{method}: {error or 'no answer in time'}") from error
             finally:
@@ -95,6 +117,12 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         if "result" not in answer:
             raise Unanswered(f"{method}: an answer with neither result nor error")
         return answer["result"]
+
+    def _lane(self, method: str) -> asyncio.Semaphore:
+        lane = self._lanes.get(method)
+        if lane is None:
+            lane = self._lanes[method] = asyncio.Semaphore(_MOST.get(method, MOST_OF_A_METHOD))
+        return lane
 
     async def _connect(self) -> asyncio.StreamWriter:
         async with self._connecting:

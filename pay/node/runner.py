@@ -18,9 +18,10 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.node.announcements import Announcements
+from pay.node.channel_hints import ChannelHints
 from pay.node.crashed import end_of_crashed, settled_of_crashed
 from pay.node.facade import CallError, Node, read_failure
-from pay.node.holdings import OwnChannels
+from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.journal import Journal
 from pay.node.journalling import Journalling
 from pay.node.learning import Learning, in_flight
@@ -81,6 +82,7 @@ class Runner:
             node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
         )
         self._learning = Learning(planning, register.live)
+        self._hints = ChannelHints(planning, announcements)
 
     def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = (), in_journal: bool = False) -> None:
         """Begin a payment, or take up the parts that were found; `in_journal` if an earlier run wrote it down."""
@@ -175,6 +177,7 @@ class Runner:
         for attempt, seconds in ended:
             self._announcements.part_ended(running, attempt, seconds)
             self._learning.part_ended(attempt)
+            self._hints.part_ended(running, attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:
         match action:
@@ -266,9 +269,12 @@ class Runner:
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
         live = self._register.live
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
-        own = await asyncio.wait_for(self._own.now(live.values()), patience_s)
-        held = in_flight(live.values()).held()
-        return await self._planning.find(action, running.recipient, own, held)
+        listed = await asyncio.wait_for(self._own.listed(), patience_s)
+        async with self._own.turn:
+            # The session takes the routes before the next plan has its turn.
+            own = less_ordered(listed, live.values())
+            held = in_flight(live.values()).held()
+            return await self._planning.find(action, running.recipient, own, held)
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

@@ -15,6 +15,7 @@ from pay.errors import Code, PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
+from pay.node.chain import Chain
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
@@ -82,6 +83,7 @@ class Service:
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._node, self._planning, every_s)
         self._register = Register()
+        self._chain = Chain(self._node)
         self._runner: Runner | None = None
         self._paying: Paying | None = None
         self._views = Views(self._node, self._planning, self._register)
@@ -96,6 +98,8 @@ class Service:
         for name, word, used in options.unknown_words(self._plugin):
             log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
         loading = asyncio.create_task(self._planning.load())
+        # What the host counts expiries from, as near to its own start as we can tell.
+        headers = asyncio.create_task(self._chain.blocks_behind())
         we = await self._node.identity()
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
@@ -122,12 +126,14 @@ class Service:
             journal,
             orphans,
             shadowing,
+            self._chain,
             lambda: options.settings(self._plugin),
             doubt_s=2 * reconcile_s,
         )
         self._height = max(self._height, we.height)
         self._views.height = self._height
         runner.block_added(self._height)
+        self._chain.block_added(self._height)
         # Before any call is served: one for a payment that an earlier run began must find it here. The runner
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._runner = runner
@@ -151,6 +157,7 @@ class Service:
             "host" if host.owns_listpays else "missing",
         )
         await loading
+        await headers
         await journal.forget_totals()
         await self._liquidity_store.run()
 
@@ -216,6 +223,7 @@ class Service:
         match topic:
             case "block_added":
                 self._height = int((fields.get("block") or fields)["height"])
+                self._chain.block_added(self._height)
                 self._views.height = self._height
                 if self._runner is not None:
                     self._runner.block_added(self._height)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import CallError, Node
-from pay.node.holdings import OwnChannels
+from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.learning import in_flight
 from pay.node.options import Shadow
 from pay.node.planning import Planning
@@ -50,8 +50,8 @@ class Shadowing:
         try:
             own, held = None, {}
             if kind is Shadow.FULL:
-                own = await asyncio.wait_for(self._own.now(payments), CHANNELS_S)
-                held = in_flight(payments).held()
+                listed = await asyncio.wait_for(self._own.listed(), CHANNELS_S)
+                own, held = less_ordered(listed, payments), in_flight(payments).held()
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),

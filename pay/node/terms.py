@@ -21,6 +21,7 @@ def terms_for(
     groupid: int,
     now: float,
     seed: int,
+    behind_blocks: int = 0,
 ) -> Terms:
     """What is to be paid and within which limits, for a call that has passed its checks at unix time `now`."""
     total = invoice.amount_msat or request.amount_msat or 0
@@ -53,6 +54,7 @@ def terms_for(
         metadata_bytes=len(invoice.payment_metadata or b""),
         wakeable=wakeable_channels(recipient),
         to_self=isinstance(recipient, SelfRecipient),
+        behind_blocks=behind_blocks,
     )
 
 

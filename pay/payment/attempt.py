@@ -58,6 +58,10 @@ class Terms:
     shadow_blocks, shadow_fee_msat
         Of the shadow route: delay on top of `final_cltv` as far as there is room, and what the recipient gets
         beyond what he asked for. The fee is part of the amounts above and fixed for the whole payment.
+    behind_blocks
+        Blocks that the network has and the height does not that the host counts expiries from. They are on top of
+        every delay that a part is given; limits and what callers read are without them, as nobody waits longer
+        for them.
     """
 
     payment_hash: bytes
@@ -92,6 +96,7 @@ class Terms:
     watched: bool = False
     shadow_blocks: int = 0
     shadow_fee_msat: int = 0
+    behind_blocks: int = 0
 
     @property
     def asked_msat(self) -> int:

@@ -166,9 +166,18 @@ class Lessons:
 
 @dataclass(frozen=True, slots=True)
 class FindRoutes:
+    """Answer with `RoutesFound` or `NoRouteFound`.
+
+    Parameters
+    ----------
+    whole
+        The question if the parts that are out were not: for what they deliver as well. None where none is out.
+    """
+
     query_id: int
     query: RouteQuery
     lessons: Lessons
+    whole: RouteQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def check(
             case ev.SendAttempt(_, route):
                 if session.result is not None or decided:
                     raise SessionError("a part after the verdict")
-                if route is not None and route.delay_blocks > terms.max_delay_blocks:
+                if route is not None and route.delay_blocks - terms.behind_blocks > terms.max_delay_blocks:
                     raise SessionError(f"a delay of {route.delay_blocks}, limit {terms.max_delay_blocks}")
             case ev.Finish(result):
                 if not isinstance(result, ev.Paid) and session.live:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pay.payment.attempt import Terms
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pay.payment.attempt import Attempt, Terms
 from pay.routing.query import RouteQuery
 
 SEARCHES = 120
@@ -15,9 +18,9 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         source=terms.source,
         destination=terms.destination,
         amount_msat=left_msat,
-        final_cltv=terms.final_cltv,
+        final_cltv=terms.final_cltv + terms.behind_blocks,
         max_fee_msat=terms.max_fee_msat - terms.shadow_fee_msat - spent_msat,
-        max_delay=terms.max_delay_blocks,
+        max_delay=terms.max_delay_blocks + terms.behind_blocks,
         riskfactor=terms.riskfactor,
         failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
         second_cost_msat=terms.second_cost_msat,
@@ -28,4 +31,16 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         randomness=terms.randomness,
         metadata_bytes=terms.metadata_bytes,
         shadow_blocks=terms.shadow_blocks,
+    )
+
+
+def whole(query: RouteQuery, live: Sequence[Attempt]) -> RouteQuery | None:
+    """`query` as it were if the parts that are out were still to be sent; None where none is."""
+    if not live:
+        return None
+    return replace(
+        query,
+        amount_msat=query.amount_msat + sum(part.amount_msat for part in live),
+        max_fee_msat=query.max_fee_msat + sum(part.fee_msat for part in live),
+        max_parts=query.max_parts + len(live),
     )

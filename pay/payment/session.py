@@ -27,7 +27,8 @@ from pay.payment.failure import Failure
 from pay.payment.invariants import SessionError, check
 from pay.payment.lessons import held_on, learn
 from pay.payment.meaning import meaning
-from pay.payment.question import question
+from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
+from pay.payment.question import question, whole
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
     cancelled,
@@ -42,13 +43,6 @@ from pay.payment.verdict import (
 )
 from pay.routing.query import NoRoute, Route
 from pay.units import ScidDir
-
-NAP_S = 3.0
-"""How long whoever is behind a route hint is given to wake up before it is tried again."""
-
-LOCAL_FAILURES_IN_A_ROW = 10
-LOCAL_PAUSE_S = 1.0
-"""So many refusals of our own channels in a row come at once; a pause keeps them from being a busy loop."""
 
 
 class PaymentSession:
@@ -81,6 +75,7 @@ class PaymentSession:
         self._height_wanted = 0
         self._pause_until_s = 0.0
         self._local_failures = 0
+        self._busy_naps = 0
         self._asked_with: dict[int, Mapping[ScidDir, Policy]] = {}
         self._next_partid = terms.first_partid
         self._lessons = ev.Lessons(
@@ -172,7 +167,7 @@ class PaymentSession:
             case ev.AttemptSettled(partid, preimage):
                 return self._settled(partid, preimage)
             case ev.AttemptFailed(partid, failure, our_height):
-                return self._failed(partid, failure, our_height, now)
+                return self._failed(partid, failure, our_height + self.terms.behind_blocks, now)
             case ev.HashTaken(partid, reason):
                 return self._taken(partid, reason)
             case ev.TimerFired():
@@ -225,6 +220,7 @@ class PaymentSession:
             )
             self._asked_with[partid] = self._lessons.policies
             actions.append(ev.SendAttempt(partid, route))
+        self._busy_naps = 0
         self.state = State.IN_FLIGHT
         return actions
 
@@ -232,6 +228,11 @@ class PaymentSession:
         may_come = self._lessons.asleep or now < self.terms.patient_until_s
         if may_come and now + NAP_S < self.terms.deadline_s:
             return self._pause(NAP_S, now)
+        if why.busy:
+            self._busy_naps += 1
+            if now >= self.terms.deadline_s:
+                return self._too_late()
+            return self._pause(busy_nap_s(self._busy_naps - 1), now)
         return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
@@ -317,7 +318,7 @@ class PaymentSession:
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
-        return self._conclude(ev.NotPaid(stopped_retrying(self.terms, self.failures, len(self.attempts))))
+        return self._too_late()
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -335,6 +336,10 @@ class PaymentSession:
             # Nothing else is sure to end this wait, and an earlier timer may have come while parts were out.
             ev.WakeAt(self.terms.deadline_s),
         ]
+
+    def _too_late(self) -> list[ev.Action]:
+        tries, busy = len(self.attempts), self._busy_naps > 0
+        return self._conclude(ev.NotPaid(stopped_retrying(self.terms, self.failures, tries, busy)))
 
     def _pause(self, seconds: float, now: float) -> list[ev.Action]:
         stop = self._must_stop(now)
@@ -360,7 +365,7 @@ class PaymentSession:
         self._requested_msat = left_msat
         self.state = State.WAITING_ROUTES
         query = question(self.terms, left_msat, spent_msat, len(self.live), len(self.attempts))
-        return [ev.FindRoutes(self.queries, query, self._lessons)]
+        return [ev.FindRoutes(self.queries, query, self._lessons, whole(query, self.live))]
 
     def _must_stop(self, now: float) -> PayError | None:
         return must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))

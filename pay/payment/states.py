@@ -42,7 +42,8 @@ class State(Enum):
     IN_FLIGHT = "in_flight"
     WAITING_HEIGHT = "waiting_height"
     PAUSING = "pausing"
-    """Asks for routes again in a moment: a recipient wakes up, or our own channels refuse in a row."""
+    """Asks for routes again in a moment: a recipient wakes up, our own channels refuse in a row, or what routes
+    there are is taken by what is in flight."""
     DRAINING_FAILED = "draining_failed"
     """The verdict is a failure; parts are out that may still make it a success."""
     DRAINING_PAID = "draining_paid"

@@ -19,6 +19,9 @@ from pay.units import format_msat, format_scid
 ORPHANED = "orphaned_part"
 """Reason token of a part that the host will show as pending for ever."""
 
+BUSY = "busy"
+"""Reason token where there would be routes if nothing were in flight."""
+
 NOT_TAKEN = "the node did not take this part"
 """Of a part that failed without an answer from anywhere."""
 
@@ -137,7 +140,7 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         data["fee"] = why.fee_msat + terms.shadow_fee_msat
         data["feepercent"] = round(data["fee"] * 100 / terms.asked_msat, 6)
     if why.delay_blocks is not None:
-        data["delay"] = why.delay_blocks
+        data["delay"] = why.delay_blocks - terms.behind_blocks
     if why.max_sendable_msat is not None:
         data["max_sendable_msat"] = why.max_sendable_msat
     data["maxfee_msat"] = terms.max_fee_msat
@@ -181,13 +184,17 @@ def outcome_lost(partid: int) -> PayError:
     )
 
 
-def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
-    """210: time is up, and nothing is out."""
+def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int, busy: bool = False) -> PayError:
+    """210: time is up, and nothing is out; `busy` where at last only what is in flight stood in the way."""
     seconds = round(terms.deadline_s - terms.created_at_s)
-    return PayError(
-        Code.STOPPED_RETRYING,
-        f"Not paid within retry_for ({seconds} s), stopped after {_tries(tries)}{_last(failures)}",
+    words = f"Not paid within retry_for ({seconds} s), stopped after {_tries(tries)}{_last(failures)}"
+    if not busy:
+        return PayError(Code.STOPPED_RETRYING, words)
+    words += (
+        "; what routes there are was taken by payments in flight (money or HTLC slots of channels): try again "
+        "when they are over, or raise retry_for"
     )
+    return PayError(Code.STOPPED_RETRYING, words, {"reason": BUSY})
 
 
 def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:

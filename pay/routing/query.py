@@ -189,6 +189,8 @@ class NoRoute:
         of the least delay if it is too long. None where no route was found at all.
     max_sendable_msat
         The most that could be sent now, where that is what stands in the way.
+    busy
+        There would be routes if nothing were in flight: it may be otherwise in a moment.
     """
 
     reason: NoRouteReason
@@ -196,6 +198,7 @@ class NoRoute:
     fee_msat: int | None = None
     delay_blocks: int | None = None
     max_sendable_msat: int | None = None
+    busy: bool = False
 
     @property
     def code(self) -> Code:

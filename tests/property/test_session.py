@@ -47,7 +47,7 @@ OFTEN = {
     "settle": (1, st.tuples(st.sampled_from([0, 1, 1, 2, 3, 5]))),
     "taken": (1, st.tuples(WHICH)),
     "start": (1, st.tuples()),
-    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)))),
+    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)), st.booleans())),
     "cancel": (1, st.tuples(st.sampled_from(WORDS))),
 }
 """Steps, how often, and with what: the ends of payments are rarer than what happens on the way."""
@@ -61,16 +61,17 @@ def _shadowed(blocks: int, limit: int, kind: str, payment: Terms) -> Terms:
 
 
 TERMS = st.builds(
-    lambda amount, limit, parts, attempts, retry, expiry, kind, shadow: _shadowed(shadow, limit, kind, terms(
+    lambda amount, limit, parts, tries, retry, expiry, kind, blocks, behind: _shadowed(blocks, limit, kind, terms(
         amount,
         max_fee_msat=limit,
         max_parts=parts,
-        max_attempts=attempts,
+        max_attempts=tries,
         deadline_s=NOW + retry,
         expires_at_s=NOW + expiry,
         to_self=kind == "self",
         watched=kind == "watched",
         first_partid=5 if kind == "resumed" else 1,
+        behind_blocks=behind,
         wakeable=frozenset(ScidDir(scid(10 * number + 3), 0) for number in range(4)),
     )),
     st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
@@ -81,6 +82,7 @@ TERMS = st.builds(
     st.sampled_from([3_600] * 8 + [30, 0, -1]),
     st.sampled_from(["ours"] * 16 + ["self", "watched", "resumed"]),
     st.sampled_from([0, 0, 40, 400]),
+    st.sampled_from([0, 0, 0, 100]),
 )
 
 SCRIPTS = st.lists(STEPS, min_size=8, max_size=40)

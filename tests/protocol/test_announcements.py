@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,18 @@ import pytest
 
 from pay.sim.jsonstream import RpcError
 from tests.protocol.boxkit import ECHO
-from tests.protocol.kit import PLUGIN, SAT, Host, hosting
+from tests.protocol.kit import CAPACITY_MSAT, PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.protocol.restart_kit import SPLIT_MSAT, journal, narrow
 
 TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
+HINT = "channel_hint_update"
 AMOUNT_MSAT = 100_000 * SAT
 
 
 @pytest.fixture(scope="module", params=["v26.06.6", "v25.05"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": TOPICS}))
+        patch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": [*TOPICS, HINT]}))
         directory = Path(tmp_path_factory.mktemp("host"))
         with hosting(directory, version=request.param, plugin=[PLUGIN, ECHO]) as host:
             yield host
@@ -71,6 +73,26 @@ def test_a_refused_payment(host: Host) -> None:
     told = host.until(lambda: len(found := news(host, made.payment_hash)) == 3 and found)
     assert [topic for topic, _ in told] == ["pay_part_start", "pay_part_end", "pay_failure"]
     assert told[1][1]["failed_msg"] == error["raw_message"] and told[1][1]["error_code"] == error["failcode"]
+
+
+def test_a_channel_refuses(host: Host) -> None:
+    """The hub has nothing left towards far: that is told of its channel, in the form of the host's own `pay`."""
+    channel, hub = host.channel("hub", "far"), host.id("hub")
+    side = channel.side(hub)
+    made = host.invoice()
+    # What earlier payments have taught would choose the other way at once.
+    host.call("payliquidity", ["reset"]).ok()
+    with host.misbehaving("hub", fail_code=TEMPORARY_CHANNEL_FAILURE):
+        host.pay(made).ok()
+    lines = [json.loads(line) for line in (host.node.directory / "told").read_text().splitlines()]
+    (params,) = (message["params"] for message in lines if message["method"] == HINT)
+    fields = params[HINT] if HINT in params else params["payload"]["channel_hint"]
+    assert (HINT in params) == (host.node.version == "v26.06.6")
+    assert abs(time.time() - fields.pop("timestamp")) < 60
+    assert fields == {
+        "scid": f"{host.scid('hub', 'far')}/{side}", "estimated_capacity_msat": AMOUNT_MSAT - 1,
+        "total_capacity_msat": CAPACITY_MSAT, "enabled": True,
+    }  # fmt: skip
 
 
 def test_nothing_was_sent(host: Host) -> None:

@@ -214,7 +214,7 @@ def test_row_in_the_second_of_the_start() -> None:
 
     class Silent:
         async def patient(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:
-            return {"listpeerchannels": {"channels": []}, "listhtlcs": {"htlcs": []}}[method]
+            return {"listpeerchannels": {"channels": []}}[method]
 
         async def rows(self, _payment_hash: bytes) -> list[Row]:
             return table

@@ -60,3 +60,19 @@ def test_a_plan_that_breaks_is_made_again_plainly(
     assert not isinstance(found, NoRoute)
     assert [[hop.scid for hop in route.hops] for route in found] == [[2]]
     assert "a bound of nothing" in caplog.text, "it is an error of ours all the same"
+
+
+@pytest.mark.parametrize(("live", "busy"), [(483, True), (0, False)])
+def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool) -> None:
+    """us ── peer: all HTLC slots are taken, or there is no money on our side and nothing is out."""
+    full = replace(_channel(1).channel, live_htlcs=live, spendable_msat=AMOUNT if live else 0)
+
+    async def ask() -> tuple[Route, ...] | NoRoute:
+        asked = replace(terms(AMOUNT), source=US, destination=PEER)
+        action = FindRoutes(1, question(asked, AMOUNT, 0, 0, 0), Lessons())
+        planning = Planning(str(tmp_path / "gossip_store"), Memory(lambda: Remembering(1.0, 1.0, "reserved")))
+        named = NamedChannel(full, frozenset({1}))
+        return await planning.find(action, ClearRecipient(PEER, (), True), [named], {})
+
+    found = asyncio.run(ask())
+    assert isinstance(found, NoRoute) and found.busy is busy

@@ -374,3 +374,27 @@ def test_the_deadline_has_passed_meanwhile() -> None:
     story = resumed(ev.AdoptedPart(4, 50_000, 51_500), deadline_s=NOW)
     assert story.questions == [] and story.session.result is None
     assert error_of(story.fails(4, Failure(None, None, ""))).code == Code.STOPPED_RETRYING
+
+
+def test_our_node_is_behind_the_chain() -> None:
+    """100 blocks: what the recipient sees is not ahead of what we count from, so its refusal is one; a block more
+    is waited for."""
+    story = Teller(terms(behind_blocks=100))
+    assert (story.questions[0].query.final_cltv, story.questions[0].query.max_delay) == (118, 2116)
+    story.routes(line(100_000, final_cltv=118))
+    assert error_of(story.fails(1, unknown_payment(4, HEIGHT + 100))).code == Code.DESTINATION_FAILED
+    story = Teller(terms(behind_blocks=100))
+    story.routes(line(100_000, final_cltv=118))
+    story.fails(1, unknown_payment(4, HEIGHT + 101))
+    assert story.session.state is State.WAITING_HEIGHT
+
+
+@pytest.mark.parametrize(("delay", "fits"), [(2_016 + 100, True), (2_016 + 101, False)])
+def test_missing_blocks_are_not_in_maxdelay(delay: int, fits: bool) -> None:
+    story = Teller(terms(behind_blocks=100))
+    route = line(100_000, "d", final_cltv=delay)
+    if fits:
+        assert story.routes(route) == [ev.SendAttempt(1, route)]
+    else:
+        with pytest.raises(SessionError):
+            story.routes(route)

@@ -12,7 +12,8 @@ The sender knows what a node would know: gossip as the world's store tells it, i
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -31,6 +32,7 @@ from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.routing import NoRoute, Route, RouteQuery
 from pay.routing import plan as plan_routes
+from pay.routing.busy import plan_or_busy
 from pay.routing.caution import Caps, plan_cautiously
 from pay.sim.channel import SimChannel
 from pay.sim.clock import Timer, VirtualClock
@@ -160,9 +162,26 @@ class Sender:
                 running.story.ended_s = clock.now() - running.began_s
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
-        query, lessons = action.query, action.lessons
-        own, held = self._less_unsent(), self._in_flight()
+        answer = plan_or_busy(
+            partial(self._plan, running, action.lessons),
+            action.query,
+            action.whole,
+            self._less_unsent(),
+            self._in_flight(),
+        )
+        if isinstance(answer, NoRoute):
+            self._post(running, ev.NoRouteFound(action.query_id, answer))
+        else:
+            self._post(running, ev.RoutesFound(action.query_id, answer))
 
+    def _plan(
+        self,
+        running: _Running,
+        lessons: ev.Lessons,
+        query: RouteQuery,
+        own: Sequence[OwnChannel],
+        held: Mapping[ScidDir, int],
+    ) -> tuple[Route, ...] | NoRoute:
         def overlay(caps: Caps) -> Overlay:
             return Overlay(
                 self.graph,
@@ -179,13 +198,8 @@ class Sender:
         if self.planner is plan_routes:
             now = self.world.clock.now()
             knowledge = NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(now)
-            answer = plan_cautiously(overlay, self.graph, lessons.caps, query, held, knowledge)
-        else:
-            answer = self.planner(overlay(lessons.caps), query, held)
-        if isinstance(answer, NoRoute):
-            self._post(running, ev.NoRouteFound(action.query_id, answer))
-        else:
-            self._post(running, ev.RoutesFound(action.query_id, answer))
+            return plan_cautiously(overlay, self.graph, lessons.caps, query, held, knowledge)
+        return self.planner(overlay(lessons.caps), query, held)
 
     def _send(self, running: _Running, partid: int, route: Route) -> None:
         world, terms = self.world, running.story.session.terms
@@ -261,14 +275,22 @@ class Sender:
 
     def _less_unsent(self) -> list[OwnChannel]:
         """Our channels, less what is decided but not in them yet."""
-        unsent: dict[Scid, int] = {}
+        unsent, parts = Counter[Scid](), Counter[Scid]()
         for running in self._live:
             for attempt in running.story.session.live:
                 if attempt.status is AttemptStatus.CREATED and attempt.route is not None:
                     scid = attempt.route.hops[0].scid
-                    unsent[scid] = unsent.get(scid, 0) + attempt.sent_msat
-        own = self.own_channels()
-        return [replace(c, spendable_msat=max(0, c.spendable_msat - unsent.get(c.scid, 0))) for c in own]
+                    unsent[scid] += attempt.sent_msat
+                    parts[scid] += 1
+        return [
+            replace(
+                c,
+                spendable_msat=max(0, c.spendable_msat - unsent[c.scid]),
+                outgoing_msat=c.outgoing_msat + unsent[c.scid],
+                live_htlcs=c.live_htlcs + parts[c.scid],
+            )
+            for c in self.own_channels()
+        ]
 
     def _under_route_names(self, excluded: Iterable[ScidDir]) -> frozenset[ScidDir]:
         own = {c.scid: c.name_for(self.us) for c in self.world.nodes[self.us].channels}
@@ -344,4 +366,5 @@ def _own_channel(channel: SimChannel, us: NodeId) -> OwnChannel:
         fee_base_msat=policy.fee_base_msat,
         fee_ppm=policy.fee_ppm,
         cltv_delta=policy.cltv_delta,
+        outgoing_msat=sum(htlc.amount_msat for htlc in channel.htlcs.values() if htlc.direction == side),
     )

@@ -1,0 +1,107 @@
+"""What live attempts hold of our channels before the host shows it: money and HTLC slots, each part once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from pay.invoice.recipient import ClearRecipient
+from pay.network.hints import OwnChannel
+from pay.node.facade import NamedChannel, Node
+from pay.node.holdings import COMMIT_S, less_ordered
+from pay.node.running import Running
+from pay.payment import events as ev
+from pay.payment.session import PaymentSession
+from pay.units import format_scid
+from tests.payment_tools import NOW, PREIMAGE, line, node, scid, terms
+
+SPENDABLE, SENT = 1_000_000, 102_000
+
+
+def _listed(sent: tuple[tuple[bytes, int], ...] = ()) -> NamedChannel:
+    held = sum(msat for _, msat in sent)
+    own = OwnChannel(
+        scid(1), 0, node("a"), SPENDABLE - held, 0, 1, SPENDABLE, 30, len(sent), connected=True,
+        announced=False, outgoing_msat=held,
+    )  # fmt: skip
+    return NamedChannel(own, frozenset({scid(1), scid(99)}), sent)
+
+
+def _paying(payment_hash: bytes, first: int = 1) -> Running:
+    """One part is ordered, 100,000 msat over a channel of ours that leaves us with 102,000."""
+    session = PaymentSession(terms(payment_hash=payment_hash))
+    running = Running(session, ClearRecipient(node("d"), (), True), None)
+    session.handle(ev.Started(), NOW)
+    session.handle(ev.RoutesFound(1, (line(100_000, "acd", first=first),)), NOW)
+    return running
+
+
+def _left(listed: NamedChannel, *payments: Running, now: float = NOW) -> tuple[int, int, int]:
+    """Spendable, what outgoing HTLCs hold, and the HTLCs of the channel."""
+    (named,) = less_ordered([listed], payments, now)
+    return named.channel.spendable_msat, named.channel.outgoing_msat, named.channel.live_htlcs
+
+
+def test_what_is_ordered_takes_money_and_a_slot() -> None:
+    """Whether `sendpay` has been answered or not: after the answer the HTLC is still on its way to the channel."""
+    ordered, accepted = _paying(bytes([1] * 32)), _paying(bytes([2] * 32))
+    accepted.session.handle(ev.AttemptAccepted(1), NOW)
+    assert _left(_listed(), ordered, accepted) == (SPENDABLE - 2 * SENT, 2 * SENT, 2)
+
+
+def test_what_the_host_shows_is_not_held_twice() -> None:
+    """Two payments with one amount: the HTLC that is shown is of the second."""
+    first, second = _paying(bytes([1] * 32)), _paying(bytes([2] * 32))
+    shown = _listed(((bytes([2] * 32), SENT),))
+    assert _left(shown, second) == (SPENDABLE - SENT, SENT, 1)
+    assert _left(shown, first, second) == (SPENDABLE - 2 * SENT, 2 * SENT, 2)
+
+
+def test_what_is_over_holds_nothing() -> None:
+    over = _paying(bytes([1] * 32))
+    over.session.handle(ev.AttemptSettled(1, PREIMAGE), NOW)
+    assert _left(_listed(), over) == (SPENDABLE, 0, 0)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_row_without_an_htlc_holds_nothing_for_long(answered: bool) -> None:
+    """An order that has no answer may be carried out at any time; one that has one comes soon or never."""
+    running = _paying(bytes([1] * 32))
+    if answered:
+        running.session.handle(ev.AttemptAccepted(1), NOW)
+    held = (SPENDABLE, 0, 0) if answered else (SPENDABLE - SENT, SENT, 1)
+    assert _left(_listed(), running, now=NOW + COMMIT_S) == held
+
+
+def test_a_channel_has_several_names_and_others_have_theirs() -> None:
+    """The first part names it by an alias, the second is over another channel."""
+    assert _left(_listed(), _paying(bytes([1] * 32), first=99)) == (SPENDABLE - SENT, SENT, 1)
+    assert _left(_listed(), _paying(bytes([1] * 32), first=50)) == (SPENDABLE, 0, 0)
+
+
+def test_only_what_goes_out_takes_slots() -> None:
+    """The host holds HTLCs that we send to `max_accepted_htlcs`; those that come in are in nobody's way."""
+    us, peer = node("us"), node("a")
+    htlcs = [
+        {"direction": "out", "amount_msat": 5_000, "payment_hash": "01" * 32},
+        {"direction": "out", "amount_msat": 7_000, "payment_hash": "02" * 32},
+        {"direction": "in", "amount_msat": 100_000, "payment_hash": "03" * 32},
+    ]
+    fields = {
+        "peer_id": peer.hex(), "state": "CHANNELD_NORMAL", "short_channel_id": format_scid(scid(1)),
+        "peer_connected": True, "spendable_msat": SPENDABLE, "max_accepted_htlcs": 10, "htlcs": htlcs,
+    }  # fmt: skip
+
+    class Host:
+        async def acall(self, method: str, params: Any) -> Any:
+            assert method == "listpeerchannels"
+            return {"channels": [fields]}
+
+    (named,) = asyncio.run(Node(cast(Any, Host())).own_channels(us))
+    channel = named.channel
+    assert (channel.live_htlcs, channel.free_htlcs, channel.outgoing_msat) == (2, 8, 12_000)
+    assert named.sent == ((bytes([1] * 32), 5_000), (bytes([2] * 32), 7_000))
+    idle = channel.idle
+    assert (idle.spendable_msat, idle.free_htlcs, idle.outgoing_msat) == (SPENDABLE + 12_000, 10, 0)
