@@ -72,6 +72,8 @@ class SimNode:
         Whether the builtin pay plugin is there as well and owns `pay` (and `listpays` before v26.06).
     important
         Whether the death of a plugin of the start is the death of the node.
+    environment
+        Of the plugins' processes, beside our own and lightningd's.
 
     Attributes
     ----------
@@ -97,6 +99,7 @@ class SimNode:
         allow_deprecated: bool = False,
         builtin_pay: bool = False,
         important: bool = False,
+        environment: Mapping[str, str] | None = None,
     ):
         self.world = world
         self.us = us
@@ -122,8 +125,9 @@ class SimNode:
         node_features = feature_bytes(self.peer.features).hex()
         self.feature_set = {"init": node_features, "node": node_features, "channel": "", "invoice": "024100"}
         self.settings = PluginSettings(
-            self.directory, version, self.network, developer, allow_deprecated, self.feature_set
-        )
+            self.directory, version, self.network, developer, allow_deprecated, self.feature_set,
+            dict(environment or {}),
+        )  # fmt: skip
 
     @property
     def release(self) -> tuple[int, int]:
