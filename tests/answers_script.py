@@ -213,6 +213,10 @@ def _payments(talk: Conversation) -> None:
         talk.ask(method, {"index": "created", "start": 2, "limit": 1}, "by index")
         talk.ask(method, {"start": 2}, "start without index")
     talk.ask("delpay", {"payment_hash": "11" * 32}, "no status")
+    talk.ask("autoclean-once", {"subsystem": "failedpays", "age": 1_000_000}, "of pays")
+    talk.ask("autoclean-once", {"subsystem": "nonsense", "age": 1}, "nonsense")
+    talk.ask("autoclean-once", {"subsystem": "failedpays", "age": 0}, "no age")
+    talk.ask("autoclean-once", {"subsystem": "failedpays"}, "without age")
     talk.ask("waitsendpay", {"payment_hash": "x"}, "bad hash")
     talk.ask("waitsendpay", {}, "nothing")
 

@@ -32,7 +32,7 @@ from pay.sim.node_faults import NodeFaults, hits
 from pay.sim.node_log import LogLine
 from pay.sim.params import INVALID_PARAMS
 from pay.sim.payments import Payments
-from pay.sim.payments_db import Database
+from pay.sim.payments_db import Database, Payment
 from pay.sim.pluginhost import PluginDied, PluginProcess, PluginState
 from pay.sim.plugins import BUILTIN_PLUGINS, Plugins, PluginSettings
 from pay.sim.rpcserver import Command, RpcServer, call
@@ -81,6 +81,8 @@ class SimNode:
         Misbehaviour of this node, may be changed at any time.
     recorded
         Commands that came in, oldest first.
+    row_watchers
+        Called with every row of the payments table that is new or has changed, before anybody is told.
     lines
         The log, also in the file `log` of the directory.
     """
@@ -120,6 +122,7 @@ class SimNode:
         self._tasks: set[asyncio.Future[Any]] = set()
         self.heights = Heights(self)
         self.htlcs = HtlcTable()
+        self.row_watchers: list[Callable[[Payment], None]] = []
         self._log_file: TextIO | None = None
         self._stopped: asyncio.Event = asyncio.Event()
         node_features = feature_bytes(self.peer.features).hex()
