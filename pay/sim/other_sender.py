@@ -21,6 +21,8 @@ from pay.sim.payments import PartRequest, RouteHop
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
 
+LABEL = "another sender"
+"""Of its rows."""
 MARGIN_BLOCKS = 2
 """What it adds to every expiry, so that a block or two in between do no harm."""
 
@@ -59,7 +61,7 @@ class OtherSender:
         part_msat = self._total_msat if part_msat is None else part_msat
         part = PartRequest(
             self._invoice.payment_hash, self.groupid, self.partid + 1, self._route(part_msat, works), part_msat,
-            self._total_msat, self._invoice.payment_secret, self._invoice.metadata, "another sender",
+            self._total_msat, self._invoice.payment_secret, self._invoice.metadata, LABEL,
             self._invoice.bolt11, None,
         )  # fmt: skip
         answer = self._node.payments.send(part)
