@@ -92,6 +92,7 @@ class _Run:
         rng, host = self._rng, self._host
         self._purchases = host.world(lambda world: purchases(world, rng, rng.randint(2, 6)))
         self._guard.watch(self._purchases)
+        self._trouble.others_begin(self._purchases)
         for purchase in self._purchases:
             self._call(purchase)
         for _ in range(rng.randint(1, _MOST_KILLS)):

@@ -43,6 +43,10 @@ class Trouble:
             self._let_lie()
         if self._steps and self._rng.random() < 0.5:
             self._step()
+        self.others_begin(purchases)
+
+    def others_begin(self, purchases: list[Purchase]) -> None:
+        """Other senders take up some of the invoices."""
         if self._others:
             for purchase in purchases:
                 if purchase.amount_msat <= ONE_WAY_MSAT and self._rng.random() < 0.3:
