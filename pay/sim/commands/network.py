@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pay.sim.channel import SimChannel
 from pay.sim.commands.table import Answer, RawAnswer, host_command
 from pay.sim.gossip import feature_bytes
-from pay.sim.htlc_table import encoded, htlc_state
+from pay.sim.htlc_table import htlc_state
 from pay.sim.jsonstream import RpcError
 from pay.sim.params import (
     INVALID_PARAMS,
@@ -221,7 +221,7 @@ def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer |
         if not channels:
             raise node.bad_param("id", "unknown channel", args["id"], command)
     by_update = args["index"] == "updated"
-    return RawAnswer(encoded(node.htlcs.entries(node.us, channels, by_update, args["start"], args["limit"])))
+    return RawAnswer(node.htlcs.listing(node.us, channels, by_update, args["start"], args["limit"]))
 
 
 def _names(channel: SimChannel, us: NodeId) -> tuple[str, str, str]:
