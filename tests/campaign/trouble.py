@@ -48,6 +48,10 @@ class Trouble:
     def others_begin(self, purchases: list[Purchase]) -> None:
         """Other senders take up some of the invoices."""
         if self._others:
+            if not self._lies:
+                # Slow, so that what they send is out for a while.
+                for name in ("hub", "alt"):
+                    self._set_liar(name, None, self._rng.choice([0.0, 0.1, 0.3]))
             for purchase in purchases:
                 if purchase.amount_msat <= ONE_WAY_MSAT and self._rng.random() < 0.3:
                     self._pursue(purchase)
@@ -80,8 +84,8 @@ class Trouble:
             self._set_liar(name, None if honest == 1.0 else Liar.drawn(f"{number}", honest=honest))
             self._counts["liars"] += honest < 1.0
 
-    def _set_liar(self, name: str, liar: Liar | None) -> None:
-        faults = None if liar is None else Faults(liar=liar)
+    def _set_liar(self, name: str, liar: Liar | None, delay_s: float = 0.0) -> None:
+        faults = Faults(liar=liar, delay_s=delay_s) if liar is not None or delay_s else None
         self._host.world(lambda world: world.set_faults(self._host.id(name), faults))
 
     def _step(self) -> None:

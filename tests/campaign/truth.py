@@ -201,21 +201,22 @@ def _beside_others(
         out = {part.key for part in before} & call.pending
         if any((row.groupid, row.partid) in out for row in paid):
             yield f"reported as failed, with a part of another sender out that paid: {call.answer}"
-        known = {row.groupid for row in paid} & {part.groupid for part in before}
-        tried = any(not part.foreign and call.began_s <= part.at_s <= call.ended_s for part in begun)
-        early = call.ended_s - call.began_s < float(purchase.params.get("retry_for", 60)) - UNSURE_S
-        if call.answer.code == 210 and known and not tried and early and _is_first(call, calls):
-            yield f"left to another sender that was between two tries: {call.answer}"
+        known = [part for part in before if part.foreign and part.groupid in {row.groupid for row in paid}]
+        if call.answer.code == 210 and known and _had_time(purchase, call, calls):
+            seen_s = max(part.at_s for part in known)
+            if not any(not part.foreign and seen_s <= part.at_s <= call.ended_s for part in begun):
+                yield f"left to another sender that was between two tries: {call.answer}"
+
+
+def _had_time(purchase: Purchase, call: Call, calls: list[Call]) -> bool:
+    """Whether new attempts were still allowed, also if the payment was begun by the very first call."""
+    assert call.ended_s is not None
+    passed_s = call.ended_s - min(other.began_s for other in calls)
+    return passed_s < float(purchase.params.get("retry_for", 60)) - UNSURE_S
 
 
 def _is_foreign(row: Payment) -> bool:
     return row.label == LABEL
-
-
-def _is_first(call: Call, calls: list[Call]) -> bool:
-    """Whether it was not attached to what a call before it had begun, with other limits of time."""
-    before = [other for other in calls if other is not call and other.began_s <= call.began_s]
-    return all(other.ended_s is not None and other.ended_s < call.began_s for other in before)
 
 
 def _beside(call: Call, calls: list[Call]) -> bool:

@@ -134,6 +134,7 @@ def test_judge_sees_what_another_sender_paid() -> None:
 
     first, second = (1000, 1, True, 0.0), (1000, 2, True, 12.5)
     assert "left to another sender" in said(ours, first, second)[0]
+    assert "left to another sender" in said(ours, (1, 1, False, -1.0), first, second)[0], "it had tried before"
     assert said(ours, first, second, (1001, 1, False, 11.0)) == [], "it has tried for itself"
     assert said(ours, second) == [], "nobody knew of the other sender"
     assert said(replace(ours, ended_s=71.0), first, (1000, 2, True, 71.2)) == [], "its time was up"
