@@ -80,6 +80,9 @@ def hold(bench: Bench) -> dict[str, Any]:
 
 def _node(talk: Conversation) -> None:
     height = talk.ask("getinfo").ok()["blockheight"]
+    talk.ask("getchaininfo")
+    talk.ask("getchaininfo", {"last_height": 0}, "as the builtin asks")
+    talk.ask("getchaininfo", {"last_height": "x"}, "nonsense")
     talk.ask("waitblockheight", {"blockheight": height}, "reached")
     talk.ask("waitblockheight", {"blockheight": height + 1, "timeout": 1}, "not reached")
     talk.ask("waitblockheight", {"blockheight": "x"}, "nonsense")
@@ -156,6 +159,10 @@ def _network(talk: Conversation) -> None:
     talk.ask("listpeerchannels", {"id": far}, "not a peer")
     talk.ask("listpeerchannels", {"id": "x"}, "nonsense")
     talk.ask("listhtlcs")
+    talk.ask("listhtlcs", {"id": "1x1x1"}, "unknown")
+    talk.ask("listhtlcs", {"id": "x"}, "nonsense")
+    talk.ask("listhtlcs", {"index": "x"}, "bad index")
+    talk.ask("listhtlcs", {"start": "x"}, "bad start")
     talk.ask("listnodes")
     talk.ask("listnodes", {"id": far}, "by id")
     talk.ask("listnodes", {"id": _NOBODY}, "unknown")
@@ -190,6 +197,8 @@ def _payments(talk: Conversation) -> None:
         if name == "pending":
             talk.ask("listpeerchannels", {"id": bench.node_id(Payee.NEAR)}, "with HTLCs")
             talk.ask("listhtlcs", {}, "with HTLCs")
+            some = {"id": bench.scid(0), "index": "created", "start": 1, "limit": 1}
+            talk.ask("listhtlcs", some, "of a channel")
             talk.ask("listsendpays", {"payment_hash": invoice.payment_hash, "status": "complete"},
                      "another status")
             talk.ask("listsendpays", {"status": "pending"}, "by status")
@@ -204,6 +213,10 @@ def _payments(talk: Conversation) -> None:
         talk.ask(method, {"index": "created", "start": 2, "limit": 1}, "by index")
         talk.ask(method, {"start": 2}, "start without index")
     talk.ask("delpay", {"payment_hash": "11" * 32}, "no status")
+    talk.ask("autoclean-once", {"subsystem": "failedpays", "age": 1_000_000}, "of pays")
+    talk.ask("autoclean-once", {"subsystem": "nonsense", "age": 1}, "nonsense")
+    talk.ask("autoclean-once", {"subsystem": "failedpays", "age": 0}, "no age")
+    talk.ask("autoclean-once", {"subsystem": "failedpays"}, "without age")
     talk.ask("waitsendpay", {"payment_hash": "x"}, "bad hash")
     talk.ask("waitsendpay", {}, "nothing")
 

@@ -130,8 +130,12 @@ class SimChannel:
     scid
         The real short_channel_id, also of an unannounced channel (which nobody but its two ends may name).
     nodes, balances_msat, reserves_msat, htlc_limits, live_htlcs
-        Pairs, one entry a side. `htlc_limits[d]` is how many HTLCs may be out in direction d, `live_htlcs[d]` how
-        many are. A balance counts what the side could spend but for its reserve.
+        Pairs, one entry a side. `htlc_limits[d]` is how many HTLCs the node at the end of direction d accepts
+        (BOLT 2, max_accepted_htlcs), `live_htlcs[d]` how many are out. A balance counts what the side could spend
+        but for its reserve.
+    shared_slots
+        Whether HTLCs of the other direction take slots as well, as an implementation may count them that looks at
+        the whole commitment transaction. lightningd does not (channeld/full_channel.c, since v23.11 at least).
     policies, gossiped
         Pairs, one entry a direction: what is asked, and what gossip says is asked (None: nothing yet).
     aliases
@@ -146,6 +150,7 @@ class SimChannel:
     __slots__ = (
         "aliases", "announced", "balances_msat", "capacity_msat", "closed", "faults", "features", "gossiped",
         "htlc_limits", "htlcs", "latency_s", "live_htlcs", "nodes", "policies", "reserves_msat", "scid",
+        "shared_slots",
     )  # fmt: skip
 
     def __init__(
@@ -172,6 +177,7 @@ class SimChannel:
         self.latency_s = latency_s
         self.htlc_limits = [MAX_HTLCS, MAX_HTLCS]
         self.live_htlcs = [0, 0]
+        self.shared_slots = False
         self.htlcs: dict[tuple[int, int], ChannelHtlc] = {}
         self.faults: list[Faults | None] = [None, None]
         self.features = 0
@@ -221,6 +227,15 @@ class SimChannel:
         """Whether both ends are there and nothing keeps them apart."""
         return self.nodes[0].online and self.nodes[1].online and not any(f and f.offline for f in self.faults)
 
+    def free_slots(self, direction: int) -> int:
+        """HTLCs that can still be added in this direction.
+
+        The end's limit binds (BOLT 2), and the start holds itself to its own as well: so does lightningd, lest a
+        commitment transaction get dear to close ("Also *we* should not add more htlc's we configured").
+        """
+        live = sum(self.live_htlcs) if self.shared_slots else self.live_htlcs[direction]
+        return min(self.htlc_limits) - live
+
     def refusal(self, direction: int, amount_msat: int) -> Refusal | None:
         """Why an HTLC of `amount_msat` cannot be added in `direction` now, None if it can."""
         if self.closed:
@@ -229,7 +244,7 @@ class SimChannel:
             return Refusal.DISCONNECTED
         if amount_msat <= 0:
             return Refusal.BELOW_MINIMUM
-        if self.live_htlcs[direction] >= self.htlc_limits[direction]:
+        if self.free_slots(direction) <= 0:
             return Refusal.TOO_MANY_HTLCS
         if self.balances_msat[direction] - amount_msat < self.reserves_msat[direction]:
             return Refusal.CAPACITY

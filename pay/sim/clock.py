@@ -114,15 +114,23 @@ class VirtualClock:
 
 
 class RealClock:
-    """The time of day, over an asyncio loop; to be used on the thread of that loop."""
+    """The time of day, over an asyncio loop; to be used on the thread of that loop.
 
-    __slots__ = ("_loop",)
+    It may be set ahead or back, as happens to clocks; calls that were put off come when they would have.
+    """
+
+    __slots__ = ("_loop", "_offset_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
+        self._offset_s = 0.0
 
     def now(self) -> float:
-        return time.time()
+        return time.time() + self._offset_s
+
+    def step(self, seconds: float) -> None:
+        """Set it ahead, or back where `seconds` is below 0."""
+        self._offset_s += seconds
 
     def call_later(self, delay_s: float, fn: Callable[[], object]) -> asyncio.TimerHandle:
         return self._loop.call_later(max(delay_s, 0.0), fn)

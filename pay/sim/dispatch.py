@@ -7,12 +7,12 @@ requests see each other's effects in that order. Source: lightningd's jsonrpc.c.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pay.sim.commands import COMMANDS, HostCommand
-from pay.sim.commands.table import CheckDone
+from pay.sim.commands.table import CheckDone, RawAnswer, Result
 from pay.sim.interception import intercept
 from pay.sim.jsonstream import RpcError
 from pay.sim.node_faults import hits
@@ -43,6 +43,38 @@ class Dispatcher:
 
     def __init__(self, node: SimNode):
         self._node = node
+        self.held: list[Command] = []
+        """Commands that wait to be carried out."""
+        self._unsaid: list[tuple[Command, bytes]] = []
+
+    def release(self, method: str | None = None, fits: Callable[[Any], bool] | None = None) -> int:
+        """Carry out what waits, oldest first, and give the answers that were kept back.
+
+        Parameters
+        ----------
+        method
+            Only calls of this command.
+        fits
+            Only those whose `params` fit.
+
+        Returns
+        -------
+        How many commands it was. The faults stay as they are: what comes later waits again.
+        """
+
+        def wanted(command: Command) -> bool:
+            return method in (None, command.method) and (fits is None or fits(command.params))
+
+        let_go = [command for command in self.held if wanted(command)]
+        unsaid = [kept for kept in self._unsaid if wanted(kept[0])]
+        self.held = [command for command in self.held if not wanted(command)]
+        self._unsaid = [kept for kept in self._unsaid if not wanted(kept[0])]
+        for command in let_go:
+            self._route(command)
+        for command, answer in unsaid:
+            if command.connection is not None:
+                command.connection.send_raw(answer)
+        return len(let_go) + len(unsaid)
 
     def take(self, command: Command) -> None:
         """Called for every request, in the order of arrival; simple commands are answered at once."""
@@ -58,16 +90,20 @@ class Dispatcher:
             if error is not None:
                 command.fail(RpcError(*error))
                 return
+            if self._node.faults.holds(command.method, command.params):
+                self.held.append(command)
+                return
             delay_s = self._node.faults.delay_s.get(command.method, self._node.faults.delay_s.get("*", 0.0))
             if delay_s:
                 asyncio.get_running_loop().call_later(delay_s, self._route, command)
                 return
         self._route(command)
 
-    def _spoil(self, command: Command, message: dict[str, Any]) -> bool:
+    def _spoil(self, command: Command, answer: bytes) -> bool:
         """What becomes of an answer where faults are set; True if it is not sent as it is."""
         connection = command.connection
         if hits(self._node.faults.hang, command.method):
+            self._unsaid.append((command, answer))
             return True
         if connection is not None and hits(self._node.faults.garbage, command.method):
             connection.send_raw(b'{"jsonrpc":"2.0","id":,,,}\n\n')
@@ -129,7 +165,9 @@ class Dispatcher:
         except RpcError as error:
             command.fail(error)
             return
-        if isinstance(answer, dict):
+        if isinstance(answer, RawAnswer):
+            command.succeed_raw(answer.text)
+        elif isinstance(answer, dict):
             command.succeed(answer)
         else:
             self._node.spawn(self._answer_later(answer, command))
@@ -140,9 +178,7 @@ class Dispatcher:
         except RpcError as error:
             command.fail(error)
 
-    def run_host_command(
-        self, entry: HostCommand, command: Command, params: Any
-    ) -> dict[str, Any] | Awaitable[dict[str, Any]]:
+    def run_host_command(self, entry: HostCommand, command: Command, params: Any) -> Result:
         """Read the parameters and call the handler. Raises RpcError, and CheckDone when only checking."""
         verbose = self._node.developer or command.check_only
         args = read_params(entry.params, params, allow_extra=entry.allow_extra, verbose=verbose)

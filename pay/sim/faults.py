@@ -8,6 +8,10 @@ empty channel, a stale gossip, a disabled direction) is not here: that is the ch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pay.sim.liars import Liar
 
 
 @dataclass(slots=True)
@@ -26,6 +30,8 @@ class Faults:
     """Answers every HTLC with this code of BOLT 4, whatever it is about."""
     fail_times: int | None = None
     """How often `fail_code` is still given; None is for ever."""
+    liar: Liar | None = None
+    """What it answers HTLCs with instead of treating them, one lie after the other."""
     unparsable: bool = False
     """Errors that this node writes, or hands on, arrive as noise."""
     hides_updates: bool = False

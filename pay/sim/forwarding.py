@@ -16,6 +16,7 @@ from pay.sim.failures import BADONION, FailCode, failure
 from pay.sim.faults import Faults
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
 from pay.sim.invoices import receive, unknown_details
+from pay.sim.liars import UNREADABLE, Lie, Place, told_lie
 from pay.units import NodeId, direction_of
 
 if TYPE_CHECKING:
@@ -121,9 +122,14 @@ class Flight:
             self._unlock_last(settled=False)
             self._blame(failure(FailCode.INVALID_ONION_HMAC, onion_hash=self.world.noise(32)))
             return
+        lie = None
+        if node.faults is not None and node.faults.liar is not None:
+            lie = node.faults.liar.next(Place.of(self.at, len(self.hops)))
         code = node.faults.take_code() if node.faults is not None else None
         last = self.at == len(self.hops)
-        if code is not None:
+        if lie is not None:
+            self._lie(node, lie)
+        elif code is not None:
             self._blame(self._message(node, code))
         elif lacks_required_feature(node.features):
             self._blame(failure(FailCode.REQUIRED_NODE_FEATURE_MISSING))
@@ -131,6 +137,17 @@ class Flight:
             self._receive(node)
         else:
             self._forward(node)
+
+    def _lie(self, node: SimPeer, lie: Lie) -> None:
+        """Answer in a liar's words; its name for the channel is the one of the onion."""
+        assert node.faults is not None and node.faults.liar is not None
+        if lie.code is UNREADABLE:
+            self._return(Unparsable(self.world.noise(ONION_REPLY_BYTES)))
+            return
+        scid = self.hops[min(self.at, len(self.hops) - 1)].scid
+        channel = self.world.find_channel(scid, node.id)
+        liar, expiry = node.faults.liar, self.cltv_expiry
+        self._blame(told_lie(self.world, node, liar, lie, channel, scid, self.amount_msat, expiry))
 
     def _forward(self, node: SimPeer) -> None:
         hop = self.hops[self.at]

@@ -127,6 +127,14 @@ class Box:
         """One command over the socket; do not wait for its answer."""
         return self.submit(self.node.call(method, params))
 
+    def let_go(self, method: str | None = None, fits: Callable[[Any], bool] | None = None) -> int:
+        """Carry out, or answer, commands that faults keep back; how many. See `Dispatcher.release`."""
+
+        async def letting_go() -> int:
+            return self.node.dispatcher.release(method, fits)
+
+        return self.run(letting_go())
+
     def until(self, holds: Callable[[SimNode], T], timeout_s: float = 10.0) -> T:
         """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError.
 

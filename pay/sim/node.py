@@ -24,13 +24,15 @@ from pay.sim.configs import Configs, Option, builtin_options
 from pay.sim.dispatch import Dispatcher, Recorded
 from pay.sim.gossip import feature_bytes
 from pay.sim.gossip_file import GossipFile
+from pay.sim.heights import Heights
+from pay.sim.htlc_table import HtlcTable
 from pay.sim.interception import XPAY_PATH, XPAY_SINCE, xpay_option
 from pay.sim.jsonstream import RpcError
 from pay.sim.node_faults import NodeFaults, hits
 from pay.sim.node_log import LogLine
 from pay.sim.params import INVALID_PARAMS
 from pay.sim.payments import Payments
-from pay.sim.payments_db import Database
+from pay.sim.payments_db import Database, Payment
 from pay.sim.pluginhost import PluginDied, PluginProcess, PluginState
 from pay.sim.plugins import BUILTIN_PLUGINS, Plugins, PluginSettings
 from pay.sim.rpcserver import Command, RpcServer, call
@@ -70,6 +72,8 @@ class SimNode:
         Whether the builtin pay plugin is there as well and owns `pay` (and `listpays` before v26.06).
     important
         Whether the death of a plugin of the start is the death of the node.
+    environment
+        Of the plugins' processes, beside our own and lightningd's.
 
     Attributes
     ----------
@@ -77,6 +81,8 @@ class SimNode:
         Misbehaviour of this node, may be changed at any time.
     recorded
         Commands that came in, oldest first.
+    row_watchers
+        Called with every row of the payments table that is new or has changed, before anybody is told.
     lines
         The log, also in the file `log` of the directory.
     """
@@ -95,6 +101,7 @@ class SimNode:
         allow_deprecated: bool = False,
         builtin_pay: bool = False,
         important: bool = False,
+        environment: Mapping[str, str] | None = None,
     ):
         self.world = world
         self.us = us
@@ -113,14 +120,17 @@ class SimNode:
         self._given_options = dict(options or {})
         self._important = important
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._height_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self.heights = Heights(self)
+        self.htlcs = HtlcTable()
+        self.row_watchers: list[Callable[[Payment], None]] = []
         self._log_file: TextIO | None = None
         self._stopped: asyncio.Event = asyncio.Event()
         node_features = feature_bytes(self.peer.features).hex()
         self.feature_set = {"init": node_features, "node": node_features, "channel": "", "invoice": "024100"}
         self.settings = PluginSettings(
-            self.directory, version, self.network, developer, allow_deprecated, self.feature_set
-        )
+            self.directory, version, self.network, developer, allow_deprecated, self.feature_set,
+            dict(environment or {}),
+        )  # fmt: skip
 
     @property
     def release(self) -> tuple[int, int]:
@@ -167,7 +177,7 @@ class SimNode:
         self._gossip = GossipFile(self.world, self.directory / "gossip_store", self.release)
         self._stopped.clear()
         self.running = True
-        self.world.block_listeners.append(self._block_added)
+        self.world.block_listeners.append(self.heights.block_added)
         try:
             await self._start_plugins()
         except BaseException:
@@ -249,7 +259,8 @@ class SimNode:
 
     def builtin_plugins(self) -> list[dict[str, Any]]:
         """What `plugin list` shows of lightningd's own plugins: those that one would miss."""
-        names = ["bcli", "topology", "offers", *(["pay"] if self.builtin_pay else [])]
+        names = ["bcli", "topology"]
+        names += ["offers"] * ("decode" not in self.faults.missing) + ["pay"] * self.builtin_pay
         shown = [{"name": f"{BUILTIN_PLUGINS}/{name}", "active": True, "dynamic": False} for name in names]
         if self.release >= XPAY_SINCE:
             shown.append({"name": XPAY_PATH, "active": True, "dynamic": True})
@@ -260,7 +271,7 @@ class SimNode:
         self.running = False
         self.payments.detach()
         with contextlib.suppress(ValueError):
-            self.world.block_listeners.remove(self._block_added)
+            self.world.block_listeners.remove(self.heights.block_added)
         self._gossip.close()
         await self._server.close()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -325,7 +336,7 @@ class SimNode:
             names.add("pay")
         elif self.release < (26, 6):
             names.discard("listpays")
-        return names
+        return names - self.faults.missing
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it ends with the node."""
@@ -375,21 +386,3 @@ class SimNode:
             self._log_file.write(f"{line}\n")
         if level in ("unusual", "broken") and self.running:
             self.notify("warning", line.warning(self.world.clock.now()))
-
-    def _block_added(self, height: int) -> None:
-        self.notify("block_added", {"hash": f"{height:064x}", "height": self.height})
-        waiters, self._height_waiters = self._height_waiters, []
-        for wanted, reached in waiters:
-            if wanted > self.height and not reached.done():
-                self._height_waiters.append((wanted, reached))
-            elif not reached.done():
-                reached.set_result(None)
-
-    def height_reached(self, height: int) -> asyncio.Future[None]:
-        """Done when the chain is as high."""
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.height >= height:
-            reached.set_result(None)
-        else:
-            self._height_waiters.append((height, reached))
-        return reached

@@ -5,7 +5,9 @@ Set on `SimNode.faults` at any time; it takes hold of what happens from then on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -13,9 +15,16 @@ class NodeFaults:
     """How the stand-in for lightningd misbehaves. Sets of methods and topics name what is hit; "*" is all."""
 
     hang: set[str] = field(default_factory=set)
-    """Commands that are carried out but never answered."""
+    """Commands that are carried out but not answered before `Dispatcher.release`."""
+    hold: set[str] = field(default_factory=set)
+    """Commands that wait before they are carried out, as behind a hook or a signer that takes its time, until
+    `Dispatcher.release`. They outlive their callers, as lightningd's commands do, but not the node."""
+    hold_if: dict[str, Callable[[Any], bool]] = field(default_factory=dict)
+    """The same for those calls of a command whose `params` fit."""
+    missing: set[str] = field(default_factory=set)
+    """Commands that this host does not have, for no caller: `decode`, where disable-plugin=offers."""
     ignore: set[str] = field(default_factory=set)
-    """Commands that are neither carried out nor answered."""
+    """Commands that are neither carried out nor answered, ever."""
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Commands that fail with this code and message without being carried out."""
     delay_s: dict[str, float] = field(default_factory=dict)
@@ -42,6 +51,13 @@ class NodeFaults:
     """Seconds from the answer of `sendpay` to the HTLC."""
     decline_preapproval: bool = False
     """`preapproveinvoice` answers 213."""
+    headers_ahead: int = 0
+    """Blocks of which bitcoind has only the headers yet: `getchaininfo`'s headercount without its blockcount."""
+
+    def holds(self, method: str, params: Any) -> bool:
+        """Whether a command is to wait."""
+        fits = self.hold_if.get(method)
+        return hits(self.hold, method) or (fits is not None and fits(params))
 
 
 def hits(names: set[str] | dict[str, float] | dict[str, tuple[int, str]], name: str) -> bool:

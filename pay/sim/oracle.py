@@ -185,7 +185,7 @@ def _room_msat(channel: SimChannel, direction: int, source: NodeId) -> int:
     # A sender does not ask itself for leave: its own policy binds others only.
     if start != source and not channel.policies[direction].enabled:
         return 0
-    if channel.live_htlcs[direction] >= channel.htlc_limits[direction]:
+    if channel.free_slots(direction) <= 0:
         return 0
     return channel.spendable_msat(start)
 

@@ -103,7 +103,7 @@ class Payments:
 
     def _add_row(self, part: PartRequest, channel: SimChannel | None) -> Payment:
         us, first = self._node.us, part.route[0] if part.route else None
-        return self._node.db.add_payment(
+        row = self._node.db.add_payment(
             payment_hash=part.payment_hash, groupid=part.groupid, partid=part.partid,
             destination=part.route[-1].node if part.route else us, amount_msat=part.amount_msat,
             amount_sent_msat=first.amount_msat if first else part.amount_msat, total_msat=part.total_msat,
@@ -111,6 +111,13 @@ class Payments:
             description=part.description, route_channel=first.scid if first else None,
             route_direction=direction_of(us, first.node) if first else 0,
         )  # fmt: skip
+        self._seen(row)
+        return row
+
+    def _seen(self, row: Payment) -> None:
+        """A row is new or has changed, and nobody was told yet: the moment in which a test may step in."""
+        for watcher in list(self._node.row_watchers):
+            watcher(row)
 
     def _check_progress(self, part: PartRequest) -> dict[str, Any] | None:
         """What earlier rows of this hash say: an answer, an error, or None to go on."""
@@ -243,6 +250,7 @@ class Payments:
 
     def _succeeded(self, row: Payment, preimage: bytes) -> Payment:
         row = self._node.db.settle(row, preimage, int(self._node.world.clock.now()))
+        self._seen(row)
         for waiter in self._waiters.pop(_key(row), []):
             if not waiter.done():
                 waiter.set_result(row)
@@ -256,7 +264,7 @@ class Payments:
         error = RpcError(code, text, {**row.to_json(), **fields})
         kept = {name: value for name, value in fields.items() if name not in ("raw_message", "onionreply")}
         failure = json.dumps({"code": code, "message": text, "fields": kept})
-        self._node.db.fail(row, failure, erroronion, int(self._node.world.clock.now()))
+        self._seen(self._node.db.fail(row, failure, erroronion, int(self._node.world.clock.now())))
         for waiter in self._waiters.pop(_key(row), []):
             if not waiter.done():
                 waiter.set_exception(error)

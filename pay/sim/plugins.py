@@ -46,6 +46,8 @@ class PluginSettings:
     developer: bool
     allow_deprecated: bool
     feature_set: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """What their processes find in the environment beside what lightningd puts there."""
 
     @property
     def release(self) -> tuple[int, int]:
@@ -109,7 +111,8 @@ class Plugins:
             path, lambda level, text: self._log(level, f"plugin-{path.name}", text), self._forward, self._gone
         )
         arguments = ["--developer"] if self.settings.developer else []
-        environment = {"LIGHTNINGD_PLUGIN": "1", "LIGHTNINGD_VERSION": self.settings.version}
+        ours = {"LIGHTNINGD_PLUGIN": "1", "LIGHTNINGD_VERSION": self.settings.version}
+        environment = {**self.settings.environment, **ours}
         try:
             await plugin.spawn(self.settings.directory, environment, arguments)
         except OSError as error:

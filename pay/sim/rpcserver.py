@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pay.sim.jsonstream import JsonSplitter, MalformedJson, RpcError, encode
+from pay.sim.jsonstream import SEPARATOR, JsonSplitter, MalformedJson, RpcError, encode
 
 INVALID_REQUEST = -32600
 
@@ -63,7 +64,7 @@ class Command:
         self.check_only = False
         self.wants_notifications = connection is not None and connection.notifications
         self.answered = False
-        self.silenced: Callable[[Command, dict[str, Any]], bool] | None = None
+        self.silenced: Callable[[Command, bytes], bool] | None = None
 
     @property
     def params(self) -> Any:
@@ -80,18 +81,29 @@ class Command:
             result = apply_filter(result, answer_filter)
         self.answer({"jsonrpc": "2.0", "id": self.id, "result": result})
 
+    def succeed_raw(self, result: bytes) -> None:
+        """As `succeed`, of a result that is JSON already."""
+        if isinstance(self.request.get("filter"), dict):
+            self.succeed(json.loads(result))
+        else:
+            head = f'{{"jsonrpc":"2.0","id":{json.dumps(self.id)},"result":'.encode()
+            self._send(head + result + b"}" + SEPARATOR)
+
     def fail(self, error: RpcError) -> None:
         self.answer({"jsonrpc": "2.0", "id": self.id, "error": error.to_json()})
 
     def answer(self, message: dict[str, Any]) -> None:
         """Send a whole answer, as a plugin wrote it, with the caller's id."""
+        self._send(encode({**message, "id": self.id}))
+
+    def _send(self, answer: bytes) -> None:
         if self.answered:
             return
         self.answered = True
-        if self.silenced is not None and self.silenced(self, message):
+        if self.silenced is not None and self.silenced(self, answer):
             return
         if self.connection is not None:
-            self.connection.send({**message, "id": self.id})
+            self.connection.send_raw(answer)
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """A `message` or `progress` to the caller, if it enabled notifications before this request."""

@@ -1,4 +1,4 @@
-"""`python -m tests.campaign [runs] [--seed N] [--jobs N]`: so many runs, and what came of them.
+"""`python -m tests.campaign [runs] [--seed N] [--jobs N] [--calm]`: so many runs, and what came of them.
 
 Ends with 1 if anything was wrong; the seeds of such runs are printed, and `--seed` repeats one.
 """
@@ -10,6 +10,7 @@ import multiprocessing
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from tests.campaign.run import Report, run
 
@@ -24,7 +25,7 @@ def main() -> int:
     # Every run is a node with threads of its own: processes are started fresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
-        for report in pool.map(run, seeds):
+        for report in pool.map(partial(run, calm=options.calm), seeds):
             counts += report.counts
             if report.wrong:
                 bad.append(report)
@@ -42,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="seed of the first run")
     parser.add_argument("--seed", type=int, help="only this run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
+    parser.add_argument("--calm", action="store_true", help="without liars, clock steps and other senders")
     return parser.parse_args()
 
 

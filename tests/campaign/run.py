@@ -1,5 +1,6 @@
 """One run: payments, kills and restarts drawn from a seed, until everything has ended and can be judged.
 
+Beside them some runs have nodes that lie, clocks that step, and other senders of the same invoices (`trouble.py`).
 A kill comes after a drawn number of signs of life (lines of the log, commands at the host), so that it meets every
 moment of a payment: before the journal, between row and HTLC, between attempts, while old parts are adopted.
 """
@@ -19,9 +20,11 @@ from unittest import mock
 
 from pay.sim.node_faults import NodeFaults
 from pay.sim.payments_db import Database, Payment, Status
-from tests.campaign.town import Purchase, builder, purchases
-from tests.campaign.truth import Call, Evidence, Guard, judge, now_s
+from tests.campaign.town import Purchase, builder, now_s, purchases
+from tests.campaign.trouble import Trouble
+from tests.campaign.truth import Call, Evidence, Guard, judge
 from tests.protocol.kit import PLUGIN, Host
+from tests.protocol.stepped_clock import SteppedClock
 
 OPTIONS = {"pay-dev-reconcile-ms": 500}
 NO_XPAY = {"xpay-handle-pay": False}
@@ -40,32 +43,45 @@ class Report:
     counts: Counter[str]
 
 
-def run(seed: int) -> Report:
-    """Everything of a run follows from its seed, but for what real processes make of it."""
+def run(seed: int, calm: bool = False) -> Report:
+    """Everything of a run follows from its seed, but for what real processes make of it.
+
+    Parameters
+    ----------
+    calm
+        Without the troubles of `trouble.py`; payments and kills are the same.
+    """
     guard = Guard()
     with (
         tempfile.TemporaryDirectory(prefix="campaign-") as directory,
         mock.patch.object(Database, "add_payment", lambda table, **fields: guard.add_payment(table, **fields)),
     ):
         options = OPTIONS | NO_XPAY | {"pay-shadow": "full" if seed % 3 == 0 else "delay"}
-        host = Host(Path(directory), build=builder(seed), wait=False, developer=True, options=options)
+        clock = SteppedClock(Path(directory))
+        clock.host_starts()
+        host = Host(
+            Path(directory), build=builder(seed), wait=False, developer=True, options=options,
+            environment=clock.environment,
+        )  # fmt: skip
         host.rpc.timeout_s = 60.0
         try:
-            return _Run(host, seed, guard).go()
+            return _Run(host, seed, guard, clock, calm).go()
         finally:
             host.close()
 
 
 class _Run:
-    def __init__(self, host: Host, seed: int, guard: Guard):
+    def __init__(self, host: Host, seed: int, guard: Guard, clock: SteppedClock, calm: bool):
         self._host = host
         self._seed = seed
         self._guard = guard
+        self._clock = clock
         self._rng = random.Random(f"run {seed}")
         self._calls: list[Call] = []
         self._open: list[Future[None]] = []
         self._threads = ThreadPoolExecutor(max_workers=64)
         self._counts: Counter[str] = Counter(runs=1)
+        self._trouble = Trouble(host, clock, seed, self._counts, calm)
         self._purchases: list[Purchase] = []
         self._late = 0
         self._restarted = 0
@@ -76,10 +92,12 @@ class _Run:
         rng, host = self._rng, self._host
         self._purchases = host.world(lambda world: purchases(world, rng, rng.randint(2, 6)))
         self._guard.watch(self._purchases)
+        self._trouble.others_begin(self._purchases)
         for purchase in self._purchases:
             self._call(purchase)
         for _ in range(rng.randint(1, _MOST_KILLS)):
             self._some_trouble()
+            self._trouble.some(self._purchases)
             if rng.random() < 0.75:
                 self._until_started()
             self._signs_of_life(rng.randint(1, 60))
@@ -109,7 +127,9 @@ class _Run:
         except (OSError, ValueError):
             return  # cut off, and nothing was said
         call.ended_s = now_s()
-        call.groups = frozenset(row.groupid for row in self._rows(call.purchase))
+        rows = self._rows(call.purchase)
+        call.groups = frozenset(row.groupid for row in rows)
+        call.pending = frozenset((row.groupid, row.partid) for row in rows if row.status is Status.PENDING)
         call.answer = answer
 
     def _rows(self, purchase: Purchase) -> list[Payment]:
@@ -163,10 +183,12 @@ class _Run:
         if rng.random() < 0.7:
             host.node.faults = NodeFaults()
         self._restarted = host.log_mark()
+        self._trouble.node_starts()
         host.box.restart()
 
     def _cut_off(self) -> None:
         """The node dies, and whoever waits for it is not waited for."""
+        self._trouble.node_dies()
         self._outlived += self._host.box.kill()
         self._open.clear()
 
@@ -193,6 +215,7 @@ class _Run:
         """No trouble any more; the node is started once more, and everybody asks for the last time."""
         host = self._host
         host.node.faults = NodeFaults()
+        self._trouble.end()
         if self._rng.random() < 0.5:
             for purchase in self._purchases:
                 self._call(purchase)
@@ -201,6 +224,7 @@ class _Run:
                 self._decide(purchase)
         # What the host does not date before its start is no orphan for it.
         self._cut_off()
+        self._clock.host_starts()
         host.box.restart()
         for _ in range(2):
             _, late = wait(self._open, timeout=20)

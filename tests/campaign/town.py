@@ -12,6 +12,7 @@ Latencies are drawn, so that several payments meet in ever other ways.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -51,6 +52,11 @@ class Purchase:
     kind: Kind
     invoice: SimInvoice
     params: dict[str, Any] = field(default_factory=dict)
+    paid_s: float | None = None
+    """When the recipient took the money, of `now_s`."""
+
+    def note_paid(self) -> None:
+        self.paid_s = now_s()
 
     @property
     def held(self) -> bool:
@@ -120,4 +126,11 @@ def _purchase(world: World, rng: random.Random, kind: Kind) -> Purchase:
     if kind is Kind.REFUSED:
         world.cancel_invoice(invoice)
     params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": rng.choice([0, 3, 60, 60])}
-    return Purchase(kind, invoice, params)
+    purchase = Purchase(kind, invoice, params)
+    invoice.on_paid = purchase.note_paid
+    return purchase
+
+
+def now_s() -> float:
+    """The clock that nobody sets, for the verdict."""
+    return time.monotonic()

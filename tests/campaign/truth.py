@@ -4,7 +4,9 @@
    most a quarter of the fee limit for a shadow; nor two groups of it pending.
 2. The recipient got what was asked for, or so much more, once; all that left us for it is within the amount and
    the fee limit.
-3. A payment that was reported as failed was not paid, and is not paid later but by another call.
+3. A payment that was reported as failed was not paid, and is not paid later but by another call, or by a part that
+   another sender sends only then. Nor is it left to another sender that was between two of its tries: who waited
+   for that one has tried for itself before it gives up.
 4. A success has the preimage, and every repeat is the same object.
 5. Everything ends: nothing is in flight, no payment is in work, the journal is empty. What stays pending in the
    host's table are rows without an HTLC (orphans), and calls for those say so.
@@ -13,20 +15,22 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pay.sim.node_log import LogLine
+from pay.sim.other_sender import LABEL
 from pay.sim.payments_db import Database, Payment, Status
-from tests.campaign.town import Purchase
+from tests.campaign.town import Purchase, now_s
 from tests.rawrpc import Answer
 
 VERDICTS = frozenset({-32602, -1, *range(201, 208), 210})
 """Codes that callers book as surely unpaid."""
 
 ORPHANED = "orphaned_part"
+UNSURE_S = 0.5
+"""An answer may have been decided upon so long before it was heard."""
 _BUGS = ("Traceback", "session_crashed", "handler_failed", "task_failed", "adoption_failed", "pay_crashed")
 _FAILED = re.compile(r"payment_failed payment_hash=(\w+) groupid=(\d+)")
 
@@ -41,6 +45,8 @@ class Call:
     answer: Answer | None = None
     groups: frozenset[int] = frozenset()
     """Groups that the host had of this hash when the answer came."""
+    pending: frozenset[tuple[int, int]] = frozenset()
+    """(groupid, partid) of what was out then."""
 
     @property
     def failed(self) -> bool:
@@ -51,12 +57,28 @@ class Call:
         return self.answer is not None and self.answer.error is None
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A row, and when it was made, of `now_s`."""
+
+    payment_hash: bytes
+    groupid: int
+    partid: int
+    foreign: bool
+    at_s: float
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return (self.groupid, self.partid)
+
+
 class Guard:
     """Watches the host's table while payments run: rule 1, at every new row."""
 
     def __init__(self) -> None:
         self.amounts: dict[bytes, int] = {}
         self.broken: list[str] = []
+        self.begun: list[Begun] = []
         self._add = Database.add_payment
 
     def watch(self, purchases: Iterable[Purchase]) -> None:
@@ -65,6 +87,7 @@ class Guard:
     def add_payment(self, table: Database, **fields: Any) -> Payment:
         """In the place of `Database.add_payment`."""
         row = self._add(table, **fields)
+        self.begun.append(Begun(row.payment_hash, row.groupid, row.partid, _is_foreign(row), now_s()))
         rows = [r for r in table.payments("payment_hash = ?", row.payment_hash) if r.status is not Status.FAILED]
         committed_msat = sum(r.amount_msat for r in rows)
         if committed_msat > min(self.amounts.get(row.payment_hash, 0), row.total_msat or committed_msat):
@@ -98,7 +121,9 @@ def judge(evidence: Evidence, purchases: Iterable[Purchase]) -> list[str]:
     for purchase in purchases:
         rows = [row for row in evidence.rows if row.payment_hash == purchase.invoice.payment_hash]
         calls = [call for call in evidence.calls if call.purchase is purchase]
+        begun = [part for part in evidence.guard.begun if part.payment_hash == purchase.invoice.payment_hash]
         said = [*_money(purchase, rows), *_answers(purchase, rows, calls, failed_groups)]
+        said += _beside_others(purchase, rows, calls, begun)
         wrong += [f"{purchase.kind.value} {purchase.name}: {text}" for text in said]
     wrong += [f"log: {line}" for line in evidence.lines if any(bug in line.text for bug in _BUGS)]
     wrong += [f"log: {line}" for line in evidence.lines if line.level in ("broken", "stderr")]
@@ -134,13 +159,13 @@ def _answers(
     purchase: Purchase, rows: list[Payment], calls: list[Call], failed_groups: set[tuple[str, int]]
 ) -> Iterable[str]:
     """Rules 3 and 4, and that the last call was answered."""
-    settled = {row.groupid for row in rows if row.status is Status.COMPLETE}
+    settled = {row.groupid for row in rows if row.status is Status.COMPLETE and not _is_foreign(row)}
     if any((purchase.name, group) in failed_groups for group in settled):
         yield f"a group that was given up is paid: {settled}"
     for call in calls:
         if call.failed and settled & call.groups and not _beside(call, calls):
             yield f"reported as failed, paid by the same group: {call.answer}"
-        if call.failed and purchase.invoice.paid_at is not None and call.began_s > purchase.invoice.paid_at + 1:
+        if call.failed and purchase.paid_s is not None and call.began_s > purchase.paid_s + 1:
             yield f"reported as failed, was paid: {call.answer}"
         if call.answer is not None and call.answer.code is not None and not _known(call.answer):
             yield f"an answer of another kind: {call.answer}"
@@ -161,6 +186,37 @@ def _answers(
         yield f"the last answer is not the truth: {last}"
     if any(row.status is Status.PENDING for row in rows) and not _is_orphaned(last):
         yield f"pending for ever, and the last answer does not say so: {last}"
+
+
+def _beside_others(
+    purchase: Purchase, rows: list[Payment], calls: list[Call], begun: list[Begun]
+) -> Iterable[str]:
+    """Rule 3, of what another sender has paid."""
+    paid = [row for row in rows if row.status is Status.COMPLETE and _is_foreign(row)]
+    for call in calls:
+        if not call.failed or not paid:
+            continue
+        assert call.ended_s is not None and call.answer is not None
+        before = [part for part in begun if part.at_s < call.ended_s - UNSURE_S]
+        out = {part.key for part in before} & call.pending
+        if any((row.groupid, row.partid) in out for row in paid):
+            yield f"reported as failed, with a part of another sender out that paid: {call.answer}"
+        known = [part for part in before if part.foreign and part.groupid in {row.groupid for row in paid}]
+        if call.answer.code == 210 and known and _had_time(purchase, call, calls):
+            seen_s = max(part.at_s for part in known)
+            if not any(not part.foreign and seen_s <= part.at_s <= call.ended_s for part in begun):
+                yield f"left to another sender that was between two tries: {call.answer}"
+
+
+def _had_time(purchase: Purchase, call: Call, calls: list[Call]) -> bool:
+    """Whether new attempts were still allowed, also if the payment was begun by the very first call."""
+    assert call.ended_s is not None
+    passed_s = call.ended_s - min(other.began_s for other in calls)
+    return passed_s < float(purchase.params.get("retry_for", 60)) - UNSURE_S
+
+
+def _is_foreign(row: Payment) -> bool:
+    return row.label == LABEL
 
 
 def _beside(call: Call, calls: list[Call]) -> bool:
@@ -184,7 +240,3 @@ def _is_orphaned(answer: Answer | None) -> bool:
     if answer is None or answer.error is None:
         return False
     return bool(answer.error.get("data", {}).get("reason") == ORPHANED)
-
-
-def now_s() -> float:
-    return time.time()

@@ -42,7 +42,7 @@ def invoice_of_far(box: Box, amount_msat: int | None = 100_000, **options: Any) 
 def part(box: Box, invoice: SimInvoice, amount_msat: int, partid: int = 1, **changed: Any) -> dict[str, Any]:
     """Parameters of a `sendpay` over the line to far; the total is the invoice's amount."""
     _, hub, far = (node.hex() for node in box.world.nodes)
-    first, second = (format_scid(scid) for scid in box.world.channels)
+    first, second, *_ = (format_scid(scid) for scid in box.world.channels)
     fee_msat = 1 + amount_msat * 10 // 1_000_000
     route = [
         {"channel": first, "id": hub, "amount_msat": amount_msat + fee_msat, "delay": 16},

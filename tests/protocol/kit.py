@@ -27,6 +27,7 @@ from pay.sim.harness import Box
 from pay.sim.invoices import SimInvoice, fail_parts
 from pay.sim.node import SimNode
 from pay.sim.node_faults import NodeFaults
+from pay.sim.other_sender import OtherSender
 from pay.sim.payments_db import Database, Payment, Status
 from pay.sim.world import World
 from pay.units import NodeId, format_scid
@@ -70,6 +71,26 @@ class Pending:
     @property
     def answered(self) -> bool:
         return self.future.done()
+
+
+class Other:
+    """An `OtherSender`, called from the test's thread."""
+
+    def __init__(self, host: Host, sender: OtherSender):
+        self._host = host
+        self._sender = sender
+
+    def send(self, part_msat: int | None = None, works: bool = True) -> dict[str, Any]:
+        """One part. Raises RpcError, e.g. 200 while ours is out."""
+        return self._host.box.run(self._sender.send(part_msat, works))
+
+    def outcome(self) -> str:
+        """How the last part ended."""
+        return self._host.box.run(self._sender.outcome())
+
+    def pursue_soon(self, tries: list[bool], pause_s: float = 0.0) -> Future[list[str]]:
+        """One try after the other, with pauses; do not wait for it."""
+        return self._host.box.submit(self._sender.pursue(tries, pause_s))
 
 
 class Host:
@@ -194,6 +215,14 @@ class Host:
             self.call("setconfig", {"config": name, "val": old}).ok()
 
     # --- by hand, as another sender would ------------------------------------------------------------------
+
+    def other_sender(self, invoice: SimInvoice, **more: Any) -> Other:
+        """Somebody else on this node who pays `invoice`, part after part."""
+        return Other(self, OtherSender(self.node, invoice, **more))
+
+    def let_go(self, method: str | None = None, fits: Callable[[Any], bool] | None = None) -> int:
+        """Carry out what waits because of `faults(hold=...)`, answer what was kept back; how many it was."""
+        return self.box.let_go(method, fits)
 
     def send_by_hand(self, invoice: SimInvoice, amount_msat: int | None = None, **more: Any) -> dict[str, Any]:
         """A part of `invoice` over the hub, from somebody else than the plugin."""

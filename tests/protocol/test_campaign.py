@@ -10,19 +10,27 @@ import pytest
 
 from pay.sim.clock import VirtualClock
 from pay.sim.node_log import LogLine
+from pay.sim.other_sender import LABEL
 from pay.sim.payments_db import Payment, Status
 from pay.sim.world import World
 from tests.campaign.run import run
 from tests.campaign.town import Kind, Purchase
-from tests.campaign.truth import Call, Evidence, Guard, judge
+from tests.campaign.truth import Begun, Call, Evidence, Guard, judge
 from tests.rawrpc import Answer
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_run(seed: int) -> None:
-    report = run(seed)
+    report = run(seed, calm=True)
     assert report.wrong == []
     assert report.counts["plugin killed"] + report.counts["node killed"] > 0
+
+
+@pytest.mark.parametrize("seed", [3, 4, 9])
+def test_run_with_liars_stepped_clocks_and_other_senders(seed: int) -> None:
+    report = run(seed)
+    assert report.wrong == []
+    assert report.counts["liars"] + report.counts["clock steps"] + report.counts["other senders"] > 0
 
 
 # --- the judge --------------------------------------------------------------------------------------------
@@ -35,7 +43,7 @@ def purchase(paid: bool = True) -> Purchase:
     made = world.create_invoice(world.add_node("far").id, AMOUNT_MSAT, "tea")
     if paid:
         made.paid_at, made.received_msat = 10, AMOUNT_MSAT
-    return Purchase(Kind.SINGLE, made, {"maxfee": 100})
+    return Purchase(Kind.SINGLE, made, {"maxfee": 100}, paid_s=10.0 if paid else None)
 
 
 def row(bought: Purchase, **changes: Any) -> Payment:
@@ -102,6 +110,39 @@ def test_judge_sees_a_success_that_is_none() -> None:
     bought = purchase(paid=False)
     said = judge(evidence([call(bought, success(bought))], []), [bought])
     assert any("a success that is none" in text for text in said)
+
+
+def test_judge_sees_what_another_sender_paid() -> None:
+    """
+    time  0   other's part 1000/1 begins
+          10  ours begins, waits for it
+          12  other's 1000/1 has failed (or is still out); ours is answered with 210
+          13  other's 1000/2 pays
+    """
+    bought = purchase()
+    bought.paid_s = 13.0
+    bought.params["retry_for"] = 60
+    paid = row(bought, groupid=1000, partid=2, label=LABEL)
+    failed = Answer(error={"code": 210, "message": ""})
+    ours = call(bought, failed, 10.0, ended_s=12.0, groups=frozenset({1000}))
+    last = call(bought, success(bought), 20.0)
+
+    def said(ours: Call, *begun: tuple[int, int, bool, float]) -> list[str]:
+        guard = Guard()
+        guard.begun = [Begun(bought.invoice.payment_hash, *fields) for fields in begun]
+        return judge(evidence([ours, last], [paid], guard=guard), [bought])
+
+    first, second = (1000, 1, True, 0.0), (1000, 2, True, 12.5)
+    assert "left to another sender" in said(ours, first, second)[0]
+    assert "left to another sender" in said(ours, (1, 1, False, -1.0), first, second)[0], "it had tried before"
+    assert said(ours, first, second, (1001, 1, False, 11.0)) == [], "it has tried for itself"
+    assert said(ours, second) == [], "nobody knew of the other sender"
+    assert said(replace(ours, ended_s=71.0), first, (1000, 2, True, 71.2)) == [], "its time was up"
+    bought.params["retry_for"] = 0
+    assert said(ours, first, second) == [], "it had no time"
+    out = replace(ours, pending=frozenset({(1000, 2)}))
+    assert "with a part of another sender out" in said(out, first, (1000, 2, True, 11.0))[0]
+    assert said(out, first, (1000, 2, True, 11.8)) == [], "it may have begun after the answer"
 
 
 def test_guard_sees_too_much_at_once() -> None:

@@ -1,8 +1,9 @@
-"""What the node is, what it can do: getinfo, help, check, ping, decode, waitblockheight."""
+"""What the node is, what it can do: getinfo, getchaininfo, help, check, ping, decode, waitblockheight."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from pay.errors import PayError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 METHOD_NOT_FOUND = -32601
 WAIT_TIMEOUT = 2000
+_BITCOIND_NAMES = {"bitcoin": "main", "testnet": "test"}
+"""What bitcoind calls a chain, where that is another word."""
+_BLOCKS_A_DAY = 144
 
 
 @host_command("getinfo")
@@ -61,12 +65,28 @@ def decode(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
 
 @host_command("waitblockheight", req("blockheight", number), opt("timeout", number, 60))
 async def waitblockheight(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    reached = node.height_reached(args["blockheight"])
+    reached = node.heights.reached(args["blockheight"])
     try:
         await asyncio.wait_for(reached, args["timeout"])
     except TimeoutError:
         raise RpcError(WAIT_TIMEOUT, "Timed out.") from None
     return {"blockheight": node.height}
+
+
+@host_command("getchaininfo", opt("last_height", number))
+def getchaininfo(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """What bitcoind has, of which lightningd may have seen less (`getinfo`'s blockheight).
+
+    bitcoind is in its initial download while its newest block is older than a day.
+    """
+    headers = max(node.world.height, node.height)
+    blocks = max(node.height, headers - node.faults.headers_ahead)
+    return {
+        "chain": _BITCOIND_NAMES.get(node.network, node.network),
+        "headercount": headers,
+        "blockcount": blocks,
+        "ibd": headers - blocks > _BLOCKS_A_DAY,
+    }
 
 
 @host_command("help", opt("command", string))
@@ -102,7 +122,7 @@ async def check(node: SimNode, command: Command, args: dict[str, Any]) -> Answer
     command.check_only = True
     try:
         answer = node.dispatcher.run_host_command(COMMANDS[target], command, inner)
-        if not isinstance(answer, dict):
+        if isinstance(answer, Awaitable):
             await answer
     except CheckDone:
         pass

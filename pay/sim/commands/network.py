@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pay.sim.channel import SimChannel
-from pay.sim.commands.table import Answer, host_command
+from pay.sim.commands.table import Answer, RawAnswer, host_command
 from pay.sim.gossip import feature_bytes
+from pay.sim.htlc_table import htlc_state
 from pay.sim.jsonstream import RpcError
-from pay.sim.params import INVALID_PARAMS, any_value, node_id, opt, req, short_channel_id, u32, u64
+from pay.sim.params import (
+    INVALID_PARAMS,
+    BadParam,
+    any_value,
+    node_id,
+    one_of,
+    opt,
+    req,
+    short_channel_id,
+    u32,
+    u64,
+)
 from pay.sim.payments import local_aliases
 from pay.sim.rpcserver import Command
-from pay.units import format_scid
+from pay.units import NodeId, format_scid, parse_scid
 
 if TYPE_CHECKING:
     from pay.sim.node import SimNode
@@ -125,7 +138,7 @@ def _htlcs(channel: SimChannel, side: int) -> list[dict[str, Any]]:
         {
             "direction": "out" if htlc.direction == side else "in", "id": number,
             "amount_msat": htlc.amount_msat, "expiry": htlc.cltv_expiry,
-            "payment_hash": htlc.payment_hash.hex(), "state": _htlc_state(htlc.direction == side),
+            "payment_hash": htlc.payment_hash.hex(), "state": htlc_state(htlc.direction == side),
             **({"local_trimmed": True} if htlc.amount_msat < _DUST_MSAT else {}),
         }
         for number, htlc in enumerate(channel.htlcs.values())
@@ -185,31 +198,35 @@ def _updates(channel: SimChannel, side: int) -> dict[str, Any]:
     return {"local": shown(side), "remote": shown(1 - side)}
 
 
-def _htlc_state(ours: bool) -> str:
-    return "SENT_ADD_ACK_REVOCATION" if ours else "RCVD_ADD_ACK_REVOCATION"
+_index = one_of("unknown index", "created", "updated")
 
 
-@host_command("listhtlcs", opt("id", any_value), opt("index", any_value), opt("start", u64, 0), opt("limit", u32))
-def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    """HTLCs in our channels now; the past is not kept."""
-    shown = []
-    for channel in node.own_channels():
-        side = channel.side(node.us)
-        if args["id"] not in (None, format_scid(channel.scid), f"{channel.scid:064x}"):
-            continue
-        for number, ((htlc_id, _), htlc) in enumerate(channel.htlcs.items()):
-            shown.append({
-                "created_index": htlc_id,
-                "updated_index": htlc_id,
-                "short_channel_id": format_scid(channel.scid),
-                "id": number,
-                "expiry": htlc.cltv_expiry,
-                "direction": "out" if htlc.direction == side else "in",
-                "amount_msat": htlc.amount_msat,
-                "payment_hash": htlc.payment_hash.hex(),
-                "state": _htlc_state(htlc.direction == side),
-            })
-    return {"htlcs": shown}
+def _channel_name(value: Any) -> str:
+    """A channel_id, or a short_channel_id in its usual form."""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return value
+    try:
+        return format_scid(parse_scid(value))
+    except ValueError:
+        raise BadParam("must be channel id or short channel id") from None
+
+
+@host_command(
+    "listhtlcs", opt("id", _channel_name), opt("index", _index), opt("start", u64, 0), opt("limit", u32)
+)
+def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer | RawAnswer:
+    channels = node.own_channels()
+    if args["id"] is not None:
+        channels = [c for c in channels if args["id"] in _names(c, node.us)]
+        if not channels:
+            raise node.bad_param("id", "unknown channel", args["id"], command)
+    by_update = args["index"] == "updated"
+    return RawAnswer(node.htlcs.listing(node.us, channels, by_update, args["start"], args["limit"]))
+
+
+def _names(channel: SimChannel, us: NodeId) -> tuple[str, str, str]:
+    alias = local_aliases(channel)[channel.side(us)]
+    return f"{channel.scid:064x}", format_scid(channel.scid), format_scid(alias)
 
 
 @host_command("listnodes", opt("id", node_id))

@@ -265,6 +265,29 @@ def delpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     return {"payments": [row.to_json() for row in doomed]}
 
 
+_subsystem = one_of(
+    "should be a valid subsystem name", "succeededforwards", "failedforwards", "succeededpays", "failedpays",
+    "paidinvoices", "expiredinvoices", "networkevents",
+)  # fmt: skip
+_CLEANED = {"succeededpays": Status.COMPLETE, "failedpays": Status.FAILED}
+
+
+@host_command("autoclean-once", req("subsystem", _subsystem), req("age", u64))
+def autoclean_once(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """Deletes row by row what was begun `age` seconds ago, whether other parts of the payment are out or not.
+
+    Only payments are cleaned here; of the rest there is nothing in the box. An age of 0 is none at all.
+    """
+    if args["age"] == 0:
+        return {"autoclean": {}}
+    name, latest_s = args["subsystem"], int(node.world.clock.now()) - args["age"]
+    status = _CLEANED.get(name)
+    rows = node.db.payments("status = ?", int(status)) if status is not None else []
+    old = [row for row in rows if row.created_at <= latest_s]
+    node.db.delete_payments(old)
+    return {"autoclean": {name: {"cleaned": len(old), "uncleaned": len(rows) - len(old)}}}
+
+
 @host_command("preapproveinvoice", req("bolt11", invstring), checks_itself=True)
 def preapproveinvoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     if node.faults.decline_preapproval:

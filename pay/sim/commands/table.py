@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from pay.sim.node import SimNode
 
 Answer = dict[str, Any]
-Handler = Callable[["SimNode", Command, dict[str, Any]], Answer | Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """A result that is JSON already, for answers too large to be made of objects."""
+
+    text: bytes
+
+
+Result = Answer | RawAnswer | Awaitable[Answer]
+Handler = Callable[["SimNode", Command, dict[str, Any]], Result]
 
 
 class CheckDone(Exception):
