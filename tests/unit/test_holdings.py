@@ -11,13 +11,21 @@ from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import OwnChannel
 from pay.node.facade import NamedChannel, Node
 from pay.node.holdings import COMMIT_S, less_ordered
-from pay.node.running import Running
+from pay.node.running import PaymentClock, Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.units import format_scid
 from tests.payment_tools import NOW, PREIMAGE, line, node, scid, terms
 
 SPENDABLE, SENT = 1_000_000, 102_000
+
+
+class Fixed(PaymentClock):
+    def __init__(self, now_s: float):
+        self.now_s = now_s
+
+    def now(self) -> float:
+        return self.now_s
 
 
 def _listed(sent: tuple[tuple[bytes, int], ...] = ()) -> NamedChannel:
@@ -40,7 +48,9 @@ def _paying(payment_hash: bytes, first: int = 1) -> Running:
 
 def _left(listed: NamedChannel, *payments: Running, now: float = NOW) -> tuple[int, int, int]:
     """Spendable, what outgoing HTLCs hold, and the HTLCs of the channel."""
-    (named,) = less_ordered([listed], payments, now)
+    for running in payments:
+        running.clock = Fixed(now)
+    (named,) = less_ordered([listed], payments)
     return named.channel.spendable_msat, named.channel.outgoing_msat, named.channel.live_htlcs
 
 

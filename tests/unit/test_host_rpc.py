@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from pay.errors import PayError
 from pay.node import facade
-from pay.node.facade import CallError, Node
+from pay.node.facade import Node
 from pay.node.rpc import MOST_OF_A_METHOD, HostRpc, Unanswered
 
 SOON_S = 20.0
@@ -106,7 +107,7 @@ def test_a_preapproval_without_an_answer_ends(
 
     async def story(host: Socket, rpc: HostRpc) -> None:
         node = Node(rpc)
-        with pytest.raises(CallError) as refused:
+        with pytest.raises(PayError) as refused:
             await node.preapprove("lnbc1", retry_for_s)
         assert refused.value.code == -1
         assert "gave no answer in 1 s" in refused.value.message and "Nothing was sent" in refused.value.message
@@ -123,7 +124,7 @@ def test_a_check_without_an_answer_ends(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(facade, "APPROVAL_S", 0.1)
 
     async def story(host: Socket, rpc: HostRpc) -> None:
-        with pytest.raises(CallError) as refused:
+        with pytest.raises(PayError) as refused:
             await Node(rpc).preapprove("lnbc1", 0, only_check=True)
         assert refused.value.code == -1
         assert host.asked == {"check": 1}
