@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyln.client.plugin import Request
+from pyln.client.plugin import PluginLogHandler, Request
 
 from pay.errors import PayError
 from pay.node.announcements import TOPICS
@@ -234,6 +234,9 @@ def _on_shutdown(**_kwargs: Any) -> None:
 def _set_logging() -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
+        if isinstance(handler, PluginLogHandler):
+            # pyln-client makes "info" of it, which nobody looks at.
+            handler.levels[logging.WARNING] = "unusual"
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("pay").setLevel(logging.DEBUG)
 

@@ -17,6 +17,7 @@ json_add_htlcs; load_channels_from_wallet brings all that are not over back at a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections import Counter
@@ -40,15 +41,21 @@ class Orphans:
     ----------
     host_started_s
         Unix time of the host's start; 0 where it is not known: then nothing is an orphan.
+    together
+        We were started with the host: then what was pending at our start is older than the host's, whatever its
+        date, once a new part would have its HTLC.
     doubt_s
         How long a part from the second of that start is no orphan yet, whatever is seen of it.
     """
 
-    def __init__(self, node: Node, host_started_s: float, doubt_s: float = DOUBT_S):
+    def __init__(
+        self, node: Node, host_started_s: float, together: bool = False, doubt_s: float = DOUBT_S
+    ):
         self._node = node
         self._host_started_s = host_started_s
         self._doubt_s = doubt_s
         self._out = Together(self._all_out)
+        self._certain_at_s = time.monotonic() + doubt_s if together else math.inf
         self._found: frozenset[tuple[str, int, int]] = frozenset()
 
     def found_at_start(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -96,12 +103,16 @@ class Orphans:
         return out
 
     def _is_old(self, row: Row) -> bool:
-        """It is pending and was made before the host's start.
+        """It is pending and was made before the host's start; only asked of what was found at our own.
 
         Rows are dated in whole seconds: of the second of the start itself nothing is certain at first, and a part
         of which the HTLC is yet to come must not be taken for one that never had any.
         """
-        if row.status is not RowStatus.PENDING or row.created_at > self._host_started_s:
+        if row.status is not RowStatus.PENDING:
+            return False
+        if time.monotonic() >= self._certain_at_s:
+            return True
+        if row.created_at > self._host_started_s:
             return False
         in_that_second = row.created_at == int(self._host_started_s)
         return not in_that_second or time.time() > row.created_at + 1 + self._doubt_s

@@ -233,9 +233,7 @@ class Paying:
         self, past: PaidBefore, request: PayRequest, invoice: Invoice, tell: Tell
     ) -> Receipt:
         chosen = chosen_msat(request, invoice)
-        total_msat = None
-        if chosen is not None and chosen != past.delivered_msat:
-            total_msat = await self._journal.total(invoice.payment_hash)
+        total_msat = None if chosen is None else await self._journal.total(invoice.payment_hash)
         amount_msat = amount_of_past(request, invoice, past, total_msat)
         receipt = Receipt(invoice.payment_hash, invoice.payee, past.created_at, past.paid(amount_msat))
         return _repeated(receipt, invoice, amount_msat, tell)

@@ -105,7 +105,7 @@ class Service:
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
         # A host that starts takes no command before its plugins have been started.
         host_began_s = self._began_s if self._host_restarted else host_started_s(self._began_s)
-        orphans = Orphans(self._node, host_began_s, min(reconcile_s, DOUBT_S))
+        orphans = Orphans(self._node, host_began_s, self._host_restarted, min(reconcile_s, DOUBT_S))
         journal = Journal(self._node)
         shadowing = Shadowing(self._node, host.us, self._planning)
         runner = Runner(
