@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pay.feedback.blame import Blame, blame
+from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment.attempt import Terms
-from pay.payment.failure import FailCode, Failure
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
 
@@ -108,3 +109,8 @@ def unknown_payment(index: int, height: int = HEIGHT) -> Failure:
 
 def no_balance(index: int) -> Failure:
     return failed(index, FailCode.TEMPORARY_CHANNEL_FAILURE)
+
+
+def blamed(route: Route, failure: Failure, out_s: float = 1.0) -> Blame:
+    """What `failure` of the part that took `route` says."""
+    return blame(route, failure, route.hops[-1].node, HEIGHT, out_s)

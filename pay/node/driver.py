@@ -85,10 +85,8 @@ class Driver:
         self._height = 0
         self._own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
-        self._sender = Sender(node, self.post, lambda: self._height)
-        self._reconciliation = Reconciliation(
-            node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
-        )
+        self._sender = Sender(node, self.post)
+        self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
         self.payments: dict[bytes, Running] = {}
         self._learning = Learning(planning, self.payments)
 
@@ -158,7 +156,8 @@ class Driver:
         if running is not None:
             running.saw_row(data)
             failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
-            self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
+            partid = int(data.get("partid", 0))
+            self.post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
     def _of(self, fields: dict[str, Any]) -> Running | None:
         running = self.payments.get(bytes.fromhex(fields.get("payment_hash", "")))

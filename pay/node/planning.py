@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from pay.feedback.observations import Ended
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import HintHop, RouteHint
 from pay.node.facade import NamedChannel
 from pay.node.memory import Memory
-from pay.node.observing import Ended
 from pay.payment.events import FindRoutes
-from pay.routing.query import NoRoute, Route
+from pay.routing.query import NoRoute, Restrictions, Route
 from pay.units import NodeId, ScidDir
 
 if TYPE_CHECKING:
@@ -142,34 +142,35 @@ class Planning:
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
         from pay.network import Overlay
-        from pay.routing.caution import Caps, plan_cautiously
+        from pay.routing.caution import plan_cautiously
         from pay.routing.planner import plan
 
         self._refresh()
-        query, lessons, graph = action.query, action.lessons, self._graph()
+        query, graph = action.query, self._graph()
 
-        def overlay(caps: Caps) -> Overlay:
+        def overlay(allowed: Restrictions) -> Overlay:
             return Overlay(
                 graph,
                 query.source,
                 [named.channel for named in own],
                 recipient=query.destination,
                 hints=hints,
-                excluded_nodes=lessons.excluded_nodes,
-                excluded_channels=_under_route_names(lessons.closed_channels, own),
-                policies=lessons.policies,
-                caps=caps,
+                excluded_nodes=allowed.excluded_nodes,
+                excluded_channels=_under_route_names(allowed.closed_channels, own),
+                policies=allowed.policies,
+                caps=allowed.caps,
             )
 
         try:
             # Our own channels are no belief to this plan; to others, after a merge elsewhere, they are worth
             # knowing.
             self._memory.see_own([named.channel for named in own], graph, time.time())
-            return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
+            knowledge = self._memory.knowledge()
+            return plan_cautiously(overlay, graph, action.restrictions, query, in_flight, knowledge)
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
             log.exception("plan_broken: planned again without beliefs and randomness")
-            return plan(overlay(lessons.caps), replace(query, randomness=0.0), in_flight)
+            return plan(overlay(action.restrictions), replace(query, randomness=0.0), in_flight)
 
     def _shadow(
         self,

@@ -89,6 +89,11 @@ class Running:
     created_at_s: int | None = None
     announced: bool = False
 
+    def sent_height(self, partid: int) -> int:
+        """The block that we were at when a part was sent; 0 where there is no such part."""
+        times = self.times.get(partid)
+        return 0 if times is None else times.sent_height
+
     def take_waiters(self) -> list[Waiter]:
         """Those who wait, to be answered now."""
         waiters, self.waiters = self.waiters, []

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pay.errors import PayError
+from pay.feedback.blame import Blame, Kind, Speaker, blame
+from pay.feedback.failure import Failure
+from pay.feedback.restrictions import Circumstances, held_on, restrict
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
-from pay.payment.failure import Failure
 from pay.payment.invariants import SessionError, check
-from pay.payment.lessons import held_on, learn
-from pay.payment.meaning import meaning
 from pay.payment.question import question
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.verdict import (
@@ -40,7 +40,7 @@ from pay.payment.verdict import (
     time_is_up,
     watched_failed,
 )
-from pay.routing.query import NoRoute, Route
+from pay.routing.query import NoRoute, Restrictions, Route
 from pay.units import ScidDir
 
 NAP_S = 3.0
@@ -82,7 +82,7 @@ class PaymentSession:
         self._local_failures = 0
         self._asked_with: dict[int, Mapping[ScidDir, Policy]] = {}
         self._next_partid = terms.first_partid
-        self._lessons = ev.Lessons(
+        self._restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
         )
 
@@ -150,8 +150,8 @@ class PaymentSession:
                 return []
             case ev.AttemptSettled(partid, preimage):
                 return self._settled(partid, preimage)
-            case ev.AttemptFailed(partid, failure, our_height):
-                return self._failed(partid, failure, our_height, now)
+            case ev.AttemptFailed(partid, failure, sent_height):
+                return self._failed(partid, failure, sent_height, now)
             case ev.HashTaken(partid, reason):
                 return self._taken(partid, reason)
             case ev.TimerFired():
@@ -200,13 +200,13 @@ class PaymentSession:
             self.attempts[partid] = Attempt(
                 partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
             )
-            self._asked_with[partid] = self._lessons.policies
+            self._asked_with[partid] = self._restrictions.policies
             actions.append(ev.SendAttempt(partid, route))
         self.state = State.IN_FLIGHT
         return actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
-        may_come = self._lessons.asleep or now < self.terms.patient_until_s
+        may_come = self._restrictions.asleep or now < self.terms.patient_until_s
         if may_come and now + NAP_S < self.terms.deadline_s:
             return self._pause(NAP_S, now)
         return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
@@ -224,34 +224,41 @@ class PaymentSession:
         self.state = State.DRAINING_PAID if self.live else State.DONE
         return actions
 
-    def _failed(self, partid: int, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+    def _failed(self, partid: int, failure: Failure, sent_height: int, now: float) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
         if attempt is None or not attempt.live:
             return []
         self.failures.append(FailedPart(partid, failure))
-        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure)
+        out_s = now - attempt.started_s
+        said = blame(attempt.route, failure, self.terms.destination, sent_height, out_s)
+        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure, blame=said)
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         told = ev.Notify(part_failed(attempt, failure))
-        return [told, *self._go_on(attempt, failure, our_height, now)]
+        return [told, *self._go_on(attempt, failure, said, now)]
 
-    def _go_on(self, attempt: Attempt, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+    def _go_on(self, attempt: Attempt, failure: Failure, said: Blame, now: float) -> list[ev.Action]:
         """What follows from a part's failure."""
-        partid = attempt.partid
-        outcome = meaning(self.terms, attempt, failure, our_height, decided=self._verdict is not None)
-        asked_with = self._asked_with.get(partid, {})
-        self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live), asked_with)
-        if outcome.refused:
-            return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
+        partid, terms = attempt.partid, self.terms
+        of = Circumstances(
+            held_msat=held_on(part.route for part in self.live),
+            asked_with=self._asked_with.get(partid, {}),
+            wakeable=terms.wakeable,
+            total_msat=terms.total_msat,
+        )
+        self._restrictions = restrict(self._restrictions, attempt.route, said, of)
+        # Of a payment to ourselves the host's word is the recipient's, unless there is a verdict already.
+        if said.kind is Kind.REFUSED or (terms.to_self and self._verdict is None):
+            return self._conclude(ev.NotPaid(refused(terms, attempt.route, failure)))
         if self._verdict is not None:
             return self._conclude(self._verdict)
-        if outcome.wait_for_height is not None:
-            return self._wait_for_height(outcome.wait_for_height, partid, now)
+        if said.kind is Kind.HEIGHT and said.height is not None:
+            return self._wait_for_height(said.height, partid, now)
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
             self._mark(partid, AttemptStatus.RETRYING)
             return []
-        self._local_failures = self._local_failures + 1 if failure.erring_index == 0 else 0
+        self._local_failures = self._local_failures + 1 if said.speaker is Speaker.US else 0
         if self._local_failures >= LOCAL_FAILURES_IN_A_ROW:
             self._mark(partid, AttemptStatus.RETRYING)
             return self._pause(LOCAL_PAUSE_S, now)
@@ -271,7 +278,7 @@ class PaymentSession:
         if self.state is State.PAUSING and now < self.terms.deadline_s:
             if now < self._pause_until_s:
                 return [ev.WakeAt(self._pause_until_s)]
-            self._lessons = replace(self._lessons, asleep=frozenset())
+            self._restrictions = replace(self._restrictions, asleep=frozenset())
             return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
         if now < self.terms.deadline_s:
             return [ev.WakeAt(self.terms.deadline_s)]
@@ -293,7 +300,7 @@ class PaymentSession:
         self._height_wanted = max(height, self._height_wanted)
         self.state = State.WAITING_HEIGHT
         return [
-            ev.Notify(f"The recipient is at block {height}, we are not yet: waiting for it"),
+            ev.Notify(f"The recipient was ahead of us, at block {height}: trying again from there"),
             ev.WaitHeight(self._height_wanted),
             # Nothing else is sure to end this wait, and an earlier timer may have come while parts were out.
             ev.WakeAt(self.terms.deadline_s),
@@ -323,7 +330,7 @@ class PaymentSession:
         self._requested_msat = left_msat
         self.state = State.WAITING_ROUTES
         query = question(self.terms, left_msat, spent_msat, len(self.live), len(self.attempts))
-        return [ev.FindRoutes(self.queries, query, self._lessons)]
+        return [ev.FindRoutes(self.queries, query, self._restrictions)]
 
     def _must_stop(self, now: float) -> PayError | None:
         return must_stop(self.terms, now, self.failures, len(self.attempts))

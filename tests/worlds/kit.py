@@ -17,21 +17,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from pay.feedback.blame import blame
+from pay.feedback.failure import Failure
+from pay.feedback.observations import Ended, observations
 from pay.liquidity import in_flight as learnt
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import NOTHING_KNOWN
 from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
-from pay.node.observing import Ended, observations, place_in
+from pay.node.places import place_in
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import Failure
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.routing import NoRoute, Route, RouteQuery
 from pay.routing import plan as plan_routes
-from pay.routing.caution import Caps, plan_cautiously
+from pay.routing.caution import plan_cautiously
+from pay.routing.query import Restrictions
 from pay.sim.channel import SimChannel
 from pay.sim.clock import Timer, VirtualClock
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
@@ -67,7 +70,7 @@ class Sender:
     planner
         The real one unless something is compared with it.
     beliefs
-        What it learns into and plans with; without, it knows nothing but the lessons of each payment.
+        What it learns into and plans with; without, it knows nothing but what each payment has learnt itself.
     """
 
     def __init__(
@@ -160,28 +163,28 @@ class Sender:
                 running.story.ended_s = clock.now() - running.began_s
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
-        query, lessons = action.query, action.lessons
+        query, restrictions = action.query, action.restrictions
         own, held = self._less_unsent(), self._in_flight()
 
-        def overlay(caps: Caps) -> Overlay:
+        def overlay(allowed: Restrictions) -> Overlay:
             return Overlay(
                 self.graph,
                 self.us,
                 own,
                 recipient=query.destination,
                 hints=running.hints,
-                excluded_nodes=lessons.excluded_nodes,
-                excluded_channels=self._under_route_names(lessons.closed_channels),
-                policies=lessons.policies,
-                caps=caps,
+                excluded_nodes=allowed.excluded_nodes,
+                excluded_channels=self._under_route_names(allowed.closed_channels),
+                policies=allowed.policies,
+                caps=allowed.caps,
             )
 
         if self.planner is plan_routes:
             now = self.world.clock.now()
             knowledge = NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(now)
-            answer = plan_cautiously(overlay, self.graph, lessons.caps, query, held, knowledge)
+            answer = plan_cautiously(overlay, self.graph, restrictions, query, held, knowledge)
         else:
-            answer = self.planner(overlay(lessons.caps), query, held)
+            answer = self.planner(overlay(restrictions), query, held)
         if isinstance(answer, NoRoute):
             self._post(running, ev.NoRouteFound(action.query_id, answer))
         else:
@@ -191,7 +194,7 @@ class Sender:
         world, terms = self.world, running.story.session.terms
         now = world.clock.now()
         channels, names = self._along(route)
-        part = Part(partid, route, now - running.began_s, None, None, names, channels)
+        part = Part(partid, route, now - running.began_s, None, None, names, channels, world.height)
         running.story.parts.append(part)
         # The host counts expiries from the next block.
         base = world.height + 1
@@ -202,7 +205,7 @@ class Sender:
         except LocalFailure as refused:
             part.outcome, part.ended_s = refused, part.sent_s
             failure = Failure(0, int(refused.failcode), refused.text)
-            self._post(running, ev.AttemptFailed(partid, failure, world.height))
+            self._post(running, ev.AttemptFailed(partid, failure, part.sent_height))
         else:
             self._post(running, ev.AttemptAccepted(partid))
 
@@ -217,9 +220,9 @@ class Sender:
             case Failed(index, _, _, _, failcode, message):
                 failure = Failure(index, failcode, outcome.text, message)
             case Unparsable():
-                failure = Failure(None, None, outcome.text)
+                failure = Failure(None, None, outcome.text, unreadable=True)
         self._learn(running, part, failure)
-        self._post(running, ev.AttemptFailed(part.partid, failure, self.world.height))
+        self._post(running, ev.AttemptFailed(part.partid, failure, part.sent_height))
 
     def _learn(self, running: _Running, part: Part, failure: Failure | None) -> None:
         """As the plugin's edge does: what the end of a part shows, beside all parts that were out with it."""
@@ -228,7 +231,10 @@ class Sender:
         began = running.began_s + part.sent_s
         seconds = self.world.clock.now() - began
         others = InFlight(tuple(self._parts_beside(part))).since(began)
-        seen = observations(Ended(part.route, failure, seconds, others), partial(place_in, self.graph))
+        said = None
+        if failure is not None:
+            said = blame(part.route, failure, part.route.hops[-1].node, part.sent_height, seconds)
+        seen = observations(Ended(part.route, said, seconds, others), partial(place_in, self.graph))
         self.beliefs.learn(seen, self.world.clock.now())
 
     def _parts_beside(self, part: Part) -> Iterator[learnt.Part]:
