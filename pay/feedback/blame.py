@@ -33,10 +33,10 @@ table is the whole of the reading; the second is what `restrictions` and `observ
     AWAY            not that channel; behind a hint: in a moment   the speaker or the next node is away;
                                                                      the speaker refuses
     UNUSABLE        not that channel                               the speaker refuses
-    NODE_TROUBLE    not that node; the recipient: another way in   it is broken and refuses
+    NODE_TROUBLE    not that node; the recipient: another way in   it is broken
     ONION_TROUBLE   not that channel                               the speaker or the next node spoilt it;
                                                                      the speaker refuses
-    NONSENSE        not that channel; that node last of all        the speaker lies and refuses
+    NONSENSE        not that channel; that node last of all        the speaker lies
     HEIGHT          again, once we are there                       all on the way worked
     PARTS_MISSING   its way was good; alone: another way in        all on the way worked
     ALTERED         another way in                                 all on the way worked

@@ -3,13 +3,13 @@
     who speaks                  channels before it      its next channel        nodes
     the recipient, settled      moved, all of them      -                       all worked
     the recipient, refused      passed, all of them     -                       all worked
-    a node on the way:                                                          those before it worked, it refuses
-      LACKS_BALANCE             passed                  refused                 -
-      AWAY                      passed                  -                       it or the next one is away
+    a node on the way:                                                          those before it worked
+      LACKS_BALANCE             passed                  refused                 it refuses
+      AWAY                      passed                  -                       it refuses; or the next is away
+      ONION_TROUBLE             passed                  -                       it refuses; or the next spoilt it
       NODE_TROUBLE              passed                  -                       it is broken
-      ONION_TROUBLE             passed                  -                       it or the next one spoilt it
       NONSENSE                  passed                  -                       it lies
-      anything else             passed                  -                       -
+      anything else             passed                  -                       it refuses
     nobody, UNREADABLE          -                       -                       those on the way share the blame
     us, or nobody               -                       -                       -
 
@@ -142,18 +142,19 @@ def _nodes(ended: Ended, reached: int) -> Iterator[Observation]:
 def _of_speaker(blame: Blame, speaker: NodeId) -> Iterator[NodeFailed]:
     """What a refusal costs who speaks, and whom it names."""
     assert blame.neighbour is not None
-    yield NodeFailed(speaker, Trouble.REFUSES)
     match blame.kind:
         case Kind.NODE_TROUBLE:
             yield NodeFailed(speaker, Trouble.BROKEN)
-        case Kind.ONION_TROUBLE:
-            yield from (NodeFailed(node, Trouble.UNREADABLE, 2) for node in (speaker, blame.neighbour))
-        case Kind.AWAY if blame.speaker is not Speaker.LAST_BUT_ONE:
-            yield from (NodeFailed(node, Trouble.OFFLINE, 2) for node in (speaker, blame.neighbour))
         case Kind.NONSENSE:
             yield NodeFailed(speaker, Trouble.LIES)
+        case Kind.ONION_TROUBLE:
+            yield NodeFailed(speaker, Trouble.REFUSES)
+            yield from (NodeFailed(node, Trouble.UNREADABLE, 2) for node in (speaker, blame.neighbour))
+        case Kind.AWAY if blame.speaker is not Speaker.LAST_BUT_ONE:
+            yield NodeFailed(speaker, Trouble.REFUSES)
+            yield from (NodeFailed(node, Trouble.OFFLINE, 2) for node in (speaker, blame.neighbour))
         case (
             Kind.AWAY | Kind.LACKS_BALANCE | Kind.NO_SLOT | Kind.POLICY | Kind.UNUSABLE | Kind.HEIGHT
             | Kind.PARTS_MISSING | Kind.ALTERED | Kind.REFUSED | Kind.UNREADABLE | Kind.UNHEARD
         ):  # fmt: skip
-            pass
+            yield NodeFailed(speaker, Trouble.REFUSES)

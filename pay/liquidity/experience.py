@@ -38,6 +38,9 @@ NATS = {
 """Of one failure, shared by the suspects. Twice the price of a route that fails e times as often, as most nodes
 are back within the hour; a stuck HTLC locks money for hours. A refusal costs 2 sat of a payment of 100,000 sat."""
 
+_REFUSALS = (Trouble.REFUSES, Trouble.BROKEN, Trouble.LIES)
+"""What a node says itself when it does not forward."""
+
 MOST_REFUSALS = 10.0
 """Counted of one node; more would only take longer to be made up for."""
 
@@ -87,7 +90,7 @@ class Experience:
             case NodeFailed(node, trouble, suspects):
                 nats = self._nats(node, now_s) + NATS[trouble] / max(1, suspects)
                 self._put_nats(node, min(nats, MOST_NATS), now_s)
-                if trouble is Trouble.REFUSES:
+                if trouble in _REFUSALS:
                     self._refusals[node] = (min(self._refused(node, now_s) + 1, MOST_REFUSALS), now_s)
             case NodeWorked(node):
                 if node in self._refusals:

@@ -105,17 +105,18 @@ def test_a_channel_on_the_way_lacked_balance(index: int) -> None:
 @pytest.mark.parametrize("index", [1, 2, 3])
 def test_any_other_failure_on_the_way_costs_the_speaker(index: int, code: FailCode) -> None:
     """It came so far and was refused. What the speaker says of the next node lowers the names of both."""
-    came = [*CARRIED[: index - 1], *WORKED[: index - 1], took("abcd"[:index]), refuses("abcd"[index - 1])]
+    came = [*CARRIED[: index - 1], *WORKED[: index - 1], took("abcd"[:index])]
     here, following = NODES[index - 1 : index + 1]
-    trouble: list[Observation] = []
+    refusal = refuses("abcd"[index - 1])
+    trouble: list[Observation] = [refusal]
     if code & BADONION:
-        trouble = [NodeFailed(here, Trouble.UNREADABLE, 2), NodeFailed(following, Trouble.UNREADABLE, 2)]
+        trouble += [NodeFailed(here, Trouble.UNREADABLE, 2), NodeFailed(following, Trouble.UNREADABLE, 2)]
     elif code & NODE:
         trouble = [NodeFailed(here, Trouble.BROKEN)]
     elif code in (FailCode.UNKNOWN_NEXT_PEER, FailCode.CHANNEL_DISABLED):
         # That the recipient is away is no reason to avoid anybody: every way ends there.
         both = [NodeFailed(here, Trouble.OFFLINE, 2), NodeFailed(following, Trouble.OFFLINE, 2)]
-        trouble = both if index < 3 else []
+        trouble = [refusal, *both] if index < 3 else [refusal]
     elif code in FOR_THE_RECIPIENT:
         trouble = [NodeFailed(here, Trouble.LIES)]
     assert seen(failed(index, code)) == [*came, *trouble]
