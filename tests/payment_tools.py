@@ -78,7 +78,7 @@ def update_bytes(channel: ScidDir, policy: Policy) -> bytes:
     ))  # fmt: skip
 
 
-BEFORE_UPDATE = {
+BEFORE_UPDATE: dict[int, int] = {
     FailCode.AMOUNT_BELOW_MINIMUM: 8,
     FailCode.FEE_INSUFFICIENT: 8,
     FailCode.INCORRECT_CLTV_EXPIRY: 4,
@@ -93,7 +93,7 @@ def message(code: int, *, update: bytes = b"", height: int | None = None) -> byt
     if height is not None:
         return raw + (100_000).to_bytes(8, "big") + height.to_bytes(4, "big")
     if code & 0x1000:
-        raw += bytes(BEFORE_UPDATE.get(FailCode(code), 0)) + len(update).to_bytes(2, "big") + update
+        raw += bytes(BEFORE_UPDATE.get(code, 0)) + len(update).to_bytes(2, "big") + update
     return raw
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pay.feedback.blame import Blame, Kind, Speaker
-from pay.network.policy import Policy
 from pay.routing.query import SUSPECT_AFTER, Hop, Restrictions, Route
 from pay.units import NodeId, ScidDir
+
+_NOTHING = Restrictions()
 
 MOST_NAPS = 5
 """How often whoever is behind a route hint is given another moment to wake up."""
@@ -26,8 +27,8 @@ class Circumstances:
     ----------
     held_msat
         What live parts of the payment hold on channels of others, see `held_on`.
-    asked_with
-        The newer policies that it was planned with.
+    planned_with
+        The restrictions that it was planned with: of parts that are out together each may bring the same news.
     wakeable
         The last channels of route hints: whoever is behind one may be asleep.
     total_msat
@@ -35,7 +36,7 @@ class Circumstances:
     """
 
     held_msat: Mapping[ScidDir, int] = field(default_factory=dict)
-    asked_with: Mapping[ScidDir, Policy] = field(default_factory=dict)
+    planned_with: Restrictions = _NOTHING
     wakeable: frozenset[ScidDir] = frozenset()
     total_msat: int = 0
 
@@ -63,7 +64,8 @@ def restrict(known: Restrictions, route: Route | None, blame: Blame, of: Circums
         return _way_in(known, route, blame, of)
     if blame.channel is None:
         return _avoid_unknown(known, route.hops, blame)
-    return _refused_by(_channel(known, route, blame, blame.channel, of), blame, of)
+    counted = _refused_by(known, blame, blame.channel, of)
+    return _channel(counted, route, blame, blame.channel, of)
 
 
 def _channel(
@@ -105,14 +107,19 @@ def _newer_policy(known: Restrictions, blame: Blame, channel: ScidDir, of: Circu
     if believed is None:
         return replace(known, policies={**known.policies, channel: blame.policy})
     # A part that was planned before the news may well bring it a second time.
-    told_twice = blame.policy == believed and of.asked_with.get(channel) != believed
+    told_twice = blame.policy == believed and of.planned_with.policies.get(channel) != believed
     return known if told_twice else _without(known, channel)
 
 
-def _refused_by(known: Restrictions, blame: Blame, of: Circumstances) -> Restrictions:
-    """With the refusal counted against the node that spoke, whatever it said of its neighbour."""
+def _refused_by(known: Restrictions, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
+    """With the refusal counted against the node that spoke, whatever it said of its neighbour.
+
+    Once for all parts that went over the channel together: none of them was sent in spite of the others' refusal.
+    """
     node = blame.forwarder
-    if node is None or (blame.kind is Kind.AWAY and blame.channel in of.wakeable):
+    if node is None or (blame.kind is Kind.AWAY and channel in of.wakeable):
+        return known
+    if _known_of(known, channel) != _known_of(of.planned_with, channel):
         return known
     # Who speaks for the recipient is no node to try again while there is another.
     weight = SUSPECT_AFTER if blame.kind is Kind.NONSENSE else 1
@@ -142,6 +149,11 @@ def _avoid_unknown(known: Restrictions, hops: tuple[Hop, ...], blame: Blame) -> 
 
 def _without(known: Restrictions, *channels: ScidDir) -> Restrictions:
     return replace(known, excluded_channels=known.excluded_channels.union(channels))
+
+
+def _known_of(restrictions: Restrictions, channel: ScidDir) -> tuple[object, ...]:
+    closed = channel in restrictions.excluded_channels
+    return closed, restrictions.caps.get(channel), restrictions.policies.get(channel)
 
 
 def _more(refusals: Mapping[NodeId, int], node: NodeId, weight: int) -> dict[NodeId, int]:

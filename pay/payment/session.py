@@ -16,14 +16,12 @@ What it does not do: choose routes (the planner), know balances (the beliefs), s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from pay.errors import PayError
 from pay.feedback.blame import Blame, Kind, Speaker, blame
 from pay.feedback.failure import Failure
 from pay.feedback.restrictions import Circumstances, held_on, restrict
-from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.invariants import SessionError, check
@@ -41,7 +39,6 @@ from pay.payment.verdict import (
     watched_failed,
 )
 from pay.routing.query import NoRoute, Restrictions, Route
-from pay.units import ScidDir
 
 NAP_S = 3.0
 """How long whoever is behind a route hint is given to wake up before it is tried again."""
@@ -80,7 +77,7 @@ class PaymentSession:
         self._height_wanted = 0
         self._pause_until_s = 0.0
         self._local_failures = 0
-        self._asked_with: dict[int, Mapping[ScidDir, Policy]] = {}
+        self._planned_with: dict[int, Restrictions] = {}
         self._next_partid = terms.first_partid
         self._restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
@@ -200,7 +197,7 @@ class PaymentSession:
             self.attempts[partid] = Attempt(
                 partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
             )
-            self._asked_with[partid] = self._restrictions.policies
+            self._planned_with[partid] = self._restrictions
             actions.append(ev.SendAttempt(partid, route))
         self.state = State.IN_FLIGHT
         return actions
@@ -217,6 +214,7 @@ class PaymentSession:
             return []
         # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
         self._mark(partid, AttemptStatus.SETTLED)
+        self._planned_with.pop(partid, None)
         self._close_query()
         actions: list[ev.Action] = []
         if self.result is None:
@@ -228,6 +226,7 @@ class PaymentSession:
         attempt = self.attempts.get(partid)
         if attempt is None or not attempt.live:
             return []
+        planned_with = self._planned_with.pop(partid, self._restrictions)
         self.failures.append(FailedPart(partid, failure))
         out_s = now - attempt.started_s
         said = blame(attempt.route, failure, self.terms.destination, sent_height, out_s)
@@ -236,14 +235,16 @@ class PaymentSession:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         told = ev.Notify(part_failed(attempt, failure))
-        return [told, *self._go_on(attempt, failure, said, now)]
+        return [told, *self._go_on(attempt, failure, said, planned_with, now)]
 
-    def _go_on(self, attempt: Attempt, failure: Failure, said: Blame, now: float) -> list[ev.Action]:
+    def _go_on(
+        self, attempt: Attempt, failure: Failure, said: Blame, planned_with: Restrictions, now: float
+    ) -> list[ev.Action]:
         """What follows from a part's failure."""
         partid, terms = attempt.partid, self.terms
         of = Circumstances(
             held_msat=held_on(part.route for part in self.live),
-            asked_with=self._asked_with.get(partid, {}),
+            planned_with=planned_with,
             wakeable=terms.wakeable,
             total_msat=terms.total_msat,
         )

@@ -265,10 +265,20 @@ def test_every_refusal_counts_whatever_it_says() -> None:
     """b refuses with another code each time, and says that the recipient does not know the payment."""
     known = NOTHING
     for code, times in ((PERM | 10, 1), (UPDATE | 7, 2), (PERM | 8, 3), (PERM | 15, 3 + SUSPECT_AFTER)):
-        known = after(raw(2, code), known=known)
+        known = restrict(known, ROUTE, blamed(ROUTE, raw(2, code)), Circumstances(planned_with=known))
         assert known.refusals == {node("b"): times}
     for code in (UPDATE | 7, 23):
         assert after(raw(4, code)).refusals == after(raw(0, code)).refusals == {}
+
+
+def test_parts_that_were_refused_together_are_one_refusal() -> None:
+    """Three parts over one channel, one over another one of the same node: it was asked about two channels."""
+    other = replace(ROUTE, hops=(*ROUTE.hops[:2], replace(ROUTE.hops[2], scid=scid(33)), ROUTE.hops[3]))
+    known = NOTHING
+    for route in (ROUTE, ROUTE, ROUTE, other):
+        for code in (FailCode.TEMPORARY_CHANNEL_FAILURE, FailCode.UNKNOWN_NEXT_PEER):
+            known = after(raw(2, code), route, known)
+    assert known.refusals == {node("b"): 2}
 
 
 def test_whoever_is_behind_a_hint_may_sleep() -> None:
@@ -372,7 +382,8 @@ def test_a_channel_is_asked_once_what_it_asks(code: FailCode) -> None:
     first, second = (replace(ASKED, fee_base_msat=1_000 + more) for more in (1, 2))
     known = after(failed(2, code, update=update_bytes(CHANNEL[2], first)))
     assert known.policies == {CHANNEL[2]: first} and not known.excluded_channels
-    again = after(failed(2, code, update=update_bytes(CHANNEL[2], second)), known=known)
+    said = blamed(ROUTE, failed(2, code, update=update_bytes(CHANNEL[2], second)))
+    again = restrict(known, ROUTE, said, Circumstances(planned_with=known))
     assert again.excluded_channels == {CHANNEL[2]} and again.refusals == {node("b"): 2}
 
 
@@ -381,9 +392,11 @@ def test_the_same_news_of_two_parts_that_were_out_together() -> None:
     policy = replace(ASKED, fee_base_msat=2_000)
     failure = failed(2, FailCode.FEE_INSUFFICIENT, update=update_bytes(CHANNEL[2], policy))
     twice = after(failure, known=after(failure))
-    assert twice == without(policies={CHANNEL[2]: policy}, refusals={"b": 2})
-    asked = Circumstances(asked_with={CHANNEL[2]: policy})
-    assert restrict(twice, ROUTE, blamed(ROUTE, failure), asked).excluded_channels == {CHANNEL[2]}
+    assert twice == without(policies={CHANNEL[2]: policy}, refusals={"b": 1})
+    asked = Circumstances(planned_with=twice)
+    assert restrict(twice, ROUTE, blamed(ROUTE, failure), asked) == without(
+        CHANNEL[2], policies={CHANNEL[2]: policy}, refusals={"b": 2}
+    )
 
 
 # --- reading messages ---------------------------------------------------------------------------------------
