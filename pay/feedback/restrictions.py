@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pay.feedback.blame import Blame, Kind, Speaker
-from pay.routing.query import SUSPECT_AFTER, Hop, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Hop, Refusals, Restrictions, Route
 from pay.units import NodeId, ScidDir
 
 _NOTHING = Restrictions()
@@ -112,18 +112,16 @@ def _newer_policy(known: Restrictions, blame: Blame, channel: ScidDir, of: Circu
 
 
 def _refused_by(known: Restrictions, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
-    """With the refusal counted against the node that spoke, whatever it said of its neighbour.
-
-    Once for all parts that went over the channel together: none of them was sent in spite of the others' refusal.
-    """
+    """With the refusal counted against the node that spoke, whatever it said of its neighbour."""
     node = blame.forwarder
     if node is None or (blame.kind is Kind.AWAY and channel in of.wakeable):
         return known
-    if _known_of(known, channel) != _known_of(of.planned_with, channel):
-        return known
     # Who speaks for the recipient is no node to try again while there is another.
-    weight = SUSPECT_AFTER if blame.kind is Kind.NONSENSE else 1
-    return replace(known, refusals=_more(known.refusals, node, weight))
+    times = SUSPECT_AFTER if blame.kind is Kind.NONSENSE else 1
+    if _known_of(known, channel) != _known_of(of.planned_with, channel):
+        # Another part that was out with this one has told already.
+        times = 0
+    return replace(known, refusals=_more(known.refusals, node, times))
 
 
 def _way_in(known: Restrictions, route: Route, blame: Blame, of: Circumstances) -> Restrictions:
@@ -143,7 +141,7 @@ def _avoid_unknown(known: Restrictions, hops: tuple[Hop, ...], blame: Blame) -> 
     between = hops[:1] if len(hops) == 1 else hops[1:-1] or hops[-1:]
     refusals = known.refusals
     for hop in hops[:-1] if blame.kind is Kind.UNREADABLE else ():
-        refusals = _more(refusals, hop.node, 1)
+        refusals = _more(refusals, hop.node)
     return replace(_without(known, *(hop.scid_dir for hop in between)), refusals=refusals)
 
 
@@ -156,5 +154,6 @@ def _known_of(restrictions: Restrictions, channel: ScidDir) -> tuple[object, ...
     return closed, restrictions.caps.get(channel), restrictions.policies.get(channel)
 
 
-def _more(refusals: Mapping[NodeId, int], node: NodeId, weight: int) -> dict[NodeId, int]:
-    return {**refusals, node: refusals.get(node, 0) + weight}
+def _more(refusals: Mapping[NodeId, Refusals], node: NodeId, times: int = 1) -> dict[NodeId, Refusals]:
+    known = refusals.get(node, Refusals(0, 0))
+    return {**refusals, node: Refusals(known.times + times, known.parts + 1)}

@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay
 from pay.routing.planner import plan
-from pay.routing.query import SUSPECT_AFTER, NoRoute, Restrictions, Route, RouteQuery
+from pay.routing.query import SUSPECT_AFTER, NoRoute, Refusals, Restrictions, Route, RouteQuery
 from pay.units import NodeId, ScidDir
 
 PERCENTS = (50, 75, 90, 100)
@@ -68,19 +68,18 @@ def plan_cautiously(
 
 def suspects(restrictions: Restrictions, knowledge: Knowledge) -> list[NodeId]:
     """Nodes that refused too often, the one that did so most first; of equals the one that did so last."""
-    times = restrictions.refusals
+    refusals = restrictions.refusals
     return sorted(
-        (node for node in reversed(list(times)) if _suspect(node, times[node], knowledge)),
-        key=lambda node: -times[node],
+        (node for node in reversed(list(refusals)) if _suspect(refusals[node], knowledge.nodes.get(node))),
+        key=lambda node: -refusals[node].times,
     )
 
 
-def _suspect(node: NodeId, times: int, knowledge: Knowledge) -> bool:
-    if times >= SUSPECT_AFTER:
+def _suspect(here: Refusals, believed: NodeCost | None) -> bool:
+    if here.times >= SUSPECT_AFTER:
         return True
-    cost = knowledge.nodes.get(node)
     # What is believed has the refusals of this payment in it.
-    return cost is not None and cost.refusals >= times + KNOWN_REFUSALS
+    return believed is not None and believed.refusals >= here.parts + KNOWN_REFUSALS
 
 
 def tiers(suspects: Sequence[NodeId]) -> Iterator[frozenset[NodeId]]:

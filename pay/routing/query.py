@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from pay.errors import Code
 from pay.network.policy import Policy
@@ -90,6 +91,16 @@ news, and a node that is asked three times has had its chance. More would let a 
 take every HTLC of a payment."""
 
 
+class Refusals(NamedTuple):
+    """Of a node on the way in one payment: how often it was asked and refused, and how many parts that were.
+
+    Parts that were refused together over one channel are one time: none was sent in spite of another's refusal.
+    """
+
+    times: int
+    parts: int
+
+
 @dataclass(frozen=True, slots=True)
 class Restrictions:
     """What one payment has learnt so far and its next plan must respect.
@@ -104,7 +115,7 @@ class Restrictions:
         Channels that are left alone for a moment (the recipient behind one sleeps, ours has no slot), and how
         often those of hints were so far.
     refusals
-        How often each node on the way refused to forward an HTLC of this payment.
+        Of nodes on the way, that did not forward.
     """
 
     excluded_nodes: frozenset[NodeId] = frozenset()
@@ -113,7 +124,7 @@ class Restrictions:
     policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
     asleep: frozenset[ScidDir] = frozenset()
     naps: Mapping[ScidDir, int] = field(default_factory=dict)
-    refusals: Mapping[NodeId, int] = field(default_factory=dict)
+    refusals: Mapping[NodeId, Refusals] = field(default_factory=dict)
 
     @property
     def closed_channels(self) -> frozenset[ScidDir]:

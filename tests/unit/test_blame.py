@@ -18,7 +18,7 @@ from pay.feedback.blame import HELD_S, Blame, Kind, Speaker, blame
 from pay.feedback.failure import BADONION, NODE, PERM, UPDATE, FailCode, Failure, describe, read_details
 from pay.feedback.restrictions import MOST_NAPS, Circumstances, held_on, restrict
 from pay.network.policy import Policy
-from pay.routing.query import SUSPECT_AFTER, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Refusals, Restrictions, Route
 from pay.units import ScidDir
 from tests.payment_tools import HEIGHT, blamed, failed, line, message, node, scid, update_bytes
 
@@ -36,7 +36,7 @@ def after(failure: Failure, route: Route = ROUTE, known: Restrictions = NOTHING)
 
 
 def without(*channels: ScidDir, refusals: dict[str, int] | None = None, **more: object) -> Restrictions:
-    counted = {node(name): times for name, times in (refusals or {}).items()}
+    counted = {node(name): Refusals(times, 1) for name, times in (refusals or {}).items()}
     return Restrictions(excluded_channels=frozenset(channels), refusals=counted, **more)  # type: ignore[arg-type]
 
 
@@ -266,7 +266,8 @@ def test_every_refusal_counts_whatever_it_says() -> None:
     known = NOTHING
     for code, times in ((PERM | 10, 1), (UPDATE | 7, 2), (PERM | 8, 3), (PERM | 15, 3 + SUSPECT_AFTER)):
         known = restrict(known, ROUTE, blamed(ROUTE, raw(2, code)), Circumstances(planned_with=known))
-        assert known.refusals == {node("b"): times}
+        assert known.refusals[node("b")].times == times
+    assert known.refusals == {node("b"): Refusals(3 + SUSPECT_AFTER, 4)}
     for code in (UPDATE | 7, 23):
         assert after(raw(4, code)).refusals == after(raw(0, code)).refusals == {}
 
@@ -278,7 +279,7 @@ def test_parts_that_were_refused_together_are_one_refusal() -> None:
     for route in (ROUTE, ROUTE, ROUTE, other):
         for code in (FailCode.TEMPORARY_CHANNEL_FAILURE, FailCode.UNKNOWN_NEXT_PEER):
             known = after(raw(2, code), route, known)
-    assert known.refusals == {node("b"): 2}
+    assert known.refusals == {node("b"): Refusals(2, 8)}
 
 
 def test_whoever_is_behind_a_hint_may_sleep() -> None:
@@ -384,7 +385,7 @@ def test_a_channel_is_asked_once_what_it_asks(code: FailCode) -> None:
     assert known.policies == {CHANNEL[2]: first} and not known.excluded_channels
     said = blamed(ROUTE, failed(2, code, update=update_bytes(CHANNEL[2], second)))
     again = restrict(known, ROUTE, said, Circumstances(planned_with=known))
-    assert again.excluded_channels == {CHANNEL[2]} and again.refusals == {node("b"): 2}
+    assert again.excluded_channels == {CHANNEL[2]} and again.refusals == {node("b"): Refusals(2, 2)}
 
 
 def test_the_same_news_of_two_parts_that_were_out_together() -> None:
@@ -392,11 +393,10 @@ def test_the_same_news_of_two_parts_that_were_out_together() -> None:
     policy = replace(ASKED, fee_base_msat=2_000)
     failure = failed(2, FailCode.FEE_INSUFFICIENT, update=update_bytes(CHANNEL[2], policy))
     twice = after(failure, known=after(failure))
-    assert twice == without(policies={CHANNEL[2]: policy}, refusals={"b": 1})
+    assert twice == replace(after(failure), refusals={node("b"): Refusals(1, 2)})
     asked = Circumstances(planned_with=twice)
-    assert restrict(twice, ROUTE, blamed(ROUTE, failure), asked) == without(
-        CHANNEL[2], policies={CHANNEL[2]: policy}, refusals={"b": 2}
-    )
+    again = restrict(twice, ROUTE, blamed(ROUTE, failure), asked)
+    assert again.excluded_channels == {CHANNEL[2]} and again.refusals == {node("b"): Refusals(2, 3)}
 
 
 # --- reading messages ---------------------------------------------------------------------------------------
