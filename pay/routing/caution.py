@@ -54,16 +54,41 @@ def plan_cautiously(
     overlay
         Makes the overlay of this query with such restrictions.
     """
+    found = _plan_below(overlay, graph, restrictions, query, in_flight, knowledge)
+    doubted = suspects(restrictions, knowledge)
+    # Where nothing is found, there is nothing without them either.
+    if isinstance(found, NoRoute) or not _meets(found, doubted):
+        return found
+    for avoided in tiers(doubted):
+        closer = replace(restrictions, excluded_nodes=restrictions.excluded_nodes.union(avoided))
+        around = _plan_below(overlay, graph, closer, query, in_flight, knowledge)
+        if not isinstance(around, NoRoute):
+            return around
+    return found
+
+
+def _plan_below(
+    overlay: Callable[[Restrictions], Overlay],
+    graph: ChannelGraph,
+    restrictions: Restrictions,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    knowledge: Knowledge,
+) -> tuple[Route, ...] | NoRoute:
+    """A plan well below what was refused, if there is one."""
     shared = with_parallel(graph, restrictions.caps, in_flight)
-    careful: list[Caps] = [lowered(shared, in_flight, percent) for percent in PERCENTS]
-    tried = [caps for caps in careful if caps != restrictions.caps]
-    for avoided in tiers(suspects(restrictions, knowledge)):
-        kept = replace(restrictions, excluded_nodes=restrictions.excluded_nodes | avoided)
-        for caps in (*tried, restrictions.caps):
-            answer = plan(overlay(replace(kept, caps=caps)), query, in_flight, knowledge)
+    for percent in PERCENTS:
+        careful = lowered(shared, in_flight, percent)
+        if careful != restrictions.caps:
+            answer = plan(overlay(replace(restrictions, caps=careful)), query, in_flight, knowledge)
             if not isinstance(answer, NoRoute):
                 return answer
-    return answer
+    return plan(overlay(restrictions), query, in_flight, knowledge)
+
+
+def _meets(routes: tuple[Route, ...], nodes: Sequence[NodeId]) -> bool:
+    """Whether any of the nodes is on the way."""
+    return not {hop.node for route in routes for hop in route.hops[:-1]}.isdisjoint(nodes)
 
 
 def suspects(restrictions: Restrictions, knowledge: Knowledge) -> list[NodeId]:
@@ -82,13 +107,11 @@ def _suspect(here: Refusals, believed: NodeCost | None) -> bool:
     return believed is not None and believed.refusals >= here.parts + KNOWN_REFUSALS
 
 
-def tiers(suspects: Sequence[NodeId]) -> Iterator[frozenset[NodeId]]:
-    """Whom to leave out, in turn, until there is a plan: all of them, the worse half, ..., nobody."""
-    left = list(suspects)
-    while left:
-        yield frozenset(left)
-        left = left[: len(left) // 2]
-    yield frozenset()
+def tiers(suspects: Sequence[NodeId]) -> Iterator[Sequence[NodeId]]:
+    """Whom to leave out, in turn, until there is a plan: all of them, the worse half, half of that, and so on."""
+    while suspects:
+        yield suspects
+        suspects = suspects[: len(suspects) // 2]
 
 
 def lowered(caps: Caps, in_flight: Mapping[ScidDir, int], percent: int) -> dict[ScidDir, int]:
