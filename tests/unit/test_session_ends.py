@@ -120,6 +120,22 @@ def test_the_recipient_is_a_block_ahead() -> None:
     assert error.code == Code.DESTINATION_FAILED, "now we are as high: it means it"
 
 
+def test_a_block_came_while_the_part_was_out() -> None:
+    """It was sent at HEIGHT; by the time it is refused everybody has seen one block more, we too."""
+    story = Teller(terms())
+    story.routes(line(100_000))
+    assert ev.WaitHeight(HEIGHT + 1) in story.fails(1, unknown_payment(4, HEIGHT + 1), at=NOW + 3)
+    assert asked(story.tell(ev.HeightReached(HEIGHT + 1), at=NOW + 3)).query.amount_msat == 100_000
+
+
+def test_held_for_hours_and_then_refused() -> None:
+    """The recipient looked at the height when the part came, so the blocks since then are no reason: it refuses."""
+    story = Teller(terms())
+    story.routes(line(100_000))
+    error = error_of(story.fails(1, unknown_payment(4, HEIGHT + 20), at=NOW + 12_000))
+    assert error.code == Code.DESTINATION_FAILED
+
+
 def test_two_halves_and_two_heights() -> None:
     """Both are refused, the second by a recipient that is one block further: that one is waited for."""
     story = halves()
