@@ -129,7 +129,7 @@ def test_a_block_came_while_the_part_was_out() -> None:
 
 
 def test_held_for_hours_and_then_refused() -> None:
-    """The recipient looked at the height when the part came, so the blocks since then are no reason: it refuses."""
+    """The recipient looked at the height when the part came: the blocks since then are no reason, it refuses."""
     story = Teller(terms())
     story.routes(line(100_000))
     error = error_of(story.fails(1, unknown_payment(4, HEIGHT + 20), at=NOW + 12_000))

@@ -79,8 +79,8 @@ def test_a_recipient_two_blocks_ahead():
 
 def test_two_blocks_come_while_a_part_is_under_way():
     """
-    us ──── A ──100── D     When the part was sent nobody had seen the two blocks, when it arrives everybody has: to
-                            D it is one block short. The answer finds us as high as D, and the part is sent again.
+    us ──── A ──100── D     When the part was sent nobody had seen the two blocks, when it arrives everybody has:
+                            to D it is one block short. The answer finds us as high as D, and we send it again.
     """
     town = fork()
     town.later(0.75, lambda: town.world.mine(2))
