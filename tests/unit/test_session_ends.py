@@ -324,6 +324,20 @@ def test_no_nap_beyond_the_deadline() -> None:
     assert error_of(story.no_route()).code == Code.ROUTE_NOT_FOUND
 
 
+def test_our_own_channel_has_no_slot_now() -> None:
+    """No other way: three seconds later, when a slot may be free, the same channel is tried again; ten times."""
+    story, busy = Teller(terms()), failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Too many HTLCs")
+    for partid in range(1, 11):
+        story.routes(line(100_000, "ad"))
+        again = asked(story.fails(partid, busy, at=NOW + 3 * partid))
+        assert again.restrictions.closed_channels == {ScidDir(scid(1), 0)}
+        assert story.no_route() == [ev.WakeAt(NOW + 3 * partid + 3)]
+        _, woken = story.tell(ev.TimerFired(), at=NOW + 3 * partid + 3)
+        assert isinstance(woken, ev.FindRoutes) and not woken.restrictions.closed_channels
+    story.routes(line(100_000, "ad"))
+    paid_of(story.settles(11))
+
+
 @pytest.mark.parametrize("at", [NOW + 60, NOW + 4_000])
 def test_the_end_of_time_comes_in_a_nap(at: float) -> None:
     story = asleep()
