@@ -94,7 +94,7 @@ def test_two_blocks_come_while_a_part_is_under_way(host: Host) -> None:
     made = host.invoice()
     with host.option("pay-shadow", "off"), host.misbehaving("hub", delay_s=1.0):
         pending = host.pay_soon(made)
-        host.until(lambda: [row for row in host.rows(made) if row["status"] == "pending"])
+        host.until(lambda: host.box.world.in_flight)
         host.world(lambda world: world.mine(2))
         answer = pending.answer().ok()
     assert answer["parts"] == 2
