@@ -61,9 +61,9 @@ def plan_cautiously(
         return found
     for avoided in tiers(doubted):
         closer = replace(restrictions, excluded_nodes=restrictions.excluded_nodes.union(avoided))
-        around = _plan_below(overlay, graph, closer, query, in_flight, knowledge)
-        if not isinstance(around, NoRoute):
-            return around
+        # Where all that is left to try is not enough, half of it is not: one plan says that there is none.
+        if not isinstance(plan(overlay(closer), query, in_flight, knowledge), NoRoute):
+            return _plan_below(overlay, graph, closer, query, in_flight, knowledge)
     return found
 
 
