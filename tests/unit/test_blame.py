@@ -258,6 +258,13 @@ def test_a_part_whose_sisters_did_not_come_had_a_good_way() -> None:
     assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=100_001)) == NOTHING
 
 
+def test_nobody_else_knows_whether_its_sisters_came() -> None:
+    """c says that parts are missing: that is no word for its own way, however small the part is of the whole."""
+    said = blamed(ROUTE, raw(3, FailCode.MPP_TIMEOUT))
+    known = restrict(NOTHING, ROUTE, said, Circumstances(total_msat=10**9))
+    assert known == without(CHANNEL[3], refusals={"c": SUSPECT_AFTER})
+
+
 # --- several failures ---------------------------------------------------------------------------------------
 
 

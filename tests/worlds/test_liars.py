@@ -62,6 +62,15 @@ def test_a_cheap_node_that_refuses_on_all_its_channels(code: FailCode):
     assert again.paid and [path[:4] for path in again.paths] == ["us>L", "us>H"]
 
 
+def test_a_cheap_node_that_spoils_every_answer():
+    """
+    us ── L ══10══ n0 ... n149 ──0── D     Nobody knows who does it. All on the way are held to have refused; L was
+     └─── H ──4000── D                     on all ways.
+    """
+    story = Payer(behind_one(150), L=[Lie(None, garbled=True)]).pay()
+    assert story.paid and [part.told for part in story.parts] == ["unreadable"] * 3 + ["paid"]
+
+
 def test_it_forwards_again():
     """
     us ── L ══10══ n0 ... n149 ──0── D     L has refused three HTLCs, and one of the next payment. When it forwards
