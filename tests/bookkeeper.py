@@ -9,10 +9,10 @@ import json
 from typing import Any
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import FailCode, Failure
 from pay.payment.receipt import Receipt
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession

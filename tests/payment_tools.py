@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pay.feedback.blame import Blame, blame
+from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment.attempt import Terms
-from pay.payment.failure import FailCode, Failure
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
 
@@ -77,7 +78,7 @@ def update_bytes(channel: ScidDir, policy: Policy) -> bytes:
     ))  # fmt: skip
 
 
-BEFORE_UPDATE = {
+BEFORE_UPDATE: dict[int, int] = {
     FailCode.AMOUNT_BELOW_MINIMUM: 8,
     FailCode.FEE_INSUFFICIENT: 8,
     FailCode.INCORRECT_CLTV_EXPIRY: 4,
@@ -92,7 +93,7 @@ def message(code: int, *, update: bytes = b"", height: int | None = None) -> byt
     if height is not None:
         return raw + (100_000).to_bytes(8, "big") + height.to_bytes(4, "big")
     if code & 0x1000:
-        raw += bytes(BEFORE_UPDATE.get(FailCode(code), 0)) + len(update).to_bytes(2, "big") + update
+        raw += bytes(BEFORE_UPDATE.get(code, 0)) + len(update).to_bytes(2, "big") + update
     return raw
 
 
@@ -108,3 +109,8 @@ def unknown_payment(index: int, height: int = HEIGHT) -> Failure:
 
 def no_balance(index: int) -> Failure:
     return failed(index, FailCode.TEMPORARY_CHANNEL_FAILURE)
+
+
+def blamed(route: Route, failure: Failure, out_s: float = 1.0) -> Blame:
+    """What `failure` of the part that took `route` says."""
+    return blame(route, failure, route.hops[-1].node, HEIGHT, out_s)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pay.liquidity.chance import DOUBT
-from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge
+from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
 from pay.network.graph import policy_columns
 from pay.routing import Hop, Route, RouteQuery
@@ -132,8 +132,8 @@ def path_cost(net: Net, asked: RouteQuery, route: Route, knowledge: Knowledge = 
     two."""
     total = 0.0
     for hop in route.hops[:-1]:
-        nats, seconds = knowledge.nodes.get(hop.node, (0.0, 0.0))
-        total += asked.failure_cost_msat * nats + asked.second_cost_msat * seconds
+        cost = knowledge.nodes.get(hop.node, NodeCost(0.0, 0.0))
+        total += asked.failure_cost_msat * cost.nats + asked.second_cost_msat * cost.seconds
     for before, hop in zip(route.hops, route.hops[1:], strict=False):
         total += min(
             arc_cost(asked, policy, capacity, knowledge.of(named))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pay.errors import PayError
+from pay.feedback.failure import Failure
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import Failure
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.routing.query import NoRoute, NoRouteReason, Route

@@ -29,9 +29,15 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "pay.network": ({"pay.units"}, {"numpy"}),
     "pay.liquidity": ({"pay.units"}, {"numpy"}),
     "pay.routing": ({"pay.units", "pay.errors", "pay.network", "pay.liquidity"}, {"numpy", "scipy"}),
-    "pay.payment": ({"pay.units", "pay.errors", "pay.invoice", *VALUE_TYPES}, set()),
+    "pay.feedback": (
+        {"pay.units", "pay.errors", *VALUE_TYPES, "pay.liquidity.observation", "pay.liquidity.in_flight"}, set(),
+    ),
+    "pay.payment": ({"pay.units", "pay.errors", "pay.invoice", "pay.feedback", *VALUE_TYPES}, set()),
     "pay.node": (
-        {f"pay.{room}" for room in ("units", "errors", "invoice", "network", "liquidity", "routing", "payment")},
+        {
+            "pay.units", "pay.errors", "pay.invoice", "pay.network", "pay.liquidity", "pay.routing",
+            "pay.feedback", "pay.payment",
+        },
         {"numpy", "pyln"},
     ),
     "pay.sim": ({"pay.units", "pay.errors", "pay.network"}, {"numpy", "networkx", "pyln", "coincurve"}),
@@ -96,6 +102,9 @@ def test_no_other_arrow(path: Path) -> None:
 @pytest.mark.parametrize(
     ("room", "module"),
     [
+        ("pay.feedback", "pay.payment.attempt"), ("pay.feedback", "pay.liquidity.beliefs"),
+        ("pay.feedback", "pay.network"), ("pay.feedback", "numpy"), ("pay.feedback", "time"),
+        ("pay.routing", "pay.feedback.blame"), ("pay.liquidity", "pay.feedback"), ("pay.sim", "pay.feedback"),
         ("pay.routing", "pay.payment.session"), ("pay.routing", "pay.node"), ("pay.liquidity", "pay.payment"),
         ("pay.payment", "pay.network"), ("pay.payment", "pay.network.graph"), ("pay.payment", "pay.routing"),
         ("pay.payment", "pay.routing.planner"), ("pay.payment", "numpy"), ("pay.payment", "time"),
@@ -148,7 +157,10 @@ def test_the_entry_point_is_readable_by_old_pythons() -> None:
 LIGHT = [
     "pay.units", "pay.errors", "pay.invoice", "pay.network", "pay.network.policy", "pay.network.hints",
     "pay.routing", "pay.routing.query",
-    *(f"pay.payment.{path.stem}" for path in sorted((ROOT / "pay/payment").glob("[a-z]*.py"))),
+    *(
+        f"pay.{room}.{path.stem}"
+        for room in ("feedback", "payment") for path in sorted((ROOT / "pay" / room).glob("[a-z]*.py"))
+    ),
 ]  # fmt: skip
 
 

@@ -3,6 +3,11 @@
 Trouble is counted in nats, which a planner adds to what leads into the node: a node of 2 nats is used where the
 next best way costs 20 sat more. It fades, and each HTLC that the node forwards halves it.
 
+A refusal is the least of it: an honest node has empty channels, and the belief of the channel has its own price.
+So one refusal is nearly free, a node that refuses on many channels and forwards nothing is dear, and one that
+forwards every other HTLC never costs more than two refusals. They are also counted: a plan leaves a node that is
+known to refuse sooner (`pay.routing.caution`). The count is of this run's own payments and is not handed on.
+
 Nobody says how long a node took: only the time of a whole way is known. What is more than expected of it is laid
 on its nodes in equal shares, what is less is taken from them where there is something to take; nodes that are on
 many slow ways and on no quick one stand out after some payments (the method of Kaczmarz). What is kept is the
@@ -22,9 +27,22 @@ from pay.units import NodeId
 MOST_NODES = 1_000
 """Nodes in trouble or slow at a time; the one with the least of it is forgotten first."""
 
-NATS = {Trouble.OFFLINE: 2.0, Trouble.BROKEN: 2.0, Trouble.UNREADABLE: 2.0, Trouble.STUCK: 4.0}
+NATS = {
+    Trouble.OFFLINE: 2.0,
+    Trouble.BROKEN: 2.0,
+    Trouble.UNREADABLE: 2.0,
+    Trouble.LIES: 2.0,
+    Trouble.REFUSES: 0.1,
+    Trouble.STUCK: 4.0,
+}
 """Of one failure, shared by the suspects. Twice the price of a route that fails e times as often, as most nodes
-are back within the hour; a stuck HTLC locks money for hours."""
+are back within the hour; a stuck HTLC locks money for hours. A refusal costs 2 sat of a payment of 100,000 sat."""
+
+_REFUSALS = (Trouble.REFUSES, Trouble.BROKEN, Trouble.LIES)
+"""What a node says itself when it does not forward."""
+
+MOST_REFUSALS = 10.0
+"""Counted of one node; more would only take longer to be made up for."""
 
 MOST_NATS = 6.0
 """As one that fails 399 times of 400: no further failure says more, and it is forgotten in hours, not days."""
@@ -65,13 +83,18 @@ class Experience:
     def __init__(self, half_life_s: float):
         self.half_life_s = half_life_s
         self._nodes: dict[NodeId, NodeBelief] = {}
+        self._refusals: dict[NodeId, tuple[float, float]] = {}
 
     def learn(self, seen: NodeFailed | NodeWorked | Took, now_s: float) -> None:
         match seen:
             case NodeFailed(node, trouble, suspects):
                 nats = self._nats(node, now_s) + NATS[trouble] / max(1, suspects)
                 self._put_nats(node, min(nats, MOST_NATS), now_s)
+                if trouble in _REFUSALS:
+                    self._refusals[node] = (min(self._refused(node, now_s) + 1, MOST_REFUSALS), now_s)
             case NodeWorked(node):
+                if node in self._refusals:
+                    self._refusals[node] = (self._refused(node, now_s) / 2, now_s)
                 if node in self._nodes:
                     self._put_nats(node, self._nats(node, now_s) / 2, now_s)
             case Took():
@@ -84,7 +107,7 @@ class Experience:
         for node in self._nodes:
             nats, seconds = self._nats(node, now_s), self._seconds(node, now_s)
             if nats > _NATS_WORTH or seconds > _SECONDS_WORTH:
-                costs[node] = NodeCost(nats, seconds)
+                costs[node] = NodeCost(nats, seconds, self._refused(node, now_s))
         return costs
 
     def beliefs(self) -> tuple[NodeBelief, ...]:
@@ -128,6 +151,9 @@ class Experience:
         known = self._nodes.get(node)
         return 0.0 if known is None else faded(known.seconds, known.seconds_at_s, now_s, self.half_life_s)
 
+    def _refused(self, node: NodeId, now_s: float) -> float:
+        return faded(*self._refusals.get(node, (0.0, 0.0)), now_s, self.half_life_s)
+
     def _put_nats(self, node: NodeId, nats: float, now_s: float) -> None:
         known = self._nodes.get(node, NodeBelief(node))
         self._nodes[node] = replace(known, nats=nats, nats_at_s=now_s)
@@ -144,3 +170,4 @@ class Experience:
         worth = {node: self._nats(node, now_s) + self._seconds(node, now_s) for node in self._nodes}
         for node in sorted(worth, key=worth.__getitem__)[: len(worth) - MOST_NODES * 19 // 20]:
             del self._nodes[node]
+            self._refusals.pop(node, None)

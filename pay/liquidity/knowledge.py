@@ -28,10 +28,13 @@ class NodeCost(NamedTuple):
         For a node that was offline or unreliable lately.
     seconds
         That an HTLC through it took more of late than through a usual node; 0 where nothing is known.
+    refusals
+        How often it refused to forward lately; halved by each HTLC that it forwards.
     """
 
     nats: float
     seconds: float
+    refusals: float = 0.0
 
 
 class Bounds(NamedTuple):

@@ -73,11 +73,15 @@ class Trouble(Enum):
     """What was wrong with a node."""
 
     OFFLINE = "offline"
-    """A neighbour says that it does not know it or that it is away."""
+    """It is away, or its neighbour says so of it and made that up."""
     BROKEN = "broken"
     """It says itself that it cannot forward."""
     UNREADABLE = "unreadable"
     """An answer could not be read, and it is one of those who may have spoilt it."""
+    REFUSES = "refuses"
+    """It did not forward, whatever it says: its channel may be empty, or it does not want to."""
+    LIES = "lies"
+    """It said what only the recipient can know."""
     STUCK = "stuck"
     """An HTLC was out for minutes, and it is one of those who may have held it."""
 

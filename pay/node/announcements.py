@@ -22,10 +22,10 @@ from pay.units import format_scid
 
 if TYPE_CHECKING:
     from pay.errors import PayError
+    from pay.feedback.failure import Failure
     from pay.node.facade import PartOrder
     from pay.node.running import Running
     from pay.payment.attempt import Attempt
-    from pay.payment.failure import Failure
     from pay.routing.query import Route
 
 TOPICS = ("pay_success", "pay_failure", "pay_part_start", "pay_part_end", "channel_hint_update")

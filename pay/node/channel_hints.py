@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pay.feedback.blame import Kind, blame
 from pay.node.planning import Planning
-from pay.payment.interpret import CapChannel, ExcludeChannel, ExcludeNode, NewPolicy, SleepingChannel, interpret
 from pay.units import ScidDir
 
 if TYPE_CHECKING:
@@ -81,14 +81,9 @@ def hint_of(attempt: Attempt) -> ChannelHint | None:
         return None
     if failure.erring_index >= len(route.hops):
         return None
-    tried_msat = route.hops[failure.erring_index].amount_msat
     # No height matters here: heights are between the recipient and us.
-    for lesson in interpret(route, failure, our_height=0).lessons:
-        match lesson:
-            case CapChannel(channel):
-                return ChannelHint(channel, tried_msat, enabled=True)
-            case ExcludeChannel(channel):
-                return ChannelHint(channel, tried_msat, enabled=False)
-            case ExcludeNode() | SleepingChannel() | NewPolicy():
-                pass
-    return None
+    said = blame(route, failure, route.hops[-1].node, sent_height=0)
+    if said.channel is None or said.kind not in (Kind.LACKS_BALANCE, Kind.AWAY, Kind.UNUSABLE):
+        return None
+    tried_msat = route.hops[failure.erring_index].amount_msat
+    return ChannelHint(said.channel, tried_msat, enabled=said.kind is Kind.LACKS_BALANCE)

@@ -14,10 +14,10 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import Failure
 from pay.invoice import Invoice
 from pay.network.hints import OwnChannel
 from pay.node.rpc import CallError, HostRpc, Unanswered
-from pay.payment.failure import Failure
 from pay.payment.whereabouts import STEPS, OwnHtlc
 from pay.routing.query import Route
 from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_scid

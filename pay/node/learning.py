@@ -11,8 +11,8 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from pay.liquidity.in_flight import InFlight, Part
-from pay.node.observing import Ended, part_of
+from pay.feedback.observations import Ended
+from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.node.planning import Planning
 from pay.node.running import Running
 from pay.payment.attempt import Attempt
@@ -60,12 +60,24 @@ class Learning:
         if attempt.route is not None:
             others = InFlight((*live, *self._ended)).since(attempt.started_s)
             settled = attempt.status is AttemptStatus.SETTLED
-            if settled or attempt.failure is not None:
-                failure = None if settled else attempt.failure
-                self._planning.learn(Ended(attempt.route, failure, now_s - attempt.started_s, others))
+            if settled or attempt.blame is not None:
+                blame = None if settled else attempt.blame
+                self._planning.learn(Ended(attempt.route, blame, now_s - attempt.started_s, others))
         began_s = min((part.began_s for part in live), default=now_s)
         ended = [*self._ended, *(() if part is None else (part,))]
         self._ended = list(InFlight(tuple(ended)).since(began_s).parts)[-_MOST_ENDED:] if live else []
+
+
+def part_of(attempt: Attempt, ended_s: float | None) -> Part | None:
+    """An attempt as others must take it into account; None where its route is not known, or it is our own
+    channel."""
+    if attempt.route is None:
+        return None
+    fate = Fate.OUT
+    if not attempt.live:
+        fate = Fate.SETTLED if attempt.status is AttemptStatus.SETTLED else Fate.FAILED
+    holds = tuple((hop.scid_dir, hop.amount_msat) for hop in attempt.route.hops[1:])
+    return Part(holds, fate, attempt.started_s, ended_s)
 
 
 def _live_parts(running: Running) -> Iterator[Part]:

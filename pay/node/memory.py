@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pay.node.observing import Ended, observations, place_in
+from pay.feedback.observations import Ended, observations
+from pay.node.places import place_in
 from pay.units import ScidDir
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from pay.feedback.observations import Ended
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.node.facade import NamedChannel
 from pay.node.memory import Memory
-from pay.node.observing import Ended
-from pay.payment.events import FindRoutes, Lessons
-from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.payment.events import FindRoutes
+from pay.routing.query import NoRoute, Restrictions, Route, RouteQuery
 from pay.units import NodeId, Scid, ScidDir
 
 if TYPE_CHECKING:
@@ -152,49 +152,50 @@ class Planning:
         channels = [named.channel for named in own]
         # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
         self._memory.see_own(channels, self._graph(), time.time())
-        closed = _under_route_names(action.lessons.closed_channels, own)
-        lessons = replace(action.lessons, excluded_channels=closed, asleep=frozenset())
+        closed = _under_route_names(action.restrictions.closed_channels, own)
+        restrictions = replace(action.restrictions, excluded_channels=closed, asleep=frozenset())
 
         def plan(
             query: RouteQuery, own: Sequence[OwnChannel], in_flight: Mapping[ScidDir, int]
         ) -> tuple[Route, ...] | NoRoute:
-            return self._plan(query, lessons, hints, own, in_flight)
+            return self._plan(query, restrictions, hints, own, in_flight)
 
         return plan_or_busy(plan, action.query, action.whole, channels, in_flight)
 
     def _plan(
         self,
         query: RouteQuery,
-        lessons: Lessons,
+        restrictions: Restrictions,
         hints: Sequence[RouteHint],
         own: Sequence[OwnChannel],
         in_flight: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
         from pay.network import Overlay
-        from pay.routing.caution import Caps, plan_cautiously
+        from pay.routing.caution import plan_cautiously
         from pay.routing.planner import plan
 
         graph = self._graph()
 
-        def overlay(caps: Caps) -> Overlay:
+        def overlay(allowed: Restrictions) -> Overlay:
             return Overlay(
                 graph,
                 query.source,
                 own,
                 recipient=query.destination,
                 hints=hints,
-                excluded_nodes=lessons.excluded_nodes,
-                excluded_channels=lessons.closed_channels,
-                policies=lessons.policies,
-                caps=caps,
+                excluded_nodes=allowed.excluded_nodes,
+                excluded_channels=allowed.closed_channels,
+                policies=allowed.policies,
+                caps=allowed.caps,
             )
 
         try:
-            return plan_cautiously(overlay, graph, lessons.caps, query, in_flight, self._memory.knowledge())
+            knowledge = self._memory.knowledge()
+            return plan_cautiously(overlay, graph, restrictions, query, in_flight, knowledge)
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
             log.exception("plan_broken: planned again without beliefs and randomness")
-            return plan(overlay(lessons.caps), replace(query, randomness=0.0), in_flight)
+            return plan(overlay(restrictions), replace(query, randomness=0.0), in_flight)
 
     def _shadow(
         self,

@@ -13,12 +13,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from pay.feedback.failure import Failure
 from pay.node.facade import Node, Row
 from pay.node.orphans import Orphans
 from pay.node.running import Running
 from pay.node.sender import Sender, is_of
 from pay.payment import events as ev
-from pay.payment.failure import Failure
 from pay.payment.states import AttemptStatus, State
 from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
 
@@ -35,8 +35,6 @@ class Reconciliation:
     ----------
     post
         Tells a session what happened.
-    height
-        The block that we are at.
     """
 
     def __init__(
@@ -45,14 +43,12 @@ class Reconciliation:
         sender: Sender,
         orphans: Orphans,
         post: Callable[[Running, ev.Event], None],
-        height: Callable[[], int],
         every_s: float = RECONCILE_S,
     ):
         self._node = node
         self._sender = sender
         self._orphans = orphans
         self._post = post
-        self._height = height
         self._every_s = every_s
 
     async def run(self, running: Running, at_once: bool) -> None:
@@ -79,7 +75,8 @@ class Reconciliation:
             log.info("orphaned_parts %s partids=%s", running.name, sorted(orphans))
             self._post(running, ev.Cancelled(orphaned()))
         for partid in orphans:
-            self._post(running, ev.AttemptFailed(partid, Failure(None, None, ORPHANED), self._height()))
+            failure = Failure(None, None, ORPHANED)
+            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
     def _without_row(self, running: Running, partid: int, everything: Sequence[Row]) -> None:
         """A part that the host had and has not any more: it is over, and what is known of the hash decides."""

@@ -14,11 +14,11 @@ import logging
 import time
 from collections.abc import Sequence
 
+from pay.feedback.failure import Failure
 from pay.network.hints import OwnChannel
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.failure import Failure
 from pay.routing.query import NoRoute, NoRouteReason
 from pay.units import NodeId, ScidDir
 
@@ -107,14 +107,14 @@ class Reconnects:
 
 def _missed(own: Sequence[OwnChannel], action: ev.FindRoutes, why: NoRoute) -> list[NodeId]:
     """Peers whose channels could make the payment possible, those with most to spend first."""
-    query, lessons = action.query, action.lessons
+    query, restrictions = action.query, action.restrictions
     away = [
         channel
         for channel in own
         if not channel.connected
         and channel.spendable_msat > 0
-        and channel.peer not in lessons.excluded_nodes
-        and ScidDir(channel.scid, channel.direction) not in lessons.closed_channels
+        and channel.peer not in restrictions.excluded_nodes
+        and ScidDir(channel.scid, channel.direction) not in restrictions.closed_channels
     ]
     if why.reason not in _NO_MONEY_HERE:
         # Others have ways enough; only a recipient that is our peer may have no other one than to us.

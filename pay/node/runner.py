@@ -77,10 +77,8 @@ class Runner:
         self._height = 0
         self._own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
-        self._sender = Sender(node, self._journalling, self.post, lambda: self._height)
-        self._reconciliation = Reconciliation(
-            node, self._sender, orphans, self.post, lambda: self._height, reconcile_s
-        )
+        self._sender = Sender(node, self._journalling, self.post)
+        self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
         self._learning = Learning(planning, register.live)
         self._hints = ChannelHints(planning, announcements)
 
@@ -143,7 +141,8 @@ class Runner:
             return
         running.saw_row(data)
         failure = read_failure(int(fields.get("code", 0)), str(fields.get("message", "")), data)
-        self.post(running, ev.AttemptFailed(int(data.get("partid", 0)), failure, self._height))
+        partid = int(data.get("partid", 0))
+        self.post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
     # --- events in, actions out -------------------------------------------------------------------------
 

@@ -166,6 +166,11 @@ class Running:
         """The host dates a row of it so."""
         self.created_at_s = min(created_at_s, self.created_at_s or created_at_s)
 
+    def sent_height(self, partid: int) -> int:
+        """The block that we were at when a part was sent; 0 where there is no such part."""
+        times = self.times.get(partid)
+        return 0 if times is None else times.sent_height
+
     def lost_outcome(self, partid: int) -> None:
         """The host has deleted what it knew of a part before that was heard of."""
         self.times[partid] = replace(self.times[partid], outcome_lost=True)

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import Failure
 from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
 from pay.node.journalling import Journalling
 from pay.node.running import Running
 from pay.node.words import path_words
 from pay.payment import events as ev
-from pay.payment.failure import Failure
 from pay.payment.states import AttemptStatus
 from pay.routing.query import Route
 
@@ -35,21 +35,12 @@ class Sender:
     ----------
     post
         Tells a session what happened.
-    height
-        The block that we are at.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        journalling: Journalling,
-        post: Callable[[Running, ev.Event], None],
-        height: Callable[[], int],
-    ):
+    def __init__(self, node: Node, journalling: Journalling, post: Callable[[Running, ev.Event], None]):
         self._node = node
         self._journalling = journalling
         self._post = post
-        self._height = height
 
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
         """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
@@ -109,11 +100,12 @@ class Sender:
                 self._post(running, ev.HashTaken(partid, error.message))
         elif error.code in (202, 203, 204):
             failure = read_failure(error.code, error.message, error.data)
-            self._post(running, ev.AttemptFailed(partid, failure, self._height()))
+            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
         else:
             why = PayError(Code.OTHER, f"The node refused to send a part: {error.message} (code {error.code})")
             self._post(running, ev.Cancelled(why))
-            self._post(running, ev.AttemptFailed(partid, Failure(None, None, error.message), self._height()))
+            failure = Failure(None, None, error.message)
+            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
     def tell_row(self, running: Running, row: Row) -> None:
         """Tell the session what the host's table has of a part of its."""
@@ -124,7 +116,7 @@ class Sender:
                     self._post(running, ev.AttemptSettled(row.partid, row.preimage))
             case RowStatus.FAILED:
                 failure = Failure(None, None, "the node has it as failed, its reason was not heard")
-                self._post(running, ev.AttemptFailed(row.partid, failure, self._height()))
+                self._post(running, ev.AttemptFailed(row.partid, failure, running.sent_height(row.partid)))
             case RowStatus.PENDING:
                 self._post(running, ev.AttemptAccepted(row.partid))
 

@@ -19,8 +19,9 @@ from pay.node.options import Shadow
 from pay.node.planning import Planning
 from pay.node.running import Running
 from pay.payment.attempt import Terms
-from pay.payment.events import FindRoutes, Lessons
+from pay.payment.events import FindRoutes
 from pay.payment.question import question
+from pay.routing.query import Restrictions
 
 log = logging.getLogger("pay")
 
@@ -55,7 +56,7 @@ class Shadowing:
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),
-                Lessons(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
+                Restrictions(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
             )
             blocks, fee_msat = await self._planning.shadow(first, recipient, own, held)
         except (CallError, TimeoutError) as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pay.payment.failure import Failure
+from pay.feedback.blame import Blame
+from pay.feedback.failure import Failure
 from pay.payment.states import AttemptStatus
 from pay.routing.query import Route
 from pay.units import NodeId, ScidDir
@@ -148,6 +149,8 @@ class Attempt:
         What it delivers and what leaves us for it.
     started_s
         Unix time.
+    failure, blame
+        What came back if it failed, and what that says.
     """
 
     partid: int
@@ -157,6 +160,7 @@ class Attempt:
     status: AttemptStatus
     started_s: float
     failure: Failure | None = None
+    blame: Blame | None = None
 
     @property
     def live(self) -> bool:

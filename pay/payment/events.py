@@ -6,14 +6,11 @@ the time with it, and the actions that come back are for the driver to carry out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pay.errors import PayError
-from pay.network.policy import Policy
-from pay.payment.failure import Failure
-from pay.routing.query import NoRoute, Route, RouteQuery
-from pay.units import NodeId, ScidDir
+from pay.feedback.failure import Failure
+from pay.routing.query import NoRoute, Restrictions, Route, RouteQuery
 
 # --- events -----------------------------------------------------------------------------------------------
 
@@ -68,11 +65,11 @@ class AttemptSettled:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """`our_height` is the block we were at when the failure arrived."""
+    """`sent_height` is the block we were at when the part was sent: what its CLTVs were counted from."""
 
     partid: int
     failure: Failure
-    our_height: int
+    sent_height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,33 +135,6 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
-    """What this payment has learnt so far and the planner must respect.
-
-    Parameters
-    ----------
-    caps
-        More than so many msat, with what parts of ours already hold there, is known not to pass.
-    policies
-        Newer than gossip.
-    asleep, naps
-        Last channels of hints that are left alone for a moment, and how often each was so far.
-    """
-
-    excluded_nodes: frozenset[NodeId] = frozenset()
-    excluded_channels: frozenset[ScidDir] = frozenset()
-    caps: Mapping[ScidDir, int] = field(default_factory=dict)
-    policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
-    asleep: frozenset[ScidDir] = frozenset()
-    naps: Mapping[ScidDir, int] = field(default_factory=dict)
-
-    @property
-    def closed_channels(self) -> frozenset[ScidDir]:
-        """Those not to be used now."""
-        return self.excluded_channels | self.asleep
-
-
-@dataclass(frozen=True, slots=True)
 class FindRoutes:
     """Answer with `RoutesFound` or `NoRouteFound`.
 
@@ -176,7 +146,7 @@ class FindRoutes:
 
     query_id: int
     query: RouteQuery
-    lessons: Lessons
+    restrictions: Restrictions
     whole: RouteQuery | None = None
 
 

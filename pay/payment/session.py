@@ -16,17 +16,15 @@ What it does not do: choose routes (the planner), know balances (the beliefs), s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from pay.errors import PayError
-from pay.network.policy import Policy
+from pay.feedback.blame import Blame, Kind, Speaker, blame
+from pay.feedback.failure import Failure
+from pay.feedback.restrictions import Circumstances, held_on, restrict
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart, Terms
-from pay.payment.failure import Failure
 from pay.payment.invariants import SessionError, check
-from pay.payment.lessons import held_on, learn
-from pay.payment.meaning import meaning
 from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
 from pay.payment.question import question, whole
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
@@ -41,8 +39,7 @@ from pay.payment.verdict import (
     time_is_up,
     watched_failed,
 )
-from pay.routing.query import NoRoute, Route
-from pay.units import ScidDir
+from pay.routing.query import NoRoute, Restrictions, Route
 
 
 class PaymentSession:
@@ -76,9 +73,9 @@ class PaymentSession:
         self._pause_until_s = 0.0
         self._local_failures = 0
         self._busy_naps = 0
-        self._asked_with: dict[int, Mapping[ScidDir, Policy]] = {}
+        self._planned_with: dict[int, Restrictions] = {}
         self._next_partid = terms.first_partid
-        self._lessons = ev.Lessons(
+        self._restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
         )
 
@@ -166,8 +163,8 @@ class PaymentSession:
                 return []
             case ev.AttemptSettled(partid, preimage):
                 return self._settled(partid, preimage)
-            case ev.AttemptFailed(partid, failure, our_height):
-                return self._failed(partid, failure, our_height + self.terms.behind_blocks, now)
+            case ev.AttemptFailed(partid, failure, sent_height):
+                return self._failed(partid, failure, sent_height + self.terms.behind_blocks, now)
             case ev.HashTaken(partid, reason):
                 return self._taken(partid, reason)
             case ev.TimerFired():
@@ -218,14 +215,14 @@ class PaymentSession:
             self.attempts[partid] = Attempt(
                 partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
             )
-            self._asked_with[partid] = self._lessons.policies
+            self._planned_with[partid] = self._restrictions
             actions.append(ev.SendAttempt(partid, route))
         self._busy_naps = 0
         self.state = State.IN_FLIGHT
         return actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
-        may_come = self._lessons.asleep or now < self.terms.patient_until_s
+        may_come = self._restrictions.asleep or now < self.terms.patient_until_s
         if may_come and now + NAP_S < self.terms.deadline_s:
             return self._pause(NAP_S, now)
         if why.busy:
@@ -241,6 +238,7 @@ class PaymentSession:
             return []
         # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
         self._mark(partid, AttemptStatus.SETTLED)
+        self._planned_with.pop(partid, None)
         self._close_query()
         actions: list[ev.Action] = []
         if self.result is None:
@@ -248,34 +246,44 @@ class PaymentSession:
         self.state = State.DRAINING_PAID if self.live else State.DONE
         return actions
 
-    def _failed(self, partid: int, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+    def _failed(self, partid: int, failure: Failure, sent_height: int, now: float) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
         if attempt is None or not attempt.live:
             return []
+        planned_with = self._planned_with.pop(partid, self._restrictions)
         self.failures.append(FailedPart(partid, failure))
-        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure)
+        out_s = now - attempt.started_s
+        said = blame(attempt.route, failure, self.terms.destination, sent_height, out_s)
+        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure, blame=said)
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         told = ev.Notify(part_failed(attempt, failure))
-        return [told, *self._go_on(attempt, failure, our_height, now)]
+        return [told, *self._go_on(attempt, failure, said, planned_with, now)]
 
-    def _go_on(self, attempt: Attempt, failure: Failure, our_height: int, now: float) -> list[ev.Action]:
+    def _go_on(
+        self, attempt: Attempt, failure: Failure, said: Blame, planned_with: Restrictions, now: float
+    ) -> list[ev.Action]:
         """What follows from a part's failure."""
-        partid = attempt.partid
-        outcome = meaning(self.terms, attempt, failure, our_height, decided=self._verdict is not None)
-        asked_with = self._asked_with.get(partid, {})
-        self._lessons = learn(self._lessons, outcome.lessons, held_on(self.live), asked_with)
-        if outcome.refused:
-            return self._conclude(ev.NotPaid(refused(self.terms, attempt.route, failure)))
+        partid, terms = attempt.partid, self.terms
+        of = Circumstances(
+            held_msat=held_on(part.route for part in self.live),
+            planned_with=planned_with,
+            wakeable=terms.wakeable,
+            total_msat=terms.total_msat,
+        )
+        self._restrictions = restrict(self._restrictions, attempt.route, said, of)
+        # Of a payment to ourselves the host's word is the recipient's, unless there is a verdict already.
+        if said.kind is Kind.REFUSED or (terms.to_self and self._verdict is None):
+            return self._conclude(ev.NotPaid(refused(terms, attempt.route, failure)))
         if self._verdict is not None:
             return self._conclude(self._verdict)
-        if outcome.wait_for_height is not None:
-            return self._wait_for_height(outcome.wait_for_height, partid, now)
+        if said.kind is Kind.HEIGHT and said.height is not None:
+            return self._wait_for_height(said.height, partid, now)
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
             self._mark(partid, AttemptStatus.RETRYING)
             return []
-        self._local_failures = self._local_failures + 1 if failure.erring_index == 0 else 0
+        self._local_failures = self._local_failures + 1 if said.speaker is Speaker.US else 0
         if self._local_failures >= LOCAL_FAILURES_IN_A_ROW:
             self._mark(partid, AttemptStatus.RETRYING)
             return self._pause(LOCAL_PAUSE_S, now)
@@ -309,7 +317,7 @@ class PaymentSession:
         if self.state is State.PAUSING and now < self.terms.deadline_s:
             if now < self._pause_until_s:
                 return [ev.WakeAt(self._pause_until_s)]
-            self._lessons = replace(self._lessons, asleep=frozenset())
+            self._restrictions = replace(self._restrictions, asleep=frozenset())
             return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
         if now < self.terms.deadline_s:
             return [ev.WakeAt(self.terms.deadline_s)]
@@ -331,7 +339,7 @@ class PaymentSession:
         self._height_wanted = max(height, self._height_wanted)
         self.state = State.WAITING_HEIGHT
         return [
-            ev.Notify(f"The recipient is at block {height}, we are not yet: waiting for it"),
+            ev.Notify(f"The recipient was ahead of us, at block {height}: trying again from there"),
             ev.WaitHeight(self._height_wanted),
             # Nothing else is sure to end this wait, and an earlier timer may have come while parts were out.
             ev.WakeAt(self.terms.deadline_s),
@@ -365,7 +373,7 @@ class PaymentSession:
         self._requested_msat = left_msat
         self.state = State.WAITING_ROUTES
         query = question(self.terms, left_msat, spent_msat, len(self.live), len(self.attempts))
-        return [ev.FindRoutes(self.queries, query, self._lessons, whole(query, self.live))]
+        return [ev.FindRoutes(self.queries, query, self._restrictions, whole(query, self.live))]
 
     def _must_stop(self, now: float) -> PayError | None:
         return must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))

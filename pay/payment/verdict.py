@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode, Failure, describe, read_details
 from pay.payment.attempt import Attempt, FailedPart, Terms
-from pay.payment.failure import FailCode, Failure, describe, read_details
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
 

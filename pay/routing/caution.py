@@ -9,29 +9,40 @@ only where there is none, more, and in the end all of it. Measured on mainnet wi
 Nodes may use any of their channels with the next node (BOLT 4, non-strict forwarding): what one of several
 parallel channels refused, most likely none of them had. A node that goes by the channel it was told may have it
 in the other one, so that is tried when nothing else is left.
+
+A node that refuses on one channel after another is left alone where there is any other way within the limits,
+however dear: nothing that it says can be told from a lie, and each try costs a second. It is suspected after a few
+refusals in one payment; after the first, if it refused somebody lately and has forwarded nothing since. Where all
+ways lead over suspects, the better half of them is tried again, and in the end all. So no belief and no refusal
+closes a way, and no single node can keep a payment from the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay
 from pay.routing.planner import plan
-from pay.routing.query import NoRoute, Route, RouteQuery
-from pay.units import ScidDir
+from pay.routing.query import SUSPECT_AFTER, NoRoute, Refusals, Restrictions, Route, RouteQuery
+from pay.units import NodeId, ScidDir
 
 PERCENTS = (50, 75, 90, 100)
 """Of what a refusal left open, in turn, until there is a plan."""
+
+KNOWN_REFUSALS = 0.7
+"""Refusals to other payments, as they are remembered, after which one to this payment is enough: one, half an hour
+ago at most (half-life of an hour), and with nothing forwarded since."""
 
 Caps = Mapping[ScidDir, int]
 """More than so many msat, with what is in flight there already, is known not to pass a channel."""
 
 
 def plan_cautiously(
-    overlay: Callable[[Caps], Overlay],
+    overlay: Callable[[Restrictions], Overlay],
     graph: ChannelGraph,
-    caps: Caps,
+    restrictions: Restrictions,
     query: RouteQuery,
     in_flight: Mapping[ScidDir, int],
     knowledge: Knowledge = NOTHING_KNOWN,
@@ -41,16 +52,66 @@ def plan_cautiously(
     Parameters
     ----------
     overlay
-        Makes the overlay of this query for such caps.
+        Makes the overlay of this query with such restrictions.
     """
-    shared = with_parallel(graph, caps, in_flight)
+    found = _plan_below(overlay, graph, restrictions, query, in_flight, knowledge)
+    doubted = suspects(restrictions, knowledge)
+    # Where nothing is found, there is nothing without them either.
+    if isinstance(found, NoRoute) or not _meets(found, doubted):
+        return found
+    for avoided in tiers(doubted):
+        closer = replace(restrictions, excluded_nodes=restrictions.excluded_nodes.union(avoided))
+        # Where all that is left to try is not enough, half of it is not: one plan says that there is none.
+        if not isinstance(plan(overlay(closer), query, in_flight, knowledge), NoRoute):
+            return _plan_below(overlay, graph, closer, query, in_flight, knowledge)
+    return found
+
+
+def _plan_below(
+    overlay: Callable[[Restrictions], Overlay],
+    graph: ChannelGraph,
+    restrictions: Restrictions,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    knowledge: Knowledge,
+) -> tuple[Route, ...] | NoRoute:
+    """A plan well below what was refused, if there is one."""
+    shared = with_parallel(graph, restrictions.caps, in_flight)
     for percent in PERCENTS:
         careful = lowered(shared, in_flight, percent)
-        if careful != caps:
-            answer = plan(overlay(careful), query, in_flight, knowledge)
+        if careful != restrictions.caps:
+            answer = plan(overlay(replace(restrictions, caps=careful)), query, in_flight, knowledge)
             if not isinstance(answer, NoRoute):
                 return answer
-    return plan(overlay(caps), query, in_flight, knowledge)
+    return plan(overlay(restrictions), query, in_flight, knowledge)
+
+
+def _meets(routes: tuple[Route, ...], nodes: Sequence[NodeId]) -> bool:
+    """Whether any of the nodes is on the way."""
+    return not {hop.node for route in routes for hop in route.hops[:-1]}.isdisjoint(nodes)
+
+
+def suspects(restrictions: Restrictions, knowledge: Knowledge) -> list[NodeId]:
+    """Nodes that refused too often, the one that did so most first; of equals the one that did so last."""
+    refusals = restrictions.refusals
+    return sorted(
+        (node for node in reversed(list(refusals)) if _suspect(refusals[node], knowledge.nodes.get(node))),
+        key=lambda node: -refusals[node].times,
+    )
+
+
+def _suspect(here: Refusals, believed: NodeCost | None) -> bool:
+    if here.times >= SUSPECT_AFTER:
+        return True
+    # What is believed has the refusals of this payment in it.
+    return believed is not None and believed.refusals >= here.parts + KNOWN_REFUSALS
+
+
+def tiers(suspects: Sequence[NodeId]) -> Iterator[Sequence[NodeId]]:
+    """Whom to leave out, in turn, until there is a plan: all of them, the worse half, half of that, and so on."""
+    while suspects:
+        yield suspects
+        suspects = suspects[: len(suspects) // 2]
 
 
 def lowered(caps: Caps, in_flight: Mapping[ScidDir, int], percent: int) -> dict[ScidDir, int]:

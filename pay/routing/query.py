@@ -7,16 +7,19 @@ Amounts and CLTVs follow BOLT 7 ("Routing Example"): a hop carries what arrives 
 first hop's amount is what leaves us and the difference between two neighbouring hops is the fee of
 the node between them. CLTVs are relative to the current height.
 
-What a query does not hold: channels, policies, exclusions and hints (they are in the overlay), and
-any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
+What a query does not hold: channels, policies and hints (they are in the overlay), what a payment has learnt
+(its `Restrictions`), and any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from pay.errors import Code
+from pay.network.policy import Policy
 from pay.units import NodeId, Scid, ScidDir
 
 BLOCKS_PER_YEAR = 52_596
@@ -80,6 +83,53 @@ class RouteQuery:
     metadata_bytes: int = 0
     second_cost_msat: int = 0
     shadow_blocks: int = 0
+
+
+SUSPECT_AFTER = 3
+"""Refusals of one node within a payment, after which it is tried again only where there is no other way: one is no
+news, and a node that is asked three times has had its chance. More would let a cheap node that refuses all it gets
+take every HTLC of a payment."""
+
+
+class Refusals(NamedTuple):
+    """Of a node on the way in one payment: how often it was asked and refused, and how many parts that were.
+
+    Parts that were refused together over one channel are one time: none was sent in spite of another's refusal.
+    """
+
+    times: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What one payment has learnt so far and its next plan must respect.
+
+    Parameters
+    ----------
+    caps
+        More than so many msat, with what parts of ours already hold there, is known not to pass.
+    policies
+        Newer than gossip; believed once a channel.
+    asleep, naps
+        Channels that are left alone for a moment (the recipient behind one sleeps, ours has no slot), and how
+        often those of hints were so far.
+    refusals
+        Of nodes on the way, that did not forward.
+    """
+
+    excluded_nodes: frozenset[NodeId] = frozenset()
+    excluded_channels: frozenset[ScidDir] = frozenset()
+    caps: Mapping[ScidDir, int] = field(default_factory=dict)
+    policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
+    asleep: frozenset[ScidDir] = frozenset()
+    naps: Mapping[ScidDir, int] = field(default_factory=dict)
+    refusals: Mapping[NodeId, Refusals] = field(default_factory=dict)
+
+    @property
+    def closed_channels(self) -> frozenset[ScidDir]:
+        """Those not to be used now."""
+        return self.excluded_channels | self.asleep
 
 
 @dataclass(frozen=True, slots=True)

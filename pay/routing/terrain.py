@@ -93,7 +93,8 @@ def _peers(overlay: Overlay) -> dict[int, tuple[OwnChannel, ...]]:
 def _tolls(overlay: Overlay, knowledge: Knowledge, target: int) -> Tolls:
     """By number; the recipient's would change nothing."""
     numbers = ((overlay.node_number(node), cost) for node, cost in knowledge.nodes.items())
-    return tolls({number: (*cost,) for number, cost in numbers if number is not None and number != target})
+    into = ((number, cost) for number, cost in numbers if number is not None and number != target)
+    return tolls({number: (cost.nats, cost.seconds) for number, cost in into})
 
 
 def _arcs(

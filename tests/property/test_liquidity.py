@@ -21,6 +21,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pay.feedback.failure import Failure
+from pay.feedback.observations import Ended, observations
 from pay.liquidity import facts
 from pay.liquidity.beliefs import Believed, LiquidityBeliefs
 from pay.liquidity.experience import NodeBelief
@@ -29,14 +31,14 @@ from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.observation import Beside, Moved, Observation, Passed, Refused, Seen
 from pay.liquidity.portable import from_json, to_json
-from pay.node.observing import Ended, observations, place_in
-from pay.payment.failure import Failure
+from pay.node.places import place_in
 from pay.routing.query import Hop, Route
 from pay.sim.channel import SimChannel
 from pay.sim.clock import VirtualClock
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, WireHop
 from pay.sim.world import World
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
+from tests.payment_tools import blamed
 from tests.worlds.kit import Sender
 
 MANY = int(os.environ.get("LIQUIDITY_EXAMPLES", "60"))
@@ -91,7 +93,7 @@ class Town:
         self.graph = Sender(self.world, self.nodes["A"]).graph
         self.beliefs = LiquidityBeliefs()
         self.parts: list[Out] = []
-        self.lessons: list[Observation] = []
+        self.learnt: list[Observation] = []
 
     def send(self, path: str, which: list[int], share: float, kind: str) -> None:
         """One part along `path`; what it teaches is learnt when its answer comes."""
@@ -126,19 +128,20 @@ class Town:
 
     def ended(self, out: Out, outcome: HtlcOutcome) -> None:
         out.ended_s = self.clock.now()
-        failure = None
+        said = None
         if isinstance(outcome, Settled):
             out.fate = Fate.SETTLED
         else:
             assert isinstance(outcome, Failed)
             out.fate = Fate.FAILED
             failure = Failure(outcome.erring_index, outcome.failcode, outcome.text, outcome.message)
+            said = blamed(out.route, failure)
         others = InFlight(tuple(other.part for other in self.parts if other is not out)).since(out.began_s)
         seen = observations(
-            Ended(out.route, failure, out.ended_s - out.began_s, others),
+            Ended(out.route, said, out.ended_s - out.began_s, others),
             lambda before, hop: place_in(self.graph, before, hop),
         )
-        self.lessons += seen
+        self.learnt += seen
         self.beliefs.learn(seen, self.clock.now())
 
     def check(self) -> None:
@@ -186,7 +189,7 @@ def test_a_town_that_pays_teaches_something() -> None:
     knowledge = town.beliefs.knowledge(town.clock.now())
     widths = (knowledge.high_msat - knowledge.low_msat) / knowledge.capacity_msat
     assert len(knowledge) == 7 and (widths < 0.7).sum() == 12 and widths.min() < 0.1
-    assert {type(seen) for seen in town.lessons} >= {Moved, Passed, Refused}
+    assert {type(seen) for seen in town.learnt} >= {Moved, Passed, Refused}
 
 
 # --- forgetting and merging -----------------------------------------------------------------------------------

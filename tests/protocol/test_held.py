@@ -88,6 +88,19 @@ def test_recipient_is_a_block_ahead(host: Host) -> None:
     assert host_failcode(host, made) == UNKNOWN_DETAILS
 
 
+def test_two_blocks_come_while_a_part_is_under_way(host: Host) -> None:
+    """The recipient is two blocks further than we were when we sent, and by the time it says so no further than we
+    are: that is no refusal for good. The part is sent again, from there."""
+    made = host.invoice()
+    with host.option("pay-shadow", "off"), host.misbehaving("hub", delay_s=1.0):
+        pending = host.pay_soon(made)
+        host.until(lambda: host.box.world.in_flight)
+        host.world(lambda world: world.mine(2))
+        answer = pending.answer().ok()
+    assert answer["parts"] == 2
+    assert host_failcode(host, made) == UNKNOWN_DETAILS
+
+
 def host_failcode(host: Host, made: SimInvoice) -> int:
     """Of the first part, as the host kept it."""
     row = host.rows(made)[0]

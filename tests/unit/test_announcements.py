@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode, Failure
 from pay.invoice.recipient import ClearRecipient
 from pay.node.announcements import Announcements
 from pay.node.facade import PartOrder
 from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, watch_terms
-from pay.payment.failure import FailCode, Failure
 from pay.payment.session import PaymentSession
 from pay.units import format_scid
 from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pay.feedback.failure import FailCode, Failure
+from pay.feedback.observations import Ended
 from pay.liquidity import prior
 from pay.liquidity.beliefs import Believed, LiquidityBeliefs
 from pay.liquidity.experience import NodeBelief
@@ -21,12 +23,10 @@ from pay.node import learning, memory, options
 from pay.node.learning import Learning, in_flight
 from pay.node.liquidity_store import PIECE_ENTRIES, cut
 from pay.node.memory import KNOWLEDGE_S, Memory, Remembering
-from pay.node.observing import Ended
 from pay.payment.attempt import Attempt
-from pay.payment.failure import FailCode, Failure
 from pay.payment.states import AttemptStatus
 from pay.units import Scid, ScidDir
-from tests.payment_tools import NOW, failed, line, no_balance, node, scid
+from tests.payment_tools import NOW, blamed, failed, line, no_balance, node, scid
 
 ROUTE = line(100_000, "abc")
 HOLDS = tuple((hop.scid_dir, hop.amount_msat) for hop in ROUTE.hops[1:])
@@ -61,7 +61,8 @@ class Table(dict[bytes, Any]):
 
     def end(self, name: str, status: AttemptStatus, failure: Failure | None = None) -> Attempt:
         (attempt,) = self.pop(name.encode()).session.live
-        return Attempt(1, attempt.route, 100_000, 102_000, status, attempt.started_s, failure)
+        said = None if failure is None else blamed(ROUTE, failure)
+        return Attempt(1, attempt.route, 100_000, 102_000, status, attempt.started_s, failure, said)
 
 
 @pytest.fixture
@@ -98,8 +99,8 @@ def test_a_part_is_told_with_those_that_were_out_with_it(clock: Clock) -> None:
     teller.part_ended(table.end("b", AttemptStatus.SETTLED))
     clock.now_s = NOW + 8
     teller.part_ended(table.end("c", AttemptStatus.RETRYING, no_balance(2)))
-    ends = [(one.failure, one.seconds) for one in told.ended]
-    assert ends == [(no_balance(1), 4), (None, 7), (no_balance(2), 3)]
+    ends = [(one.blame, one.seconds) for one in told.ended]
+    assert ends == [(blamed(ROUTE, no_balance(1)), 4), (None, 7), (blamed(ROUTE, no_balance(2)), 3)]
     beside = told.ended[-1].others.parts
     assert set(beside) == {
         Part(HOLDS, Fate.OUT, NOW + 6),
@@ -170,7 +171,7 @@ def graph() -> ChannelGraph:
 def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
     kept = Memory(remembering)
     assert len(kept.knowledge()) == 0
-    kept.learn(Ended(ROUTE, no_balance(2), 1.0, InFlight()), graph(), NOW)
+    kept.learn(Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight()), graph(), NOW)
     known = kept.knowledge().of(ROUTE.hops[2].scid_dir)
     assert known is not None and known.high_msat == 99_999
     assert kept.knowledge().of(ROUTE.hops[1].scid_dir) is not None
@@ -193,10 +194,10 @@ def test_a_plan_may_use_what_the_last_one_knew_for_a_moment(clock: Clock) -> Non
 def test_options_hold_at_once(clock: Clock) -> None:
     now = [remembering()]
     kept = Memory(lambda: now[0])
-    kept.learn(Ended(ROUTE, no_balance(2), 1.0, InFlight()), graph(), NOW)
+    kept.learn(Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight()), graph(), NOW)
     assert kept.knowledge().prior is prior.UNIFORM
     now[0] = remembering(prior="mixed", failure_s=1.0)
-    kept.learn(Ended(ROUTE, failed(3, FailCode.UNKNOWN_PAYMENT), 1.0, InFlight()), graph(), NOW)
+    kept.learn(Ended(ROUTE, blamed(ROUTE, failed(3, FailCode.UNKNOWN_PAYMENT)), 1.0, InFlight()), graph(), NOW)
     clock.now_s += 60
     assert kept.knowledge().prior is prior.MIXED
     known = kept.knowledge().of(ROUTE.hops[2].scid_dir)

@@ -11,7 +11,7 @@ from pay.liquidity.experience import USUAL_S, Experience
 from pay.liquidity.facts import reserved, reserved_by_one
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.in_flight import Fate, InFlight, Part
-from pay.liquidity.knowledge import Bounds
+from pay.liquidity.knowledge import Bounds, NodeCost
 from pay.liquidity.observation import (
     Beside,
     Moved,
@@ -323,6 +323,24 @@ def test_trouble_adds_up_to_a_limit_and_each_success_halves_it() -> None:
     assert nats(told(*[failure] * 50)) == experience.MOST_NATS
     assert nats(told(failure, NodeWorked(node("a")))) == pytest.approx(1.0)
     assert told(NodeWorked(node("a"))).knowledge(NOW).nodes == {}, "nothing to say of a node that works"
+
+
+def test_refusals_are_counted_and_nearly_free() -> None:
+    """One costs a tenth of a nat, nine nearly one; each HTLC that the node forwards halves price and count."""
+    once = NodeFailed(node("a"), Trouble.REFUSES)
+
+    def cost(*seen: Observation, later_s: float = 0.0) -> NodeCost | None:
+        found = told(*seen, half_lives=SLOWLY).knowledge(NOW + later_s).nodes.get(node("a"))
+        return found and NodeCost(*(round(value, 3) for value in found))
+
+    assert cost(once) == NodeCost(0.1, 0.0, 1.0)
+    assert cost(*[once] * 9) == NodeCost(0.9, 0.0, 9.0)
+    assert cost(*[once] * 9, NodeWorked(node("a"))) == NodeCost(0.45, 0.0, 4.5)
+    assert cost(*[once] * 9, later_s=1_000) == NodeCost(0.45, 0.0, 4.5)
+    assert cost(*[once, NodeWorked(node("a"))] * 50) == NodeCost(0.1, 0.0, 1.0), "every other HTLC"
+    assert cost(*[once] * 99) == NodeCost(experience.MOST_NATS, 0.0, experience.MOST_REFUSALS)
+    for trouble, refusals in {Trouble.BROKEN: 1.0, Trouble.LIES: 1.0, Trouble.OFFLINE: 0.0}.items():
+        assert cost(NodeFailed(node("a"), trouble)) == NodeCost(2.0, 0.0, refusals)
 
 
 def test_blame_is_shared() -> None:

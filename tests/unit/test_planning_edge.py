@@ -16,9 +16,9 @@ from pay.network.hints import OwnChannel
 from pay.node.facade import NamedChannel
 from pay.node.memory import Memory, Remembering
 from pay.node.planning import Planning
-from pay.payment.events import FindRoutes, Lessons
+from pay.payment.events import FindRoutes
 from pay.payment.question import question
-from pay.routing.query import NoRoute, Route
+from pay.routing.query import NoRoute, Restrictions, Route
 from pay.units import Scid, ScidDir, direction_of
 from tests.payment_tools import node, terms
 
@@ -33,11 +33,11 @@ def _channel(number: int) -> NamedChannel:
     return NamedChannel(own, frozenset({number}))
 
 
-async def _routes(tmp_path: Path, lessons: Lessons) -> tuple[Route, ...] | NoRoute:
+async def _routes(tmp_path: Path, restrictions: Restrictions) -> tuple[Route, ...] | NoRoute:
     memory = Memory(lambda: Remembering(86_400.0, 21_600.0, "reserved"))
     planning = Planning(str(tmp_path / "gossip_store"), memory)
     asked = replace(terms(AMOUNT), source=US, destination=PEER, randomness=0.85)
-    action = FindRoutes(1, question(asked, AMOUNT, 0, 0, 0), lessons)
+    action = FindRoutes(1, question(asked, AMOUNT, 0, 0, 0), restrictions)
     return await planning.find(action, ClearRecipient(PEER, (), True), [_channel(1), _channel(2)], {})
 
 
@@ -54,9 +54,9 @@ def test_a_plan_that_breaks_is_made_again_plainly(
 
     monkeypatch.setattr(caution, "plan_cautiously", broken)
     side = direction_of(US, PEER)
-    lessons = Lessons(excluded_channels=frozenset({ScidDir(Scid(1), side)}))
+    restrictions = Restrictions(excluded_channels=frozenset({ScidDir(Scid(1), side)}))
     with caplog.at_level(logging.ERROR):
-        found = asyncio.run(_routes(tmp_path, lessons))
+        found = asyncio.run(_routes(tmp_path, restrictions))
     assert not isinstance(found, NoRoute)
     assert [[hop.scid for hop in route.hops] for route in found] == [[2]]
     assert "a bound of nothing" in caplog.text, "it is an error of ours all the same"
@@ -69,7 +69,7 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
 
     async def ask() -> tuple[Route, ...] | NoRoute:
         asked = replace(terms(AMOUNT), source=US, destination=PEER)
-        action = FindRoutes(1, question(asked, AMOUNT, 0, 0, 0), Lessons())
+        action = FindRoutes(1, question(asked, AMOUNT, 0, 0, 0), Restrictions())
         planning = Planning(str(tmp_path / "gossip_store"), Memory(lambda: Remembering(1.0, 1.0, "reserved")))
         named = NamedChannel(full, frozenset({1}))
         return await planning.find(action, ClearRecipient(PEER, (), True), [named], {})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
-from pay.payment.failure import FailCode, Failure
 from pay.payment.receipt import Receipt
 from pay.payment.report import attempt_json, error_data, success_json
 from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, refused
@@ -82,7 +82,7 @@ def test_the_data_of_every_error() -> None:
     story.routes(line(100_000, "abd"))
     story.fails(1, no_balance(1))
     story.routes(line(100_000, "cd", first=11))
-    story.fails(2, Failure(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Too many HTLCs"))
+    story.fails(2, Failure(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "First peer not ready"))
     error, data = whole(story, story.no_route())
     assert error.code == Code.ROUTE_NOT_FOUND
     assert data == {
@@ -118,7 +118,7 @@ def test_the_data_of_every_error() -> None:
                 "erring_channel": "11x1x0",
                 "erring_direction": 0,
                 "failcode": 0x1007,
-                "message": "our own channel: Too many HTLCs",
+                "message": "our own channel: First peer not ready",
             },
         ],
         "attempts": [
@@ -132,7 +132,7 @@ def test_the_data_of_every_error() -> None:
             },
             {
                 "status": "failed",
-                "failreason": "our own channel: Too many HTLCs",
+                "failreason": "our own channel: First peer not ready",
                 "failcode": 0x1007,
                 "partid": 2,
                 "amount_msat": 100_000,

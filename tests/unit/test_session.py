@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 
 from pay.errors import Code
+from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
-from pay.payment.failure import FailCode, Failure
 from pay.payment.session import PaymentSession, SessionError
 from pay.payment.states import AttemptStatus, SessionStatus, State
-from pay.routing.query import Route
+from pay.routing.query import Restrictions, Route
 from pay.units import ScidDir
 from tests.payment_tools import (
     HEIGHT,
@@ -37,7 +37,7 @@ def test_one_part_that_arrives() -> None:
     story = Teller(terms())
     wake, find = story.first
     assert wake == ev.WakeAt(DEADLINE)
-    assert isinstance(find, ev.FindRoutes) and find.lessons == ev.Lessons()
+    assert isinstance(find, ev.FindRoutes) and find.restrictions == Restrictions()
     assert (find.query.amount_msat, find.query.max_fee_msat, find.query.max_delay) == (100_000, 5_000, 2016)
     assert story.session.status is SessionStatus.CREATED
     route = line(100_000, "abd")
@@ -96,7 +96,7 @@ def test_the_lesson_goes_into_the_next_question() -> None:
     again = asked(story.fails(1, no_balance(1), at=NOW + 3))
     assert again.query_id != story.questions[0].query_id
     assert again.query.amount_msat == 100_000 and again.query.max_fee_msat == 5_000
-    assert again.lessons.caps == {ScidDir(scid(2), 1): 100_999}
+    assert again.restrictions.caps == {ScidDir(scid(2), 1): 100_999}
     assert story.status(1) is AttemptStatus.RETRYING
     route = line(100_000, "cd", first=21)
     assert story.routes(route) == [ev.SendAttempt(2, route)]
@@ -148,28 +148,28 @@ def test_a_policy_is_believed_once() -> None:
     failure = failed(1, FailCode.FEE_INSUFFICIENT, update=update_bytes(channel, policy))
     story = Teller(terms())
     story.routes(line(100_000, "ad"))
-    first = asked(story.fails(1, failure)).lessons
+    first = asked(story.fails(1, failure)).restrictions
     assert first.policies == {channel: policy} and not first.excluded_channels
     story.routes(line(100_000, "ad", fee_msat=3_000))
-    assert asked(story.fails(2, failure)).lessons.excluded_channels == {channel}
+    assert asked(story.fails(2, failure)).restrictions.excluded_channels == {channel}
 
 
 def test_the_lowest_amount_that_failed_is_kept() -> None:
     """30,000 fails in channel 2; later 100,000 fails there, which is no news."""
     story = Teller(terms(max_parts=2))
     story.routes(line(30_000, "ad"), line(70_000, "bd", first=11))
-    assert asked(story.fails(1, no_balance(1))).lessons.caps == {ScidDir(scid(2), 1): 29_999}
+    assert asked(story.fails(1, no_balance(1))).restrictions.caps == {ScidDir(scid(2), 1): 29_999}
     story.fails(2, no_balance(1))
     story.routes(line(100_000, "ad"))
-    assert asked(story.fails(3, no_balance(1))).lessons.caps[ScidDir(scid(2), 1)] == 29_999
+    assert asked(story.fails(3, no_balance(1))).restrictions.caps[ScidDir(scid(2), 1)] == 29_999
 
 
 def test_the_callers_exclusions_stay() -> None:
     excluded = ScidDir(scid(99), 0)
     story = Teller(terms(exclude_nodes=frozenset({node("x")}), exclude_channels=frozenset({excluded})))
     story.routes(line(100_000, "abd"))
-    lessons = asked(story.fails(1, failed(1, FailCode.PERMANENT_NODE_FAILURE))).lessons
-    assert lessons.excluded_nodes == {node("x"), node("a")} and lessons.excluded_channels == {excluded}
+    restrictions = asked(story.fails(1, failed(1, FailCode.PERMANENT_NODE_FAILURE))).restrictions
+    assert restrictions.excluded_nodes == {node("x"), node("a")} and restrictions.excluded_channels == {excluded}
 
 
 def test_no_route_is_left() -> None:

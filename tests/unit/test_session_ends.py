@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode, Failure
 from pay.payment import events as ev
-from pay.payment.failure import FailCode, Failure
 from pay.payment.session import SessionError
 from pay.payment.states import AttemptStatus, State
 from pay.units import ScidDir
@@ -120,6 +120,22 @@ def test_the_recipient_is_a_block_ahead() -> None:
     assert error.code == Code.DESTINATION_FAILED, "now we are as high: it means it"
 
 
+def test_a_block_came_while_the_part_was_out() -> None:
+    """It was sent at HEIGHT; by the time it is refused everybody has seen one block more, we too."""
+    story = Teller(terms())
+    story.routes(line(100_000))
+    assert ev.WaitHeight(HEIGHT + 1) in story.fails(1, unknown_payment(4, HEIGHT + 1), at=NOW + 3)
+    assert asked(story.tell(ev.HeightReached(HEIGHT + 1), at=NOW + 3)).query.amount_msat == 100_000
+
+
+def test_held_for_hours_and_then_refused() -> None:
+    """The recipient looked at the height when the part came: the blocks since then are no reason, it refuses."""
+    story = Teller(terms())
+    story.routes(line(100_000))
+    error = error_of(story.fails(1, unknown_payment(4, HEIGHT + 20), at=NOW + 12_000))
+    assert error.code == Code.DESTINATION_FAILED
+
+
 def test_two_halves_and_two_heights() -> None:
     """Both are refused, the second by a recipient that is one block further: that one is waited for."""
     story = halves()
@@ -143,7 +159,7 @@ def test_a_sister_fails_while_a_block_is_waited_for() -> None:
     assert story.fails(2, no_balance(1)) == []
     assert story.status(1) is story.status(2) is AttemptStatus.RETRYING
     again = asked(story.tell(ev.HeightReached(HEIGHT + 1)))
-    assert again.query.amount_msat == 100_000 and again.lessons.caps
+    assert again.query.amount_msat == 100_000 and again.restrictions.caps
 
 
 def test_no_wait_for_a_block_after_the_deadline() -> None:
@@ -285,12 +301,12 @@ def asleep(naps: int = 1, **changes: object) -> Teller:
 def test_a_recipient_that_sleeps_is_given_a_moment() -> None:
     """Another way in would be used at once; as there is none, the same one is tried again three seconds later."""
     story = asleep()
-    assert story.questions[-1].lessons.closed_channels == {HINT}
+    assert story.questions[-1].restrictions.closed_channels == {HINT}
     assert story.no_route() == [ev.WakeAt(NOW + 3)]
     assert story.tell(ev.TimerFired(), at=NOW + 2.999) == [ev.WakeAt(NOW + 3)]
     wake, again = story.tell(ev.TimerFired(), at=NOW + 3)
     assert wake == ev.WakeAt(DEADLINE)
-    assert isinstance(again, ev.FindRoutes) and not again.lessons.closed_channels
+    assert isinstance(again, ev.FindRoutes) and not again.restrictions.closed_channels
     assert len(story.routes(line(100_000, "ad"))) == 1
     paid_of(story.settles(2))
 
@@ -299,13 +315,27 @@ def test_a_recipient_that_sleeps_on() -> None:
     """Five times; then its channel is given up for good."""
     assert len(asleep(5).no_route()) == 1
     story = asleep(6)
-    assert story.questions[-1].lessons.excluded_channels == {HINT}
+    assert story.questions[-1].restrictions.excluded_channels == {HINT}
     assert error_of(story.no_route()).code == Code.ROUTE_NOT_FOUND
 
 
 def test_no_nap_beyond_the_deadline() -> None:
     story = asleep(deadline_s=NOW + 3)
     assert error_of(story.no_route()).code == Code.ROUTE_NOT_FOUND
+
+
+def test_our_own_channel_has_no_slot_now() -> None:
+    """No other way: three seconds later, when a slot may be free, the same channel is tried again; ten times."""
+    story, busy = Teller(terms()), failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Too many HTLCs")
+    for partid in range(1, 11):
+        story.routes(line(100_000, "ad"))
+        again = asked(story.fails(partid, busy, at=NOW + 3 * partid))
+        assert again.restrictions.closed_channels == {ScidDir(scid(1), 0)}
+        assert story.no_route() == [ev.WakeAt(NOW + 3 * partid + 3)]
+        _, woken = story.tell(ev.TimerFired(), at=NOW + 3 * partid + 3)
+        assert isinstance(woken, ev.FindRoutes) and not woken.restrictions.closed_channels
+    story.routes(line(100_000, "ad"))
+    paid_of(story.settles(11))
 
 
 @pytest.mark.parametrize("at", [NOW + 60, NOW + 4_000])
@@ -322,7 +352,10 @@ def test_an_expired_invoice_is_not_woken_up_for() -> None:
 
 
 def test_our_own_channels_refuse_in_a_row() -> None:
-    """Ten refusals come within a millisecond: then a second's pause, not a busy loop."""
+    """Ten refusals come within a millisecond: then a second's pause, not a busy loop.
+
+    They have no slot now. So they are left alone until then and no longer.
+    """
     story = Teller(terms())
     for partid in range(1, 11):
         story.routes(line(100_000, "ad", first=partid * 10))
@@ -330,7 +363,8 @@ def test_our_own_channels_refuse_in_a_row() -> None:
         assert isinstance(actions[0], ev.FindRoutes) is (partid < 10)
     assert actions == [ev.WakeAt(NOW + 1)] and story.status(10) is AttemptStatus.RETRYING
     _, again = story.tell(ev.TimerFired(), at=NOW + 1)
-    assert isinstance(again, ev.FindRoutes) and len(again.lessons.excluded_channels) == 10
+    assert len(story.questions[-2].restrictions.asleep) == 9
+    assert isinstance(again, ev.FindRoutes) and not again.restrictions.closed_channels
 
 
 # --- ours, from before a restart ------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pay.errors import Code, PayError
+from pay.feedback.failure import FailCode
 from pay.payment import events as ev
-from pay.payment.failure import FailCode
 from pay.payment.session import PaymentSession
 from pay.payment.states import TRANSITIONS, State
 from pay.routing.query import NoRoute, NoRouteReason

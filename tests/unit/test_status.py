@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pay.feedback.failure import FailCode
 from pay.invoice.recipient import ClearRecipient
 from pay.node.progress import tell_progress
 from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Terms, watch_terms
-from pay.payment.failure import FailCode
 from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry
 from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir

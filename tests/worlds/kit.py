@@ -18,22 +18,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from pay.feedback.blame import blame
+from pay.feedback.failure import Failure
+from pay.feedback.observations import Ended, observations
 from pay.liquidity import in_flight as learnt
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import NOTHING_KNOWN
 from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
-from pay.node.observing import Ended, observations, place_in
+from pay.node.places import place_in
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.failure import Failure
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.routing import NoRoute, Route, RouteQuery
 from pay.routing import plan as plan_routes
 from pay.routing.busy import plan_or_busy
-from pay.routing.caution import Caps, plan_cautiously
+from pay.routing.caution import plan_cautiously
+from pay.routing.query import Restrictions
 from pay.sim.channel import SimChannel
 from pay.sim.clock import Timer, VirtualClock
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
@@ -69,7 +72,7 @@ class Sender:
     planner
         The real one unless something is compared with it.
     beliefs
-        What it learns into and plans with; without, it knows nothing but the lessons of each payment.
+        What it learns into and plans with; without, it knows nothing but what each payment has learnt itself.
     """
 
     def __init__(
@@ -163,7 +166,7 @@ class Sender:
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
         answer = plan_or_busy(
-            partial(self._plan, running, action.lessons),
+            partial(self._plan, running, action.restrictions),
             action.query,
             action.whole,
             self._less_unsent(),
@@ -177,35 +180,35 @@ class Sender:
     def _plan(
         self,
         running: _Running,
-        lessons: ev.Lessons,
+        restrictions: Restrictions,
         query: RouteQuery,
         own: Sequence[OwnChannel],
         held: Mapping[ScidDir, int],
     ) -> tuple[Route, ...] | NoRoute:
-        def overlay(caps: Caps) -> Overlay:
+        def overlay(allowed: Restrictions) -> Overlay:
             return Overlay(
                 self.graph,
                 self.us,
                 own,
                 recipient=query.destination,
                 hints=running.hints,
-                excluded_nodes=lessons.excluded_nodes,
-                excluded_channels=self._under_route_names(lessons.closed_channels),
-                policies=lessons.policies,
-                caps=caps,
+                excluded_nodes=allowed.excluded_nodes,
+                excluded_channels=self._under_route_names(allowed.closed_channels),
+                policies=allowed.policies,
+                caps=allowed.caps,
             )
 
         if self.planner is plan_routes:
             now = self.world.clock.now()
             knowledge = NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(now)
-            return plan_cautiously(overlay, self.graph, lessons.caps, query, held, knowledge)
-        return self.planner(overlay(lessons.caps), query, held)
+            return plan_cautiously(overlay, self.graph, restrictions, query, held, knowledge)
+        return self.planner(overlay(restrictions), query, held)
 
     def _send(self, running: _Running, partid: int, route: Route) -> None:
         world, terms = self.world, running.story.session.terms
         now = world.clock.now()
         channels, names = self._along(route)
-        part = Part(partid, route, now - running.began_s, None, None, names, channels)
+        part = Part(partid, route, now - running.began_s, None, None, names, channels, world.height)
         running.story.parts.append(part)
         # The host counts expiries from the next block.
         base = world.height + 1
@@ -216,7 +219,7 @@ class Sender:
         except LocalFailure as refused:
             part.outcome, part.ended_s = refused, part.sent_s
             failure = Failure(0, int(refused.failcode), refused.text)
-            self._post(running, ev.AttemptFailed(partid, failure, world.height))
+            self._post(running, ev.AttemptFailed(partid, failure, part.sent_height))
         else:
             self._post(running, ev.AttemptAccepted(partid))
 
@@ -231,9 +234,9 @@ class Sender:
             case Failed(index, _, _, _, failcode, message):
                 failure = Failure(index, failcode, outcome.text, message)
             case Unparsable():
-                failure = Failure(None, None, outcome.text)
+                failure = Failure(None, None, outcome.text, unreadable=True)
         self._learn(running, part, failure)
-        self._post(running, ev.AttemptFailed(part.partid, failure, self.world.height))
+        self._post(running, ev.AttemptFailed(part.partid, failure, part.sent_height))
 
     def _learn(self, running: _Running, part: Part, failure: Failure | None) -> None:
         """As the plugin's edge does: what the end of a part shows, beside all parts that were out with it."""
@@ -242,7 +245,10 @@ class Sender:
         began = running.began_s + part.sent_s
         seconds = self.world.clock.now() - began
         others = InFlight(tuple(self._parts_beside(part))).since(began)
-        seen = observations(Ended(part.route, failure, seconds, others), partial(place_in, self.graph))
+        said = None
+        if failure is not None:
+            said = blame(part.route, failure, part.route.hops[-1].node, part.sent_height, seconds)
+        seen = observations(Ended(part.route, said, seconds, others), partial(place_in, self.graph))
         self.beliefs.learn(seen, self.world.clock.now())
 
     def _parts_beside(self, part: Part) -> Iterator[learnt.Part]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from pay.feedback.failure import describe
 from pay.payment import events as ev
 from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
-from pay.payment.failure import describe
 from pay.payment.session import PaymentSession
 from pay.routing import Route
 from pay.sim.channel import SimChannel
@@ -53,6 +53,7 @@ class Part:
     names: tuple[str, ...] = ()
     """Nodes of the route, ours first."""
     channels: tuple[SimChannel, ...] = ()
+    sent_height: int = 0
 
     @property
     def path(self) -> str:

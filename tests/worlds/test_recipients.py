@@ -77,6 +77,18 @@ def test_a_recipient_two_blocks_ahead():
     assert len(story.messages) == 2 and "1002" in story.messages[1]
 
 
+def test_two_blocks_come_while_a_part_is_under_way():
+    """
+    us ──── A ──100── D     When the part was sent nobody had seen the two blocks, when it arrives everybody has:
+                            to D it is one block short. The answer finds us as high as D, and we send it again.
+    """
+    town = fork()
+    town.later(0.75, lambda: town.world.mine(2))
+    story = town.pay()
+    assert story.lines == [f"us>A>D {REFUSED}", "us>A>D paid"]
+    assert [part.sent_s for part in story.parts] == [0.0, 2.0]
+
+
 def test_a_block_that_does_not_come():
     """
     us ──── A ──100── D     D claims to be at a height that nobody reaches: the wait ends with retry_for.

@@ -14,6 +14,9 @@ from dataclasses import replace
 
 import pytest
 
+from pay.feedback.failure import BADONION, NODE, PERM, FailCode, Failure
+from pay.feedback.observations import Ended, Place, observations
+from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.observation import (
     Beside,
@@ -27,13 +30,13 @@ from pay.liquidity.observation import (
     Trouble,
 )
 from pay.network import ChannelGraph, Policy
-from pay.node.observing import Ended, Place, observations, part_of, place_in
+from pay.node.learning import part_of
+from pay.node.places import place_in
 from pay.payment.attempt import Attempt
-from pay.payment.failure import BADONION, NODE, PERM, FailCode, Failure
 from pay.payment.states import AttemptStatus
 from pay.routing.query import Hop
 from pay.units import ScidDir
-from tests.payment_tools import NOW, failed, line, node, scid, update_bytes
+from tests.payment_tools import NOW, blamed, failed, line, node, scid, update_bytes
 
 ROUTE = line(100_000, "abcd")
 CHANNEL = [ScidDir(scid(i + 1), i % 2) for i in range(4)]
@@ -53,6 +56,12 @@ LACKED = [
     Refused(CHANNEL[3], SIZE, 100_000),
 ]
 WORKED = [NodeWorked(node(name)) for name in "abc"]
+FOR_THE_RECIPIENT = {
+    FailCode.UNKNOWN_PAYMENT,
+    FailCode.FINAL_INCORRECT_CLTV_EXPIRY,
+    FailCode.FINAL_INCORRECT_HTLC_AMOUNT,
+    FailCode.MPP_TIMEOUT,
+}
 NODES = tuple(node(name) for name in "abcd")
 
 
@@ -61,7 +70,12 @@ def seen(failure: Failure | None, others: InFlight | None = None, seconds: float
         assert ROUTE.hops[ROUTE.hops.index(hop) - 1] is before
         return PLACES.get(hop.scid >> 40)
 
-    return observations(Ended(ROUTE, failure, seconds, others or InFlight()), place)
+    said = None if failure is None else blamed(ROUTE, failure)
+    return observations(Ended(ROUTE, said, seconds, others or InFlight()), place)
+
+
+def refuses(name: str) -> NodeFailed:
+    return NodeFailed(node(name), Trouble.REFUSES)
 
 
 def took(names: str, seconds: float = 2.0) -> Took:
@@ -83,23 +97,41 @@ def test_the_recipient_refused(code: FailCode) -> None:
 @pytest.mark.parametrize("index", [1, 2, 3])
 def test_a_channel_on_the_way_lacked_balance(index: int) -> None:
     expected = [*CARRIED[: index - 1], LACKED[index - 1], *WORKED[: index - 1], took("abcd"[:index])]
-    assert seen(failed(index, FailCode.TEMPORARY_CHANNEL_FAILURE)) == expected
+    refusal = refuses("abcd"[index - 1])
+    assert seen(failed(index, FailCode.TEMPORARY_CHANNEL_FAILURE)) == [*expected, refusal]
 
 
 @pytest.mark.parametrize("code", sorted(set(FailCode) - {FailCode.TEMPORARY_CHANNEL_FAILURE}), ids=hex)
 @pytest.mark.parametrize("index", [1, 2, 3])
-def test_any_other_failure_on_the_way_says_only_that_it_came_so_far(index: int, code: FailCode) -> None:
+def test_any_other_failure_on_the_way_costs_the_speaker(index: int, code: FailCode) -> None:
+    """It came so far and was refused. What the speaker says of the next node lowers the names of both."""
     came = [*CARRIED[: index - 1], *WORKED[: index - 1], took("abcd"[:index])]
     here, following = NODES[index - 1 : index + 1]
-    trouble: list[Observation] = []
+    refusal = refuses("abcd"[index - 1])
+    trouble: list[Observation] = [refusal]
     if code & BADONION:
-        trouble = [NodeFailed(here, Trouble.UNREADABLE, 2), NodeFailed(following, Trouble.UNREADABLE, 2)]
+        trouble += [NodeFailed(here, Trouble.UNREADABLE, 2), NodeFailed(following, Trouble.UNREADABLE, 2)]
     elif code & NODE:
         trouble = [NodeFailed(here, Trouble.BROKEN)]
-    elif code == FailCode.UNKNOWN_NEXT_PEER and index < 3:
+    elif code in (FailCode.UNKNOWN_NEXT_PEER, FailCode.CHANNEL_DISABLED):
         # That the recipient is away is no reason to avoid anybody: every way ends there.
-        trouble = [NodeFailed(following, Trouble.OFFLINE)]
+        both = [NodeFailed(here, Trouble.OFFLINE, 2), NodeFailed(following, Trouble.OFFLINE, 2)]
+        trouble = [refusal, *both] if index < 3 else [refusal]
+    elif code in FOR_THE_RECIPIENT:
+        trouble = [NodeFailed(here, Trouble.LIES)]
     assert seen(failed(index, code)) == [*came, *trouble]
+
+
+@pytest.mark.parametrize("code", sorted(FailCode), ids=hex)
+@pytest.mark.parametrize("index", [1, 2])
+def test_no_speaker_comes_off_better_than_whom_it_blames(index: int, code: FailCode) -> None:
+    """us ─1─ a ─2─ b ─3─ c: what a says of b, and b of c, is at least as dear to itself."""
+    beliefs = LiquidityBeliefs()
+    beliefs.learn(seen(failed(index, code)), NOW)
+    cost = beliefs.knowledge(NOW).nodes
+    here, following = NODES[index - 1 : index + 1]
+    assert cost[here].nats > (cost[following].nats if following in cost else 0.0)
+    assert cost[here].refusals == 1.0
 
 
 @pytest.mark.parametrize(
@@ -109,8 +141,8 @@ def test_any_other_failure_on_the_way_says_only_that_it_came_so_far(index: int, 
 def test_a_policy_that_forbids_it_is_no_lack_of_balance(change: dict[str, int], offline: bool) -> None:
     policy = replace(Policy(0, 0, 40, 0, 10**9, True, 7), **change)
     failure = failed(2, FailCode.TEMPORARY_CHANNEL_FAILURE, update=update_bytes(CHANNEL[2], policy))
-    away = [NodeFailed(node("c"), Trouble.OFFLINE)] if offline else []
-    assert seen(failure) == [CARRIED[0], WORKED[0], took("ab"), *away]
+    away = [NodeFailed(node(name), Trouble.OFFLINE, 2) for name in ("bc" if offline else "")]
+    assert seen(failure) == [CARRIED[0], WORKED[0], took("ab"), refuses("b"), *away]
 
 
 def test_the_policy_of_another_channel_is_no_excuse() -> None:
@@ -141,7 +173,8 @@ def test_an_answer_that_nobody_wrote_is_shared_by_those_on_the_way() -> None:
 
 def test_who_held_it_for_minutes_is_among_those_who_had_it() -> None:
     stuck = seen(failed(2, PERM | 8), seconds=200.0)
-    assert stuck[-3:] == [took("ab", 200.0), *(NodeFailed(node(n), Trouble.STUCK, 2) for n in "ab")]
+    held = [NodeFailed(node(n), Trouble.STUCK, 2) for n in "ab"]
+    assert stuck[-4:] == [took("ab", 200.0), *held, refuses("b")]
     assert not [one for one in seen(None, seconds=9_000.0) if isinstance(one, NodeFailed)], "its owner's decision"
 
 
@@ -168,9 +201,9 @@ def test_parts_beside_it_are_in_the_amounts() -> None:
 
 
 def test_channels_that_the_graph_does_not_have_teach_nothing() -> None:
-    assert observations(
-        Ended(ROUTE, failed(2, FailCode.TEMPORARY_CHANNEL_FAILURE), 2.0, InFlight()), lambda before, hop: None
-    ) == [WORKED[0], took("ab")]
+    said = blamed(ROUTE, failed(2, FailCode.TEMPORARY_CHANNEL_FAILURE))
+    unknown = observations(Ended(ROUTE, said, 2.0, InFlight()), lambda before, hop: None)
+    assert unknown == [WORKED[0], took("ab"), refuses("b")]
 
 
 # --- what is looked up -----------------------------------------------------------------------------------------

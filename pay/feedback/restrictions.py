@@ -1,0 +1,159 @@
+"""What one payment may still try: the blame in a failure added to the restrictions before it.
+
+One failure costs a channel, a node that is itself out of order, or the trust in a speaker, and never more: what a
+node says of others is believed of its own channel to them only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pay.feedback.blame import Blame, Kind, Speaker
+from pay.routing.query import SUSPECT_AFTER, Hop, Refusals, Restrictions, Route
+from pay.units import NodeId, ScidDir
+
+_NOTHING = Restrictions()
+
+MOST_NAPS = 5
+"""How often whoever is behind a route hint is given another moment to wake up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Of a part that failed.
+
+    Parameters
+    ----------
+    held_msat
+        What live parts of the payment hold on channels of others, see `held_on`.
+    planned_with
+        The restrictions that it was planned with: of parts that are out together each may bring the same news.
+    wakeable
+        The last channels of route hints: whoever is behind one may be asleep.
+    total_msat
+        Of the whole payment: a part of less waits for others.
+    """
+
+    held_msat: Mapping[ScidDir, int] = field(default_factory=dict)
+    planned_with: Restrictions = _NOTHING
+    wakeable: frozenset[ScidDir] = frozenset()
+    total_msat: int = 0
+
+
+def held_on(routes: Iterable[Route | None]) -> dict[ScidDir, int]:
+    """What parts that are out hold on channels of others, msat.
+
+    A part that was taken up at the start has no known route, and counts nowhere. A cap is then of what was refused
+    without what that part may hold; the planner takes from it what it knows to be held, which lacks the same part.
+    So just as much is left to try as if it had been counted. Once that part is over, the cap is too low by what it
+    held, if it went the same way: a detour for one payment. Guessed too high, it would be the same refusal again.
+    """
+    held: dict[ScidDir, int] = {}
+    for route in routes:
+        for hop in route.hops[1:] if route is not None else ():
+            held[hop.scid_dir] = held.get(hop.scid_dir, 0) + hop.amount_msat
+    return held
+
+
+def restrict(known: Restrictions, route: Route | None, blame: Blame, of: Circumstances) -> Restrictions:
+    """`known` and what follows from `blame` of the part that took `route`; neither is changed."""
+    if route is None:
+        return known
+    if blame.speaker is Speaker.RECIPIENT:
+        return _way_in(known, route, blame, of)
+    if blame.channel is None:
+        return _avoid_unknown(known, route.hops, blame)
+    counted = _refused_by(known, blame, blame.channel, of)
+    return _channel(counted, route, blame, blame.channel, of)
+
+
+def _channel(
+    known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances
+) -> Restrictions:
+    """Of the channel or node that did not forward it."""
+    match blame.kind:
+        case Kind.LACKS_BALANCE:
+            assert blame.index is not None
+            # The planner takes what is held from a cap, so a cap is of the whole.
+            whole_msat = route.hops[blame.index].amount_msat - 1 + of.held_msat.get(channel, 0)
+            least_msat = min(whole_msat, known.caps.get(channel, whole_msat))
+            capped = replace(known, caps={**known.caps, channel: least_msat})
+            return _newer_policy(capped, blame, channel, of) if blame.respected is False else capped
+        case Kind.NO_SLOT:
+            return replace(known, asleep=known.asleep | {channel})
+        case Kind.POLICY:
+            return _newer_policy(known, blame, channel, of)
+        case Kind.AWAY if channel in of.wakeable and blame.speaker is not Speaker.US:
+            naps = known.naps.get(channel, 0) + 1
+            sleepy = replace(known, naps={**known.naps, channel: naps})
+            if naps > MOST_NAPS:
+                return _without(sleepy, channel)
+            return replace(sleepy, asleep=known.asleep | {channel})
+        case Kind.NODE_TROUBLE:
+            assert blame.node is not None
+            return replace(known, excluded_nodes=known.excluded_nodes | {blame.node})
+        case Kind.AWAY | Kind.UNUSABLE | Kind.ONION_TROUBLE | Kind.NONSENSE:
+            return _without(known, channel)
+        case Kind.HEIGHT | Kind.PARTS_MISSING | Kind.ALTERED | Kind.REFUSED | Kind.UNREADABLE | Kind.UNHEARD:
+            raise ValueError(f"{blame.kind} is said of no channel")
+
+
+def _newer_policy(known: Restrictions, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
+    """By the policy that came along; a channel is asked once what it asks, and whoever asks more again is left."""
+    if blame.policy is None or blame.respected:
+        return _without(known, channel)
+    believed = known.policies.get(channel)
+    if believed is None:
+        return replace(known, policies={**known.policies, channel: blame.policy})
+    # A part that was planned before the news may well bring it a second time.
+    told_twice = blame.policy == believed and of.planned_with.policies.get(channel) != believed
+    return known if told_twice else _without(known, channel)
+
+
+def _refused_by(known: Restrictions, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
+    """With the refusal counted against the node that spoke, whatever it said of its neighbour."""
+    node = blame.forwarder
+    if node is None or (blame.kind is Kind.AWAY and channel in of.wakeable):
+        return known
+    # Who speaks for the recipient is no node to try again while there is another.
+    times = SUSPECT_AFTER if blame.kind is Kind.NONSENSE else 1
+    if _known_of(known, channel) != _known_of(of.planned_with, channel):
+        # Another part that was out with this one has told already.
+        times = 0
+    return replace(known, refusals=_more(known.refusals, node, times))
+
+
+def _way_in(known: Restrictions, route: Route, blame: Blame, of: Circumstances) -> Restrictions:
+    """The recipient spoke: nobody on the way refused, and another last channel may do."""
+    others_missing = blame.kind is Kind.PARTS_MISSING and route.amount_msat < of.total_msat
+    if blame.kind in (Kind.HEIGHT, Kind.REFUSED) or others_missing:
+        return known
+    return _without(known, route.hops[-1].scid_dir)
+
+
+def _avoid_unknown(known: Restrictions, hops: tuple[Hop, ...], blame: Blame) -> Restrictions:
+    """Who failed is unknown: leave out what lies between our peer and the last channel, where there is any.
+
+    The first channel is ours, and the recipient may have only one way in, so these two go last. An answer that
+    somebody has spoilt is held against all who may have done so.
+    """
+    between = hops[:1] if len(hops) == 1 else hops[1:-1] or hops[-1:]
+    refusals = known.refusals
+    for hop in hops[:-1] if blame.kind is Kind.UNREADABLE else ():
+        refusals = _more(refusals, hop.node)
+    return replace(_without(known, *(hop.scid_dir for hop in between)), refusals=refusals)
+
+
+def _without(known: Restrictions, *channels: ScidDir) -> Restrictions:
+    return replace(known, excluded_channels=known.excluded_channels.union(channels))
+
+
+def _known_of(restrictions: Restrictions, channel: ScidDir) -> tuple[object, ...]:
+    closed = channel in restrictions.excluded_channels
+    return closed, restrictions.caps.get(channel), restrictions.policies.get(channel)
+
+
+def _more(refusals: Mapping[NodeId, Refusals], node: NodeId, times: int = 1) -> dict[NodeId, Refusals]:
+    known = refusals.get(node, Refusals(0, 0))
+    return {**refusals, node: Refusals(known.times + times, known.parts + 1)}
