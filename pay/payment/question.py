@@ -44,3 +44,35 @@ def whole(query: RouteQuery, live: Sequence[Attempt]) -> RouteQuery | None:
         max_fee_msat=query.max_fee_msat + sum(part.fee_msat for part in live),
         max_parts=query.max_parts + len(live),
     )
+
+
+class Questions:
+    """Which question is open: an answer to an older one is void.
+
+    Attributes
+    ----------
+    asked
+        How many so far; the number of the newest.
+    requested_msat
+        What routes are being looked for; 0 when no question is open.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.requested_msat = 0
+
+    def ask(self, amount_msat: int) -> int:
+        """Open a question for that much and close any other one: its number."""
+        self.asked += 1
+        self.requested_msat = amount_msat
+        return self.asked
+
+    def answered(self, number: int) -> bool:
+        """Whether this is the answer to the open question, which is closed by it."""
+        if not self.requested_msat or number != self.asked:
+            return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        self.requested_msat = 0

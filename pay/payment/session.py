@@ -18,27 +18,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pay.errors import PayError
 from pay.feedback.blame import Blame, Kind, Speaker, blame
 from pay.feedback.failure import Failure
 from pay.feedback.restrictions import Circumstances, held_on, restrict
 from pay.payment import events as ev
+from pay.payment import verdict as words
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.invariants import SessionError, check
+from pay.payment.ledger import Ledger
 from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
-from pay.payment.question import question, whole
+from pay.payment.question import Questions, question, whole
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
-from pay.payment.verdict import (
-    cancelled,
-    must_stop,
-    no_route,
-    part_failed,
-    refused,
-    still_out,
-    stopped_retrying,
-    time_is_up,
-    watched_failed,
-)
 from pay.routing.query import NoRoute, Restrictions, Route
 
 
@@ -61,12 +51,11 @@ class PaymentSession:
     def __init__(self, terms: Terms):
         self.terms = terms
         self.state = State.WAITING_ROUTES
-        self.attempts: dict[int, Attempt] = {}
+        self._ledger = Ledger(terms)
+        self.attempts = self._ledger.attempts
         self.failures: list[FailedPart] = []
         self.result: ev.Result | None = None
-        self.queries = 0
-        self._query_open = False
-        self._requested_msat = 0
+        self._questions = Questions()
         self._unix_s = terms.created_at_s
         self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
@@ -84,7 +73,12 @@ class PaymentSession:
     @property
     def live(self) -> list[Attempt]:
         """Parts that may still settle."""
-        return [a for a in self.attempts.values() if a.live]
+        return self._ledger.live
+
+    @property
+    def queries(self) -> int:
+        """Questions asked of the planner."""
+        return self._questions.asked
 
     @property
     def verdict(self) -> ev.NotPaid | ev.Elsewhere | None:
@@ -104,11 +98,11 @@ class PaymentSession:
 
     @property
     def delivered_msat(self) -> int:
-        return sum(a.amount_msat for a in self.attempts.values() if a.status is AttemptStatus.SETTLED)
+        return self._ledger.delivered_msat
 
     @property
     def in_flight_msat(self) -> int:
-        return sum(a.amount_msat for a in self.live)
+        return self._ledger.in_flight_msat
 
     @property
     def status(self) -> SessionStatus:
@@ -147,7 +141,8 @@ class PaymentSession:
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
         if not isinstance(event, ev.Crashed):
-            check(self, self._requested_msat, self._verdict is not None, actions)
+            decided = self._verdict is not None
+            check(self.terms, self._ledger, self.result, self._questions.requested_msat, decided, actions)
         return actions
 
     def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
@@ -155,11 +150,11 @@ class PaymentSession:
             case ev.Started(adopted):
                 return self._start(adopted, now)
             case ev.RoutesFound(query_id, routes):
-                return self._send(routes, now) if self._answers(query_id) else []
+                return self._send(routes, now) if self._questions.answered(query_id) else []
             case ev.NoRouteFound(query_id, why):
-                return self._give_up(why, now) if self._answers(query_id) else []
+                return self._give_up(why, now) if self._questions.answered(query_id) else []
             case ev.AttemptAccepted(partid):
-                self._mark(partid, AttemptStatus.INFLIGHT, only_from=AttemptStatus.CREATED)
+                self._ledger.mark(partid, AttemptStatus.INFLIGHT, only_from=AttemptStatus.CREATED)
                 return []
             case ev.AttemptSettled(partid, preimage):
                 return self._settled(partid, preimage)
@@ -172,28 +167,27 @@ class PaymentSession:
             case ev.HeightReached(height):
                 return self._request(now) if height >= self._height_wanted else []
             case ev.Cancelled(error):
-                return self._conclude(ev.NotPaid(cancelled(error)))
+                return self._conclude(ev.NotPaid(words.cancelled(error)))
             case ev.Crashed(result, settled):
                 return self._crashed(result, settled)
 
     # --- events -------------------------------------------------------------------------------------------
 
     def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
-        if self.queries or self.attempts:
+        if self._questions.asked or self.attempts:
             return []
         for part in adopted:
             self.attempts[part.partid] = Attempt(
                 part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, part.sent_at_s or now
             )
         if self.terms.watched:
-            return self._conclude(ev.NotPaid(watched_failed(self.terms)))
-        if adopted and self._left_msat <= 0:
+            return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
+        if adopted and self._ledger.left_msat <= 0:
             self.state = State.IN_FLIGHT
             return [ev.WakeAt(self.terms.deadline_s)]
         if self.terms.to_self:
-            stop = self._must_stop(now)
-            if stop is not None:
-                return self._conclude(ev.NotPaid(stop))
+            if (over := self._over(now)) is not None:
+                return over
             # The host takes a payment to ourselves with partid 0 only, and there is no other route to try.
             amount = self.terms.amount_msat
             self.attempts[0] = Attempt(0, None, amount, amount, AttemptStatus.CREATED, now)
@@ -202,10 +196,9 @@ class PaymentSession:
         return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
 
     def _send(self, routes: tuple[Route, ...], now: float) -> list[ev.Action]:
-        stop = self._must_stop(now)
-        if stop is not None:
-            return self._conclude(ev.NotPaid(stop))
-        planned_msat, left_msat = sum(route.amount_msat for route in routes), self._left_msat
+        if (over := self._over(now)) is not None:
+            return over
+        planned_msat, left_msat = sum(route.amount_msat for route in routes), self._ledger.left_msat
         if planned_msat != left_msat or any(route.amount_msat <= 0 for route in routes):
             raise SessionError(f"a plan for {planned_msat} msat where {left_msat} msat are left to pay")
         actions: list[ev.Action] = []
@@ -230,16 +223,16 @@ class PaymentSession:
             if now >= self.terms.deadline_s:
                 return self._too_late()
             return self._pause(busy_nap_s(self._busy_naps - 1), now)
-        return self._conclude(ev.NotPaid(no_route(self.terms, why, self.failures, len(self.attempts))))
+        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, len(self.attempts))))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
         if attempt is None or attempt.status is AttemptStatus.SETTLED:
             return []
         # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
-        self._mark(partid, AttemptStatus.SETTLED)
+        self._ledger.mark(partid, AttemptStatus.SETTLED)
         self._planned_with.pop(partid, None)
-        self._close_query()
+        self._questions.close()
         actions: list[ev.Action] = []
         if self.result is None:
             actions = self._finish(self._paid(preimage))
@@ -258,7 +251,7 @@ class PaymentSession:
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
-        told = ev.Notify(part_failed(attempt, failure))
+        told = ev.Notify(words.part_failed(attempt, failure))
         return [told, *self._go_on(attempt, failure, said, planned_with, now)]
 
     def _go_on(
@@ -275,17 +268,17 @@ class PaymentSession:
         self._restrictions = restrict(self._restrictions, attempt.route, said, of)
         # Of a payment to ourselves the host's word is the recipient's, unless there is a verdict already.
         if said.kind is Kind.REFUSED or (terms.to_self and self._verdict is None):
-            return self._conclude(ev.NotPaid(refused(terms, attempt.route, failure)))
+            return self._conclude(ev.NotPaid(words.refused(terms, attempt.route, failure)))
         if self._verdict is not None:
             return self._conclude(self._verdict)
         if said.kind is Kind.HEIGHT and said.height is not None:
             return self._wait_for_height(said.height, partid, now)
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
-            self._mark(partid, AttemptStatus.RETRYING)
+            self._ledger.mark(partid, AttemptStatus.RETRYING)
             return []
         self._local_failures = self._local_failures + 1 if said.speaker is Speaker.US else 0
         if self._local_failures >= LOCAL_FAILURES_IN_A_ROW:
-            self._mark(partid, AttemptStatus.RETRYING)
+            self._ledger.mark(partid, AttemptStatus.RETRYING)
             return self._pause(LOCAL_PAUSE_S, now)
         return self._request(now, retried=partid)
 
@@ -294,20 +287,17 @@ class PaymentSession:
             attempt = self.attempts.get(partid)
             if attempt is None or not attempt.live:
                 return []
-            self._mark(partid, AttemptStatus.FAILED)
+            self._ledger.mark(partid, AttemptStatus.FAILED)
         if self.state is State.DRAINING_PAID:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         return self._conclude(ev.Elsewhere(reason))
 
     def _crashed(self, result: ev.Paid | ev.NotPaid, settled: frozenset[int] | None) -> list[ev.Action]:
-        self._close_query()
+        self._questions.close()
         actions: list[ev.Action] = []
         if settled is not None:
-            for partid, attempt in self.attempts.items():
-                if attempt.live:
-                    end = AttemptStatus.SETTLED if partid in settled else AttemptStatus.FAILED
-                    self._mark(partid, end)
+            self._ledger.close(settled)
         if self.result is None:
             actions = self._finish(result)
         self.state = State.DONE if settled is not None else State.DRAINING_PAID
@@ -322,7 +312,7 @@ class PaymentSession:
         if now < self.terms.deadline_s:
             return [ev.WakeAt(self.terms.deadline_s)]
         if self.state is State.IN_FLIGHT:
-            return [ev.Notify(time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
+            return [ev.Notify(words.time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
@@ -331,11 +321,10 @@ class PaymentSession:
     # --- steps --------------------------------------------------------------------------------------------
 
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
-        stop = self._must_stop(now)
-        if stop is not None:
-            return self._conclude(ev.NotPaid(stop))
-        self._close_query()
-        self._mark(partid, AttemptStatus.RETRYING)
+        if (over := self._over(now)) is not None:
+            return over
+        self._questions.close()
+        self._ledger.mark(partid, AttemptStatus.RETRYING)
         self._height_wanted = max(height, self._height_wanted)
         self.state = State.WAITING_HEIGHT
         return [
@@ -347,13 +336,12 @@ class PaymentSession:
 
     def _too_late(self) -> list[ev.Action]:
         tries, busy = len(self.attempts), self._busy_naps > 0
-        return self._conclude(ev.NotPaid(stopped_retrying(self.terms, self.failures, tries, busy)))
+        return self._conclude(ev.NotPaid(words.stopped_retrying(self.terms, self.failures, tries, busy)))
 
     def _pause(self, seconds: float, now: float) -> list[ev.Action]:
-        stop = self._must_stop(now)
-        if stop is not None:
-            return self._conclude(ev.NotPaid(stop))
-        self._close_query()
+        if (over := self._over(now)) is not None:
+            return over
+        self._questions.close()
         self._local_failures = 0
         self._pause_until_s = min(now + seconds, self.terms.deadline_s)
         self.state = State.PAUSING
@@ -361,27 +349,25 @@ class PaymentSession:
 
     def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
         """Ask for routes for all that is neither delivered nor in flight; older questions become void."""
-        stop = self._must_stop(now)
-        if stop is not None:
-            return self._conclude(ev.NotPaid(stop))
+        if (over := self._over(now)) is not None:
+            return over
         if retried is not None:
-            self._mark(retried, AttemptStatus.RETRYING)
-        left_msat = self._left_msat
-        spent_msat = sum(a.fee_msat for a in self.attempts.values() if a.counts)
-        self.queries += 1
-        self._query_open = True
-        self._requested_msat = left_msat
+            self._ledger.mark(retried, AttemptStatus.RETRYING)
+        left_msat = self._ledger.left_msat
+        number = self._questions.ask(left_msat)
         self.state = State.WAITING_ROUTES
-        query = question(self.terms, left_msat, spent_msat, len(self.live), len(self.attempts))
-        return [ev.FindRoutes(self.queries, query, self._restrictions, whole(query, self.live))]
+        query = question(self.terms, left_msat, self._ledger.fees_msat, len(self.live), len(self.attempts))
+        return [ev.FindRoutes(number, query, self._restrictions, whole(query, self.live))]
 
-    def _must_stop(self, now: float) -> PayError | None:
-        return must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))
+    def _over(self, now: float) -> list[ev.Action] | None:
+        """The end, where no further part may be sent."""
+        stop = words.must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))
+        return None if stop is None else self._conclude(ev.NotPaid(stop))
 
     def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
         """No new parts; answer now if nothing is out, else once nothing is."""
-        self._close_query()
-        self._end_retries()
+        self._questions.close()
+        self._ledger.end_retries()
         if not isinstance(self._verdict, ev.Elsewhere):
             # Another group of this hash may still pay: no failure of a part of ours says that it did not.
             self._verdict = verdict
@@ -390,7 +376,7 @@ class PaymentSession:
             self.state = State.DRAINING_FAILED
             if told or not isinstance(self._verdict, ev.NotPaid):
                 return []
-            return [ev.Notify(still_out(self.live, self._verdict.error.code))]
+            return [ev.Notify(words.still_out(self.live, self._verdict.error.code))]
         self.state = State.DONE
         return self._finish(self._verdict)
 
@@ -398,44 +384,15 @@ class PaymentSession:
         if self.result is not None:
             raise SessionError("finished twice")
         self.result = result
-        self._end_retries()
+        self._ledger.end_retries()
         return [ev.Finish(result)]
 
     def _paid(self, preimage: bytes) -> ev.Paid:
-        counted = [a for a in self.attempts.values() if a.counts]
         return ev.Paid(
             preimage=preimage,
             amount_msat=self.terms.asked_msat,
-            sent_msat=sum(a.sent_msat for a in counted),
+            sent_msat=self._ledger.sent_msat,
             # Numbers go on after a restart, and what failed before it is not among our attempts.
             parts=max(len(self.attempts), *self.attempts),
             incomplete=bool(self.live),
         )
-
-    # --- small things -------------------------------------------------------------------------------------
-
-    @property
-    def _left_msat(self) -> int:
-        """What is neither delivered nor in flight."""
-        return self.terms.amount_msat - self.delivered_msat - self.in_flight_msat
-
-    def _answers(self, query_id: int) -> bool:
-        if not self._query_open or query_id != self.queries:
-            return False
-        self._close_query()
-        return True
-
-    def _close_query(self) -> None:
-        self._query_open = False
-        self._requested_msat = 0
-
-    def _mark(self, partid: int, status: AttemptStatus, only_from: AttemptStatus | None = None) -> None:
-        attempt = self.attempts.get(partid)
-        if attempt is not None and (only_from is None or attempt.status is only_from):
-            self.attempts[partid] = replace(attempt, status=status)
-
-    def _end_retries(self) -> None:
-        """No attempt is Retrying once no more parts are planned."""
-        for partid, attempt in self.attempts.items():
-            if attempt.status is AttemptStatus.RETRYING:
-                self._mark(partid, AttemptStatus.FAILED)

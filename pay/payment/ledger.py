@@ -1,0 +1,68 @@
+"""The parts of one payment and what they come to: delivered, in flight, left to send, and what all of it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from pay.payment.attempt import Attempt, Terms
+from pay.payment.states import AttemptStatus
+
+
+class Ledger:
+    """All attempts of a payment; only its session writes.
+
+    Attributes
+    ----------
+    attempts
+        By partid, in the order they were made.
+    """
+
+    def __init__(self, terms: Terms):
+        self._terms = terms
+        self.attempts: dict[int, Attempt] = {}
+
+    @property
+    def live(self) -> list[Attempt]:
+        """Parts that may still settle."""
+        return [a for a in self.attempts.values() if a.live]
+
+    @property
+    def delivered_msat(self) -> int:
+        return sum(a.amount_msat for a in self.attempts.values() if a.status is AttemptStatus.SETTLED)
+
+    @property
+    def in_flight_msat(self) -> int:
+        return sum(a.amount_msat for a in self.live)
+
+    @property
+    def left_msat(self) -> int:
+        """What is neither delivered nor in flight."""
+        return self._terms.amount_msat - self.delivered_msat - self.in_flight_msat
+
+    @property
+    def sent_msat(self) -> int:
+        """What is out or gone for good, with its fees."""
+        return sum(a.sent_msat for a in self.attempts.values() if a.counts)
+
+    @property
+    def fees_msat(self) -> int:
+        """Of what is out or gone for good, without the shadow's."""
+        return sum(a.fee_msat for a in self.attempts.values() if a.counts)
+
+    def mark(self, partid: int, status: AttemptStatus, only_from: AttemptStatus | None = None) -> None:
+        """Give a part another status; nothing where there is no such part, or not with the status `only_from`."""
+        attempt = self.attempts.get(partid)
+        if attempt is not None and (only_from is None or attempt.status is only_from):
+            self.attempts[partid] = replace(attempt, status=status)
+
+    def close(self, settled: Collection[int]) -> None:
+        """Nothing is out any more: what was live has settled or failed."""
+        for attempt in self.live:
+            end = AttemptStatus.SETTLED if attempt.partid in settled else AttemptStatus.FAILED
+            self.mark(attempt.partid, end)
+
+    def end_retries(self) -> None:
+        """No attempt is Retrying once no more parts are planned."""
+        for partid in self.attempts:
+            self.mark(partid, AttemptStatus.FAILED, only_from=AttemptStatus.RETRYING)
