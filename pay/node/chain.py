@@ -43,8 +43,13 @@ class Chain:
         """The host is at this block."""
         self._height = max(self._height, height)
 
+    async def begin(self) -> None:
+        """Learn, at our start, what the host counts from; how far it is behind a payment asks anew."""
+        await self.blocks_behind()
+        self._fresh_until_s = 0.0
+
     async def blocks_behind(self) -> int:
-        """Blocks to add to every expiry. The first answer is what the host counts from: ask at the start."""
+        """Blocks to add to every expiry; the first answer is what the host counts from."""
         if time.monotonic() >= self._fresh_until_s:
             await self._asked.answer()
         headers = self._answer

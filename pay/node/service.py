@@ -99,7 +99,7 @@ class Service:
             log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
         loading = asyncio.create_task(self._planning.load())
         # What the host counts expiries from, as near to its own start as we can tell.
-        headers = asyncio.create_task(self._chain.blocks_behind())
+        headers = asyncio.create_task(self._chain.begin())
         we = await self._node.identity()
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)

@@ -125,3 +125,15 @@ def test_missing_blocks_are_on_top_of_delay_and_limit() -> None:
     """Who is 100 blocks behind locks nobody's funds for longer: there is as much room as without."""
     plain, behind = (question(terms(behind_blocks=blocks), 100_000, 0, 0, 0) for blocks in (0, 100))
     assert (behind.final_cltv, behind.max_delay) == (plain.final_cltv + 100, plain.max_delay + 100)
+
+
+def test_the_first_payment_asks_anew() -> None:
+    """What bitcoind had at our start says what the host counts from, not how far it is behind by then."""
+
+    async def story(looking: Chain, host: Host) -> None:
+        await looking.begin()
+        host.headers = 1_100
+        assert await looking.blocks_behind() == 100
+        assert len(host.asked) == 2
+
+    at_height(1_000, story)
