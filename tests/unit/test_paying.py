@@ -6,6 +6,7 @@ The host is a table of rows; `sendpay` is what the test makes of it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -101,8 +102,10 @@ class Scene:
         self.host = host = Host()
         fake: Any = host
         self.register = Register()
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        told = Announcements(lambda topic, fields: self.heard.append((topic, fields)))
         self.runner = Runner(
-            fake, fake, node("us"), self.register, Announcements(lambda *_: None), fake, Orphans(fake, 0.0), SOON_S
+            fake, fake, node("us"), self.register, told, fake, Orphans(fake, 0.0), SOON_S
         )
         self.paying = Paying(
             fake, HostInfo(node("us"), "regtest", True), self.register, self.runner, fake, Orphans(fake, 0.0),
@@ -234,6 +237,30 @@ def test_a_late_success_of_another_group_is_ours() -> None:
         assert len(scene.host.orders) == 1
 
     play(story)
+
+
+def test_paid_after_its_callers_were_told_that_it_was_not(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits any more: other plugins hear of it, and the line is one that operators look at."""
+
+    async def story(scene: Scene) -> None:
+        call = scene.call()
+        await scene.until(lambda: scene.host.orders)
+        scene.fails(0x400F)
+        with pytest.raises(PayError):
+            await call
+        scene.settles()
+        assert scene.heard[-1] == ("pay_success", {"payment_hash": HASH.hex(), "bolt11": "lnbc1"})
+        assert [(r.levelname, r.message.split()[0]) for r in caplog.records if r.levelno >= logging.WARNING] == [
+            ("WARNING", "payment_paid_after_error")
+        ]
+        assert (await scene.call()).paid.preimage == PREIMAGE
+        # A group of somebody else, after ours, is his to tell of.
+        heard = len(scene.heard)
+        scene.settles(groupid=9)
+        assert len(scene.heard) == heard
+
+    with caplog.at_level(logging.DEBUG, "pay"):
+        play(story)
 
 
 def test_an_error_of_ours_before_anything_was_sent() -> None:
