@@ -242,6 +242,8 @@ def test_joining_with_an_invoice_of_another_payee() -> None:
     assert found[1].startswith(
         f"This payment_hash is being paid to {D.hex()}: this invoice is of {node('e').hex()}"
     )
+    zero = type(D)(b"\x02" + bytes(31) + b"\x01")
+    assert code(check_joins, request(), INVOICE, live(terms(100_000, destination=zero))) == Code.ALREADY_USED
     nobody = live(watch_terms(bytes(32), 1, US, type(D)(bytes(33)), 0, NOW), total_known=False)
     assert refusal(check_joins, request(), INVOICE, nobody) is None, "whom it pays is not known"
 
@@ -276,6 +278,8 @@ def test_paid_in_this_run() -> None:
     another = refusal(amount_of_known, request(), INVOICE, known(100_000, destination=node("e")))
     assert another is not None and another[0] == Code.ALREADY_USED
     assert another[1].startswith(f"This payment_hash was already paid to {node('e').hex()}: this invoice is of")
+    zero = b"\x02" + bytes(31) + b"\x01"
+    assert code(amount_of_known, request(), INVOICE, known(100_000, destination=zero)) == Code.ALREADY_USED
     assert amount_of_known(request(), INVOICE, known(100_000, destination=bytes(33))) == 100_000
 
 
