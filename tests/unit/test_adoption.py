@@ -68,6 +68,7 @@ class Start:
     invoice: Invoice | Exception = INVOICE
     host_restarted: bool = True
     other_names: tuple[str, ...] = ()
+    kind: str = "bolt11"
 
     started: list[tuple[Running, tuple[AdoptedPart, ...], bool]] = field(default_factory=list)
     told_paid: list[Running] = field(default_factory=list)
@@ -89,7 +90,7 @@ class Start:
         assert (method, params) == ("listsendpays", {"status": "pending"})
         pending = [one for one in self.table if one.status is P]
         return [
-            {"payment_hash": HASH.hex(), "groupid": one.groupid, "partid": one.partid, "bolt11": "lnbcrow",
+            {"payment_hash": HASH.hex(), "groupid": one.groupid, "partid": one.partid, self.kind: "lnbcrow",
              "label": "of the row"}
             for one in pending
         ]  # fmt: skip
@@ -245,11 +246,12 @@ def test_the_shadow_fee_is_nothing_that_callers_know() -> None:
     [
         {"entry": None, "journalled": False},
         {"entry": None},
+        {"entry": None, "kind": "bolt12"},
         {"entry": replace(ENTRY, terms=replace(TERMS, groupid=2))},
         {"table": [row(3, P, 100_001)]},
         {"table": [row(3, P, None)]},
     ],
-    ids=["no entry", "unreadable", "of another group", "no room for what is out", "amount not known"],
+    ids=["no entry", "unreadable", "bolt12", "of another group", "no room for what is out", "amount not known"],
 )
 def test_parts_of_whom_nobody_knows(changes: dict[str, Any]) -> None:
     """An entry that is not theirs tells nothing of them; their rows do. It is struck out in the end as well."""
@@ -276,6 +278,8 @@ def test_a_part_that_the_node_had_taken_has_no_row() -> None:
     """Beside one that is still out: both are waited for, nothing is added. Part 3 has its row: it is one part."""
     running, parts, in_journal = watched(entry=replace(ENTRY, accepted=(GONE, PART_3)))
     assert parts == (PART_3, GONE) and in_journal and running.order == ORDER
+    part_4 = AdoptedPart(4, 40_000, 40_400, float(BEGAN + 4))
+    assert watched(entry=replace(ENTRY, accepted=(GONE, part_4)), table=[row(4, P)])[1] == (part_4, GONE)
     assert resumed(entry=replace(ENTRY, accepted=(PART_3,))).session.terms.first_partid == 5
 
 
@@ -298,7 +302,7 @@ def test_nothing_is_out_and_every_part_has_a_row() -> None:
 def test_it_was_paid_while_nobody_looked() -> None:
     """Others hear of it, and what it came to is kept: 100,000, whatever the rows show."""
     entry = replace(ENTRY, terms=TERMS.with_shadow(blocks=0, fee_msat=900), accepted=(GONE,))
-    start = Start(entry=entry, table=[row(3, C)]).run()
+    start = Start(entry=entry, table=[row(4, C)]).run()
     assert [(one.order, one.session.terms) for one in start.told_paid] == [(ORDER, entry.terms)]
     assert start.totals == [(HASH, 100_000)]
     assert (start.started, start.removed) == ([], [HASH.hex()])
@@ -306,15 +310,16 @@ def test_it_was_paid_while_nobody_looked() -> None:
 
 def test_somebody_else_has_paid_it() -> None:
     """Group 2 is not ours, whatever became of our part: the success is not ours to announce."""
-    start = Start(table=[row(1, C, groupid=2), row(3, F)]).run()
+    start = Start(table=[row(3, C, groupid=2), row(4, F)]).run()
     assert (start.told_paid, start.totals, start.started) == ([], [], [])
     assert start.removed == [HASH.hex()]
 
 
-def test_paid_and_a_part_of_it_is_still_out() -> None:
-    """Past is past: it is not watched, and its entry goes once that was told."""
+def test_paid_and_a_part_of_it_is_still_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Past is past: it is not watched, and its entry goes once that was told. That is nothing unusual."""
     start = Start(table=[row(3, C), row(4, P)]).run()
     assert start.started == [] and len(start.told_paid) == 1 and start.removed == [HASH.hex()]
+    assert caplog.records == []
 
 
 def test_names_that_are_no_hashes_are_swept_out() -> None:
