@@ -449,7 +449,7 @@ def test_the_same_news_of_two_parts_that_were_out_together() -> None:
 
 
 def test_two_parts_out_together_bring_two_policies() -> None:
-    """b asked for 2,000 and, of the sister that was planned together with it, for 3,000: it asks more each time."""
+    """b asked for 2,000 and, of the sister that was planned together with it, for 3,000: more each time."""
     first, second = (
         failed(2, FailCode.FEE_INSUFFICIENT, update=update_bytes(CHANNEL[2], replace(ASKED, fee_base_msat=msat)))
         for msat in (2_000, 3_000)

@@ -110,6 +110,18 @@ def test_the_other_half_fails_after_the_answer() -> None:
     assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 51_000, 2, incomplete=True)
 
 
+def test_the_retry_is_out_when_the_part_before_it_settles() -> None:
+    """All of it is delivered, and the retry may be as well: the warning stays until that has ended."""
+    story = Teller(terms())
+    story.routes(line(100_000, "ad"))
+    asked(story.fails(1, no_balance(1)))
+    story.routes(line(100_000, "bd", first=11))
+    story.settles(1)
+    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 202_000, 2, incomplete=True)
+    story.fails(2, no_balance(1))
+    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 101_000, 2, incomplete=False)
+
+
 def test_what_is_not_paid_has_no_figures() -> None:
     story = halves()
     assert story.session.paid is None
@@ -200,7 +212,9 @@ def test_the_same_news_of_two_parts_that_were_out_together() -> None:
     assert both.policies == {channel: policy} and not both.excluded_channels
     assert [refused.times for refused in both.refusals.values()] == [1]
     story.routes(line(100_000, "ad", fee_msat=3_000))
-    assert asked(story.fails(3, failure)).restrictions.excluded_channels == {channel}
+    third = asked(story.fails(3, failure)).restrictions
+    assert third.excluded_channels == {channel}
+    assert [refused.times for refused in third.refusals.values()] == [2], "it knew what this one was planned with"
 
 
 @pytest.mark.parametrize(("total_msat", "way_in_is_good"), [(100_001, True), (100_000, False)])
@@ -285,6 +299,25 @@ def test_time_is_up_while_routes_are_looked_for_and_none_was_busy() -> None:
     assert (error.code, error.data.get("reason")) == (Code.STOPPED_RETRYING, None)
 
 
+STILL_OUT = "No new parts are sent; "
+
+
+def test_callers_hear_once_that_the_answer_waits() -> None:
+    story = thirds()
+    assert story.fails(1, unknown_payment(2)) == []
+    assert story.told[-1].startswith(STILL_OUT + "2 of ") and "error 203" in story.told[-1]
+    assert story.fails(2, no_balance(1)) == story.tell(ev.Cancelled(PayError(Code.OTHER, "stop"))) == []
+    assert len([words for words in story.told if words.startswith(STILL_OUT)]) == 1
+
+
+def test_no_error_is_announced_where_there_is_none() -> None:
+    """Parts of another sender are watched, or another group has the hash: the answer is not this error."""
+    watched = Teller(terms(watched=True), (ev.AdoptedPart(1, 50_000, 50_000), ev.AdoptedPart(2, 50_000, 50_000)))
+    taken = halves()
+    taken.tell(ev.HashTaken(2, "in progress"))
+    assert watched.told == [] and not [words for words in taken.told if words.startswith(STILL_OUT)]
+
+
 # --- a bug of ours --------------------------------------------------------------------------------------------
 
 
@@ -303,3 +336,12 @@ def test_heights_are_waited_for_with_the_others_out() -> None:
     assert ev.WaitHeight(HEIGHT + 1) in story.fails(2, unknown_payment(2, HEIGHT + 1))
     assert story.routes(line(50_000)) == []
     asked(story.tell(ev.HeightReached(HEIGHT + 1)))
+
+
+def test_nobody_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has no way back from Done; were there one, the second answer would be an error of ours."""
+    story = Teller(terms())
+    error_of(story.no_route())
+    monkeypatch.setitem(TRANSITIONS, (State.DONE, ev.Cancelled), frozenset({State.DONE}))
+    with pytest.raises(SessionError, match="finished twice"):
+        story.tell(ev.Cancelled(PayError(Code.OTHER, "stop")))
