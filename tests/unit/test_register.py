@@ -166,6 +166,16 @@ def test_parts_of_others_were_not_told_as_ours(register: Register) -> None:
     assert register.refused(HASH, 1) is None and register.finished() == [running]
 
 
+def test_what_others_pay_was_not_refused(register: Register) -> None:
+    running = payment()
+    register.start(running)
+    running.session.handle(ev.HashTaken(None, "in progress"), NOW)
+    for partid in (1, 2):
+        running.session.handle(ev.AttemptFailed(partid, no_balance(1), 0), NOW)
+    assert running.session.result == ev.Elsewhere("in progress") and register.end(running)
+    assert register.refused(HASH, 1) is None and register.known(HASH) is None
+
+
 # --- how much is kept -------------------------------------------------------------------------------------------
 
 
