@@ -143,6 +143,53 @@ def test_pure_rooms_open_no_files_and_draw_no_numbers(path: Path) -> None:
                 raise AssertionError(f"line {node.lineno}: a module by its name")
 
 
+def writes_to_a_session(source: str) -> list[str]:
+    """Assignments to a field of a session, or to one of its attempts."""
+
+    def is_sessions(node: ast.expr) -> bool:
+        match node:
+            case ast.Name(id="session") | ast.Attribute(attr="session"):
+                return True
+            case ast.Attribute(value=inner, attr="attempts") | ast.Subscript(value=inner):
+                return is_sessions(inner)
+        return False
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Assign(targets=targets):
+                pass
+            case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+                targets = [target]
+            case ast.Delete(targets=targets):
+                pass
+            case _:
+                continue
+        for target in targets:
+            if isinstance(target, ast.Attribute | ast.Subscript) and is_sessions(target.value):
+                found.append(f"line {target.lineno}: {ast.unparse(target)}")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_session_writes_what_is_its_own(path: Path) -> None:
+    if room_of(path) != "pay.payment":
+        assert not writes_to_a_session(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("running.session.state = State.DONE", True), ("session.result = None", True),
+        ("session.attempts[partid] = attempt", True), ("del running.session.attempts[1]", True),
+        ("session.queries += 1", True), ("running.session = session", False), ("session = new()", False),
+        ("times[session.queries] = 1", False),
+    ],
+)  # fmt: skip
+def test_the_test_sees_who_writes(source: str, seen: bool) -> None:
+    assert bool(writes_to_a_session(source)) is seen
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_can_be_read_in_one_go(path: Path) -> None:
     most = 60 if path.name == "plugin.py" else 400

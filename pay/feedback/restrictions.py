@@ -138,7 +138,7 @@ def _avoid_unknown(known: Restrictions, hops: tuple[Hop, ...], blame: Blame) -> 
     The first channel is ours, and the recipient may have only one way in, so these two go last. An answer that
     somebody has spoilt is held against all who may have done so.
     """
-    between = hops[:1] if len(hops) == 1 else hops[1:-1] or hops[-1:]
+    between = hops[1:-1] or hops[-1:]
     refusals = known.refusals
     for hop in hops[:-1] if blame.kind is Kind.UNREADABLE else ():
         refusals = _more(refusals, hop.node)

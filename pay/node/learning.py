@@ -8,7 +8,6 @@ out with them. Of parts that were taken up after a restart nobody knows the rout
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from pay.feedback.observations import Ended
@@ -45,10 +44,10 @@ class Learning:
         self._ended: list[Part] = []
         self._said = False
 
-    def part_ended(self, attempt: Attempt) -> None:
-        """`attempt` is over as of now, and no longer among the live ones."""
+    def part_ended(self, attempt: Attempt, now_s: float) -> None:
+        """`attempt` is over as of now by its payment's clock, and no longer among the live ones."""
         try:
-            self._tell(attempt, time.time())
+            self._tell(attempt, now_s)
         except Exception:
             if not self._said:
                 self._said = True

@@ -215,7 +215,8 @@ class Paying:
                 case BeingPaid():
                     return await self._watch(past, request, invoice, tell)
                 case Unpaid(next_groupid):
-                    groupid = max(next_groupid, self.earlier.get(payment_hash, 0) + 1)
+                    used = max(self.earlier.get(payment_hash, 0), self._register.highest_groupid(payment_hash))
+                    groupid = max(next_groupid, used + 1)
                     return await self._begin(groupid, request, invoice, tell)
 
     def _join(self, running: Running, request: PayRequest, invoice: Invoice, tell: Tell) -> Running:

@@ -45,10 +45,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """That the callers of a payment were told that it was not made."""
+    """That the callers of a payment were told that it was not made; `tried` if parts of it were ordered."""
 
     groupid: int
     bolt11: str
+    tried: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,11 @@ class Register:
         refused = self._refused.get(payment_hash)
         return refused if refused is not None and groupid <= refused.groupid else None
 
+    def highest_groupid(self, payment_hash: bytes) -> int:
+        """Of the payments of this run that failed with parts; those that the host refused left no row there."""
+        refused = self._refused.get(payment_hash)
+        return refused.groupid if refused is not None and refused.tried else 0
+
     # --- changing -------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -154,7 +160,9 @@ class Register:
             if len(self._paid) > MOST_ENDS:
                 self._paid.popitem(last=False)
         elif isinstance(running.session.result, ev.NotPaid) and running.order is not None:
-            self._refused[payment_hash] = Refused(running.session.terms.groupid, running.order.bolt11)
+            self._refused[payment_hash] = Refused(
+                running.session.terms.groupid, running.order.bolt11, tried=bool(running.session.attempts)
+            )
             if len(self._refused) > MOST_ENDS:
                 self._refused.popitem(last=False)
         standing = standing_at_the_end(running.session)

@@ -175,7 +175,7 @@ class Runner:
             self._announcements.part_started(running, attempt)
         for attempt, seconds in ended:
             self._announcements.part_ended(running, attempt, seconds)
-            self._learning.part_ended(attempt)
+            self._learning.part_ended(attempt, attempt.started_s + seconds)
             self._hints.part_ended(running, attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:

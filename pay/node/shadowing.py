@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
-from pay.node.facade import CallError, Node
+from pay.node.facade import CallError, NamedChannel, Node
 from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.learning import in_flight
 from pay.node.options import Shadow
@@ -49,20 +49,23 @@ class Shadowing:
         if kind is Shadow.OFF:
             return terms
         try:
-            own, held = None, {}
-            if kind is Shadow.FULL:
-                listed = await asyncio.wait_for(self._own.listed(), CHANNELS_S)
-                own, held = less_ordered(listed, payments), in_flight(payments).held()
+            own = await self._channels(payments) if kind is Shadow.FULL else None
+            held = {} if own is None else in_flight(payments).held()
             first = FindRoutes(
                 0,
                 question(terms, terms.amount_msat, 0, 0, 0),
                 Restrictions(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
             )
             blocks, fee_msat = await self._planning.shadow(first, recipient, own, held)
-        except (CallError, TimeoutError) as error:
-            log.debug("shadow_missing payment_hash=%s error=%r", terms.payment_hash.hex(), str(error))
         except Exception:
             log.exception("shadow_failed payment_hash=%s", terms.payment_hash.hex())
-        else:
-            return terms.with_shadow(blocks, fee_msat)
-        return terms
+            return terms
+        return terms.with_shadow(blocks, fee_msat)
+
+    async def _channels(self, payments: Iterable[Running]) -> list[NamedChannel] | None:
+        """Ours, as far as they are free; None where the host does not tell in time: then there is no fee."""
+        try:
+            return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), payments)
+        except (CallError, TimeoutError) as error:
+            log.debug("shadow_without_fee error=%r", str(error) or "no answer in time")
+            return None

@@ -12,7 +12,7 @@ from pay.payment.attempt import Attempt
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
-from pay.payment.verdict import failure_object, in_words
+from pay.payment.verdict import failure_object, in_words, last_refusal
 
 PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
 
@@ -38,7 +38,10 @@ def success_json(receipt: Receipt) -> dict[str, Any]:
 def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
     """The fields of `error`, with those that every error has once routing began."""
     terms = session.terms
+    last = session.failures[-1] if session.failures else None
+    refusal = {} if last is None else last_refusal(terms, session.attempts[last.partid].route, last.failure)
     return {
+        **refusal,
         **error.data,
         "payment_hash": terms.payment_hash.hex(),
         "destination": terms.destination.hex(),

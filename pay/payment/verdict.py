@@ -112,6 +112,9 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     name = FAILCODE_NAMES.get(failure.failcode or 0, f"failure {failure.failcode}")
     if failure.failcode is None:
         message = host_words(failure.reason) or "The node refused the payment"
+    elif terms.to_self:
+        # The host says what it has of its own invoice.
+        message = f"{host_words(failure.reason) or 'Unknown invoice'} ({name}): the invoice is this node's own"
     elif failure.failcode == FailCode.UNKNOWN_PAYMENT:
         message = f"The recipient refuses ({name}): it does not know this payment, or not with this amount"
     else:
@@ -210,7 +213,7 @@ def expired(terms: Terms, now: int, failures: Sequence[FailedPart], tries: int) 
     after = f" after {_tries(tries)}{_last(failures)}" if tries else ""
     return PayError(
         Code.INVOICE_EXPIRED,
-        f"The invoice expired {now - expiry} s ago{after}: ask the recipient for a new one",
+        f"Invoice expired {now - expiry} s ago{after}: ask the recipient for a new one",
         {"now": now, "expiry": expiry},
     )
 
@@ -244,5 +247,26 @@ def _tries(tries: int) -> str:
     return f"{tries} attempt" if tries == 1 else f"{tries} attempts"
 
 
+def last_refusal(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
+    """What the network said last, as the builtin has it flat in an error that followed from other things.
+
+    The name of the code that only a final verdict may carry is left out, see above.
+    """
+    data = failure_object(terms, route, failure)
+    name = _name_to_say(failure)
+    return data if name is None else {**data, "failcodename": name}
+
+
+def _name_to_say(failure: Failure) -> str | None:
+    """The code's name, where it may stand in an error that is not the recipient's refusal."""
+    name = FAILCODE_NAMES.get(failure.failcode or 0)
+    return None if name is None or _FINAL_WORDS.search(name) else name
+
+
 def _last(failures: Sequence[FailedPart]) -> str:
-    return f"; last failure: {in_words(failures[-1].failure)}" if failures else ""
+    if not failures:
+        return ""
+    failure = failures[-1].failure
+    name = _name_to_say(failure)
+    # In the builtin's words, which callers look for.
+    return f"; last failure: {in_words(failure)}" + (f" (failed: {name})" if name else "")

@@ -76,14 +76,25 @@ def _plan_below(
     knowledge: Knowledge,
 ) -> tuple[Route, ...] | NoRoute:
     """A plan well below what was refused, if there is one."""
+    if not restrictions.caps:
+        return plan(overlay(restrictions), query, in_flight, knowledge)
     shared = with_parallel(graph, restrictions.caps, in_flight)
-    for percent in PERCENTS:
+
+    def below(percent: int) -> tuple[Route, ...] | NoRoute:
         careful = lowered(shared, in_flight, percent)
-        if careful != restrictions.caps:
-            answer = plan(overlay(replace(restrictions, caps=careful)), query, in_flight, knowledge)
-            if not isinstance(answer, NoRoute):
-                return answer
-    return plan(overlay(restrictions), query, in_flight, knowledge)
+        return plan(overlay(replace(restrictions, caps=careful)), query, in_flight, knowledge)
+
+    first, *more = PERCENTS
+    answer = below(first)
+    if not isinstance(answer, NoRoute):
+        return answer
+    # To say that there is none takes longest, and where all that is left is not enough, no part of it is.
+    everything = plan(overlay(restrictions), query, in_flight, knowledge)
+    for percent in more if not isinstance(everything, NoRoute) else ():
+        answer = below(percent)
+        if not isinstance(answer, NoRoute):
+            return answer
+    return everything
 
 
 def _meets(routes: tuple[Route, ...], nodes: Sequence[NodeId]) -> bool:

@@ -32,7 +32,8 @@ ORPHANED = "orphaned_part"
 UNSURE_S = 0.5
 """An answer may have been decided upon so long before it was heard."""
 _BUGS = ("Traceback", "session_crashed", "handler_failed", "task_failed", "adoption_failed", "pay_crashed")
-_FAILED = re.compile(r"payment_failed payment_hash=(\w+) groupid=(\d+)")
+_FAILED = re.compile(r"payment_failed payment_hash=(\w+) groupid=(\d+) code=-?\d+ attempts=[1-9]")
+"""Of which a part was ordered: the number of one that ended before has not been used, and the next try has it."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from pay.sim.clock import RealClock
 from pay.sim.dispatch import Recorded
 from pay.sim.failures import FailCode, failure
 from pay.sim.faults import Faults
-from pay.sim.harness import Box
+from pay.sim.harness import PATIENCE_S, Box
 from pay.sim.invoices import SimInvoice, fail_parts
 from pay.sim.node import SimNode
 from pay.sim.node_faults import NodeFaults
@@ -65,7 +65,7 @@ class Pending:
 
     future: Future[Answer]
 
-    def answer(self, timeout_s: float = 20.0) -> Answer:
+    def answer(self, timeout_s: float = PATIENCE_S) -> Answer:
         return self.future.result(timeout_s)
 
     @property
@@ -121,7 +121,7 @@ class Host:
             self.box.close()
             raise
         self.node = self.box.node
-        self.rpc = RawRpc(self.node.rpc_path, timeout_s=20.0)
+        self.rpc = RawRpc(self.node.rpc_path, timeout_s=PATIENCE_S)
         self._threads = ThreadPoolExecutor(max_workers=64)
         self._directory = os.open(self.node.rpc_path.parent, os.O_RDONLY)
         if wait:
@@ -287,7 +287,7 @@ class Host:
     def sendpays(self, mark: int = 0) -> list[dict[str, Any]]:
         return [entry.params for entry in self.recorded(mark) if entry.method == "sendpay"]
 
-    def until(self, holds: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    def until(self, holds: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
         return self.box.until(lambda _: holds(), timeout_s)
 
     def log_mark(self) -> int:

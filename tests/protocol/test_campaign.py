@@ -95,7 +95,7 @@ def test_judge_sees_what_is_wrong() -> None:
         "pending for ever": evidence([good], [paid, row(bought, partid=2, status=Status.PENDING)]),
         "given up is paid": evidence(
             [good], [paid],
-            lines=[LogLine("info", "plugin", f"payment_failed payment_hash={name} groupid=1 code=210")],
+            lines=[LogLine("info", "plugin", f"payment_failed payment_hash={name} groupid=1 code=210 attempts=2")],
         ),
         "session_crashed": evidence([good], [paid], lines=[LogLine("info", "plugin", "session_crashed")]),
         "without an answer": evidence([good], [paid], late=1),

@@ -42,22 +42,22 @@ def test_a_signer_that_hangs_for_one_invoice(tmp_path: Path) -> None:
 
 
 def test_another_sender_is_between_two_tries_while_ours_waits_for_it(tmp_path: Path) -> None:
-    """far holds the other's first part; ours waits for it; it fails, and a while later the next one pays."""
+    """far holds the other's first part; ours, which has no way of its own, waits; the other's next one pays."""
     with hosting(tmp_path, **OPTIONS) as host:
         made = host.invoice(hold=True)
         other = host.other_sender(made, groupid=7)
         other.send()
         host.until(lambda: made.parts)
         mark = host.mark()
-        pending = host.pay_soon(made, retry_for=0)
+        pending = host.pay_soon(made, maxfee=0)
         host.until(lambda: "listsendpays" in host.methods(mark))
         assert not pending.answered
+        made.hold = False
         host.give_back(made)
         assert other.outcome() == "failed"
-        pending.answer()
-        made.hold = False
         other.send()
         assert other.outcome() == "complete"
+        assert pending.answer().ok()
         assert [(row["groupid"], row["partid"], row["status"]) for row in host.rows(made)] == [
             (7, 1, "failed"), (7, 2, "complete"),
         ]  # fmt: skip

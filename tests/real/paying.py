@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.rawrpc import Answer
 from tests.real.network import Node
 
+T = TypeVar("T")
 SUCCESS = {
     "destination", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "payment_preimage",
     "status",
@@ -63,8 +64,18 @@ def refill(source: Node, target: Node, least_msat: int) -> None:
 
 def begin(node: Node, *positional: Any, **named: Any) -> Future[Answer]:
     """`pay` beside the test."""
+    return begin_other(node, "pay", *positional, **named)
+
+
+def begin_other(node: Node, method: str, *positional: Any, **named: Any) -> Future[Answer]:
+    """Another command beside the test."""
+    return beside(lambda: node.raw.call(method, list(positional) or named))
+
+
+def beside(work: Callable[[], T]) -> Future[T]:
+    """What `work` returns or raises, on a thread of its own."""
     executor = ThreadPoolExecutor(max_workers=1)
-    future = executor.submit(pay, node, *positional, **named)
+    future = executor.submit(work)
     executor.shutdown(wait=False)
     return future
 

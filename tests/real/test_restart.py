@@ -1,7 +1,8 @@
 """lightningd or the plugin killed with parts out, on nodes of its own: payer ── middle ── payee.
 
-The campaign makes RUNS runs of random payments and kills (`make campaign` asks for 20) and is judged by what the
-payee got and what the payer's table says.
+The campaign makes RUNS runs of random payments and kills (`make campaign` asks for 20); in some of them the middle
+node lies, or other senders pay the same invoices. It is judged by what the payee got and what the payer's table
+says.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
+import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,79 +20,29 @@ from typing import Any
 import pytest
 
 from tests.rawrpc import Answer
-from tests.real.conftest import PLUGIN, WITH_PLUGIN
 from tests.real.network import Node, Regtest
-from tests.real.paying import TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, received, rows, wait_until
+from tests.real.paying import (
+    TEMPORARY_NODE_FAILURE,
+    begin,
+    beside,
+    held,
+    invoice,
+    pay,
+    received,
+    rows,
+    wait_until,
+)
+from tests.real.road import OPTIONS, Road
+from tests.real.trouble import AMOUNT_MSAT, LABEL, LIAR, Trouble
 
 RUNS = int(os.environ.get("CAMPAIGN_RUNS", "3"))
 SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))
-AMOUNT_MSAT = 100_000
 VERDICTS = frozenset({-32602, -1, *range(201, 208), 210})
-_OPTIONS = {**WITH_PLUGIN, "xpay-handle-pay": "false", "pay-dev-reconcile-ms": 1000}
-_PLUGIN_OPTIONS = {"pay-dev-reconcile-ms": 1000}
-
-
-@dataclass(frozen=True, slots=True)
-class Road:
-    """The nodes, and how the first one dies."""
-
-    payer: Node
-    middle: Node
-    payee: Node
-
-    @property
-    def lines(self) -> int:
-        self.payer.peer.daemon.logs_catchup()
-        return len(self.payer.peer.daemon.logs)
-
-    def seen(self, text: str, mark: int) -> bool:
-        """Whether a line of the payer's log has it, from `mark` on."""
-        self.payer.peer.daemon.logs_catchup()
-        return any(text in line for line in self.payer.peer.daemon.logs[mark:])
-
-    def hold(self, **more: Any) -> dict[str, Any]:
-        """An invoice whose HTLCs the payee keeps."""
-        made = invoice(self.payee, **more)
-        self.payee.call("hold", made["payment_hash"])
-        return made
-
-    def kill_node(self, change: Callable[[], Any] = lambda: None) -> None:
-        """kill -9, and start again; `change` happens in between."""
-        self.payer.peer.daemon.kill()
-        change()
-        mark = self.lines
-        self.payer.peer.start()
-        wait_until(lambda: self.seen("started version=", mark))
-
-    def kill_plugin(self) -> None:
-        """kill -9 of the plugin alone, and start it again."""
-        self.payer.peer.daemon.logs_catchup()
-        starts = [line for line in self.payer.peer.daemon.logs if "plugin-manager: started(" in line]
-        ours = [line for line in starts if line.endswith("/plugin.py")]
-        os.kill(int(ours[-1].split("started(")[1].split(")")[0]), signal.SIGKILL)
-        wait_until(lambda: not self._listed())
-        mark = self.lines
-        start = {"subcommand": "start", "plugin": str(PLUGIN), **_PLUGIN_OPTIONS}
-        self.payer.raw.call("plugin", start).ok()
-        wait_until(lambda: self.seen("started version=", mark))
-
-    def _listed(self) -> bool:
-        return any(plugin["name"] == str(PLUGIN) for plugin in self.payer.call("plugin", "list")["plugins"])
-
-    def journal(self) -> list[Any]:
-        return self.payer.call("listdatastore", key=["pay", "session"])["datastore"]
-
-    def working(self) -> list[Any]:
-        shown = self.payer.call("paystatus")["pay"]
-        return [entry for entry in shown if entry["session_status"] in ("Created", "Inflight")]
-
-    def over(self) -> None:
-        wait_until(lambda: not self.journal() and not self.working())
 
 
 @pytest.fixture(scope="module")
 def road(regtest: Regtest) -> Road:
-    payer, middle, payee = regtest.start(_OPTIONS, {}, {})
+    payer, middle, payee = regtest.start(OPTIONS, {"plugin": str(LIAR)}, {})
     regtest.open_channels((payer, middle), (middle, payee))
     return Road(payer, middle, payee)
 
@@ -158,24 +108,50 @@ def test_row_without_an_htlc(road: Road) -> None:
 # --- the campaign -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer, and parts of other senders that were out when it came: (groupid, partid)."""
+
+    answer: Answer
+    others: frozenset[tuple[int, int]]
+
+
 @dataclass(slots=True)
 class Purchase:
-    """One invoice, and every call that was made for it: its answer, and the groups there were when it came."""
+    """One invoice, and every call that was made for it: its answer, and what was out when it came."""
 
     made: dict[str, Any]
     held: bool
-    calls: list[Future[Answer]] = field(default_factory=list)
+    calls: list[Future[Heard]] = field(default_factory=list)
 
     @property
     def payment_hash(self) -> str:
         return self.made["payment_hash"]
 
-    def answers(self) -> list[Answer]:
-        """Of those calls that were not cut off."""
+    def ask(self, node: Node, retry_for_s: int) -> None:
+        """One more call, beside the test."""
+
+        def asked() -> Heard:
+            answer, heard_s = pay(node, bolt11=self.made["bolt11"], retry_for=retry_for_s), time.time()
+            out: list[dict[str, Any]] = []
+            with contextlib.suppress(OSError):
+                out = [row for row in rows(node, self.made) if row["status"] == "pending"]
+            # Rows have whole seconds, and one that was made after the answer was decided upon does not count.
+            seen = [row for row in out if row.get("label") == LABEL and row["created_at"] < int(heard_s) - 1]
+            return Heard(answer, frozenset((row["groupid"], row["partid"]) for row in seen))
+
+        self.calls.append(beside(asked))
+
+    def heard(self) -> list[Heard]:
+        """Of those calls that were not cut off. Raises TimeoutError for one without an answer."""
         found = []
         for call in self.calls:
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 found.append(call.result(60))
+            except TimeoutError:
+                raise
+            except (OSError, ValueError):
+                continue
         return found
 
 
@@ -193,17 +169,16 @@ def signs_of_life(road: Road, count: int) -> None:
         wait_for(lambda: road.lines >= mark + count, timeout=1)
 
 
-def one_run(road: Road, rng: random.Random) -> tuple[list[str], Counter[str]]:
+def one_run(road: Road, seed: int) -> tuple[list[str], Counter[str]]:
     """What was wrong with it, and counts."""
     counts: Counter[str] = Counter(runs=1)
+    rng, trouble = random.Random(seed), Trouble(road, seed, counts)
     bought = some_purchases(road, rng)
-    retry_for = rng.choice([0, 5, 60])
-
-    def ask(purchase: Purchase) -> None:
-        purchase.calls.append(begin(road.payer, bolt11=purchase.made["bolt11"], retry_for=retry_for))
-
+    invoices = [purchase.made for purchase in bought]
+    retry_for_s = rng.choice([0, 5, 60])
+    trouble.some(invoices)
     for purchase in bought:
-        ask(purchase)
+        purchase.ask(road.payer, retry_for_s)
     for _ in range(rng.randint(1, 2)):
         signs_of_life(road, rng.randint(1, 60))
         if rng.random() < 0.5:
@@ -214,17 +189,18 @@ def one_run(road: Road, rng: random.Random) -> tuple[list[str], Counter[str]]:
             road.kill_plugin()
         for purchase in bought:
             if rng.random() < 0.7:
-                ask(purchase)
-    failures = [answer.code for purchase in bought for answer in _answered(purchase)]
-    counts["answered before the end"] += len(failures)
+                purchase.ask(road.payer, retry_for_s)
+        trouble.some(invoices)
+    counts["answered before the end"] += sum(len(_answered(purchase)) for purchase in bought)
     for purchase in bought:
         if purchase.held:
             failure = rng.choice([None, TEMPORARY_NODE_FAILURE])
             road.payee.call("release", *[a for a in (purchase.payment_hash, failure) if a])
     wait_until(lambda: road.payer.channel_to(road.middle)["peer_connected"])
+    trouble.end()
     for purchase in bought:
-        purchase.answers()
-        ask(purchase)
+        purchase.heard()
+        purchase.ask(road.payer, retry_for_s)
     wrong = [text for purchase in bought for text in judged(road, purchase, counts)]
     with contextlib.suppress(ValueError):
         road.over()
@@ -232,20 +208,22 @@ def one_run(road: Road, rng: random.Random) -> tuple[list[str], Counter[str]]:
     return wrong, counts
 
 
-def _answered(purchase: Purchase) -> list[Answer]:
+def _answered(purchase: Purchase) -> list[Heard]:
     return [call.result() for call in purchase.calls if call.done() and call.exception() is None]
 
 
 def judged(road: Road, purchase: Purchase, counts: Counter[str]) -> list[str]:
     """By what the payee got and what the payer's table has."""
-    answers = purchase.answers()
-    last = purchase.calls[-1].result(60)
+    heard = purchase.heard()
+    last = purchase.calls[-1].result(60).answer
     table = rows(road.payer, purchase.made)
     settled = [row for row in table if row["status"] == "complete"]
     pending = [row for row in table if row["status"] == "pending"]
     got = received(road.payee, purchase.made)
     counts.update(payments=1, paid=int(got is not None), parts=len(table), orphaned=len(pending))
-    counts.update(calls=len(purchase.calls), cut_off=len(purchase.calls) - len(answers))
+    counts.update(calls=len(purchase.calls), cut_off=len(purchase.calls) - len(heard))
+    others = {(row["groupid"], row["partid"]) for row in settled if row.get("label") == LABEL}
+    counts.update(paid_by_others=len(others), failures=sum(each.answer.error is not None for each in heard))
     wrong = []
     if got not in (None, AMOUNT_MSAT) or sum(row["amount_msat"] for row in settled) != (got or 0):
         wrong.append(f"{got} msat received, settled: {settled}")
@@ -253,16 +231,20 @@ def judged(road: Road, purchase: Purchase, counts: Counter[str]) -> list[str]:
         wrong.append(f"the last answer is not the truth: {last}")
     if pending and (last.error is None or last.error.get("data", {}).get("reason") != "orphaned_part"):
         wrong.append(f"pending for ever: {pending}")
-    for answer in answers:
+    for answer in (each.answer for each in heard):
         if answer.error is None:
             preimage = bytes.fromhex(answer.ok()["payment_preimage"])
             if sha256(preimage).hexdigest() != purchase.payment_hash or got is None:
                 wrong.append(f"a success that is none: {answer}")
         elif answer.code not in VERDICTS | {-4, -32601} or answer.code == 201:
             wrong.append(f"an answer of another kind: {answer}")
+    for each in heard:
+        if each.answer.code in VERDICTS and each.others & others:
+            wrong.append(f"reported as failed, with a part of another sender out that paid: {each.answer}")
     road.payer.peer.daemon.logs_catchup()
     given_up = f"payment_failed payment_hash={purchase.payment_hash} groupid="
-    for row in settled:
+    # What another sender goes on with in its own group is not ours to give up.
+    for row in (row for row in settled if row.get("label") != LABEL):
         if any(f"{given_up}{row['groupid']} " in line for line in road.payer.peer.daemon.logs):
             wrong.append(f"given up, but paid: {row}")
     return [f"{purchase.payment_hash}: {text}" for text in wrong]
@@ -272,7 +254,7 @@ def test_crash_campaign(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
     """Random payments and kills; nothing is paid twice, nothing that was given up is paid, everything ends."""
     counts: Counter[str] = Counter()
     for seed in range(SEED, SEED + RUNS):
-        wrong, found = one_run(road, random.Random(seed))
+        wrong, found = one_run(road, seed)
         counts.update(found)
         assert wrong == [], f"seed {seed}"
     with capsys.disabled():

@@ -244,7 +244,8 @@ def test_ourselves_for_nothing(crossing: Crossing) -> None:
 
 @contextmanager
 def blocks_kept_from(node: Node) -> Iterator[None]:
-    """This node's bitcoind has no news."""
+    """This node's bitcoind has no news, not even of what others have (test_behind.py has a node that lags behind
+    its bitcoind)."""
     proxy = node.peer.daemon.rpcproxy
     height = node.call("getinfo")["blockheight"]
 
@@ -253,10 +254,16 @@ def blocks_kept_from(node: Node) -> Iterator[None]:
             return None
         return {"id": request["id"], "result": None, "error": {"code": -8, "message": "Block height out of range"}}
 
+    def chain(request: dict[str, Any]) -> dict[str, Any]:
+        known = {"chain": "regtest", "headers": height, "blocks": height, "initialblockdownload": False}
+        return {"id": request["id"], "result": known, "error": None}
+
     proxy.mock_rpc("getblockhash", hash_of)
+    proxy.mock_rpc("getblockchaininfo", chain)
     try:
         yield
     finally:
+        proxy.mock_rpc("getblockchaininfo")
         proxy.mock_rpc("getblockhash")
 
 

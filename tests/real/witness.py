@@ -4,12 +4,13 @@
 Notifications are appended, exactly as lightningd sent them, to `notifications.jsonl` in the node's directory.
 `hold HASH` makes the node keep every HTLC of that payment hash until `release HASH [FAILURE] [PREIMAGE]`, which
 lets them go on, or fails them with the given onion failure message (hex), or settles them in the node's place.
-`held HASH` shows what is kept. Standard library only: any python3 runs it.
+`refuse HASH FAILURE` fails what is kept and keeps the next as well; `held HASH` shows what is kept.
 """
 
 import json
-import sys
 from pathlib import Path
+
+from plugin_io import answer, argument, serve
 
 TOPICS = (
     "sendpay_success", "sendpay_failure", "pay_success", "pay_failure", "pay_part_start", "pay_part_end",
@@ -21,6 +22,7 @@ MANIFEST = {
     "rpcmethods": [
         {"name": "hold", "usage": "payment_hash", "description": "Keep the HTLCs of this payment"},
         {"name": "release", "usage": "payment_hash [failure] [preimage]", "description": "Let them go on or end"},
+        {"name": "refuse", "usage": "payment_hash failure", "description": "Fail them, and keep the next"},
         {"name": "held", "usage": "payment_hash", "description": "How many HTLCs are kept, and their onions"},
     ],
     "subscriptions": list(TOPICS),
@@ -44,6 +46,11 @@ class Witness:
         if method == "held":
             calls = self.kept.get(argument(params, 0, "payment_hash"), [])
             return {"htlcs": len(calls), "onions": [onion for _, onion in calls]}
+        if method == "refuse":
+            calls = self.kept[argument(params, 0, "payment_hash")]
+            while calls:
+                answer(calls.pop()[0], {"result": "fail", "failure_message": argument(params, 1, "failure")})
+            return {}
         if method == "release":
             failure, preimage = argument(params, 1, "failure"), argument(params, 2, "preimage")
             result = {"result": "fail", "failure_message": failure} if failure else {"result": "continue"}
@@ -69,27 +76,5 @@ class Witness:
         answer(message["id"], self.request(message["method"], message["params"]))
 
 
-def argument(params, position, name):
-    """A parameter that came by position or by name, None if absent."""
-    if isinstance(params, dict):
-        return params.get(name)
-    return params[position] if len(params) > position else None
-
-
-def answer(call_id, result):
-    sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": call_id, "result": result}) + "\n\n")
-    sys.stdout.flush()
-
-
-def main():
-    witness = Witness()
-    lines = []
-    for line in sys.stdin:
-        lines.append(line)
-        if line == "\n" and "".join(lines).strip():
-            witness.handle(json.loads("".join(lines)))
-            lines = []
-
-
 if __name__ == "__main__":
-    main()
+    serve(Witness().handle)

@@ -312,6 +312,48 @@ def test_a_cap_is_of_all_that_is_on_the_channel() -> None:
     }
 
 
+def test_what_parts_hold_is_on_channels_of_others() -> None:
+    """Two go by b, one by way of our own channel 1 alone; the first channel of each is our own."""
+    routes = [line(30_000, "abd", fee_msat=100), None, line(5_000, "ab", fee_msat=0), line(7_000, "a")]
+    assert held_on(routes) == {CHANNEL[1]: 30_100 + 5_000, CHANNEL[2]: 30_000}
+    assert held_on([]) == {}
+
+
+def test_the_first_channel_of_ours_is_no_hint() -> None:
+    """We say ourselves that our peer is away, which is the recipient behind our own channel: no nap for it."""
+    route = line(100_000, "d")
+    of = Circumstances(wakeable=frozenset({CHANNEL[0]}))
+    said = blamed(route, Failure(0, FailCode.UNKNOWN_NEXT_PEER, ""))
+    assert restrict(NOTHING, route, said, of) == NOT_OWN
+
+
+def test_two_hints_sleep_at_once() -> None:
+    other = ScidDir(scid(44), 0)
+    of = Circumstances(wakeable=frozenset({CHANNEL[3], other}))
+    said = blamed(ROUTE, raw(3, FailCode.UNKNOWN_NEXT_PEER))
+    known = restrict(without(asleep=frozenset({other}), naps={other: 1}), ROUTE, said, of)
+    assert known == without(asleep=frozenset({other, CHANNEL[3]}), naps={other: 1, CHANNEL[3]: 1})
+
+
+def test_a_hint_that_refuses_otherwise_than_by_sleep() -> None:
+    """c has no balance for it: a refusal like any other node's."""
+    of = Circumstances(wakeable=frozenset({CHANNEL[3]}))
+    known = restrict(NOTHING, ROUTE, blamed(ROUTE, raw(3, FailCode.TEMPORARY_CHANNEL_FAILURE)), of)
+    assert known == Restrictions(caps={CHANNEL[3]: 99_999}, refusals={node("c"): Refusals(1, 1)})
+
+
+def test_the_recipient_is_out_of_order_whoever_else_pays() -> None:
+    """A part of less than the whole: only where others are missing is its way in a good one."""
+    said = blamed(ROUTE, raw(4, FailCode.TEMPORARY_NODE_FAILURE))
+    assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=10**9)) == OTHER_WAY_IN
+
+
+def test_what_is_said_of_no_channel() -> None:
+    said = replace(blamed(ROUTE, raw(2, FailCode.TEMPORARY_CHANNEL_FAILURE)), kind=Kind.HEIGHT)
+    with pytest.raises(ValueError, match="HEIGHT is said of no channel"):
+        restrict(NOTHING, ROUTE, said, WHOLE)
+
+
 # --- policies in failures -----------------------------------------------------------------------------------
 
 ASKED = Policy(1_000, 0, 40, 1, 10_000_000, timestamp=1)
@@ -404,6 +446,15 @@ def test_the_same_news_of_two_parts_that_were_out_together() -> None:
     asked = Circumstances(planned_with=twice)
     again = restrict(twice, ROUTE, blamed(ROUTE, failure), asked)
     assert again.excluded_channels == {CHANNEL[2]} and again.refusals == {node("b"): Refusals(2, 3)}
+
+
+def test_two_parts_out_together_bring_two_policies() -> None:
+    """b asked for 2,000 and, of the sister that was planned together with it, for 3,000: more each time."""
+    first, second = (
+        failed(2, FailCode.FEE_INSUFFICIENT, update=update_bytes(CHANNEL[2], replace(ASKED, fee_base_msat=msat)))
+        for msat in (2_000, 3_000)
+    )
+    assert after(second, known=after(first)).excluded_channels == {CHANNEL[2]}
 
 
 # --- reading messages ---------------------------------------------------------------------------------------

@@ -68,7 +68,6 @@ class Table(dict[bytes, Any]):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(learning, "time", clock)
     monkeypatch.setattr(memory, "time", clock)
     return clock
 
@@ -94,11 +93,11 @@ def test_a_part_is_told_with_those_that_were_out_with_it(clock: Clock) -> None:
     for name, began_s in {"a": NOW, "b": NOW, "c": NOW + 5, "d": NOW + 6}.items():
         table.out(name, began_s)
     clock.now_s = NOW + 4
-    teller.part_ended(table.end("a", AttemptStatus.FAILED, no_balance(1)))
+    teller.part_ended(table.end("a", AttemptStatus.FAILED, no_balance(1)), clock.now_s)
     clock.now_s = NOW + 7
-    teller.part_ended(table.end("b", AttemptStatus.SETTLED))
+    teller.part_ended(table.end("b", AttemptStatus.SETTLED), clock.now_s)
     clock.now_s = NOW + 8
-    teller.part_ended(table.end("c", AttemptStatus.RETRYING, no_balance(2)))
+    teller.part_ended(table.end("c", AttemptStatus.RETRYING, no_balance(2)), clock.now_s)
     ends = [(one.blame, one.seconds) for one in told.ended]
     assert ends == [(blamed(ROUTE, no_balance(1)), 4), (None, 7), (blamed(ROUTE, no_balance(2)), 3)]
     beside = told.ended[-1].others.parts
@@ -115,9 +114,9 @@ def test_what_ended_is_kept_only_while_something_is_out(clock: Clock) -> None:
         table.out("short", NOW + number)
         table.out("next", NOW + number + 1)
         clock.now_s = NOW + number + 2
-        teller.part_ended(table.end("short", AttemptStatus.SETTLED))
+        teller.part_ended(table.end("short", AttemptStatus.SETTLED), clock.now_s)
         assert len(teller._ended) <= 2
-    teller.part_ended(table.end("next", AttemptStatus.SETTLED))
+    teller.part_ended(table.end("next", AttemptStatus.SETTLED), clock.now_s)
     assert teller._ended == []
 
 
@@ -127,15 +126,15 @@ def test_a_part_that_hangs_for_days_does_not_keep_all_that_ended_since(clock: Cl
     table.out("stuck")
     for _ in range(learning._MOST_ENDED + 10):
         table.out("short")
-        teller.part_ended(table.end("short", AttemptStatus.SETTLED))
+        teller.part_ended(table.end("short", AttemptStatus.SETTLED), clock.now_s)
     assert len(teller._ended) == learning._MOST_ENDED
 
 
 def test_parts_of_others_and_parts_that_were_taken_back_teach_nothing(clock: Clock) -> None:
     table, told = Table(), Told()
     teller = Learning(told, table)  # type: ignore[arg-type]
-    teller.part_ended(Attempt(1, None, 1, 1, AttemptStatus.SETTLED, NOW))
-    teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.FAILED, NOW))
+    teller.part_ended(Attempt(1, None, 1, 1, AttemptStatus.SETTLED, NOW), clock.now_s)
+    teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.FAILED, NOW), clock.now_s)
     assert told.ended == []
 
 
@@ -145,7 +144,7 @@ def test_trouble_in_learning_is_said_once_and_goes_no_further(
     broken = SimpleNamespace(learn=lambda ended: 1 / 0)
     teller = Learning(broken, Table())  # type: ignore[arg-type]
     for _ in range(3):
-        teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.SETTLED, NOW))
+        teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.SETTLED, NOW), clock.now_s)
     assert [record.message for record in caplog.records if "learning_failed" in record.message] == [
         "learning_failed: payments go on without what would have been known"
     ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pay.node.facade import Row, RowStatus
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.payment.events import AdoptedPart, Paid
 from tests.payment_tools import NOW, PREIMAGE, node
 
 P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
@@ -48,6 +51,74 @@ def test_parts_are_out() -> None:
     assert (past.groupid, past.delivered_msat, [part.partid for part in past.parts]) == (2, 40_000, [2])
 
 
+def test_what_is_known_of_parts_that_are_out() -> None:
+    """Each with what leaves us for it; the payment is as old as the first row of its group, not of another."""
+    rows = [row(1, F, groupid=2), row(4, F, groupid=3), row(6, P, None, groupid=3), row(5, P, 40_000, groupid=3)]
+    assert past_of(rows) == BeingPaid(
+        groupid=3,
+        parts=(AdoptedPart(6, 0, 61_000, NOW + 6), AdoptedPart(5, 40_000, 41_000, NOW + 5)),
+        delivered_msat=None,
+        created_at=int(NOW) + 4,
+        destination=node("d").hex(),
+    )
+
+
+def test_what_is_known_of_a_payment_that_was_made() -> None:
+    """Of its own group only, though an older one has failed; parts are numbered, and one that the host refused at
+    once has no row."""
+    rows = [
+        row(1, F, groupid=2),
+        row(8, F, 7_000, groupid=3, ended=12),
+        row(9, F, 5_000, groupid=3, ended=10),
+        row(5, C, groupid=3, ended=12),
+        row(6, P, 40_000, groupid=3),
+        row(4, F, groupid=3, ended=11),
+    ]
+    assert past_of(rows) == PaidBefore(
+        preimage=PREIMAGE,
+        delivered_msat=100_000,
+        sent_msat=102_000,
+        parts=9,
+        created_at=int(NOW) + 4,
+        destination=node("d").hex(),
+        partids=frozenset({4, 5, 6, 8, 9}),
+        alone=False,
+        pending=True,
+        failed_late_msat=8_000,
+    )
+    assert paid(row(1, F), row(1, C), row(2, C)).parts == 3, "more rows than numbers: nobody else's are as ours"
+
+
+def test_only_a_complete_row_with_a_preimage_proves() -> None:
+    """What cannot be is not read as a success: neither one half of it nor the other."""
+    assert isinstance(past_of([replace(row(1, P), preimage=PREIMAGE)]), BeingPaid)
+    assert paid(replace(row(1, C), preimage=None), row(2, C)).preimage == PREIMAGE
+
+
+@pytest.mark.parametrize(
+    ("failed_at", "settled_at", "late"),
+    [
+        (10, [12], False),
+        # In the same second nobody knows which came first.
+        (12, [12], True),
+        (13, [12], True),
+        (15, [20, 12], True),
+        (11, [20, 12], False),
+        (None, [12], True),
+        # A settled part without a date may have been the first.
+        (11, [12, None], True),
+    ],
+)
+def test_whether_a_part_failed_after_the_preimage_was_known(
+    failed_at: int | None, settled_at: list[int | None], late: bool
+) -> None:
+    settled = [row(2 + number, C, 10_000, ended=at) for number, at in enumerate(settled_at)]
+    past = paid(row(1, F, 40_000, ended=failed_at), *settled)
+    assert past.failed_late_msat == (41_000 if late else 0)
+    assert warned(past, 100_000) is late
+    assert not warned(past, past.delivered_msat or 0), "nothing is missing"
+
+
 def test_paid_whole() -> None:
     """Parts that failed on the way count as attempts, not as money; nothing is missing."""
     past = paid(row(1, F, 100_000), row(2, C), row(3, C, 40_000))
@@ -67,6 +138,16 @@ def test_paid_and_a_part_failed_after_that() -> None:
     assert (past.delivered_msat, past.sent_msat) == (60_000, 61_000)
     assert warned(past, 100_000)
     assert past.paid(100_000).amount_msat == 100_000
+
+
+def test_what_a_session_would_have_answered() -> None:
+    """Less than the amount cannot have left us, but where a part is known to have failed late."""
+    short = paid(row(1, C, 100_000), row(2, F, 40_000, ended=1))
+    assert short.paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, True)
+    assert replace(short, failed_late_msat=0).paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, False)
+    assert replace(short, failed_late_msat=0).paid(140_000) == Paid(PREIMAGE, 140_000, 140_000, 2, False)
+    assert replace(short, failed_late_msat=1).paid(140_000) == Paid(PREIMAGE, 140_000, 101_000, 2, True)
+    assert replace(short, pending=True).paid(100_000) == Paid(PREIMAGE, 100_000, 101_000, 2, True)
 
 
 def test_less_never_left_us_than_arrived() -> None:

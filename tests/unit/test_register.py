@@ -83,7 +83,7 @@ def test_what_is_dropped_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert hashes(register) == [3]
     known = register.known((1).to_bytes(32, "big"))
     assert known is not None and known.receipt.paid.preimage == PREIMAGE and known.partids == {2}
-    assert register.refused((2).to_bytes(32, "big"), 1) == Refused(1, "lnbc2")
+    assert register.refused((2).to_bytes(32, "big"), 1) == Refused(1, "lnbc2", tried=True)
     assert register.ended() == {number.to_bytes(32, "big") for number in (1, 2, 3)}
 
 

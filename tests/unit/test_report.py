@@ -87,6 +87,13 @@ def test_the_data_of_every_error() -> None:
     assert error.code == Code.ROUTE_NOT_FOUND
     assert data == {
         "reason": "unreachable",
+        # What was refused last, as the builtin has it flat in its errors.
+        "erring_index": 0,
+        "erring_node": node("us").hex(),
+        "erring_channel": "11x1x0",
+        "erring_direction": 0,
+        "failcode": 0x1007,
+        "failcodename": "WIRE_TEMPORARY_CHANNEL_FAILURE",
         "maxfee_msat": 5_000,
         "maxdelay": 2016,
         "payment_hash": "00" * 32,
@@ -290,3 +297,57 @@ def test_what_the_host_says_otherwise_stays() -> None:
     kept = cancelled(PayError(-1, "No", {"a": 1}))
     assert (kept.code, kept.message, kept.data) == (-1, "No", {"a": 1})
     assert not any(words in host_words(HOSTILE + HOSTILE.upper()).lower() for words in REFUND_WORDS)
+
+
+# --- words that callers of the builtin look for -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "name"),
+    [
+        (no_balance(1), "WIRE_TEMPORARY_CHANNEL_FAILURE"),
+        (failed(2, FailCode.MPP_TIMEOUT), "WIRE_MPP_TIMEOUT"),
+        (failed(1, FailCode.UNKNOWN_NEXT_PEER), "WIRE_UNKNOWN_NEXT_PEER"),
+        (failed(1, FailCode.TEMPORARY_NODE_FAILURE), "WIRE_TEMPORARY_NODE_FAILURE"),
+    ],
+)
+@pytest.mark.parametrize("code", [Code.ROUTE_NOT_FOUND, Code.STOPPED_RETRYING])
+def test_the_name_of_what_the_network_refused(failure: Failure, name: str, code: Code) -> None:
+    """In the message as the builtin says it, and flat beside it, whatever the verdict is."""
+    story = Teller(terms())
+    story.routes(line(100_000, "ad"))
+    story.fails(1, failure)
+    if code is Code.ROUTE_NOT_FOUND:
+        error, data = whole(story, story.no_route())
+    else:
+        error, data = whole(story, story.tell(ev.TimerFired(), at=NOW + 60))
+    assert error.code == code
+    assert f"failed: {name}" in error.message
+    assert (data["failcode"], data["failcodename"]) == (failure.failcode, name)
+    assert data["erring_index"] == failure.erring_index
+
+
+def test_the_name_that_only_the_verdict_may_carry() -> None:
+    """The recipient is a block ahead, and time is up: it is no refusal for good, so its name stands nowhere."""
+    story = Teller(terms())
+    story.routes(line(100_000, "ad"))
+    story.fails(1, unknown_payment(2, height=HEIGHT + 1))
+    error, data = whole(story, story.tell(ev.TimerFired(), at=NOW + 60))
+    assert error.code == Code.STOPPED_RETRYING
+    assert data["failcode"] == FailCode.UNKNOWN_PAYMENT and "failcodename" not in data
+    assert not any(words in (error.message + json.dumps(data)).lower() for words in REFUND_WORDS)
+
+
+def test_an_invoice_of_our_own_that_is_gone() -> None:
+    story = Teller(terms(to_self=True))
+    gone = "failed: WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS (Unknown invoice 00)"
+    error, data = whole(story, story.fails(0, Failure(0, FailCode.UNKNOWN_PAYMENT, gone)))
+    assert error.code == Code.DESTINATION_FAILED and "Unknown invoice" in error.message
+    assert data["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
+
+
+def test_an_invoice_that_has_expired() -> None:
+    story = Teller(terms())
+    story.routes(line(100_000, "ad"), at=NOW)
+    error = error_of(story.fails(1, no_balance(1), at=EXPIRY + 5))
+    assert error.code == Code.INVOICE_EXPIRED and error.message.startswith("Invoice expired 5 s ago")

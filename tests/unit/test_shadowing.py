@@ -1,0 +1,45 @@
+"""A payment never waits long for its shadow: what cannot be had in time is left out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pay.invoice.recipient import ClearRecipient
+from pay.node import shadowing
+from pay.node.options import Shadow
+from pay.node.shadowing import Shadowing
+from tests.payment_tools import node, terms
+
+
+class Host:
+    """It never lists its channels; the planner has a walk for whoever asks."""
+
+    def __init__(self) -> None:
+        self.asked_for_fee: list[bool] = []
+
+    async def own_channels(self, us: bytes) -> list[Any]:
+        return await asyncio.Future()
+
+    async def shadow(self, first: Any, recipient: Any, own: Any, held: Any) -> tuple[int, int]:
+        self.asked_for_fee.append(own is not None)
+        return 40, 0
+
+
+@pytest.mark.parametrize(("kind", "walks"), [(Shadow.FULL, 1), (Shadow.DELAY, 1), (Shadow.OFF, 0)])
+def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch, kind: Shadow, walks: int) -> None:
+    """The fee of a full shadow needs them: the payment goes on with blocks alone."""
+    monkeypatch.setattr(shadowing, "CHANNELS_S", 0.01)
+    host: Any = Host()
+
+    async def story() -> None:
+        made = Shadowing(host, node("us"), host).shadowed(
+            terms(), ClearRecipient(node("d"), (), True), kind, ()
+        )
+        shadowed = await asyncio.wait_for(made, 10)
+        assert (shadowed.shadow_blocks, shadowed.shadow_fee_msat) == (40 * walks, 0)
+
+    asyncio.run(story())
+    assert host.asked_for_fee == [False] * walks
