@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import fading, finished, growth, learning, load, many, planning, privacy, quality, start
+from tests.bench import crowded, fading, finished, growth, learning, load, many, planning, privacy, quality, start
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +31,13 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "fading": fading.run,
     "many": lambda _setting: many.run(),
     "finished": lambda _setting: finished.run(),
+    "crowded": lambda _setting: crowded.run(),
     "quality": quality.run,
     "learning": learning.run,
     "privacy": privacy.run,
 }
 
-SLOW = frozenset({"many", "finished", "quality", "learning", "privacy"})
+SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "privacy"})
 
 
 def main() -> int:
