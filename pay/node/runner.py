@@ -139,7 +139,7 @@ class Runner:
         if refused is not None:
             # Nobody waits for it any more: this line and the notification are all that anybody hears of it.
             log.warning("payment_paid_after_error payment_hash=%s groupid=%d", payment_hash.hex(), groupid)
-            self._announcements.paid_after_all(refused.order)
+            self._announcements.paid_after_all(payment_hash, refused.bolt11)
         if running is not None:
             self.post(running, ev.HashTaken(None, f"group {groupid} of this hash was paid"))
 
