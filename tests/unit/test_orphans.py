@@ -194,6 +194,7 @@ def test_two_of_one_amount_and_one_htlc(clock: Clock) -> None:
 def test_dates_of_whole_seconds(clock: Clock, created_at: int, old: bool) -> None:
     """The host was started in the second of 1000."""
     assert _among(Rows(_row(created_at=created_at)), started_s=1_000.9) == ({4} if old else set())
+    assert _among(Rows(_row(created_at=created_at)), started_s=1_000.0) == ({4} if old else set())
 
 
 @pytest.mark.parametrize(("wall_s", "old"), [(1_031.0, False), (1_031.1, True)])
@@ -202,6 +203,7 @@ def test_of_the_second_of_the_start_nothing_is_certain_at_first(clock: Clock, wa
     clock.wall_s = wall_s
     assert DOUBT_S == 30.0
     assert _among(Rows(_row(created_at=1_000)), started_s=1_000.9) == ({4} if old else set())
+    clock.wall_s = 1_001.0
     assert _among(Rows(_row(created_at=999)), started_s=1_000.9) == {4}
 
 
@@ -210,9 +212,9 @@ def test_together_with_the_host_dates_do_not_matter(clock: Clock, later_s: float
     """The clock was ahead when it was made: what was pending at our start is older than the host all the same."""
     table = Rows(_row(created_at=9_000))
     orphans = _found(Orphans(cast(Node, table), HOST_STARTED_S, together=True), *table.table)
+    alone = _found(Orphans(cast(Node, table), HOST_STARTED_S), *table.table)
     clock.steady_s += later_s
     assert asyncio.run(orphans.among(HASH, table.table)) == ({4} if old else set())
-    alone = _found(Orphans(cast(Node, table), HOST_STARTED_S), *table.table)
     assert asyncio.run(alone.among(HASH, table.table)) == set()
 
 

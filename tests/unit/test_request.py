@@ -224,3 +224,40 @@ def test_arrays_in_arrays_are_none_of_the_parameters(name: str) -> None:
     with pytest.raises(PayError) as caught:
         parse_request({"bolt11": "lnbc1", name: deep})
     assert caught.value.code == -32602 and name in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("riskfactor", 1_000_000_000, True),
+        ("riskfactor", "1000000000.1", False),
+        ("riskfactor", "1e-18", True),
+        ("riskfactor", "9e-19", False),
+        ("riskfactor", "0e-30", True),
+        ("riskfactor", "0." + "1" * 38, True),
+        ("riskfactor", "0." + "1" * 39, False),
+        ("riskfactor", True, False),
+        ("riskfactor", [1], False),
+        ("riskfactor", Decimal("0.5"), True),
+        ("retry_for", "0" * 15 + "60", True),
+        ("retry_for", "0" * 18 + "6", True),
+        ("retry_for", "0" * 19 + "6", False),
+        ("retry_for", "-6", False),
+        ("retry_for", "6.0", False),
+        ("localinvreqid", "ab" * 32, True),
+        # Python reads bytes with blanks between them.
+        ("localinvreqid", "ab " * 32, False),
+        ("label", 1.5, True),
+        ("label", "grüße 🎉", True),
+        ("label", "half a pair: \ud83c", False),
+        ("exclude", ["half a pair: \ud83c"], False),
+    ],
+)
+def test_the_edges_of_what_is_taken(name: str, value: Any, taken: bool) -> None:
+    """The last value that is read, and the first that is not."""
+    if taken:
+        parse_request({"bolt11": "lnbc1", name: value})
+        return
+    with pytest.raises(PayError) as error:
+        parse_request({"bolt11": "lnbc1", name: value})
+    assert error.value.code == Code.INVALID_PARAMS and error.value.message.startswith(f"{name}: ")

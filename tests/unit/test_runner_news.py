@@ -161,6 +161,7 @@ def test_heights_only_grow() -> None:
         while len(running.session.attempts) < 2:
             await asyncio.sleep(0)
         scene.runner.block_added(799_000)
-        assert running.sent_height(2) == 800_002
+        later, _ = await scene.out(OTHERS)
+        assert running.sent_height(2) == later.sent_height(1) == 800_002
 
     play(story)
