@@ -21,6 +21,7 @@ from typing import Any
 from pay.errors import PayError
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
+from pay.node.earlier import Earlier
 from pay.node.facade import CallError, Node, PartOrder, Row, RowStatus
 from pay.node.journal import Entry, Journal
 from pay.node.orphans import Orphans
@@ -69,16 +70,24 @@ class Adoption:
         self._us = us
         self._network = network
         self._host_restarted = host_restarted
+        self._left: list[str] = []
 
-    async def run(self) -> dict[bytes, int]:
+    async def run(self) -> Earlier:
         """Adopt everything that is pending; the entries of payments that are over are removed.
 
         Returns
         -------
-        dict[bytes, int]
-            Groups by payment_hash that the earlier run had begun and not ended.
+        Earlier
+            What the earlier run had begun and not ended.
         """
-        entries = await self._journal.read(self._us)
+        read = await self._journal.read(self._us)
+        entries = read or {}
+        groups = {
+            bytes.fromhex(name): 0 if entry is None else entry.terms.groupid
+            for name, entry in entries.items()
+            if _is_hash(name)
+        }
+        earlier = Earlier(groups, any_hash=read is None, queued=not self._host_restarted)
         listed = await self._node.certain("listsendpays", {"status": "pending"}, lambda found: found["payments"])
         self._orphans.found_at_start(listed)
         pending = {str(row["payment_hash"]): row for row in listed}
@@ -93,12 +102,33 @@ class Adoption:
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
-        for name, entry in entries.items():
-            live = _is_hash(name) and bytes.fromhex(name) in self._register.live
-            if not live and not await self._lost(entry):
+        over = [name for name, entry in entries.items() if not await self._goes_on(name, entry)]
+        for name in over:
+            # What may be queued in the host must be known to the next run as well, should it come soon.
+            if not (_is_hash(name) and earlier.may_come(bytes.fromhex(name))):
                 await self._journal.remove(name)
-        begun = (entry for entry in entries.values() if entry is not None)
-        return {entry.terms.payment_hash: entry.terms.groupid for entry in begun}
+        self._left = [name for name in over if _is_hash(name) and earlier.may_come(bytes.fromhex(name))]
+        return earlier
+
+    async def forget(self) -> None:
+        """Nothing of the earlier run can come any more: remove the entries that were kept for that."""
+        for name in self._left:
+            running = self._register.live.get(bytes.fromhex(name))
+            if running is None and self._register.beginning_of(bytes.fromhex(name)) is None:
+                await self._journal.remove(name)
+        self._left = []
+
+    async def _goes_on(self, name: str, entry: Entry | None) -> bool:
+        """Whether the payment of an entry is in work."""
+        if not _is_hash(name):
+            return False
+        if bytes.fromhex(name) in self._register.live:
+            return True
+        try:
+            return await self._lost(entry)
+        except Exception:
+            log.exception("adoption_failed payment_hash=%s", name)
+            return False
 
     async def _lost(self, entry: Entry | None) -> bool:
         """Of a payment of which nothing is out: whether parts of it have ended as nobody knows what.
@@ -184,7 +214,8 @@ class Adoption:
             terms.payment_hash, terms.groupid, self._us, terms.destination, terms.asked_msat, created_at_s
         )
         recipient = ClearRecipient(terms.destination, (), False)
-        return Running(PaymentSession(watch), recipient, order, found=found)
+        # Of one with an order the journal knows what it comes to, and nobody else.
+        return Running(PaymentSession(watch), recipient, order, found=found, total_chosen=order is not None)
 
     def _unknown_terms(self, payment_hash: str, past: BeingPaid) -> Terms:
         """What is known of a payment without an entry."""

@@ -113,10 +113,12 @@ def amount_of_known(request: PayRequest, invoice: Invoice, known: Known) -> int:
     """The amount to answer with for a payment that this run has seen paid. Raises 201."""
     chosen, paid_msat = chosen_msat(request, invoice), known.receipt.paid.amount_msat
     destination = known.receipt.destination
-    _check_payee(invoice, destination.hex() if any(destination) else None, "was already paid")
-    if chosen is not None and known.whole and chosen != paid_msat:
+    _check_payee(invoice, None if destination is None else destination.hex(), "was already paid")
+    if chosen is None:
+        return invoice.amount_msat or paid_msat
+    if known.whole and chosen != paid_msat:
         raise _another_amount("was already paid", paid_msat, chosen)
-    return chosen or invoice.amount_msat or paid_msat
+    return paid_msat
 
 
 def amount_of_past(
@@ -127,6 +129,9 @@ def amount_of_past(
     _check_payee(invoice, past.destination, "was already paid")
     if chosen is not None and past.certainly_not(chosen, total_msat):
         raise _another_amount("was already paid", total_msat or past.delivered_msat, chosen)
+    if chosen is not None and total_msat is None:
+        # It cannot be said that it was another amount, nor that it was this one.
+        return past.delivered_msat or chosen
     return chosen or invoice.amount_msat or total_msat or past.delivered_msat or 0
 
 

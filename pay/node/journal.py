@@ -4,9 +4,9 @@ The host's table of parts says what is out, but not what the whole is, nor withi
 One entry a payment, under `pay/session/<payment_hash>`, gone when the payment ends. An entry that cannot be read
 is as good as none: then what is out is watched and nothing is added.
 
-Of a payment whose total its caller chose (an invoice without an amount, a share) and that took several attempts,
-that total is kept, under `pay/paid/<payment_hash>`: where rows are deleted, or failed after the preimage came, it
-would else look like a payment of less.
+Of a payment whose amount its caller chose (an invoice without one, a share) that is kept once it was made, under
+`pay/paid/<payment_hash>`: where rows are deleted, or failed after the preimage came, it would else look like a
+payment of less.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("pay")
 _KEY = ("pay", "session")
 _TOTALS = ("pay", "paid")
 MOST_TOTALS = 1_000
-"""Totals kept, the newest; a hundred bytes each."""
+"""Totals kept, the newest; a hundred bytes each. Looked through after so many new ones."""
 
 _VERSION = 1
 WRITE_TIMEOUT_S = 5.0
@@ -65,6 +65,7 @@ class Journal:
 
     def __init__(self, node: Node):
         self._node = node
+        self._new_totals = 0
 
     async def write(self, entry: Entry) -> bool:
         """Before the first part. False where it could not be written in time."""
@@ -93,6 +94,10 @@ class Journal:
             await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), str(error))
+        self._new_totals += 1
+        if self._new_totals >= MOST_TOTALS:
+            self._new_totals = 0
+            await self.forget_totals()
 
     async def total(self, payment_hash: bytes) -> int | None:
         """What such a payment came to in msat; None where that is not known."""
@@ -115,15 +120,15 @@ class Journal:
         except (CallError, Unanswered, TimeoutError, LookupError, TypeError) as error:
             log.warning("totals_unread error=%r", str(error))
 
-    async def read(self, us: NodeId) -> dict[str, Entry | None]:
-        """All entries by payment_hash; None where one cannot be read, nothing where the host does not tell."""
+    async def read(self, us: NodeId) -> dict[str, Entry | None] | None:
+        """All entries by payment_hash, None where one cannot be read; or None, where the host does not tell."""
         try:
             reading = self._node.patient("listdatastore", {"key": list(_KEY)})
             stored = (await asyncio.wait_for(reading, READ_TIMEOUT_S))["datastore"]
             return {str(found["key"][-1]): _readable(found, us) for found in stored}
         except (CallError, TimeoutError, LookupError, TypeError) as error:
             log.warning("journal_unread error=%r: parts that are out are watched, none is added", error)
-            return {}
+            return None
 
 
 def _readable(stored: dict[str, Any], us: NodeId) -> Entry | None:
@@ -155,6 +160,8 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
     fields, order = _LATER | stored["terms"], PartOrder(**stored["order"])
     plain = {name: _typed(name, fields[name]) for name in _PLAIN}
     same = (order.payment_hash, order.groupid, order.total_msat)
+    if len(bytes.fromhex(payment_hash)) != 32:
+        raise ValueError("its key is no payment_hash")
     if same != (payment_hash, plain["groupid"], plain["total_msat"]):
         raise ValueError("it contradicts itself")
     terms = Terms(

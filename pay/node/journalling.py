@@ -3,7 +3,7 @@
     begin     written before the first part; parts wait for it
     mark      once a part has been out for a moment: that the host took it. Else nobody would know of it, should
               its rows be deleted while this plugin is away
-    end       struck out, or for a payment whose total nobody else knows, kept as what it came to
+    end       struck out; of a payment whose amount its caller chose, what it came to is kept
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Journalling:
     spawn
         Runs work in the background.
     following
-        The payment that a payment_hash has now, if it has an entry.
+        The payment that a payment_hash has now.
     """
 
     def __init__(self, journal: Journal, spawn: Spawn, following: Callable[[bytes], Running | None]):
@@ -47,7 +47,11 @@ class Journalling:
         self._following = following
         self._last: dict[Running, asyncio.Task[None]] = {}
         self._entries: dict[Running, Entry | None] = {}
-        self._marked: dict[Running, frozenset[int]] = {}
+        self._doubted: Callable[[bytes], float] = lambda _: 0.0
+
+    def doubts(self, seconds_left: Callable[[bytes], float]) -> None:
+        """Keep entries as long as an order of an earlier run may come for them: another run may follow before."""
+        self._doubted = seconds_left
 
     def begin(self, running: Running, order: PartOrder) -> None:
         """Write the entry of a payment that has sent nothing yet."""
@@ -63,12 +67,12 @@ class Journalling:
 
     async def written(self, running: Running) -> None:
         """Wait until what was begun is in the datastore, or could not be brought there in time."""
-        last = self._last.get(running)
-        if last is not None and running not in self._marked:
+        last, entry = self._last.get(running), self._entries.get(running)
+        if last is not None and entry is not None and not entry.accepted:
             await asyncio.wait({last})
 
-    def accepted(self, running: Running) -> None:
-        """The host has taken a part: say so in the entry, if the part is still out in a moment."""
+    def changed(self, running: Running) -> None:
+        """The host has taken a part, or one has ended: say so in the entry, if it is still so in a moment."""
         if self._entries.get(running) is not None:
             asyncio.get_running_loop().call_later(MARK_S, self._mark, running)
 
@@ -76,7 +80,6 @@ class Journalling:
         """The payment is over."""
         if self.has(running):
             del self._entries[running]
-            self._marked.pop(running, None)
             self._then(running, self._strike_out(running))
 
     # --- steps ------------------------------------------------------------------------------------------
@@ -85,23 +88,31 @@ class Journalling:
         entry = self._entries.get(running)
         if entry is None:
             return
-        out = [a for a in running.session.live if a.status is AttemptStatus.INFLIGHT]
-        partids, marked = frozenset(attempt.partid for attempt in out), self._marked.get(running, frozenset())
-        if partids <= marked:
+        out = tuple(_part(a) for a in running.session.live if a.status is AttemptStatus.INFLIGHT)
+        if {part.partid for part in out} == {part.partid for part in entry.accepted}:
             return
-        self._marked[running] = marked | partids
         # The terms stay those of the payment: a session that only watches its parts has none of its limits.
-        self._then(running, self._journal.write(replace(entry, accepted=tuple(_part(attempt) for attempt in out))))
+        entry = self._entries[running] = replace(entry, accepted=out)
+        self._then(running, self._journal.write(entry))
 
     async def _strike_out(self, running: Running) -> None:
         """Remove the entry, and keep of it what the host's rows may not show later."""
-        terms = running.session.terms
-        following = self._following(terms.payment_hash)
+        payment_hash = running.session.terms.payment_hash
         receipt = running.receipt()
-        if receipt is not None and running.whole and _only_we_know(running):
-            await self._journal.keep_total(terms.payment_hash, receipt.paid.amount_msat, int(time.time()))
-        if following is None or following is running or not self.has(following):
-            await self._journal.remove(terms.payment_hash.hex())
+        if receipt is not None and running.order is not None and running.total_chosen:
+            await self._journal.keep_total(payment_hash, running.session.terms.asked_msat, int(time.time()))
+        await asyncio.sleep(self._doubted(payment_hash))
+        if self._of_another(running) is None:
+            await self._journal.remove(payment_hash.hex())
+        # The next try of it may have written its own entry while this one was being removed.
+        entry = self._of_another(running)
+        if entry is not None:
+            await self._journal.write(entry)
+
+    def _of_another(self, running: Running) -> Entry | None:
+        """The entry of the payment that has the hash now."""
+        following = self._following(running.session.terms.payment_hash)
+        return None if following is None or following is running else self._entries.get(following)
 
     def _then(self, running: Running, work: Coroutine[Any, Any, Any]) -> None:
         """Do it once what was asked before is done."""
@@ -123,8 +134,3 @@ class Journalling:
 
 def _part(attempt: Attempt) -> AdoptedPart:
     return AdoptedPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)
-
-
-def _only_we_know(running: Running) -> bool:
-    """Whether the total of a payment in several attempts stands nowhere but here: the caller chose it."""
-    return running.total_chosen and len(running.session.attempts) > 1

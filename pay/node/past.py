@@ -35,8 +35,6 @@ class PaidBefore:
         Attempts of that group. They are numbered from 1, and one that the host refused left no row.
     partids
         Those that have a row.
-    alone
-        Its one row is that of a first part, so that there was no other, unless a journal knows better.
     pending
         Parts of it are still out.
     failed_late_msat
@@ -50,18 +48,19 @@ class PaidBefore:
     created_at: int
     destination: str | None
     partids: frozenset[int]
-    alone: bool
     pending: bool
     failed_late_msat: int
 
     def certainly_not(self, amount_msat: int, total_msat: int | None) -> bool:
-        """Whether it was a payment of another amount for sure; `total_msat` is what the journal has kept of it."""
+        """Whether it was a payment of another amount for sure; `total_msat` is what the journal has kept of it.
+
+        What the rows show may be all that is left of a payment of more; number 0 is that of a payment in one part.
+        """
         if total_msat is not None:
             return amount_msat != total_msat
-        if self.delivered_msat is None:
-            return False
-        # Less than that may be all that is left of it in the table.
-        return amount_msat < self.delivered_msat or (self.alone and amount_msat != self.delivered_msat)
+        if self.partids == {0}:
+            return self.delivered_msat is not None and amount_msat != self.delivered_msat
+        return self.delivered_msat is not None and amount_msat < self.delivered_msat
 
     def paid(self, amount_msat: int) -> Paid:
         """What a session would have answered for a payment of that amount."""
@@ -102,7 +101,6 @@ def past_of(rows: Sequence[Row]) -> Past:
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
             partids=frozenset(row.partid for row in group),
-            alone=len(group) == 1 and complete.partid <= 1,
             pending=any(row.status is RowStatus.PENDING for row in group),
             failed_late_msat=sum(row.sent_msat for row in late),
         )

@@ -11,18 +11,14 @@ unseen: another sender between two of its tries, or an order of an earlier run o
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from pay.errors import Code, PayError
 from pay.invoice import Invoice, recipient_of
 from pay.invoice.recipient import ClearRecipient
-from pay.node.chain import Chain
 from pay.node.checks import (
     amount_of_known,
     amount_of_past,
@@ -33,20 +29,19 @@ from pay.node.checks import (
     check_watches,
     chosen_msat,
 )
+from pay.node.earlier import Earlier
 from pay.node.facade import Node
 from pay.node.host import HostInfo
 from pay.node.journal import Journal
-from pay.node.options import Settings
 from pay.node.orphans import Orphans
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
-from pay.node.reading import DecodeMissing, paid_without_decode, read_invoice
-from pay.node.register import Register
+from pay.node.preparation import Call, Preparation
+from pay.node.reading import DecodeMissing, past_without_decode, read_invoice
+from pay.node.register import Known, Register
 from pay.node.runner import Runner
 from pay.node.running import Running, Source, Tell
-from pay.node.shadowing import Shadowing
-from pay.node.terms import order_for, shadow_for, terms_for, total_chosen
 from pay.payment import events as ev
-from pay.payment.attempt import Terms, watch_terms
+from pay.payment.attempt import watch_terms
 from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
@@ -64,11 +59,23 @@ LOOK_AGAIN_S = 0.2
 LOOK_S = 5.0
 """How often the host's table is looked at where nothing else tells of an end."""
 
+QUICK_S = 0.2
+"""What is asked between the look at the host's table and the first part mostly takes less; if it took longer, the
+table is looked at once more: other senders count groups as we do."""
+
 OTHERS_S = 10.0
 """So long another sender that was seen is given between two of its tries before an error of ours is believed."""
 
 EARLIER_S = 60.0
 """So long after our start an order of an earlier run may still be in the host's queue: behind a slow hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A payment that is about to begin, by this call or by another one."""
+
+    running: Running
+    ours: bool
 
 
 class Paying:
@@ -77,10 +84,8 @@ class Paying:
     Parameters
     ----------
     earlier
-        Groups by payment_hash that an earlier run of ours began: an order of that run may still be queued in the
-        host, and the host mixes parts of one group only. Set before the first call.
-    settings
-        Reads the options, which may change while we run.
+        What an earlier run of ours began: an order of that run may still be queued in the host, and the host mixes
+        parts of one group only. Set before the first call.
     doubt_s
         The most that `OTHERS_S` and `EARLIER_S` come to.
     """
@@ -93,9 +98,7 @@ class Paying:
         runner: Runner,
         journal: Journal,
         orphans: Orphans,
-        shadowing: Shadowing,
-        chain: Chain,
-        settings: Callable[[], Settings],
+        preparation: Preparation,
         doubt_s: float = EARLIER_S,
     ):
         self._node = node
@@ -105,13 +108,10 @@ class Paying:
         self._runner = runner
         self._journal = journal
         self._orphans = orphans
-        self._shadowing = shadowing
-        self._chain = chain
-        self._settings = settings
+        self._preparation = preparation
         self._others_s = min(OTHERS_S, doubt_s)
-        self._secret = os.urandom(32)
         self._quiet_at_s = time.monotonic() + min(EARLIER_S, doubt_s)
-        self.earlier: Mapping[bytes, int] = {}
+        self.earlier = Earlier()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def pay(self, request: PayRequest, tell: Tell) -> Receipt:
@@ -131,26 +131,28 @@ class Paying:
             invoice = await read_invoice(self._node, request.invstring, self._host.network)
             check_request(request, invoice, self._us)
         except DecodeMissing as missing:
-            return await paid_without_decode(self._node, missing, tell)
+            return await self._without_decode(missing, tell)
         except PayError as error:
             log.info("pay_refused code=%d message=%r", error.code, error.message)
             raise
         try:
-            return await self._paid(request, invoice, tell)
+            return await self._paid(Call(request, invoice, tell))
         except PayError:
             raise
         except Exception as error:
             log.exception("pay_crashed payment_hash=%s", invoice.payment_hash.hex())
             return await self._after_a_bug(invoice, error)
 
-    async def _paid(self, request: PayRequest, invoice: Invoice, tell: Tell) -> Receipt:
+    async def _paid(self, call: Call) -> Receipt:
         refusals, others = 0, False
         while True:
             try:
-                found = await self._look(request, invoice, tell)
+                found = await self._look(call)
+                if found is None:
+                    continue
                 if isinstance(found, Receipt):
                     return found
-                match await found.outcome(tell):
+                match await found.outcome(call.tell):
                     case ev.Paid():
                         if found.whole and (receipt := found.receipt()) is not None:
                             return receipt
@@ -158,20 +160,27 @@ class Paying:
                         raise error
                     case ev.NotPaid():
                         refusals, others = 0, True
-                        tell("What was out for this invoice has failed: now it is paid as this call asks for")
+                        call.tell("What was out for this invoice has failed: now it is paid as this call asks")
                     case ev.Elsewhere(reason):
                         refusals, others = refusals + 1, True
                         if refusals >= MOST_LOOKS:
                             raise _too_many_looks(reason)
                         await asyncio.sleep(LOOK_AGAIN_S * (refusals - 1))
             except PayError as error:
-                if _stands(error) or await self._nothing_comes(invoice.payment_hash, others, tell):
+                if _stands(error):
                     raise
-                others = False
+                if await self._nothing_comes(call.invoice.payment_hash, others, call.tell):
+                    self._runner.given_up(call.invoice.payment_hash, error)
+                    raise
+                # Whoever has something out beside us may try again after that.
+                others = not self._in_work(call.invoice.payment_hash)
 
     async def check(self, request: PayRequest) -> None:
         """All that can be said of a call without paying. Raises PayError."""
-        invoice = await read_invoice(self._node, request.invstring, self._host.network)
+        try:
+            invoice = await read_invoice(self._node, request.invstring, self._host.network)
+        except DecodeMissing as missing:
+            raise PayError(Code.OTHER, str(missing)) from missing
         check_request(request, invoice, self._us)
         check_invoice(request, invoice, int(time.time()))
         check_limits(request, invoice, recipient_of(invoice, self._us), self._us)
@@ -179,154 +188,165 @@ class Paying:
 
     # --- one look ---------------------------------------------------------------------------------------
 
-    async def _look(self, request: PayRequest, invoice: Invoice, tell: Tell) -> Running | Receipt:
+    async def _look(self, call: Call) -> Running | Receipt | None:
+        """What there is of the payment, or its beginning; None where that has to be looked at again."""
         try:
-            return await self._start_or_join(request, invoice, tell)
+            found = await self._start_or_join(call)
+            if not isinstance(found, Beginning):
+                return found
+            if found.ours:
+                return await self._begin(found.running, call)
+            call.tell("Another call of this invoice is about to pay it: waiting with that")
+            await found.running.begun(LOOK_S)
+            return None
         except PayError as error:
             log.info(
                 "pay_refused payment_hash=%s payee=%s amount_msat=%s code=%d message=%r",
-                invoice.payment_hash.hex(),
-                invoice.payee.hex(),
-                chosen_msat(request, invoice) or invoice.amount_msat,
+                call.invoice.payment_hash.hex(),
+                call.invoice.payee.hex(),
+                chosen_msat(call.request, call.invoice) or call.invoice.amount_msat,
                 error.code,
                 error.message,
             )
             raise
 
-    async def _start_or_join(self, request: PayRequest, invoice: Invoice, tell: Tell) -> Running | Receipt:
-        """What there is of the payment, or its beginning. Raises PayError."""
-        payment_hash = invoice.payment_hash
+    async def _start_or_join(self, call: Call) -> Running | Receipt | Beginning:
+        """What there is of the payment, or that it is about to begin. Raises PayError."""
+        payment_hash = call.invoice.payment_hash
         # Two calls for one hash: the second must see what the first one started.
-        lock = self._locks.setdefault(payment_hash, asyncio.Lock())
-        async with lock:
+        async with self._lock(payment_hash):
             running = self._register.live.get(payment_hash)
             if running is not None and not running.answered:
-                return self._join(running, request, invoice, tell)
+                return self._join(running, call)
             past = past_of(await self._node.rows(payment_hash))
             known = self._register.known(payment_hash)
             if known is not None:
-                amount_msat = amount_of_known(request, invoice, known)
+                amount_msat = amount_of_known(call.request, call.invoice, known)
                 if not isinstance(past, PaidBefore) or not known.partids <= past.partids:
                     # Rows of it were deleted: what is remembered is all there is.
-                    return _repeated(known.receipt, invoice, amount_msat, tell)
+                    return _repeated(known.receipt, call.invoice, amount_msat, call.tell)
             match past:
                 case PaidBefore():
-                    return await self._paid_before(past, request, invoice, tell)
+                    return await self._paid_before(past, call)
                 case BeingPaid():
-                    return await self._watch(past, request, invoice, tell)
+                    return await self._watch(past, call)
                 case Unpaid(next_groupid):
-                    used = max(self.earlier.get(payment_hash, 0), self._register.highest_groupid(payment_hash))
-                    groupid = max(next_groupid, used + 1)
-                    return await self._begin(groupid, request, invoice, tell)
+                    beginning = self._register.beginning_of(payment_hash)
+                    if beginning is not None:
+                        return Beginning(beginning, ours=False)
+                    used = max(self.earlier.group(payment_hash), self._register.highest_groupid(payment_hash))
+                    running = self._preparation.new(call, max(next_groupid, used + 1))
+                    self._register.begin(running)
+                    return Beginning(running, ours=True)
 
-    def _join(self, running: Running, request: PayRequest, invoice: Invoice, tell: Tell) -> Running:
+    def _join(self, running: Running, call: Call) -> Running:
         """Wait for the payment in work; its own limits go on to apply."""
-        check_joins(request, invoice, running)
-        running.listeners.append(tell)
-        tell(_waits_with(running))
+        check_joins(call.request, call.invoice, running)
+        running.listeners.append(call.tell)
+        call.tell(_waits_with(running))
         for partid, times in running.times.items():
             if times.outcome_lost:
-                tell(outcome_lost(partid).message)
+                call.tell(outcome_lost(partid).message)
         log.info("payment_attached %s callers=%d", running.name, len(running.listeners))
         return running
 
-    async def _paid_before(
-        self, past: PaidBefore, request: PayRequest, invoice: Invoice, tell: Tell
-    ) -> Receipt:
-        chosen = chosen_msat(request, invoice)
-        total_msat = None if chosen is None else await self._journal.total(invoice.payment_hash)
-        amount_msat = amount_of_past(request, invoice, past, total_msat)
-        receipt = Receipt(invoice.payment_hash, invoice.payee, past.created_at, past.paid(amount_msat))
-        return _repeated(receipt, invoice, amount_msat, tell)
+    async def _paid_before(self, past: PaidBefore, call: Call) -> Receipt:
+        chosen = chosen_msat(call.request, call.invoice)
+        total_msat = None if chosen is None else await self._journal.total(call.invoice.payment_hash)
+        amount_msat = amount_of_past(call.request, call.invoice, past, total_msat)
+        receipt = Receipt(call.invoice.payment_hash, call.invoice.payee, past.created_at, past.paid(amount_msat))
+        certain = total_msat is not None or (chosen is None and call.invoice.amount_msat is not None)
+        if self._register.known(call.invoice.payment_hash) is None:
+            self._register.remember(Known(receipt, whole=certain, partids=past.partids))
+        return _repeated(receipt, call.invoice, amount_msat, call.tell)
 
-    async def _watch(self, past: BeingPaid, request: PayRequest, invoice: Invoice, tell: Tell) -> Running:
+    async def _watch(self, past: BeingPaid, call: Call) -> Running:
         """Parts of this hash are out that no session of ours knows: wait for them, add none."""
-        check_watches(request, invoice, past)
-        rows = [row for row in await self._node.rows(invoice.payment_hash) if row.groupid == past.groupid]
-        stuck = await self._orphans.among(invoice.payment_hash, rows)
+        check_watches(call.request, call.invoice, past)
+        rows = [row for row in await self._node.rows(call.invoice.payment_hash) if row.groupid == past.groupid]
+        stuck = await self._orphans.among(call.invoice.payment_hash, rows)
         if stuck and stuck >= {part.partid for part in past.parts}:
             raise orphaned()
-        amount_msat = chosen_msat(request, invoice) or invoice.amount_msat or past.delivered_msat or 0
+        chosen = chosen_msat(call.request, call.invoice)
+        amount_msat = chosen or call.invoice.amount_msat or past.delivered_msat or 0
         terms = watch_terms(
-            invoice.payment_hash, past.groupid, self._us, invoice.payee, amount_msat, past.created_at
+            call.invoice.payment_hash, past.groupid, self._us, call.invoice.payee, amount_msat, past.created_at
         )
-        tell("Parts of this payment are already out: waiting for them, none is added")
+        call.tell("Parts of this payment are already out: waiting for them, none is added")
         running = Running(
             PaymentSession(terms),
-            ClearRecipient(invoice.payee, (), False),
+            ClearRecipient(call.invoice.payee, (), False),
             order=None,
-            listeners=[tell],
-            found=Source(invoice.invstring, None),
+            listeners=[call.tell],
+            found=Source(call.invoice.invstring, None),
             total_known=False,
         )
         self._runner.start(running, past.parts)
         return running
 
-    async def _begin(self, groupid: int, request: PayRequest, invoice: Invoice, tell: Tell) -> Running:
-        check_invoice(request, invoice, int(time.time()))
-        recipient = recipient_of(invoice, self._us)
-        check_limits(request, invoice, recipient, self._us)
-        settings = self._settings()
-
-        def terms_now(behind_blocks: int = 0) -> Terms:
-            return terms_for(
-                request,
-                invoice,
-                recipient,
-                settings,
-                us=self._us,
-                groupid=groupid,
-                now=time.time(),
-                seed=self._seed(invoice.payment_hash),
-                behind_blocks=behind_blocks,
-            )
-
-        def running(terms: Terms) -> Running:
-            return Running(
-                PaymentSession(terms),
-                recipient,
-                order_for(request, invoice, terms),
-                listeners=[tell],
-                total_chosen=total_chosen(request, invoice),
-            )
-
-        behind = asyncio.create_task(self._chain.blocks_behind())
+    async def _begin(self, beginning: Running, call: Call) -> Running | None:
+        """Make it ready and start it; None where others have begun meanwhile."""
+        began_s = time.monotonic()
+        payment_hash, groupid = call.invoice.payment_hash, beginning.session.terms.groupid
         try:
-            with self._register.beginning(running(terms_now())):
-                await self._node.preapprove(invoice.invstring, float(request.retry_for_s))
-                terms = terms_now(await behind)
-                kind = shadow_for(request, invoice, settings.shadow)
-                live = self._register.live.values()
-                begun = running(await self._shadowing.shadowed(terms, recipient, kind, live))
+            running = await self._preparation.prepared(call, groupid)
+            async with self._lock(payment_hash):
+                slow = time.monotonic() - began_s > QUICK_S
+                if payment_hash in self._register.live or (slow and await self._changed(payment_hash, groupid)):
+                    return None
+                self._runner.start(running)
         finally:
-            behind.cancel()
-        self._runner.start(begun)
-        return begun
+            self._register.begun(beginning)
+        return running
+
+    async def _changed(self, payment_hash: bytes, groupid: int) -> bool:
+        """Whether another sender has used the group, or has anything out or paid."""
+        past = past_of(await self._node.rows(payment_hash))
+        return not isinstance(past, Unpaid) or past.next_groupid > groupid
 
     # --- before an error --------------------------------------------------------------------------------
 
     async def _nothing_comes(self, payment_hash: bytes, others: bool, tell: Tell) -> bool:
         """Whether an error may be given: nothing is out for the hash, nor can come from where it is not seen."""
-        earlier = payment_hash in self.earlier
-        wait_s = max(
-            self._quiet_at_s - time.monotonic() if earlier else 0.0,
-            self._others_s if others else 0.0,
-        )
+        wait_s = max(self._others_s if others else 0.0, self.doubt_left_s(payment_hash))
         if wait_s > 0:
             whose = "another sender" if others else "an earlier run of this plugin"
             tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
-        elif not (earlier or others):
-            return True
-        running = self._register.live.get(payment_hash)
-        if running is not None:
+        if self._in_work(payment_hash):
             return False
         return isinstance(past_of(await self._node.rows(payment_hash)), Unpaid)
+
+    def quiet_in_s(self) -> float:
+        """Until nothing of an earlier run can come any more."""
+        return max(0.0, self._quiet_at_s - time.monotonic())
+
+    def doubt_left_s(self, payment_hash: bytes) -> float:
+        """For so long an order of an earlier run may come for it."""
+        return self.quiet_in_s() if self.earlier.may_come(payment_hash) else 0.0
+
+    def _in_work(self, payment_hash: bytes) -> bool:
+        return payment_hash in self._register.live or self._register.beginning_of(payment_hash) is not None
+
+    async def _without_decode(self, missing: DecodeMissing, tell: Tell) -> Receipt:
+        """The answer where no invoice can be read: what is known of its text. Raises PayError (-1)."""
+        while True:
+            if not any(running.source.bolt11 == missing.invstring for running in self._register.in_work()):
+                receipt = await past_without_decode(self._node, missing)
+                if receipt is not None:
+                    return receipt
+                if not self.earlier.anything_may_come or not self.quiet_in_s():
+                    raise PayError(Code.OTHER, f"{missing}: nothing was sent, and nothing is out for this invoice")
+            tell(f"{missing}; parts of this payment may be out: waiting for them")
+            await asyncio.sleep(LOOK_S)
 
     async def _after_a_bug(self, invoice: Invoice, error: Exception) -> Receipt:
         """The end of a call that an error of ours has thrown out of its loop: what it began may go on."""
         while True:
-            if invoice.payment_hash not in self._register.live:
+            known = self._register.known(invoice.payment_hash)
+            if known is not None:
+                return known.receipt
+            if not self._in_work(invoice.payment_hash):
                 past = past_of(await self._node.rows(invoice.payment_hash))
                 if isinstance(past, PaidBefore):
                     amount_msat = invoice.amount_msat or past.delivered_msat or 0
@@ -335,14 +355,8 @@ class Paying:
                     raise PayError(Code.OTHER, f"Internal error, see the log; nothing was paid: {error!r}")
             await asyncio.sleep(LOOK_S)
 
-    def _seed(self, payment_hash: bytes) -> int:
-        """Of what is random about a payment; nobody can guess it, and the next try of the same invoice has it too.
-
-        Who forwarded both knows them by their hash: of blocks that differ from one try to the next he would know
-        that they are not all the recipient's.
-        """
-        drawn = hashlib.blake2b(payment_hash, key=self._secret, digest_size=8)
-        return int.from_bytes(drawn.digest(), "big")
+    def _lock(self, payment_hash: bytes) -> asyncio.Lock:
+        return self._locks.setdefault(payment_hash, asyncio.Lock())
 
 
 def _stands(error: PayError) -> bool:

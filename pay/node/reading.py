@@ -8,8 +8,7 @@ import hashlib
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, normalise
 from pay.node.facade import METHOD_NOT_FOUND, CallError, Node
-from pay.node.past import PaidBefore, Unpaid, past_of
-from pay.node.running import Tell
+from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
 from pay.payment.receipt import Receipt
 from pay.units import parse_node_id
 
@@ -44,21 +43,30 @@ async def read_invoice(node: Node, text: str, network: str) -> Invoice:
         raise invalid_param("bolt11", problem) from error
 
 
-async def paid_without_decode(node: Node, missing: DecodeMissing, tell: Tell) -> Receipt:
-    """What the host's own table has of the invoice. Raises PayError (-1) where nothing is out nor was paid."""
+async def past_without_decode(node: Node, missing: DecodeMissing) -> Receipt | None:
+    """The payment of the invoice, if the host's own table has it; None where nothing is out and nothing was paid.
+
+    As long as parts are out it waits.
+
+    Raises
+    ------
+    PayError
+        -1, where the text is no invoice.
+    """
     while True:
         try:
             past = past_of(await node.rows_of_invoice(missing.invstring))
         except CallError as error:
             raise PayError(Code.OTHER, f"{missing}, and nothing can be paid: {error.message}") from error
-        if isinstance(past, Unpaid):
-            raise PayError(Code.OTHER, f"{missing}: nothing was sent, and nothing is out for this invoice")
-        if isinstance(past, PaidBefore) and past.destination is not None:
-            payment_hash = hashlib.sha256(past.preimage).digest()
-            paid = past.paid(past.delivered_msat or 0)
-            return Receipt(payment_hash, parse_node_id(past.destination), past.created_at, paid)
-        tell(f"{missing}; parts of this payment are out: waiting for them")
-        await asyncio.sleep(LOOK_S)
+        match past:
+            case Unpaid():
+                return None
+            case PaidBefore():
+                destination = None if past.destination is None else parse_node_id(past.destination)
+                paid = past.paid(past.delivered_msat or 0)
+                return Receipt(hashlib.sha256(past.preimage).digest(), destination, past.created_at, paid)
+            case BeingPaid():
+                await asyncio.sleep(LOOK_S)
 
 
 def _host_words(message: str) -> str:

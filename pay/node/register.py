@@ -8,8 +8,7 @@ that they were not.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pay.node.running import Running, Source
@@ -94,6 +93,10 @@ class Register:
 
     # --- looking --------------------------------------------------------------------------------------------
 
+    def beginning_of(self, payment_hash: bytes) -> Running | None:
+        """The payment that is about to begin, if there is one."""
+        return self._beginning.get(payment_hash)
+
     def in_work(self) -> list[Running]:
         """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
         return [*self.live.values(), *self._beginning.values()]
@@ -124,21 +127,28 @@ class Register:
 
     # --- changing -------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def beginning(self, running: Running) -> Iterator[None]:
-        """As long as this lasts the payment is about to begin."""
+    def begin(self, running: Running) -> None:
+        """It is about to begin."""
         payment_hash = running.session.terms.payment_hash
+        assert payment_hash not in self._beginning, "two payments of one hash"
         self._beginning[payment_hash] = running
-        try:
-            yield
-        finally:
-            del self._beginning[payment_hash]
+
+    def begun(self, running: Running) -> None:
+        """It has, or it was declined."""
+        del self._beginning[running.session.terms.payment_hash]
+        running.has_begun.set()
 
     def start(self, running: Running) -> None:
         """It is in work from now on."""
         payment_hash = running.session.terms.payment_hash
         assert payment_hash not in self.live, "two payments of one hash"
         self.live[payment_hash] = running
+
+    def remember(self, known: Known) -> None:
+        """What was answered from elsewhere: it stays the answer, whatever is deleted there."""
+        self._paid[known.receipt.payment_hash] = known
+        if len(self._paid) > MOST_ENDS:
+            self._paid.popitem(last=False)
 
     def drop(self, running: Running) -> bool:
         """It is another sender's affair; False where it was not in work any more."""
@@ -155,10 +165,8 @@ class Register:
         payment_hash = running.session.terms.payment_hash
         known = _known(running)
         if known is not None:
-            self._paid[payment_hash] = known
+            self.remember(known)
             self._refused.pop(payment_hash, None)
-            if len(self._paid) > MOST_ENDS:
-                self._paid.popitem(last=False)
         elif isinstance(running.session.result, ev.NotPaid) and running.order is not None:
             self._refused[payment_hash] = Refused(
                 running.session.terms.groupid, running.order.bolt11, tried=bool(running.session.attempts)

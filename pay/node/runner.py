@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -32,7 +32,7 @@ from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
 from pay.node.register import Register
 from pay.node.running import Running
-from pay.node.sender import Sender
+from pay.node.sender import Sender, is_of
 from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.report import error_data
@@ -79,6 +79,7 @@ class Runner:
         self._reconnects = Reconnects(node, us)
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
+        self._untold: dict[bytes, Running] = {}
         self._learning = Learning(planning, register.live)
         self._hints = ChannelHints(planning, announcements)
 
@@ -113,6 +114,16 @@ class Runner:
         self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
         self._task(running, tell_progress(running))
 
+    def doubts(self, seconds_left: Callable[[bytes], float]) -> None:
+        """For so long an order of an earlier run of ours may come for a payment_hash."""
+        self._journalling.doubts(seconds_left)
+
+    def given_up(self, payment_hash: bytes, error: PayError) -> None:
+        """The callers of the payment are told that it was not made: so are other plugins, once."""
+        running = self._untold.pop(payment_hash, None)
+        if running is not None:
+            self._announcements.failed(running, error)
+
     def paid_before(self, running: Running) -> None:
         """A payment of ours was paid while this plugin did not run."""
         log.info("payment_was_paid %s", running.name)
@@ -129,11 +140,16 @@ class Runner:
 
     def sendpay_success(self, fields: dict[str, Any]) -> None:
         payment_hash, groupid = bytes.fromhex(fields["payment_hash"]), int(fields.get("groupid", 0))
-        running = self._register.live.get(payment_hash)
-        if running is not None and running.session.terms.groupid == groupid:
+        running, partid = self._register.live.get(payment_hash), int(fields.get("partid", 0))
+        sent_msat = fields.get("amount_sent_msat")
+        if (
+            running is not None
+            and running.session.terms.groupid == groupid
+            and (sent_msat is None or is_of(running, partid, int(sent_msat)))
+        ):
             running.saw_row(fields)
             preimage = bytes.fromhex(fields["payment_preimage"])
-            self.post(running, ev.AttemptSettled(int(fields.get("partid", 0)), preimage))
+            self.post(running, ev.AttemptSettled(partid, preimage))
             return
         refused = self._register.refused(payment_hash, groupid)
         if refused is not None:
@@ -168,8 +184,8 @@ class Runner:
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
-            elif isinstance(event, ev.AttemptAccepted):
-                self._journalling.accepted(running)
+            if isinstance(event, ev.AttemptAccepted | ev.AttemptFailed):
+                self._journalling.changed(running)
         except Exception:
             log.exception("session_crashed %s", running.name)
             self._crash(running)
@@ -223,6 +239,7 @@ class Runner:
                     result.parts,
                     running.clock.now() - session.terms.created_at_s,
                 )
+                self._untold.pop(session.terms.payment_hash, None)
                 self._announcements.paid(running)
                 # Nothing may be added any more, and a later run is not to tell of it again.
                 self._journalling.end(running)
@@ -235,7 +252,11 @@ class Runner:
                     len(session.attempts),
                     error.message,
                 )
-                self._announcements.failed(running, result.error)
+                if running.listeners:
+                    # Who waits for it may see that another sender goes on; until then it is not over.
+                    self._untold[session.terms.payment_hash] = running
+                else:
+                    self._announcements.failed(running, result.error)
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self._register.drop(running)

@@ -15,6 +15,7 @@ from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
+from pay.payment.states import AttemptStatus
 from pay.payment.status import PartTimes
 from pay.units import NodeId
 
@@ -98,6 +99,9 @@ class Running:
     parts_out: dict[int, Part] = field(init=False, default_factory=dict)
     called_back: set[NodeId] = field(init=False, default_factory=set)
     crashed: bool = field(init=False, default=False)
+    has_begun: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _opener: int | None = field(init=False, default=None)
+    _group_answered: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     @property
     def ours(self) -> bool:
@@ -136,6 +140,27 @@ class Running:
             with suppress(ValueError):
                 self.listeners.remove(tell)
 
+    async def may_send(self, partid: int) -> bool:
+        """Whether a part may be sent: at once the first one, the others when the host has answered that.
+
+        Another sender may have begun a group of the same number, and the host would mix both in it.
+        """
+        if self._opener is None:
+            self._opener = partid
+        if partid == self._opener:
+            return True
+        await self._group_answered.wait()
+        return self.session.verdict is None and self.session.result is None
+
+    def group_answered(self) -> None:
+        """The host has answered a part: its group is ours, or the session knows that it is not."""
+        self._group_answered.set()
+
+    async def begun(self, most_s: float) -> None:
+        """Wait until one that is about to begin has, or was declined; so long at the most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.has_begun.wait(), most_s)
+
     @property
     def answered(self) -> bool:
         return self._answer is not None
@@ -153,7 +178,8 @@ class Running:
             return None
         terms = self.session.terms
         created_at_s = self.created_at_s or int(terms.created_at_s)
-        return Receipt(terms.payment_hash, terms.destination, created_at_s, paid)
+        destination = terms.destination if any(terms.destination) else None
+        return Receipt(terms.payment_hash, destination, created_at_s, paid)
 
     # --- what the runner notes -----------------------------------------------------------------------------
 
@@ -181,7 +207,9 @@ class Running:
         for partid, attempt in self.session.attempts.items():
             times = self.times.get(partid)
             if times is None:
-                self.times[partid] = PartTimes(attempt.started_s, None, height)
+                # Of a part that was found nobody knows at which block it was sent.
+                sent_height = height if attempt.status is AttemptStatus.CREATED else 0
+                self.times[partid] = PartTimes(attempt.started_s, None, sent_height)
                 began.append(attempt)
             elif times.ended_s is None and not attempt.live:
                 self.times[partid] = replace(times, ended_s=now_s)

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
+from typing import Any
 
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
-from pay.node.facade import CallError, Node, Row, RowStatus, Unanswered, read_failure
+from pay.node.facade import CallError, Node, PartOrder, Row, RowStatus, Unanswered, read_failure
 from pay.node.journalling import Journalling
 from pay.node.running import Running
 from pay.node.words import path_words
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus
+from pay.payment.verdict import NOT_TAKEN
 from pay.routing.query import Route
 
 log = logging.getLogger("pay")
 
 _REPEAT_FIRST_S, _REPEAT_MOST_S = 0.1, 5.0
+
+QUEUED_S = 60.0
+"""So long a call without an answer may wait in the host's queue, behind a slow hook, before the error that its
+repeats meet is believed."""
 
 IN_PROGRESS, ALREADY_USED = 200, 201
 """sendpay: another group is pending; the hash, or this part of it, was used."""
@@ -43,41 +50,80 @@ class Sender:
         self._post = post
 
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
-        """Send one part and repeat it to the letter until it is answered: the host takes only the first."""
+        """Send one part and repeat it to the letter until it is answered: the host takes only the first.
+
+        The first part of a payment goes alone: another sender may have begun a group of the same number, and what
+        follows is sent only once the group is ours.
+        """
         assert running.order is not None
         await self._journalling.written(running)
+        if not await running.may_send(partid):
+            failure = Failure(None, None, NOT_TAKEN)
+            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
+            return
+        try:
+            await self._order(running, running.order, partid, route)
+        finally:
+            running.group_answered()
+
+    async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
         log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
-        pause_s = _REPEAT_FIRST_S
+        pause_s, lost_at_s = _REPEAT_FIRST_S, None
         while True:
             try:
-                answer = await self._node.sendpay(running.order, partid, route)
+                answer = await self._node.sendpay(order, partid, route)
             except Unanswered as error:
+                lost_at_s = lost_at_s or time.monotonic()
                 log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
-                await asyncio.sleep(pause_s)
+                if await self._is_heard_of(running, partid, route, pause_s):
+                    return
                 pause_s = min(pause_s * 2, _REPEAT_MOST_S)
-                if running.session.attempts[partid].status is not AttemptStatus.CREATED:
-                    # Its outcome, or its row, was heard of: the call did arrive.
-                    return
-                if route is None and await self._has_row(running, partid):
-                    # v26.06 dies of a payment to itself that is repeated.
-                    return
             except CallError as error:
-                await self._refused(running, partid, error)
-                return
-            else:
-                groupid = int(answer.get("groupid", running.session.terms.groupid))
-                ours = groupid == running.session.terms.groupid
-                if not ours or not is_of(running, partid, int(answer["amount_sent_msat"])):
-                    # Another sender was quicker: the host answers for the row of his that bears our numbers.
-                    self._post(running, ev.HashTaken(partid, "another sender has a part of this hash"))
+                if lost_at_s is None or error.code in (IN_PROGRESS, ALREADY_USED):
+                    await self._refused(running, partid, error)
                     return
-                running.saw_row(answer)
-                if answer["status"] == "complete":
-                    preimage = bytes.fromhex(answer["payment_preimage"])
-                    self._post(running, ev.AttemptSettled(partid, preimage))
-                else:
-                    self._post(running, ev.AttemptAccepted(partid))
+                # This is the answer to a repeat: what was sent first may be out, or come out of a queue yet.
+                if await self._has_row(running, partid):
+                    return
+                if time.monotonic() > lost_at_s + QUEUED_S:
+                    # It is not planned anew: whatever comes of it late would come on top.
+                    self._not_sent(running, partid, "The node gave no answer to a part, then refused it", error)
+                    return
+                if await self._is_heard_of(running, partid, route, pause_s):
+                    return
+                pause_s = min(pause_s * 2, _REPEAT_MOST_S)
+            else:
+                self._taken(running, partid, answer)
                 return
+
+    async def _is_heard_of(self, running: Running, partid: int, route: Route | None, pause_s: float) -> bool:
+        """After a pause: whether its outcome or its row has been heard of, so that the call did arrive."""
+        await asyncio.sleep(pause_s)
+        if running.session.attempts[partid].status is not AttemptStatus.CREATED:
+            return True
+        # v26.06 dies of a payment to itself that is repeated.
+        return route is None and await self._has_row(running, partid)
+
+    def _taken(self, running: Running, partid: int, answer: dict[str, Any]) -> None:
+        """`sendpay` answered with a row."""
+        groupid = int(answer.get("groupid", running.session.terms.groupid))
+        ours = groupid == running.session.terms.groupid
+        if not ours or not is_of(running, partid, int(answer["amount_sent_msat"])):
+            # Another sender was quicker: the host answers for the row of his that bears our numbers.
+            self._post(running, ev.HashTaken(partid, "another sender has a part of this hash"))
+            return
+        running.saw_row(answer)
+        if answer["status"] == "complete":
+            self._post(running, ev.AttemptSettled(partid, bytes.fromhex(answer["payment_preimage"])))
+        else:
+            self._post(running, ev.AttemptAccepted(partid))
+
+    def _not_sent(self, running: Running, partid: int, why: str, error: CallError) -> None:
+        """No part any more, and this one failed."""
+        words = f"{why}: {error.message} (code {error.code})"
+        self._post(running, ev.Cancelled(PayError(Code.OTHER, words)))
+        failure = Failure(None, None, error.message)
+        self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
     async def _has_row(self, running: Running, partid: int) -> bool:
         """Whether the host has the part in its table; if so the session is told what became of it."""
@@ -102,10 +148,7 @@ class Sender:
             failure = read_failure(error.code, error.message, error.data)
             self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
         else:
-            why = PayError(Code.OTHER, f"The node refused to send a part: {error.message} (code {error.code})")
-            self._post(running, ev.Cancelled(why))
-            failure = Failure(None, None, error.message)
-            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
+            self._not_sent(running, partid, "The node refused to send a part", error)
 
     def tell_row(self, running: Running, row: Row) -> None:
         """Tell the session what the host's table has of a part of its."""

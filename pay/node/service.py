@@ -27,6 +27,7 @@ from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.paying import Paying
 from pay.node.planning import Planning
+from pay.node.preparation import Preparation
 from pay.node.reconciliation import RECONCILE_S
 from pay.node.register import Register
 from pay.node.rpc import ANSWER_TIMEOUT_S, HostRpc
@@ -126,9 +127,14 @@ class Service:
             runner,
             journal,
             orphans,
-            shadowing,
-            self._chain,
-            lambda: options.settings(self._plugin),
+            Preparation(
+                self._node,
+                NodeId(host.us),
+                self._register,
+                shadowing,
+                self._chain,
+                lambda: options.settings(self._plugin),
+            ),
             doubt_s=2 * reconcile_s,
         )
         self._height = max(self._height, we.height)
@@ -138,7 +144,7 @@ class Service:
         # Before any call is served: one for a payment that an earlier run began must find it here. The runner
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._runner = runner
-        begun = await Adoption(
+        adoption = Adoption(
             self._node,
             journal,
             self._register,
@@ -147,8 +153,9 @@ class Service:
             NodeId(host.us),
             host.network,
             self._host_restarted,
-        ).run()
-        self._paying.earlier = begun
+        )
+        self._paying.earlier = await adoption.run()
+        runner.doubts(self._paying.doubt_left_s)
         self._ready.set()
         log.info(
             "started version=%s id=%s network=%s listpays=%s",
@@ -160,7 +167,7 @@ class Service:
         await loading
         await headers
         await journal.forget_totals()
-        await self._liquidity_store.run()
+        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, self._paying))
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
         await self._ready.wait()
@@ -182,6 +189,9 @@ class Service:
             await self._paying.check(request)
         except PayError as error:
             caller.fail(error)
+        except Exception as error:
+            log.exception("check_crashed")
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
             caller.succeed({"command_to_check": "pay"})
 
@@ -237,6 +247,10 @@ class Service:
             case "plugin_started":
                 await self._ready.wait()
                 await self._keep_pay()
+
+    async def _forget_earlier(self, adoption: Adoption, paying: Paying) -> None:
+        await asyncio.sleep(paying.quiet_in_s())
+        await adoption.forget()
 
     # --- steps ------------------------------------------------------------------------------------------
 

@@ -14,11 +14,13 @@ class Receipt:
 
     Parameters
     ----------
+    destination
+        None where nothing tells.
     created_at_s
         Unix time of the first part, or of the call where there is none.
     """
 
     payment_hash: bytes
-    destination: NodeId
+    destination: NodeId | None
     created_at_s: int
     paid: Paid

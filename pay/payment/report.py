@@ -20,8 +20,8 @@ PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
 def success_json(receipt: Receipt) -> dict[str, Any]:
     """The success object: exactly the documented fields, the schema forbids others."""
     paid = receipt.paid
-    result: dict[str, Any] = {
-        "destination": receipt.destination.hex(),
+    result: dict[str, Any] = {} if receipt.destination is None else {"destination": receipt.destination.hex()}
+    result |= {
         "payment_hash": receipt.payment_hash.hex(),
         "created_at": receipt.created_at_s,
         "parts": paid.parts,

@@ -22,6 +22,7 @@ from pay.errors import Code, PayError
 from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.node import adoption
 from pay.node.adoption import RECONNECT_S, Adoption
+from pay.node.earlier import Earlier
 from pay.node.facade import PartOrder, Row, RowStatus
 from pay.node.journal import Entry
 from pay.node.register import Register
@@ -75,13 +76,15 @@ class Start:
     removed: list[str] = field(default_factory=list)
     totals: list[tuple[bytes, int]] = field(default_factory=list)
     found: list[dict[str, Any]] = field(default_factory=list)
-    earlier: dict[bytes, int] = field(default_factory=dict)
+    earlier: Earlier = field(default_factory=Earlier)
+    unread: bool = False
+    broken: bool = False
     register: Register = field(default_factory=Register)
 
     def run(self) -> Start:
         me: Any = self
-        taking_up = Adoption(me, me, self.register, me, me, US, "regtest", self.host_restarted)
-        self.earlier = asyncio.run(taking_up.run())
+        self.taking_up = Adoption(me, me, self.register, me, me, US, "regtest", self.host_restarted)
+        self.earlier = asyncio.run(self.taking_up.run())
         return self
 
     # --- the node, the journal, the orphans and the runner, as far as they are asked -------------------------
@@ -95,8 +98,10 @@ class Start:
             for one in pending
         ]  # fmt: skip
 
-    async def read(self, us: NodeId) -> dict[str, Entry | None]:
+    async def read(self, us: NodeId) -> dict[str, Entry | None] | None:
         assert us == US
+        if self.unread:
+            return None
         entries: dict[str, Entry | None] = dict.fromkeys(self.other_names)
         return entries | ({HASH.hex(): self.entry} if self.journalled else {})
 
@@ -104,6 +109,8 @@ class Start:
         self.found = rows
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
+        if self.broken:
+            raise ValueError("rows that cannot be understood")
         return self.table if payment_hash == HASH else []
 
     async def decode(self, text: str, network: str) -> Invoice:
@@ -185,9 +192,11 @@ def test_numbers_go_on_after_those_of_its_own_group() -> None:
 
 def test_what_the_earlier_run_had_begun_is_said() -> None:
     start = Start().run()
-    assert start.earlier == {HASH: 3}
+    assert start.earlier == Earlier({HASH: 3})
     assert [(one["groupid"], one["partid"]) for one in start.found] == [(3, 3)], "orphans are among these only"
-    assert Start(entry=None).run().earlier == {}
+    assert Start(entry=None).run().earlier == Earlier({HASH: 0}), "of which group is not known"
+    assert Start(host_restarted=False).run().earlier == Earlier({HASH: 3}, queued=True)
+    assert Start(unread=True, host_restarted=False).run().earlier == Earlier({}, any_hash=True, queued=True)
 
 
 # --- only watched -----------------------------------------------------------------------------------------------
@@ -300,7 +309,21 @@ def test_nothing_is_out_and_a_part_has_no_row() -> None:
 def test_nothing_is_out_and_every_part_has_a_row() -> None:
     start = Start(entry=replace(ENTRY, accepted=(PART_3,)), table=[row(3, F)]).run()
     assert (start.started, start.removed, start.told_paid) == ([], [HASH.hex()], [])
-    assert start.earlier == {HASH: 3}, "an order of it may still be queued"
+    assert start.earlier == Earlier({HASH: 3})
+
+
+def test_what_may_be_queued_stays_in_the_journal_for_a_while() -> None:
+    """The node runs on: another run of ours may follow soon, and must know of the order as well."""
+    start = Start(entry=replace(ENTRY, accepted=(PART_3,)), table=[row(3, F)], host_restarted=False).run()
+    assert (start.started, start.removed) == ([], [])
+    assert start.earlier.may_come(HASH)
+    asyncio.run(start.taking_up.forget())
+    assert start.removed == [HASH.hex()]
+
+
+def test_an_entry_that_breaks_the_look_at_it_keeps_no_other_from_being_taken_up() -> None:
+    start = Start(table=[row(3, F)], other_names=("ab",), broken=True).run()
+    assert sorted(start.removed) == sorted(["ab", HASH.hex()])
 
 
 def test_it_was_paid_while_nobody_looked() -> None:

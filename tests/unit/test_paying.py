@@ -21,6 +21,7 @@ from pay.node.host import HostInfo
 from pay.node.options import Settings
 from pay.node.orphans import Orphans
 from pay.node.paying import Paying
+from pay.node.preparation import Preparation
 from pay.node.register import Register
 from pay.node.runner import Runner
 from pay.node.running import Running
@@ -107,9 +108,10 @@ class Scene:
         self.runner = Runner(
             fake, fake, node("us"), self.register, told, fake, Orphans(fake, 0.0), SOON_S
         )
+        us = node("us")
         self.paying = Paying(
-            fake, HostInfo(node("us"), "regtest", True), self.register, self.runner, fake, Orphans(fake, 0.0),
-            fake, fake, Settings, doubt_s=0.02,
+            fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, Orphans(fake, 0.0),
+            Preparation(fake, us, self.register, fake, fake, Settings), doubt_s=0.02,
         )  # fmt: skip
         self.told: list[str] = []
 

@@ -73,13 +73,14 @@ def test_in_work(register: Register) -> None:
     """Who is about to begin is seen by those who list, and is nobody to join."""
     first, second = payment(numbered(1)), payment(numbered(2))
     register.start(first)
-    with register.beginning(second):
-        assert register.in_work() == [first, second]
-        assert register.live == {numbered(1): first}
-    assert register.in_work() == [first]
-    with pytest.raises(PayError), register.beginning(second):
-        raise STOP
-    assert register.in_work() == [first], "what was declined is not about to begin any more"
+    register.begin(second)
+    assert register.in_work() == [first, second]
+    assert register.live == {numbered(1): first}
+    assert register.beginning_of(numbered(2)) is second and register.beginning_of(numbered(1)) is None
+    with pytest.raises(AssertionError):
+        register.begin(payment(numbered(2)))
+    register.begun(second)
+    assert register.in_work() == [first] and second.has_begun.is_set()
 
 
 def test_two_payments_of_one_hash_are_a_bug(register: Register) -> None:

@@ -1,0 +1,110 @@
+"""What comes between the look at a payment's past and its first part: approval, the chain's height, the shadow.
+
+It takes as long as a signer takes, and nothing is out meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pay.invoice import Invoice, recipient_of
+from pay.node.chain import Chain
+from pay.node.checks import check_invoice, check_limits
+from pay.node.facade import Node
+from pay.node.options import Settings
+from pay.node.register import Register
+from pay.node.running import Running, Tell
+from pay.node.shadowing import Shadowing
+from pay.node.terms import order_for, shadow_for, terms_for, total_chosen
+from pay.payment.request import PayRequest
+from pay.payment.session import PaymentSession
+from pay.units import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of `pay`: what is asked for, of which invoice, and who is told how it goes."""
+
+    request: PayRequest
+    invoice: Invoice
+    tell: Tell
+
+
+class Preparation:
+    """Makes payments of calls.
+
+    Parameters
+    ----------
+    settings
+        Reads the options, which may change while we run.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        us: NodeId,
+        register: Register,
+        shadowing: Shadowing,
+        chain: Chain,
+        settings: Callable[[], Settings],
+    ):
+        self._node = node
+        self._us = us
+        self._register = register
+        self._shadowing = shadowing
+        self._chain = chain
+        self._settings = settings
+        self._secret = os.urandom(32)
+
+    def new(self, call: Call, groupid: int, behind_blocks: int = 0) -> Running:
+        """A payment as the call asks for it, from now on. Raises PayError where that cannot be."""
+        request, invoice = call.request, call.invoice
+        check_invoice(request, invoice, int(time.time()))
+        recipient = recipient_of(invoice, self._us)
+        check_limits(request, invoice, recipient, self._us)
+        terms = terms_for(
+            request,
+            invoice,
+            recipient,
+            self._settings(),
+            us=self._us,
+            groupid=groupid,
+            now=time.time(),
+            seed=self._seed(invoice.payment_hash),
+            behind_blocks=behind_blocks,
+        )
+        return Running(
+            PaymentSession(terms),
+            recipient,
+            order_for(request, invoice, terms),
+            listeners=[call.tell],
+            total_chosen=total_chosen(request, invoice),
+        )
+
+    async def prepared(self, call: Call, groupid: int) -> Running:
+        """The same, approved by the node and with its shadow. Raises PayError where it is declined."""
+        request, invoice = call.request, call.invoice
+        behind = asyncio.create_task(self._chain.blocks_behind())
+        try:
+            await self._node.preapprove(invoice.invstring, float(request.retry_for_s))
+            new = self.new(call, groupid, await behind)
+        finally:
+            behind.cancel()
+        kind = shadow_for(request, invoice, self._settings().shadow)
+        live = self._register.live.values()
+        terms = await self._shadowing.shadowed(new.session.terms, new.recipient, kind, live)
+        return replace(new, session=PaymentSession(terms), order=order_for(request, invoice, terms))
+
+    def _seed(self, payment_hash: bytes) -> int:
+        """Of what is random about a payment; nobody can guess it, and the next try of the same invoice has it too.
+
+        Who forwarded both knows them by their hash: of blocks that differ from one try to the next he would know
+        that they are not all the recipient's.
+        """
+        drawn = hashlib.blake2b(payment_hash, key=self._secret, digest_size=8)
+        return int.from_bytes(drawn.digest(), "big")
