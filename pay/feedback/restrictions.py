@@ -79,11 +79,11 @@ def _channel(
             whole_msat = route.hops[blame.index].amount_msat - 1 + of.held_msat.get(channel, 0)
             least_msat = min(whole_msat, known.caps.get(channel, whole_msat))
             capped = replace(known, caps={**known.caps, channel: least_msat})
-            return _newer_policy(capped, blame, channel, of) if blame.respected is False else capped
+            return _newer_policy(capped, route, blame, channel, of) if blame.respected is False else capped
         case Kind.NO_SLOT:
             return replace(known, asleep=known.asleep | {channel})
         case Kind.POLICY:
-            return _newer_policy(known, blame, channel, of)
+            return _newer_policy(known, route, blame, channel, of)
         case Kind.AWAY if channel in of.wakeable and blame.speaker is not Speaker.US:
             naps = known.naps.get(channel, 0) + 1
             sleepy = replace(known, naps={**known.naps, channel: naps})
@@ -99,13 +99,24 @@ def _channel(
             raise ValueError(f"{blame.kind} is said of no channel")
 
 
-def _newer_policy(known: Restrictions, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
-    """By the policy that came along; a channel is asked once what it asks, and whoever asks more again is left."""
+def _newer_policy(
+    known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances
+) -> Restrictions:
+    """By the policy that came along; a channel is asked once what it asks, and whoever asks more again is left.
+
+    The largest HTLC that it now takes is a cap of all that it is given: many small ones in its place would put the
+    whole payment on the word of one node.
+    """
     if blame.policy is None or blame.respected:
         return _without(known, channel)
     believed = known.policies.get(channel)
     if believed is None:
-        return replace(known, policies={**known.policies, channel: blame.policy})
+        assert blame.index is not None
+        policies, caps = {**known.policies, channel: blame.policy}, known.caps
+        if blame.policy.htlc_max_msat < route.hops[blame.index].amount_msat:
+            most_msat = blame.policy.htlc_max_msat + of.held_msat.get(channel, 0)
+            caps = {**caps, channel: min(most_msat, caps.get(channel, most_msat))}
+        return replace(known, policies=policies, caps=caps)
     # A part that was planned before the news may well bring it a second time.
     told_twice = blame.policy == believed and of.planned_with.policies.get(channel) != believed
     return known if told_twice else _without(known, channel)

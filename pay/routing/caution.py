@@ -19,6 +19,7 @@ closes a way, and no single node can keep a payment from the others.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ from pay.units import NodeId, ScidDir
 
 PERCENTS = (50, 75, 90, 100)
 """Of what a refusal left open, in turn, until there is a plan."""
+
+MOST_LOST = 5
+"""HTLCs of a payment that one node may cost it, where there is another way."""
 
 KNOWN_REFUSALS = 0.7
 """Refusals to other payments, as they are remembered, after which one to this payment is enough: one, half an hour
@@ -56,6 +60,8 @@ def plan_cautiously(
     """
     found = _plan_below(overlay, graph, restrictions, query, in_flight, knowledge)
     doubted = suspects(restrictions, knowledge)
+    if not isinstance(found, NoRoute):
+        doubted += [node for node in crowded(found, restrictions) if node not in doubted]
     # Where nothing is found, there is nothing without them either.
     if isinstance(found, NoRoute) or not _meets(found, doubted):
         return found
@@ -109,6 +115,16 @@ def suspects(restrictions: Restrictions, knowledge: Knowledge) -> list[NodeId]:
         (node for node in reversed(list(refusals)) if _suspect(refusals[node], knowledge.nodes.get(node))),
         key=lambda node: -refusals[node].times,
     )
+
+
+def crowded(routes: tuple[Route, ...], restrictions: Restrictions) -> list[NodeId]:
+    """Nodes that have refused in this payment and would be given more parts than it can lose on one of them."""
+    parts = Counter(node for route in routes for node in {hop.node for hop in route.hops[:-1]})
+    return [
+        node
+        for node, refused in restrictions.refusals.items()
+        if parts[node] > max(1, MOST_LOST - refused.parts)
+    ]
 
 
 def _suspect(here: Refusals, believed: NodeCost | None) -> bool:

@@ -27,6 +27,8 @@ ASKS: dict[str, Asks] = {
     "a block more each time": lambda policy, times: replace(policy, cltv_delta=policy.cltv_delta + times),
     "more money each time": lambda policy, times: replace(policy, htlc_min_msat=10**8 + times),
     "less money each time": lambda policy, times: replace(policy, htlc_max_msat=10**8 - times),
+    "a tenth of it": lambda policy, times: replace(policy, htlc_max_msat=10**7),
+    "a fifteenth of it": lambda policy, times: replace(policy, htlc_max_msat=10**8 // 15),
     "not to be used": lambda policy, times: replace(policy, enabled=False),
 }
 
