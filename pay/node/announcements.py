@@ -23,7 +23,6 @@ from pay.units import format_scid
 if TYPE_CHECKING:
     from pay.errors import PayError
     from pay.feedback.failure import Failure
-    from pay.node.facade import PartOrder
     from pay.node.running import Running
     from pay.payment.attempt import Attempt
     from pay.routing.query import Route
@@ -50,9 +49,9 @@ class Announcements:
         if running.order is not None:
             self._announce("pay_success", _payment(running))
 
-    def paid_after_all(self, order: PartOrder) -> None:
+    def paid_after_all(self, payment_hash: bytes, bolt11: str) -> None:
         """What was announced as failed has been paid."""
-        self._announce("pay_success", {"payment_hash": order.payment_hash, "bolt11": order.bolt11})
+        self._announce("pay_success", {"payment_hash": payment_hash.hex(), "bolt11": bolt11})
 
     def failed(self, running: Running, error: PayError) -> None:
         if running.order is not None:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from pay.node.host import (
 from pay.node.host_plugin import CHECK, HostPlugin
 from pay.node.liquidity_view import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
 from pay.node.options import add_options
+from pay.node.streaming import encoded
 from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
 
@@ -65,6 +66,11 @@ class RequestCaller:
     def succeed(self, result: dict[str, Any]) -> None:
         self._quietly(lambda: self._request.set_result(result))
 
+    async def succeed_at_length(self, result: dict[str, Any]) -> None:
+        """With a result that may be long, and have iterators in place of arrays."""
+        with self._quiet():
+            await answer_at_length(self._plugin, self._request, result)
+
     def fail(self, error: PayError) -> None:
         self._quietly(lambda: self._plugin.fail(self._request, error))
 
@@ -72,10 +78,21 @@ class RequestCaller:
         self._quietly(lambda: self._request.notify(message, level))
 
     def _quietly(self, write: Callable[[], None]) -> None:
-        try:
+        with self._quiet():
             write()
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError):
             log.exception("answer_not_written id=%s", self._request.id)
+
+
+async def answer_at_length(plugin: HostPlugin, request: Request, result: dict[str, Any]) -> None:
+    """Make the text of a result bit by bit, and write it on a thread that may wait until the host has read it."""
+    pieces = await encoded(result)
+    await asyncio.to_thread(plugin.set_encoded, request, pieces)
 
 
 class Application:
@@ -209,12 +226,16 @@ class Application:
 
     async def _hooked(self, request: Request) -> None:
         """A hook is always answered, whatever happens here."""
-        answer: dict[str, Any] = {"result": "continue"}
+        answer: dict[str, Any] = {}
         try:
             if self._service is not None:
                 answer = await self._service.hooked_listpays(request.params["rpc_command"].get("params"))
-        finally:
-            request.set_result(answer)
+            if "return" in answer:
+                await answer_at_length(self.plugin, request, answer)
+                return
+        except Exception:
+            log.exception("hook_failed")
+        request.set_result({"result": "continue"})
 
     async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
         if self._service is not None:

@@ -6,7 +6,7 @@ The host's table may be long, and it is read in pages from an index on: the newe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pay.node.facade import Node
@@ -31,20 +31,37 @@ class Archive:
         self._node = node
         self._started_s = started_s
 
-    async def newest(self, known: Iterable[PayKey], most: int) -> list[dict[str, Any]]:
-        """At most `most` payments that began before our start, but for those `known`; oldest first."""
+    async def newest(
+        self, known: Iterable[PayKey], most: int, ended: Collection[str] = (), known_rows: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """At most `most` payments, but for those `known`; oldest first, each made when it is asked for.
+
+        Parameters
+        ----------
+        ended
+            Hashes of payments of ours since our start; else only those that began before it are shown.
+        known_rows
+            How many rows those `known` have: so many more are looked at.
+        """
         if most <= 0:
-            return []
-        first = max(0, await self._last_index() - PAGE_ROWS + 1)
-        rows = (await self._page(first, PAGE_ROWS))["payments"]
-        groups = groups_of(rows)
-        if first and rows:
+            return iter(())
+        last = await self._last_index()
+        first = max(0, last - PAGE_ROWS - known_rows + 1)
+        groups: dict[PayKey, Rows] = {}
+        start = first
+        while start <= last and (rows := (await self._page(start, PAGE_ROWS))["payments"]):
+            add_to_groups(groups, rows)
+            start = int(rows[-1]["created_index"]) + 1
+        if first and groups:
             # The beginning of this one may be on the page before.
-            groups.pop(key_of(rows[0]), None)
+            groups.pop(next(iter(groups)))
         for key in known:
             groups.pop(key, None)
-        older = [group for group in groups.values() if int(group[0]["created_at"]) <= self._started_s]
-        return [entry_of_rows(group) for group in older[-most:]]
+        shown = [group for group in groups.values() if self._is_old(group[0]) or group[0]["payment_hash"] in ended]
+        return map(entry_of_rows, shown[-most:])
+
+    def _is_old(self, row: Mapping[str, Any]) -> bool:
+        return int(row["created_at"]) <= self._started_s
 
     async def _last_index(self) -> int:
         """A row has this index or none has a higher one, 0 for an empty table; asked in 2 log2(n) questions."""
@@ -73,9 +90,14 @@ def key_of(row: Mapping[str, Any]) -> PayKey:
 def groups_of(rows: Iterable[dict[str, Any]]) -> dict[PayKey, Rows]:
     """The rows of each payment, in their order."""
     groups: dict[PayKey, Rows] = {}
+    add_to_groups(groups, rows)
+    return groups
+
+
+def add_to_groups(groups: dict[PayKey, Rows], rows: Iterable[dict[str, Any]]) -> None:
+    """Put further rows to their payments."""
     for row in rows:
         groups.setdefault(key_of(row), []).append(row)
-    return groups
 
 
 def entry_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:

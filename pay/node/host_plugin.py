@@ -5,18 +5,22 @@ calls the misfits -32600), errors with `data`, a manifest with `cancheck` and th
 notifications in the form of the host's own plugins, and a reader that survives what it cannot parse.
 
 Handlers run on the thread that reads stdin and must return at once: they hand over to the loop of the driver.
+
+While an answer of some megabytes goes out, which takes as long as the host takes to read it, what else there is to
+say is put behind it, and nobody waits for that but who writes the long one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyln.client import Plugin
-from pyln.client.plugin import MethodType, Request
+from pyln.client.plugin import MethodType, Request, RequestState
 
 from pay.errors import Code, PayError
 from pay.node.incoming import Incoming, Unreadable
@@ -50,6 +54,9 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
+        self._long_turn = threading.Lock()
+        self._long_goes_out = False
+        self._behind: list[bytes] = []
 
     def add_raw_method(self, name: str, handler: RawHandler, usage: str, description: str) -> None:
         """Register a command whose handler gets the request with its `params` as they came.
@@ -64,6 +71,23 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         """Register a hook whose handler answers with `request.set_result`, now or later."""
         self.add_hook(name, _ignored, background=True, filters=filters)
         self._raw[name] = handler
+
+    def set_encoded(self, request: Request, result: Iterable[bytes]) -> None:
+        """Answer with pieces of JSON text; returns once the host has taken them: not for the loop's thread."""
+        request.state, request.termination_tb = RequestState.FINISHED, "answered in pieces"
+        begin = json.dumps({"jsonrpc": "2.0", "id": request.id}, ensure_ascii=False)[:-1] + ', "result": '
+        with self._long_turn:
+            with self.write_lock:
+                self._long_goes_out = True
+            try:
+                for piece in (begin.encode("utf-8", "replace"), *result, b"}\n\n"):
+                    self.stdout.buffer.write(piece)
+            finally:
+                with self.write_lock:
+                    self._long_goes_out = False
+                    waiting, self._behind = self._behind, []
+                    self.stdout.buffer.write(b"".join(waiting))
+                    self.stdout.flush()
 
     def fail(self, request: Request, error: PayError) -> None:
         """Answer with an error: `data` as documented, and its fields flat beside it as the host's `pay` does."""
@@ -110,6 +134,9 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         # What cannot be encoded (half a surrogate pair that a caller escaped) must not cost the answer.
         message = json.dumps(obj, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
         with self.write_lock:
+            if self._long_goes_out:
+                self._behind.append(message)
+                return
             self.stdout.buffer.write(message)
             self.stdout.flush()
 

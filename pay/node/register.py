@@ -1,24 +1,26 @@
 """All payments of this run, in one place: those about to begin, those in work, and those that are over.
 
-Of what is over, the last are kept whole for who asks how it went, as many as their attempts allow; of more it is
-kept that they were paid, and with what, or that their callers were told that they were not.
+Of what is over, the last are kept for who asks how it went, as many as their attempts allow, and without what only
+a payment in work needs; of more it is kept that they were paid, and with what, or that their callers were told
+that they were not.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pay.node.facade import PartOrder
-from pay.node.running import Running
+from pay.node.running import Running, Source
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
+from pay.payment.standing import Standing, standing_at_the_end, standing_of
+from pay.payment.status import PartTimes
 
 MOST_FINISHED = 1_000
 MOST_ATTEMPTS = 5_000
-"""Kept whole: so many payments, with so many attempts together, 2 kB each."""
+"""Kept with their attempts: so many payments, with so many attempts together, 2 kB each."""
 
 MOST_ENDS = 2_000
 """Receipts and refusals kept, a kB each."""
@@ -46,8 +48,31 @@ class Refused:
     """That the callers of a payment were told that it was not made; `tried` if parts of it were ordered."""
 
     groupid: int
-    order: PartOrder
+    bolt11: str
     tried: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A payment as it is shown.
+
+    Parameters
+    ----------
+    ours
+        We sent its parts.
+    times
+        By partid.
+    """
+
+    standing: Standing
+    source: Source
+    ours: bool
+    times: Mapping[int, PartTimes]
+
+
+def snapshot_of(running: Running) -> Snapshot:
+    """As of now."""
+    return Snapshot(standing_of(running.session), running.source, running.ours, dict(running.times))
 
 
 class Register:
@@ -62,7 +87,7 @@ class Register:
     def __init__(self) -> None:
         self.live: dict[bytes, Running] = {}
         self._beginning: dict[bytes, Running] = {}
-        self._finished: deque[Running] = deque()
+        self._finished: deque[Snapshot] = deque()
         self._attempts = 0
         self._paid: OrderedDict[bytes, Known] = OrderedDict()
         self._refused: OrderedDict[bytes, Refused] = OrderedDict()
@@ -73,9 +98,13 @@ class Register:
         """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
         return [*self.live.values(), *self._beginning.values()]
 
-    def finished(self) -> list[Running]:
+    def finished(self) -> list[Snapshot]:
         """The last that ended, oldest first."""
         return list(self._finished)
+
+    def ended(self) -> set[bytes]:
+        """Payment_hashes of what has ended in this run, as far as anything is kept of it."""
+        return {*self._paid, *self._refused}
 
     def known(self, payment_hash: bytes) -> Known | None:
         """What is known here of a payment that was made."""
@@ -132,16 +161,17 @@ class Register:
                 self._paid.popitem(last=False)
         elif isinstance(running.session.result, ev.NotPaid) and running.order is not None:
             self._refused[payment_hash] = Refused(
-                running.session.terms.groupid, running.order, tried=bool(running.session.attempts)
+                running.session.terms.groupid, running.order.bolt11, tried=bool(running.session.attempts)
             )
             if len(self._refused) > MOST_ENDS:
                 self._refused.popitem(last=False)
-        self._finished.append(running)
-        self._attempts += len(running.session.attempts)
+        standing = standing_at_the_end(running.session)
+        self._finished.append(Snapshot(standing, running.source, running.ours, running.times))
+        self._attempts += len(standing.attempts)
         while len(self._finished) > 1 and (
             len(self._finished) > MOST_FINISHED or self._attempts > MOST_ATTEMPTS
         ):
-            self._attempts -= len(self._finished.popleft().session.attempts)
+            self._attempts -= len(self._finished.popleft().standing.attempts)
         return True
 
 

@@ -46,6 +46,7 @@ class Caller(Protocol):
     """Who called a command, and may have gone away since."""
 
     def succeed(self, result: dict[str, Any]) -> None: ...
+    async def succeed_at_length(self, result: dict[str, Any]) -> None: ...
     def fail(self, error: PayError) -> None: ...
     def tell(self, message: str, level: str = "info") -> None: ...
 
@@ -189,7 +190,7 @@ class Service:
         await self._ready.wait()
         try:
             look = self._views.paystatus if command == "paystatus" else self._views.listpays
-            caller.succeed(await look(params))
+            await caller.succeed_at_length(await look(params))
         except PayError as error:
             caller.fail(error)
 
@@ -211,7 +212,7 @@ class Service:
             caller.succeed({"command_to_check": "payliquidity"} if only_check else answer)
 
     async def hooked_listpays(self, params: Any) -> dict[str, Any]:
-        """The answer to the hook on a `listpays` that somebody calls."""
+        """The answer to the hook on a `listpays` that somebody calls; for `streaming`."""
         if not self._views.concerns(params):
             return {"result": "continue"}
         try:

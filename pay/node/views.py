@@ -4,6 +4,9 @@ Up to v26.04 `listpays` went with the builtin `pay`, so it is registered here. S
 shows another sender's payment as failed between two attempts: there a filtered `rpc_command` hook lets every call
 go on at once unless a payment in work is concerned, and answers that one from `listsendpays` – never from
 `listpays`, which would call the hook again.
+
+Lists of all payments are long: tables of the host are read in pages, and what is answered has iterators in place
+of the arrays, from which `streaming` makes the text bit by bit.
 """
 
 from __future__ import annotations
@@ -11,21 +14,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from pay.errors import Code, PayError
 from pay.invoice import normalise
 from pay.invoice.recipient import ClearRecipient
-from pay.node.archive import Archive, entry_of_rows, groups_of
+from pay.node.archive import PAGE_ROWS, Archive, Rows, add_to_groups, entry_of_rows, groups_of
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
-from pay.node.register import MOST_FINISHED, Register
-from pay.node.running import Running
+from pay.node.register import MOST_FINISHED, Register, Snapshot, snapshot_of
+from pay.node.running import Running, Source
 from pay.node.view_params import listpays_params, paystatus_param
-from pay.payment.listpays import LivePay, PayKey, pays_of
+from pay.payment.attempt import Terms
+from pay.payment.listpays import LivePay, PayKey, pays_of_groups
 from pay.payment.status import Alias, Moment, paystatus_entry
 from pay.payment.whereabouts import OwnHtlc
-from pay.units import ScidDir
+from pay.units import NodeId, ScidDir
 
 log = logging.getLogger("pay")
 
@@ -54,48 +60,47 @@ class Views:
     async def paystatus(self, params: Any) -> dict[str, Any]:
         """All payments, newest last, or those of one invoice or payment_hash. Raises PayError.
 
-        What was finished before our start comes from the host's rows.
+        What was finished before our start, or is not kept any more, comes from the host's rows.
         """
         wanted = paystatus_param(params)
-        shown = [*self._register.finished(), *self._register.in_work()]
+        finished, in_work = self._register.finished(), self._register.in_work()
         if wanted is not None:
-            shown = [running for running in shown if _means(running, wanted)]
-            # Of what somebody else sent, the rows tell more than our watching, which is over.
-            if not any(running.order is not None or running.session.live for running in shown):
-                rows = await self._from_rows(wanted)
-                if rows or not shown:
-                    return {"pay": rows}
-        nodes = {
-            hop.node
-            for running in shown
-            for attempt in running.session.attempts.values()
-            if attempt.route is not None
-            for hop in attempt.route.hops
-        }
-        names = await self._planning.aliases(nodes)
-        older = [] if wanted is not None else await self._older(shown)
-        moment = await self._moment(shown)
-        return {"pay": [*older, *[_entry(running, moment, names.get) for running in shown]]}
+            finished = [payment for payment in finished if _means(payment.standing.terms, payment.source, wanted)]
+            in_work = [running for running in in_work if _runs(running, wanted)]
+        # As of now: payments go on while the answer is made.
+        shown = [*finished, *map(snapshot_of, in_work)]
+        # Of what somebody else sent, the rows tell more than our watching, which is over.
+        if wanted is not None and not any(payment.ours or payment.standing.live for payment in shown):
+            rows = await self._from_rows(wanted)
+            if rows or not shown:
+                return {"pay": rows}
+        names = await self._planning.aliases(_nodes_of(shown))
+        older = iter(()) if wanted is not None else await self._older(shown)
+        moment = await self._moment(in_work)
+        return {"pay": chain(older, (_entry(payment, moment, names.get) for payment in shown))}
 
-    async def _moment(self, shown: list[Running]) -> Moment:
+    async def _moment(self, in_work: list[Running]) -> Moment:
         """Now, with what is known of where the parts that are out are."""
-        if not any(running.session.live for running in shown):
+        if not any(running.session.live for running in in_work):
             return Moment(time.time(), self.height)
         htlcs: list[OwnHtlc] | None = None
         try:
             htlcs = await asyncio.wait_for(self._node.own_htlcs(), LOOK_S)
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
             log.warning("htlcs_unknown error=%r", error)
-        closed = await self._planning.closed(_announced_ways(shown))
+        closed = await self._planning.closed(_announced_ways(in_work))
         return Moment(time.time(), self.height, htlcs, closed)
 
-    async def _older(self, shown: list[Running]) -> list[dict[str, Any]]:
-        known = [_key(running) for running in shown]
+    async def _older(self, shown: list[Snapshot]) -> Iterator[dict[str, Any]]:
+        known = [_key(payment.standing.terms) for payment in shown]
+        ended = {payment_hash.hex() for payment_hash in self._register.ended()}
+        known_rows = sum(len(payment.standing.attempts) for payment in shown)
         try:
-            return await self._archive.newest(known, MOST_FINISHED - len(self._register.finished()))
+            most = MOST_FINISHED - len(self._register.finished())
+            return await self._archive.newest(known, most, ended, known_rows)
         except CallError as error:
             log.warning("archive_unreadable error=%r", str(error))
-            return []
+            return iter(())
 
     async def _from_rows(self, wanted: str) -> list[dict[str, Any]]:
         """A payment of before our start: what the host has of it."""
@@ -117,31 +122,56 @@ class Views:
         except PayError:
             return False
         wanted = given.get("payment_hash") or given.get("bolt11")
-        return wanted is None or any(_means(running, str(wanted)) for running in self._register.in_work())
+        return wanted is None or any(_runs(running, str(wanted)) for running in self._register.in_work())
 
     async def listpays(self, params: Any) -> dict[str, Any]:
         """The host's `listpays`, right about payments in work. Raises PayError."""
         given = listpays_params(params)
         status = given.pop("status", None)
         wanted = given.get("payment_hash") or given.get("bolt11")
-        chosen = [r for r in self._register.in_work() if wanted is None or _means(r, str(wanted))]
-        live = {_key(running): _live_pay(running) for running in chosen}
+        chosen = [r for r in self._register.in_work() if wanted is None or _runs(r, str(wanted))]
+        live = {_key(running.session.terms): _live_pay(running) for running in chosen}
         try:
-            answer = await self._node.patient("listsendpays", given)
+            if given:
+                groups = groups_of((await self._node.patient("listsendpays", given))["payments"])
+            else:
+                groups = await self._all_groups()
         except CallError as error:
             raise PayError(error.code, error.message, error.data) from error
-        pays = pays_of(answer["payments"], live, unsent="index" not in given)
-        return {"pays": [pay for pay in pays if status is None or pay["status"] == status]}
+        pays = pays_of_groups(groups, live, unsent="index" not in given)
+        return {"pays": (pay for pay in pays if status is None or pay["status"] == status)}
+
+    async def _all_groups(self) -> dict[PayKey, Rows]:
+        """The rows of all payments there ever were. Raises CallError."""
+        groups: dict[PayKey, Rows] = {}
+        start = 1
+        while True:
+            page = {"index": "created", "start": start, "limit": PAGE_ROWS}
+            rows = (await self._node.patient("listsendpays", page))["payments"]
+            add_to_groups(groups, rows)
+            if len(rows) < PAGE_ROWS:
+                return groups
+            start = int(rows[-1]["created_index"]) + 1
 
 
-def _entry(running: Running, moment: Moment, alias: Alias) -> dict[str, Any]:
-    source = running.source
-    return paystatus_entry(running.session, source.bolt11, source.label, running.times, moment, alias)
+def _entry(payment: Snapshot, moment: Moment, alias: Alias) -> dict[str, Any]:
+    source = payment.source
+    return paystatus_entry(payment.standing, source.bolt11, source.label, payment.times, moment, alias)
 
 
-def _key(running: Running) -> PayKey:
-    terms = running.session.terms
+def _key(terms: Terms) -> PayKey:
     return terms.payment_hash.hex(), terms.groupid
+
+
+def _nodes_of(shown: Iterable[Snapshot]) -> set[NodeId]:
+    """On the ways of all parts."""
+    return {
+        hop.node
+        for payment in shown
+        for attempt in payment.standing.attempts
+        if attempt.route is not None
+        for hop in attempt.route.hops
+    }
 
 
 def _announced_ways(shown: list[Running]) -> set[ScidDir]:
@@ -163,8 +193,12 @@ def _live_pay(running: Running) -> LivePay:
     )
 
 
-def _means(running: Running, wanted: str) -> bool:
-    return wanted.lower() == running.session.terms.payment_hash.hex() or normalise(wanted) == running.source.bolt11
+def _runs(running: Running, wanted: str) -> bool:
+    return _means(running.session.terms, running.source, wanted)
+
+
+def _means(terms: Terms, source: Source, wanted: str) -> bool:
+    return wanted.lower() == terms.payment_hash.hex() or normalise(wanted) == source.bolt11
 
 
 def _is_hash(text: str) -> bool:

@@ -6,7 +6,7 @@ between two attempts, when no row of it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,18 @@ def pays_of(
     groups: dict[PayKey, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["payment_hash"], int(row.get("groupid", 0))), []).append(row)
-    pays = [_entry(key, parts, key in live) for key, parts in groups.items()]
-    return pays + [_unsent(key, pay) for key, pay in live.items() if unsent and key not in groups]
+    return list(pays_of_groups(groups, live, unsent))
+
+
+def pays_of_groups(
+    groups: Mapping[PayKey, list[Any]], live: Mapping[PayKey, LivePay], unsent: bool = True
+) -> Iterator[dict[str, Any]]:
+    """The same from the rows of each payment; an entry is made when it is asked for."""
+    for key, parts in groups.items():
+        yield _entry(key, parts, key in live)
+    for key, pay in live.items():
+        if unsent and key not in groups:
+            yield _unsent(key, pay)
 
 
 def _entry(key: PayKey, parts: list[Mapping[str, Any]], live: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and that no further parts follow, where that is so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from pay.errors import Code
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, Terms
 from pay.payment.session import PaymentSession
+from pay.payment.standing import Standing
 from pay.payment.states import AttemptStatus, State
 from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
 from pay.payment.whereabouts import OwnHtlc, Whereabouts, htlcs_of, nodes_of_failures, whereabouts
@@ -70,45 +71,58 @@ class Moment:
 
 
 def paystatus_entry(
-    session: PaymentSession,
+    standing: Standing,
     bolt11: str | None,
     label: str | None,
     times: Mapping[int, PartTimes],
     moment: Moment,
     alias: Alias,
 ) -> dict[str, Any]:
-    """One element of `paystatus`' array `pay`."""
-    terms = session.terms
+    """One element of `paystatus`' array `pay`; its `attempts` are an iterator, each made when it is asked for."""
+    terms = standing.terms
     entry: dict[str, Any] = {}
     if label is not None:
         entry["label"] = label
     if bolt11 is not None:
         entry["bolt11"] = bolt11
+    live = standing.live
     entry |= {
         "amount_msat": terms.asked_msat,
         "destination": terms.destination.hex(),
         "payment_hash": terms.payment_hash.hex(),
         "groupid": terms.groupid,
         "created_at": int(terms.created_at_s),
-        "session_status": session.status.value,
-        "settled_amount": session.delivered_msat,
-        "in_flight_amount": session.in_flight_msat,
-        "waiting_for": "parts_sent_before" if terms.watched and session.live else session.state.value,
+        "session_status": standing.status.value,
+        "settled_amount": standing.delivered_msat,
+        "in_flight_amount": standing.in_flight_msat,
+        "waiting_for": "parts_sent_before" if terms.watched and live else standing.state.value,
     }
     if terms.shadow_blocks:
         entry |= {"shadow_fee_msat": terms.shadow_fee_msat, "shadow_delay": terms.shadow_blocks}
-    if isinstance(session.result, ev.NotPaid):
-        error = session.result.error
+    if isinstance(standing.result, ev.NotPaid):
+        error = standing.result.error
         entry["failure"] = {"code": error.code, "message": error.message}
-    why = _no_new_parts(session, moment.now_s)
+    why = _no_new_parts(standing, moment.now_s) if live else None
     if why is not None:
         entry["no_new_parts"] = why
-    entry["attempts"] = attempts = [
-        _attempt(attempt, number, times.get(attempt.partid), moment, alias, session)
-        for number, attempt in enumerate(session.attempts.values())
-    ]
-    _add_whereabouts(session, attempts, times, moment, alias)
-    return entry
+    return {**entry, "attempts": _attempts(standing, times, moment, alias)}
+
+
+def _attempts(
+    standing: Standing, times: Mapping[int, PartTimes], moment: Moment, alias: Alias
+) -> Iterator[dict[str, Any]]:
+    live = standing.live
+    ours = [htlc for htlc in moment.htlcs or () if htlc.payment_hash == standing.terms.payment_hash]
+    htlcs = htlcs_of(live, ours)
+    failed_at = nodes_of_failures(standing.attempts) if live else frozenset()
+    for number, attempt in enumerate(standing.attempts):
+        part_times = times.get(attempt.partid)
+        fields = _attempt(attempt, number, part_times, moment, alias, standing)
+        if attempt.live:
+            _add_whereabouts(
+                fields, attempt, part_times, htlcs.get(attempt.partid), moment, failed_at, standing.terms, alias
+            )
+        yield fields
 
 
 def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s: float) -> str:
@@ -136,51 +150,44 @@ def _latest_block(attempt: Attempt, times: PartTimes | None) -> int | None:
     return times.sent_height + attempt.route.delay_blocks + 1
 
 
-def _no_new_parts(session: PaymentSession, now_s: float) -> str | None:
-    """Why what is out is all that there will be; None where more may come or nothing is out."""
-    if not session.live:
-        return None
-    if session.terms.watched:
+def _no_new_parts(standing: Standing, now_s: float) -> str | None:
+    """Why what is out is all that there will be; None where more may come."""
+    if standing.terms.watched:
         return "parts that were sent before are only watched"
-    if session.state is State.DRAINING_PAID:
+    if standing.state is State.DRAINING_PAID:
         return "it is paid"
-    if session.verdict is not None:
+    if standing.verdict is not None:
         return "it is given up"
-    stop = must_stop(session.terms, now_s, now_s, session.failures, len(session.attempts))
+    stop = must_stop(standing.terms, now_s, now_s, standing.failures, len(standing.attempts))
     if stop is None:
         return None
     if stop.code == Code.INVOICE_EXPIRED:
         return "the invoice has expired"
-    over = now_s >= session.terms.deadline_s
+    over = now_s >= standing.terms.deadline_s
     return "retry_for is over" if over else "it has had the most attempts allowed"
 
 
 def _add_whereabouts(
-    session: PaymentSession,
-    shown: Sequence[dict[str, Any]],
-    times: Mapping[int, PartTimes],
+    fields: dict[str, Any],
+    attempt: Attempt,
+    times: PartTimes | None,
+    htlc: OwnHtlc | None,
     moment: Moment,
+    failed_at: frozenset[NodeId],
+    terms: Terms,
     alias: Alias,
 ) -> None:
-    """Where live parts probably are and when they must have ended."""
-    ours = [htlc for htlc in moment.htlcs or () if htlc.payment_hash == session.terms.payment_hash]
-    htlcs = htlcs_of(session.live, ours)
-    failed_at = nodes_of_failures(session.attempts)
-    for attempt, fields in zip(session.attempts.values(), shown, strict=True):
-        times_of = times.get(attempt.partid)
-        if not attempt.live:
-            continue
-        if times_of is not None and times_of.outcome_lost:
-            fields.pop("must_resolve", None)
-            fields["outcome_unknown"] = outcome_lost(attempt.partid).message
-            continue
-        htlc = htlcs.get(attempt.partid)
-        if htlc is not None:
-            # The host's own word, better than what was reckoned when the part was sent.
-            fields["must_resolve"] = _deadline(htlc.expiry, moment)
-        if moment.htlcs is not None:
-            guess = whereabouts(attempt, htlc, moment.closed, failed_at)
-            fields["probably_at"] = _place(guess, attempt, session.terms, alias)
+    """Where a live part probably is and when it must have ended."""
+    if times is not None and times.outcome_lost:
+        fields.pop("must_resolve", None)
+        fields["outcome_unknown"] = outcome_lost(attempt.partid).message
+        return
+    if htlc is not None:
+        # The host's own word, better than what was reckoned when the part was sent.
+        fields["must_resolve"] = _deadline(htlc.expiry, moment)
+    if moment.htlcs is not None:
+        guess = whereabouts(attempt, htlc, moment.closed, failed_at)
+        fields["probably_at"] = _place(guess, attempt, terms, alias)
 
 
 def _place(guess: Whereabouts, attempt: Attempt, terms: Terms, alias: Alias) -> dict[str, Any]:
@@ -204,7 +211,7 @@ def _attempt(
     times: PartTimes | None,
     moment: Moment,
     alias: Alias,
-    session: PaymentSession,
+    standing: Standing,
 ) -> dict[str, Any]:
     started = attempt.started_s if times is None else times.started_s
     fields: dict[str, Any] = {
@@ -215,10 +222,10 @@ def _attempt(
     if times is not None and times.ended_s is not None:
         fields["end_time"] = _time(times.ended_s)
     fields["state"] = "pending" if attempt.live else "completed"
-    if attempt.status is AttemptStatus.SETTLED and isinstance(session.result, ev.Paid):
-        fields["success"] = {"id": attempt.partid, "payment_preimage": session.result.preimage.hex()}
+    if attempt.status is AttemptStatus.SETTLED and isinstance(standing.result, ev.Paid):
+        fields["success"] = {"id": attempt.partid, "payment_preimage": standing.result.preimage.hex()}
     elif not attempt.live:
-        fields["failure"] = _failure(attempt, session.terms)
+        fields["failure"] = _failure(attempt, standing.terms)
     fields |= {
         "status": attempt.status.value,
         "partid": attempt.partid,

@@ -139,10 +139,10 @@ def _beyond(attempt: Attempt, closed: frozenset[ScidDir], failed_at: frozenset[N
     return Whereabouts(None, "after the first hop: nobody tells whether a node on the way or the recipient has it")
 
 
-def nodes_of_failures(attempts: Mapping[int, Attempt]) -> frozenset[NodeId]:
+def nodes_of_failures(attempts: Iterable[Attempt]) -> frozenset[NodeId]:
     """Nodes on the way that failed parts of a payment."""
     found: set[NodeId] = set()
-    for attempt in attempts.values():
+    for attempt in attempts:
         index = attempt.failure.erring_index if attempt.failure is not None else None
         hops: Sequence[Hop] = attempt.route.hops if attempt.route is not None else ()
         if index is not None and 0 < index < len(hops):

@@ -26,9 +26,15 @@ class Table:
         found = [row for row in self.rows if row["created_index"] >= params["start"]]
         return {"payments": found[: params["limit"]]}
 
-    def newest(self, known: list[tuple[str, int]] | None = None, most: int = 1000) -> list[str]:
+    def newest(
+        self,
+        known: list[tuple[str, int]] | None = None,
+        most: int = 1000,
+        ended: tuple[str, ...] = (),
+        rows: int = 0,
+    ) -> list[str]:
         archive = Archive(cast(Node, self), START_S)
-        return [entry["payment_hash"] for entry in asyncio.run(archive.newest(known or [], most))]
+        return [entry["payment_hash"] for entry in asyncio.run(archive.newest(known or [], most, ended, rows))]
 
 
 def _row(index: int, payment_hash: str, created_at: int) -> dict[str, Any]:
@@ -71,3 +77,18 @@ def test_what_is_known_and_what_is_new() -> None:
     assert table.newest(most=2) == ["b", "c"]
     assert table.newest(most=0) == []
     assert Table({1: "later"}, int(START_S) + 1).newest() == []
+
+
+def test_ours_of_this_run_that_is_not_kept_any_more() -> None:
+    """Of what began after our start, only what is known to be a payment of ours."""
+    table = Table({1: "ours", 2: "later", 3: "kept"}, int(START_S) + 1)
+    assert table.newest(known=[("kept", 1)], ended=("ours", "kept")) == ["ours"]
+
+
+def test_rows_of_what_is_known_take_no_place() -> None:
+    """Two pages of rows of one payment that is kept, and before them others: those are what is looked for."""
+    hashes = {n: f"h{n}" if n <= PAGE_ROWS else "kept" for n in range(1, 3 * PAGE_ROWS + 1)}
+    table = Table(hashes)
+    assert table.newest(known=[("kept", 1)]) == []
+    newest = table.newest(known=[("kept", 1)], rows=2 * PAGE_ROWS)
+    assert newest == [f"h{n}" for n in range(PAGE_ROWS - 999, PAGE_ROWS + 1)]

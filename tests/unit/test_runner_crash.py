@@ -17,7 +17,7 @@ from pay.node import crashed
 from pay.node.announcements import Announcements
 from pay.node.facade import PartOrder, Row, RowStatus
 from pay.node.orphans import Orphans
-from pay.node.register import Register
+from pay.node.register import Register, Snapshot
 from pay.node.runner import Runner
 from pay.node.running import Running
 from pay.payment import events as ev
@@ -137,9 +137,9 @@ def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
 BROKEN = bytes(32)
 
 
-def shown(running: Running) -> tuple[str, str, list[str]]:
+def shown(payment: Snapshot) -> tuple[str, str, list[str]]:
     """What paystatus says of a payment, and of its attempts."""
-    entry = paystatus_entry(running.session, None, None, running.times, Moment(NOW, 0), lambda _: None)
+    entry = paystatus_entry(payment.standing, None, None, payment.times, Moment(NOW, 0), lambda _: None)
     return entry["session_status"], entry["waiting_for"], [attempt["status"] for attempt in entry["attempts"]]
 
 
@@ -160,7 +160,7 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         assert len(scene.register.finished()) == 1
         assert scene.heard[-1] == "pay_failure"
         assert shown(scene.register.finished()[0]) == ("Failed", "done", ["Failed"])
-        assert scene.register.finished()[0].session.in_flight_msat == 0
+        assert scene.register.finished()[0].standing.in_flight_msat == 0
 
     with caplog.at_level(logging.ERROR, "pay"):
         play(story)

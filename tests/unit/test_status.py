@@ -13,6 +13,7 @@ from pay.node.progress import tell_progress
 from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Terms, watch_terms
+from pay.payment.standing import standing_of
 from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry
 from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
@@ -39,7 +40,8 @@ def look(
 ) -> dict[str, Any]:
     times = {partid: PartTimes(NOW, None, HEIGHT) for partid in story.session.attempts}
     moment = Moment(now, HEIGHT + 6, None if unknown else htlcs, closed)
-    return paystatus_entry(story.session, "lnbc1", None, times, moment, alias)
+    entry = paystatus_entry(standing_of(story.session), "lnbc1", None, times, moment, alias)
+    return {**entry, "attempts": list(entry["attempts"])}
 
 
 def one_out(names: str = "abcd") -> Teller:
