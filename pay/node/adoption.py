@@ -84,10 +84,12 @@ class Adoption:
         pending = {str(row["payment_hash"]): row for row in listed}
         for payment_hash, first in pending.items():
             try:
-                running, parts = await self._adopted(payment_hash, first, entries.get(payment_hash))
+                entry = entries.get(payment_hash)
+                running, parts = await self._adopted(payment_hash, first, entry)
                 if running is not None:
-                    # An entry that cannot be read is struck out in the end as well.
-                    self._runner.start(running, parts, in_journal=payment_hash in entries)
+                    # An entry that cannot be read, or is of another payment, is struck out in the end as well.
+                    its = entry if running.order is not None else None
+                    self._runner.start(running, parts, in_journal=payment_hash in entries, entry=its)
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
@@ -119,7 +121,7 @@ class Adoption:
         if not gone:
             return False
         running = self._watched(entry.terms, min(part.sent_at_s for part in gone), entry.order, None)
-        self._runner.start(running, gone, in_journal=True)
+        self._runner.start(running, gone, in_journal=True, entry=entry)
         return True
 
     async def _adopted(

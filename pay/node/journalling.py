@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from pay.node.facade import PartOrder
@@ -45,48 +46,52 @@ class Journalling:
         self._spawn = spawn
         self._following = following
         self._last: dict[Running, asyncio.Task[None]] = {}
+        self._entries: dict[Running, Entry | None] = {}
         self._marked: dict[Running, frozenset[int]] = {}
 
     def begin(self, running: Running, order: PartOrder) -> None:
         """Write the entry of a payment that has sent nothing yet."""
-        self._marked[running] = frozenset()
-        self._then(running, self._journal.write(Entry(running.session.terms, order)))
+        entry = self._entries[running] = Entry(running.session.terms, order)
+        self._then(running, self._journal.write(entry))
 
-    def found(self, running: Running) -> None:
-        """An earlier run has written the entry."""
-        self._marked[running] = frozenset()
+    def found(self, running: Running, entry: Entry | None) -> None:
+        """An earlier run has written the entry; None where it cannot be read."""
+        self._entries[running] = entry
 
     def has(self, running: Running) -> bool:
-        return running in self._marked
+        return running in self._entries
 
     async def written(self, running: Running) -> None:
         """Wait until what was begun is in the datastore, or could not be brought there in time."""
         last = self._last.get(running)
-        if last is not None and not self._marked.get(running):
+        if last is not None and running not in self._marked:
             await asyncio.wait({last})
 
     def accepted(self, running: Running) -> None:
         """The host has taken a part: say so in the entry, if the part is still out in a moment."""
-        if running in self._marked and running.order is not None:
-            asyncio.get_running_loop().call_later(MARK_S, self._mark, running, running.order)
+        if self._entries.get(running) is not None:
+            asyncio.get_running_loop().call_later(MARK_S, self._mark, running)
 
     def end(self, running: Running) -> None:
         """The payment is over."""
-        if self._marked.pop(running, None) is not None:
+        if self.has(running):
+            del self._entries[running]
+            self._marked.pop(running, None)
             self._then(running, self._strike_out(running))
 
     # --- steps ------------------------------------------------------------------------------------------
 
-    def _mark(self, running: Running, order: PartOrder) -> None:
-        if running not in self._marked:
+    def _mark(self, running: Running) -> None:
+        entry = self._entries.get(running)
+        if entry is None:
             return
         out = [a for a in running.session.live if a.status is AttemptStatus.INFLIGHT]
-        partids = frozenset(attempt.partid for attempt in out)
-        if partids <= self._marked[running]:
+        partids, marked = frozenset(attempt.partid for attempt in out), self._marked.get(running, frozenset())
+        if partids <= marked:
             return
-        self._marked[running] |= partids
-        parts = tuple(_part(attempt) for attempt in out)
-        self._then(running, self._journal.write(Entry(running.session.terms, order, parts)))
+        self._marked[running] = marked | partids
+        # The terms stay those of the payment: a session that only watches its parts has none of its limits.
+        self._then(running, self._journal.write(replace(entry, accepted=tuple(_part(attempt) for attempt in out))))
 
     async def _strike_out(self, running: Running) -> None:
         """Remove the entry, and keep of it what the host's rows may not show later."""

@@ -22,7 +22,7 @@ from pay.node.channel_hints import ChannelHints
 from pay.node.crashed import end_of_crashed, settled_of_crashed
 from pay.node.facade import CallError, Node, read_failure
 from pay.node.holdings import OwnChannels, less_ordered
-from pay.node.journal import Journal
+from pay.node.journal import Entry, Journal
 from pay.node.journalling import Journalling
 from pay.node.learning import Learning, in_flight
 from pay.node.orphans import Orphans
@@ -82,8 +82,17 @@ class Runner:
         self._learning = Learning(planning, register.live)
         self._hints = ChannelHints(planning, announcements)
 
-    def start(self, running: Running, adopted: tuple[ev.AdoptedPart, ...] = (), in_journal: bool = False) -> None:
-        """Begin a payment, or take up the parts that were found; `in_journal` if an earlier run wrote it down."""
+    def start(
+        self,
+        running: Running,
+        adopted: tuple[ev.AdoptedPart, ...] = (),
+        in_journal: bool = False,
+        entry: Entry | None = None,
+    ) -> None:
+        """Begin a payment, or take up the parts that were found.
+
+        `in_journal` if an earlier run wrote it down; the `entry` if that can be read.
+        """
         terms = running.session.terms
         self._register.start(running)
         log.info(
@@ -97,7 +106,7 @@ class Runner:
             terms.watched,
         )
         if in_journal:
-            self._journalling.found(running)
+            self._journalling.found(running, entry)
         elif running.order is not None and not adopted and not terms.to_self:
             self._journalling.begin(running, running.order)
         self.post(running, ev.Started(adopted))

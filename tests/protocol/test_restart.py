@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,27 @@ def test_plugin_restarted_alone_with_a_part_missing(tmp_path: Path) -> None:
         assert pending.answer().code == 210
         assert host.sendpays(calls) == []
         over(host)
+
+
+def test_what_was_watched_for_a_while_keeps_its_limits(tmp_path: Path) -> None:
+    """The plugin dies, its successor watches the part and marks it in the journal; then the node is restarted.
+
+    A part that fails is tried again within the payment's own limits, which a session that watches does not have.
+    """
+    with hosting(tmp_path, **OPTIONS) as host:
+        made = host.invoice(hold=True)
+        host.pay_held(made, retry_for=600, maxfee=60_000)
+        kill_plugin(host)
+        start_plugin(host)
+        host.box.poll(lambda: any(json.loads(entry["string"])["accepted"] for entry in journal(host)))
+        mark = host.log_mark()
+        restart_node(host)
+        assert host.lines("payment_resumed", mark)
+        assert any("maxfee_msat=60000" in line for line in host.lines("payment_start", mark))
+        host.give_back(made)
+        host.until(lambda: made.parts)
+        host.release(made)
+        assert host.pay(made).ok()["parts"] == 2
 
 
 # --- while it starts --------------------------------------------------------------------------------------

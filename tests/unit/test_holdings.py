@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -89,6 +90,35 @@ def test_a_channel_has_several_names_and_others_have_theirs() -> None:
     """The first part names it by an alias, the second is over another channel."""
     assert _left(_listed(), _paying(bytes([1] * 32), first=99)) == (SPENDABLE - SENT, SENT, 1)
     assert _left(_listed(), _paying(bytes([1] * 32), first=50)) == (SPENDABLE, 0, 0)
+
+
+def test_two_parts_that_leave_us_with_the_same() -> None:
+    """One of them is shown: the other one is held, and it does not matter which."""
+    session = PaymentSession(terms(payment_hash=bytes([1] * 32), max_parts=2))
+    running = Running(session, ClearRecipient(node("d"), (), True), None)
+    session.handle(ev.Started(), NOW)
+    session.handle(ev.RoutesFound(1, (line(50_000, "ad"), line(50_000, "ad"))), NOW)
+    assert _left(_listed(((bytes([1] * 32), 51_000),)), running) == (SPENDABLE - 102_000, 102_000, 2)
+
+
+def test_more_is_ordered_than_there_is() -> None:
+    """What cannot be spent is not held either."""
+    payments = [_paying(bytes([number] * 32)) for number in range(1, 12)]
+    assert 11 * SENT > SPENDABLE
+    assert _left(_listed(), *payments) == (0, SPENDABLE, 11)
+
+
+def test_a_payment_to_ourselves_and_other_channels_hold_nothing() -> None:
+    to_self = PaymentSession(terms(payment_hash=bytes([1] * 32), to_self=True))
+    to_self.handle(ev.Started(), NOW)
+    running = Running(to_self, ClearRecipient(node("d"), (), True), None)
+    other = replace(_listed(), names=frozenset({scid(50)}))
+    payments = [running, _paying(bytes([2] * 32), first=50), _paying(bytes([3] * 32), first=50)]
+    for one in payments:
+        one.clock = Fixed(NOW)
+    first, second = less_ordered([_listed(), other], payments)
+    assert (first.channel.spendable_msat, first.channel.live_htlcs) == (SPENDABLE, 0)
+    assert (second.channel.spendable_msat, second.channel.live_htlcs) == (SPENDABLE - 2 * SENT, 2)
 
 
 def test_only_what_goes_out_takes_slots() -> None:

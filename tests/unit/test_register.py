@@ -1,10 +1,8 @@
-"""What is kept of payments that are over: how many, with how many attempts, and of the rest that they were."""
+"""All payments of a run: what is found under a hash, what is known of those that are over, how many are kept."""
 
 from __future__ import annotations
 
-import gc
-import weakref
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,101 +10,220 @@ from pay.errors import Code, PayError
 from pay.invoice.recipient import ClearRecipient
 from pay.node import register as kept
 from pay.node.facade import PartOrder
-from pay.node.register import Refused, Register
+from pay.node.register import Known, Refused, Register
 from pay.node.running import Running
 from pay.payment import events as ev
+from pay.payment.attempt import watch_terms
+from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
-from pay.payment.states import SessionStatus
-from tests.payment_tools import HEIGHT, NOW, PREIMAGE, line, no_balance, node, terms
+from tests.payment_tools import NOW, PREIMAGE, line, no_balance, node, terms
+
+STOP = PayError(Code.OTHER, "stop")
+HASH = bytes(32)
+ORDER = PartOrder("00" * 32, 100_000, 1, "lnbc1", None, None, None, None, None)
 
 
-def over(register: Register, number: int, failing: int, paid: bool = False) -> Running:
-    """A payment whose first attempts fail one after the other; then it is paid or given up."""
-    payment_hash = number.to_bytes(32, "big")
-    limits: dict[str, Any] = {"max_attempts": 1_000, "max_fee_msat": 100_000, "payment_hash": payment_hash}
-    order = PartOrder(payment_hash.hex(), 100_000, 1, f"lnbc{number}", None, None, None, None, None)
-    running = Running(PaymentSession(terms(**limits)), ClearRecipient(node("d"), (), False), order)
+def payment(payment_hash: bytes = HASH, groupid: int = 1, parts: int = 2, ours: bool = True) -> Running:
+    """`parts` parts are out; watched ones where they are not ours."""
+    if ours:
+        own = terms(120_000, payment_hash=payment_hash, groupid=groupid, max_parts=8)
+    else:
+        own = watch_terms(payment_hash, groupid, node("us"), node("d"), 120_000, NOW)
+    session = PaymentSession(own)
+    share = 120_000 // max(parts, 1)
+    adopted = tuple(ev.AdoptedPart(partid, share, share + 10) for partid in range(1, parts + 1))
+    session.handle(ev.Started(() if ours else adopted), NOW)
+    if ours and parts:
+        routes = tuple(line(share, "ad", first=10 * number, fee_msat=10) for number in range(parts))
+        session.handle(ev.RoutesFound(1, routes), NOW)
+    return Running(session, ClearRecipient(node("d"), (), False), ORDER if ours else None, created_at_s=77)
+
+
+def settle(running: Running, *partids: int) -> None:
+    for partid in partids:
+        running.session.handle(ev.AttemptSettled(partid, PREIMAGE), NOW)
+
+
+def fail(running: Running) -> None:
+    """All of it."""
+    running.session.handle(ev.Cancelled(STOP), NOW)
+    for partid in list(running.session.attempts):
+        running.session.handle(ev.AttemptFailed(partid, no_balance(1), 0), NOW)
+    assert isinstance(running.session.result, ev.NotPaid)
+
+
+def numbered(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def hashes(register: Register) -> list[bytes]:
+    """Of the payments that are kept."""
+    return [kept.standing.terms.payment_hash for kept in register.finished()]
+
+
+@pytest.fixture
+def register() -> Register:
+    return Register()
+
+
+# --- in work ----------------------------------------------------------------------------------------------------
+
+
+def test_in_work(register: Register) -> None:
+    """Who is about to begin is seen by those who list, and is nobody to join."""
+    first, second = payment(numbered(1)), payment(numbered(2))
+    register.start(first)
+    with register.beginning(second):
+        assert register.in_work() == [first, second]
+        assert register.live == {numbered(1): first}
+    assert register.in_work() == [first]
+    with pytest.raises(PayError), register.beginning(second):
+        raise STOP
+    assert register.in_work() == [first], "what was declined is not about to begin any more"
+
+
+def test_two_payments_of_one_hash_are_a_bug(register: Register) -> None:
+    register.start(payment())
+    with pytest.raises(AssertionError):
+        register.start(payment(groupid=2))
+
+
+def test_dropped(register: Register) -> None:
+    """Another sender's affair: nothing is kept of it, and the next one of that hash is another one."""
+    first, second = payment(), payment(groupid=2)
+    register.start(first)
+    assert not register.drop(second) and register.drop(first) and not register.drop(first)
+    register.start(second)
+    assert not register.drop(first) and register.live == {HASH: second}
+    settle(first, 1, 2)
+    assert not register.end(first) and register.known(HASH) is None and register.finished() == []
+
+
+# --- over -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_a_payment_in_work(register: Register) -> None:
+    """From its first preimage on; a part that is out counts, one that has failed does not."""
+    running = payment(parts=3)
     register.start(running)
-    actions = running.session.handle(ev.Started(()), NOW)
-    for attempt in range(1, failing + 2):
-        (question,) = [action for action in actions if isinstance(action, ev.FindRoutes)]
-        if attempt == failing + 1 and not paid:
-            running.session.handle(ev.Cancelled(_error()), NOW)
-            break
-        running.session.handle(ev.RoutesFound(question.query_id, (line(100_000, first=10 * attempt),)), NOW)
-        if attempt == failing + 1:
-            running.session.handle(ev.AttemptSettled(attempt, PREIMAGE), NOW)
-            break
-        actions = running.session.handle(ev.AttemptFailed(attempt, no_balance(1), HEIGHT), NOW)
-    assert register.end(running)
-    return running
+    assert register.known(HASH) is None
+    settle(running, 2)
+    running.session.handle(ev.AttemptFailed(3, no_balance(1), 0), NOW)
+    paid = ev.Paid(PREIMAGE, 120_000, 80_020, 3, incomplete=True)
+    assert register.known(HASH) == Known(Receipt(HASH, node("d"), 77, paid), True, frozenset({1, 2}))
+    assert register.known(numbered(5)) is None
 
 
-def _error() -> PayError:
-    return PayError(Code.OTHER, "enough", {"a lot": list(range(10))})
+def test_what_is_known_of_a_payment_that_was_made(register: Register) -> None:
+    running = payment()
+    register.start(running)
+    settle(running, 1, 2)
+    assert register.end(running) and not register.end(running)
+    assert register.live == {} and hashes(register) == [HASH]
+    paid = ev.Paid(PREIMAGE, 120_000, 120_020, 2, incomplete=False)
+    assert register.known(HASH) == Known(Receipt(HASH, node("d"), 77, paid), True, frozenset({1, 2}))
 
 
-def hashes(register: Register) -> list[int]:
-    return [int.from_bytes(payment.standing.terms.payment_hash, "big") for payment in register.finished()]
+def test_a_success_is_not_forgotten_for_a_later_try(register: Register) -> None:
+    """Its rows were deleted and a call begins anew: what was paid stays known, whatever becomes of that."""
+    first, second = payment(), payment(groupid=2)
+    register.start(first)
+    settle(first, 1, 2)
+    register.end(first)
+    register.start(second)
+    known = register.known(HASH)
+    assert known is not None and known.receipt.paid.sent_msat == 120_020
+    fail(second)
+    register.end(second)
+    assert register.known(HASH) == known
 
 
-def test_so_many_payments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_watched_parts_are_not_the_payments(register: Register) -> None:
+    running = payment(ours=False)
+    register.start(running)
+    settle(running, 1)
+    known = register.known(HASH)
+    assert known is not None and not known.whole
+
+
+def test_callers_were_told_that_it_was_not_made(register: Register) -> None:
+    """A part that settles later may be of it or of an earlier try; a later group is another sender's."""
+    running = payment(groupid=4)
+    register.start(running)
+    assert register.refused(HASH, 4) is None
+    fail(running)
+    register.end(running)
+    for groupid, known in ((3, True), (4, True), (5, False)):
+        assert register.refused(HASH, groupid) == (Refused(4, "lnbc1", tried=True) if known else None)
+    assert register.refused(numbered(1), 4) is None
+    again = payment(groupid=5)
+    register.start(again)
+    settle(again, 1, 2)
+    register.end(again)
+    assert register.refused(HASH, 4) is None, "it was made after all"
+
+
+def test_parts_of_others_were_not_told_as_ours(register: Register) -> None:
+    running = payment(ours=False)
+    register.start(running)
+    fail(running)
+    register.end(running)
+    assert register.refused(HASH, 1) is None and hashes(register) == [HASH]
+
+
+def test_what_others_pay_was_not_refused(register: Register) -> None:
+    running = payment()
+    register.start(running)
+    running.session.handle(ev.HashTaken(None, "in progress"), NOW)
+    for partid in (1, 2):
+        running.session.handle(ev.AttemptFailed(partid, no_balance(1), 0), NOW)
+    assert running.session.result == ev.Elsewhere("in progress") and register.end(running)
+    assert register.refused(HASH, 1) is None and register.known(HASH) is None
+
+
+# --- how much is kept -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(kept, "MOST_FINISHED", 3)
-    register = Register()
-    for number in range(5):
-        over(register, number, failing=0, paid=True)
-    assert hashes(register) == [2, 3, 4]
-
-
-def test_so_many_attempts_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """4 + 3 + 2 are 9; with a third one of 4 the first goes; one of more than all is kept alone."""
-    monkeypatch.setattr(kept, "MOST_ATTEMPTS", 9)
-    register = Register()
-    for number, attempts in enumerate([4, 3, 2]):
-        over(register, number, failing=attempts)
-    assert hashes(register) == [0, 1, 2]
-    over(register, 3, failing=4)
-    assert hashes(register) == [1, 2, 3]
-    over(register, 4, failing=20)
-    assert hashes(register) == [4]
-    over(register, 5, failing=1)
-    assert hashes(register) == [5]
-
-
-def test_what_is_dropped_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That it was paid and with what, or that it was refused, so that nobody pays it twice."""
-    monkeypatch.setattr(kept, "MOST_FINISHED", 1)
-    register = Register()
-    over(register, 1, failing=1, paid=True)
-    over(register, 2, failing=1)
-    over(register, 3, failing=0, paid=True)
-    assert hashes(register) == [3]
-    known = register.known((1).to_bytes(32, "big"))
-    assert known is not None and known.receipt.paid.preimage == PREIMAGE and known.partids == {2}
-    assert register.refused((2).to_bytes(32, "big"), 1) == Refused(1, "lnbc2", tried=True)
-    assert register.ended() == {number.to_bytes(32, "big") for number in (1, 2, 3)}
-
-
-def test_receipts_and_refusals_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ATTEMPTS", 6)
     monkeypatch.setattr(kept, "MOST_ENDS", 2)
-    register = Register()
-    for number in range(6):
-        over(register, number, failing=0, paid=number % 2 == 0)
-    assert register.ended() == {number.to_bytes(32, "big") for number in (2, 3, 4, 5)}
+    yield
 
 
-def test_what_only_a_payment_in_work_needs_goes() -> None:
-    """The session, with all that its next plan would have had to respect, and what its error had beside words."""
-    register = Register()
-    running = over(register, 1, failing=2)
-    session = weakref.ref(running.session)
-    assert isinstance(running.session.result, ev.NotPaid) and running.session.result.error.data
-    del running
-    gc.collect()
-    assert session() is None
-    (payment,) = register.finished()
-    assert payment.standing.status is SessionStatus.FAILED and len(payment.standing.attempts) == 2
-    assert [attempt.failure for attempt in payment.standing.attempts] == [no_balance(1)] * 2
-    assert all(attempt.blame is None for attempt in payment.standing.attempts)
-    result = payment.standing.result
-    assert isinstance(result, ev.NotPaid) and "enough" in result.error.message and not result.error.data
+def over(register: Register, number: int, parts: int, made: bool) -> None:
+    running = payment(numbered(number), parts=parts)
+    register.start(running)
+    if made:
+        settle(running, *range(1, parts + 1))
+    else:
+        fail(running)
+    register.end(running)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_last_ones_are_kept_whole(register: Register) -> None:
+    """Three at most, with six attempts together; the last one whatever it had."""
+    for number in range(4):
+        over(register, number, 1, made=False)
+    assert hashes(register) == [numbered(1), numbered(2), numbered(3)]
+    over(register, 4, 4, made=False)
+    assert hashes(register) == [numbered(2), numbered(3), numbered(4)]
+    over(register, 5, 3, made=False)
+    assert hashes(register) == [numbered(5)], "4 + 3 attempts are more than six"
+    over(register, 6, 3, made=False)
+    assert hashes(register) == [numbered(5), numbered(6)]
+    over(register, 7, 1, made=False)
+    assert hashes(register) == [numbered(6), numbered(7)]
+    over(register, 8, 8, made=True)
+    assert hashes(register) == [numbered(8)]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_last_ends_are_kept(register: Register) -> None:
+    for number in range(1, 4):
+        over(register, number, 1, made=True)
+        over(register, 10 + number, 1, made=False)
+    assert [register.known(numbered(number)) is not None for number in (1, 2, 3)] == [False, True, True]
+    assert [register.refused(numbered(10 + number), 1) is not None for number in (1, 2, 3)] == [False, True, True]

@@ -17,10 +17,10 @@ import pytest
 from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.invoice.recipient import ClearRecipient
-from pay.node import crashed, sender
+from pay.node import crashed
 from pay.node.crashed import end_of_crashed, settled_of_crashed
 from pay.node.facade import PartOrder, Row, RowStatus
-from pay.node.reconciliation import Reconciliation
+from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.rpc import CallError, Unanswered
 from pay.node.running import Running
 from pay.node.sender import Sender
@@ -61,9 +61,10 @@ class Host:
         self.orders: list[tuple[int, Any]] = []
         self.posts: list[ev.Event] = []
         self.asked_of: list[tuple[int, ...]] = []
+        self.journalled = False
 
     async def sendpay(self, order: PartOrder, partid: int, route: Any) -> Any:
-        assert order == ORDER and self.posts == []
+        assert order == ORDER and self.posts == [] and self.journalled
         self.orders.append((partid, route))
         answer = self.answers.popleft()
         if isinstance(answer, Exception):
@@ -75,7 +76,8 @@ class Host:
         return list(self.tables.popleft() if len(self.tables) > 1 else self.tables[0])
 
     async def written(self, running: Running) -> None:
-        assert self.orders == [], "the journal comes first"
+        assert self.orders == []
+        self.journalled = True
 
     async def among(self, payment_hash: bytes, rows: Sequence[Row]) -> frozenset[int]:
         assert payment_hash == HASH
@@ -88,9 +90,17 @@ class Host:
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "_REPEAT_FIRST_S", 0.0)
-    monkeypatch.setattr(crashed, "LOOK_S", 0.0)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Nobody sleeps; for how long it would have been."""
+    slept: list[float] = []
+    yields = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await yields(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return slept
 
 
 def sent(host: Host, running: Running, partid: int = 5, route: Any = ROUTE) -> list[ev.Event]:
@@ -127,10 +137,12 @@ def test_the_answer_is_of_another_senders_part(other: dict[str, int], status: st
     assert running.created_at_s is None
 
 
-def test_no_answer_is_repeated_to_the_letter() -> None:
-    host = Host(Unanswered("gone"), Unanswered("gone"), ANSWER, rows=[[MINE]])
+def test_no_answer_is_repeated_to_the_letter(slept: list[float]) -> None:
+    """After a tenth of a second, then twice as long each time, at most five."""
+    host = Host(*[Unanswered("gone")] * 8, ANSWER, rows=[[MINE]])
     assert sent(host, payment()) == [ev.AttemptAccepted(5)]
-    assert host.orders == [(5, ROUTE)] * 3
+    assert host.orders == [(5, ROUTE)] * 9
+    assert slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
 @pytest.mark.parametrize("event", [ev.AttemptAccepted(5), ev.AttemptSettled(5, PREIMAGE)])
@@ -252,8 +264,8 @@ def test_its_row_is_gone() -> None:
 
 def test_its_row_is_gone_and_the_preimage_is_known() -> None:
     """From whichever row of the hash, or from a part that has settled: then it was taken as well."""
-    elsewhere = replace(PAID_ROW, groupid=2)
-    assert looked(accepted(), [elsewhere]).posts == [ev.AttemptSettled(5, PREIMAGE)]
+    elsewhere = [replace(MINE, groupid=2, status=F), replace(PAID_ROW, groupid=2)]
+    assert looked(accepted(), elsewhere).posts == [ev.AttemptSettled(5, PREIMAGE)]
     both = payment(adopted=[ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_500)])
     both.session.handle(ev.AttemptSettled(3, PREIMAGE), NOW)
     assert looked(both, [replace(MINE, partid=9)]).posts == [ev.AttemptSettled(4, PREIMAGE)]
@@ -297,6 +309,43 @@ def test_a_row_that_is_pending_for_ever() -> None:
     assert isinstance(running.session.result, ev.NotPaid)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_every_half_a_minute(at_once: bool, slept: list[float]) -> None:
+    """Nothing is looked for while nothing is out, and not after the end."""
+    running = payment()
+    host = Host(rows=[[], [MINE], [replace(MINE, status=F)]])
+    me: Any = host
+
+    async def looking() -> None:
+        await Reconciliation(me, Sender(me, me, host.post), me, host.post).run(running, at_once)
+
+    async def ends() -> None:
+        while len(slept) < 6:
+            await asyncio.wait({asyncio.create_task(nothing())})
+        assert not running.session.live and running.session.result is None, "routes are being looked for again"
+        assert len(host.asked_of) == 3
+        running.session.handle(ev.Cancelled(PayError(-1, "stop")), NOW)
+
+    async def nothing() -> None: ...
+
+    async def both() -> None:
+        await asyncio.wait_for(asyncio.gather(looking(), ends()), 10)
+
+    asyncio.run(both())
+    assert set(slept) == {RECONCILE_S} and len(slept) >= 6
+    accepted_, failed = host.posts
+    assert accepted_ == ev.AttemptAccepted(5) and isinstance(failed, ev.AttemptFailed)
+
+
+def test_what_is_taken_up_is_looked_at_before_the_first_wait(slept: list[float]) -> None:
+    for at_once, waits in ((True, []), (False, [RECONCILE_S])):
+        slept.clear()
+        host = Host(rows=[[PAID_ROW]])
+        me: Any = host
+        asyncio.run(Reconciliation(me, Sender(me, me, host.post), me, host.post).run(accepted(), at_once))
+        assert host.posts == [ev.AttemptSettled(5, PREIMAGE)] and slept == waits
+
+
 # --- a session that broke -------------------------------------------------------------------------------------
 
 
@@ -306,11 +355,29 @@ def end(running: Running, *tables: Sequence[Row], stuck: Sequence[int] = ()) -> 
     return asyncio.run(asyncio.wait_for(end_of_crashed(me, me, running), 10)), host
 
 
-def test_a_broken_payment_ends_when_nothing_is_out() -> None:
+def test_a_broken_payment_whose_part_is_still_being_sent() -> None:
+    """The host has no row of it yet: nothing is known before its `sendpay` has its answer."""
+    running, host = payment(), Host(rows=[[]])
+    me: Any = host
+
+    async def story() -> ev.Paid | None:
+        async def sending() -> None:
+            await asyncio.sleep(1)
+            await asyncio.sleep(1)
+            host.tables = deque([[PAID_ROW]])
+
+        running.sending.add(asyncio.create_task(sending()))
+        return await end_of_crashed(me, me, running)
+
+    assert asyncio.run(asyncio.wait_for(story(), 10)) == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False)
+
+
+def test_a_broken_payment_ends_when_nothing_is_out(slept: list[float]) -> None:
     """Two looks find it pending, of whichever group; the third finds that it failed."""
     failed = [replace(MINE, status=F)]
     paid, host = end(accepted(), [MINE], [replace(MINE, groupid=2), *failed], failed)
     assert paid is None and host.asked_of == [(3,), (2, 3), (3,)]
+    assert slept == [crashed.LOOK_S] * 2
 
 
 def test_a_broken_payment_is_paid() -> None:
@@ -344,7 +411,7 @@ def test_a_broken_payment_whose_row_is_gone() -> None:
     assert running.times[5].outcome_lost
 
 
-def test_what_has_settled_of_a_broken_payment() -> None:
+def test_what_has_settled_of_a_broken_payment(slept: list[float]) -> None:
     """Asked until nothing of its group is out, but for what is pending for ever."""
     settled, failed = replace(PAID_ROW, partid=6), replace(MINE, partid=7, status=F)
     other = replace(PAID_ROW, partid=8, groupid=2)
@@ -352,4 +419,4 @@ def test_what_has_settled_of_a_broken_payment() -> None:
     host = Host(rows=[[settled, MINE], [settled, stuck, PAID_ROW, failed, other]], stuck=[9])
     me: Any = host
     found = asyncio.run(asyncio.wait_for(settled_of_crashed(me, me, accepted()), 10))
-    assert found == {5, 6}
+    assert found == {5, 6} and slept == [crashed.LOOK_S]

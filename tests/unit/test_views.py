@@ -15,7 +15,7 @@ from pay.node.register import Register
 from pay.node.streaming import encoded
 from pay.node.views import Views
 from pay.units import NodeId
-from tests.unit.test_register import over
+from tests.unit.test_finished import over
 
 
 class Host:
