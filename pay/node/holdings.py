@@ -65,8 +65,10 @@ def less_ordered(listed: Sequence[NamedChannel], payments: Iterable[Running]) ->
 
 def _live(payments: Iterable[Running]) -> Iterable[tuple[Running, Attempt]]:
     for running in payments:
-        for attempt in running.session.live:
-            yield running, attempt
+        # Of hundreds at once most wait for their first plan, and each plan looks through all of them.
+        if running.session.attempts:
+            for attempt in running.session.live:
+                yield running, attempt
 
 
 def _less(named: NamedChannel, msat: int, htlcs: int) -> NamedChannel:

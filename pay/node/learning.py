@@ -26,7 +26,9 @@ matters."""
 
 def in_flight(payments: Iterable[Running]) -> InFlight:
     """What is out, of all payments."""
-    return InFlight(tuple(part for running in payments for part in _live_parts(running)))
+    return InFlight(
+        tuple(part for running in payments if running.session.attempts for part in _live_parts(running))
+    )
 
 
 class Learning:

@@ -2,19 +2,19 @@
 """A plugin for a node under test: a slow `rpc_command` hook, or a signer that waits for a person.
 
 `shut METHOD [MOST]` keeps calls of METHOD back, whoever makes them, at most so many; `waiting METHOD` says how
-many wait; `open METHOD` lets them go on, in their order, and shuts no more.
+many wait, and how many there were in all; `open METHOD` lets them go on, in their order, and shuts no more.
 """
 
 from plugin_io import answer, argument, serve
 
-METHODS = ["sendpay", "preapproveinvoice", "listhtlcs"]
+METHODS = ["sendpay", "preapproveinvoice", "listhtlcs", "listsendpays"]
 MANIFEST = {
     "dynamic": True,
     "options": [],
     "rpcmethods": [
         {"name": "shut", "usage": "method [most]", "description": "Keep calls of this method back"},
         {"name": "open", "usage": "method", "description": "Let them go on"},
-        {"name": "waiting", "usage": "method", "description": "How many are kept back"},
+        {"name": "waiting", "usage": "method", "description": "How many there are"},
     ],
     "hooks": [{"name": "rpc_command", "filters": METHODS}],
 }
@@ -22,10 +22,11 @@ UNLIMITED = 1 << 30
 
 
 class Gate:
-    """By method: how many calls are kept back at most, and the hook's calls for those that are."""
+    """By method: how many calls are kept back at most, the hook's calls for those that are, and how many came."""
 
     def __init__(self):
         self.most = {}
+        self.seen = dict.fromkeys(METHODS, 0)
         self.kept = {method: [] for method in METHODS}
 
     def request(self, method, params):
@@ -43,7 +44,7 @@ class Gate:
             for call_id in kept:
                 answer(call_id, {"result": "continue"})
             return {"calls": len(kept)}
-        return {"calls": len(self.kept[name])}
+        return {"calls": len(self.kept[name]), "seen": self.seen[name]}
 
     def handle(self, message):
         """One message of lightningd."""
@@ -51,6 +52,7 @@ class Gate:
             return
         if message["method"] == "rpc_command":
             method = message["params"]["rpc_command"]["method"]
+            self.seen[method] += 1
             if len(self.kept[method]) < self.most.get(method, 0):
                 self.kept[method].append(message["id"])
             else:

@@ -56,7 +56,8 @@ class Table(dict[bytes, Any]):
 
     def out(self, name: str, began_s: float = NOW, status: AttemptStatus = AttemptStatus.INFLIGHT) -> Attempt:
         attempt = Attempt(1, ROUTE, 100_000, 102_000, status, began_s)
-        self[name.encode()] = SimpleNamespace(session=SimpleNamespace(live=[attempt]), parts_out={})
+        session = SimpleNamespace(attempts={attempt.partid: attempt}, live=[attempt])
+        self[name.encode()] = SimpleNamespace(session=session, parts_out={})
         return attempt
 
     def end(self, name: str, status: AttemptStatus, failure: Failure | None = None) -> Attempt:
