@@ -59,9 +59,10 @@ LOOK_AGAIN_S = 0.2
 LOOK_S = 5.0
 """How often the host's table is looked at where nothing else tells of an end."""
 
-QUICK_S = 0.2
+QUICK_S = 2.0
 """What is asked between the look at the host's table and the first part mostly takes less; if it took longer, the
-table is looked at once more: other senders count groups as we do."""
+table is looked at once more: other senders count groups as we do. If one was quicker than that, the host's answer
+to our first part tells, which goes alone."""
 
 OTHERS_S = 10.0
 """So long another sender that was seen is given between two of its tries before an error of ours is believed."""
@@ -87,7 +88,7 @@ class Paying:
         What an earlier run of ours began: an order of that run may still be queued in the host, and the host mixes
         parts of one group only. Set before the first call.
     doubt_s
-        The most that `OTHERS_S` and `EARLIER_S` come to.
+        The most that `OTHERS_S`, `EARLIER_S` and `QUICK_S` come to.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Paying:
         self._journal = journal
         self._orphans = orphans
         self._preparation = preparation
-        self._others_s = min(OTHERS_S, doubt_s)
+        self._others_s, self._quick_s = min(OTHERS_S, doubt_s), min(QUICK_S, doubt_s)
         self._quiet_at_s = time.monotonic() + min(EARLIER_S, doubt_s)
         self.earlier = Earlier()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -291,7 +292,7 @@ class Paying:
         try:
             running = await self._preparation.prepared(call, groupid)
             async with self._lock(payment_hash):
-                slow = time.monotonic() - began_s > QUICK_S
+                slow = time.monotonic() - began_s > self._quick_s
                 if payment_hash in self._register.live or (slow and await self._changed(payment_hash, groupid)):
                     return None
                 self._runner.start(running)

@@ -112,10 +112,34 @@ def test_it_has_taken_our_group_while_the_signer_thinks(tmp_path: Path) -> None:
             other = host.other_sender(made)
             other.send(part_msat=2_500_000 * SAT)
             host.until(lambda: made.parts)
+            clock = host.box.world.clock
+            long_s = clock.now() + 1.0
+            host.until(lambda: clock.now() > long_s)
         mark, calls = host.log_mark(), host.mark()
         host.let_go("preapproveinvoice")
         host.log("watched=True", mark)
         assert host.sendpays(calls) == []
+        other.send(part_msat=1_500_000 * SAT)
+        host.until(lambda: len(made.parts) == 2)
+        host.release(made)
+        assert pending.answer().ok()["amount_msat"] == SPLIT_MSAT
+        assert made.received_msat == SPLIT_MSAT
+
+
+def test_it_has_taken_our_group_a_moment_ago(tmp_path: Path) -> None:
+    """Too short to look again: our first part finds out, and the others are not sent."""
+    with hosting(tmp_path, build=three, **{**OPTIONS, "options": {}}) as host:
+        made = host.invoice(amount_msat=SPLIT_MSAT, hold=True)
+        mark, calls = host.log_mark(), host.mark()
+        with host.faults(hold={"preapproveinvoice"}):
+            pending = host.pay_soon(made)
+            host.until(lambda: host.node.dispatcher.held)
+            other = host.other_sender(made)
+            other.send(part_msat=2_500_000 * SAT)
+            host.until(lambda: made.parts)
+            host.let_go("preapproveinvoice")
+        host.log("watched=True", mark)
+        assert [call["partid"] for call in host.sendpays(calls)] == [1]
         other.send(part_msat=1_500_000 * SAT)
         host.until(lambda: len(made.parts) == 2)
         host.release(made)

@@ -34,7 +34,7 @@ def text(value: Any) -> str:
         ({'q"': iter(["\\"])}, {'q"': ["\\"]}),
         (iter([iter([1]), iter(())]), [[1], []]),
     ],
-    ids=str,
+    ids=range(7),
 )
 def test_the_same_text(value: Any, plain: Any) -> None:
     assert json.loads(text(value)) == plain
