@@ -70,7 +70,7 @@ class Adoption:
         self._us = us
         self._network = network
         self._host_restarted = host_restarted
-        self._left: list[str] = []
+        self._kept: set[str] = set()
 
     async def run(self) -> Earlier:
         """Adopt everything that is pending; the entries of payments that are over are removed.
@@ -80,14 +80,12 @@ class Adoption:
         Earlier
             What the earlier run had begun and not ended.
         """
-        read = await self._journal.read(self._us)
+        read, kept = await self._journal.read(self._us), await self._journal.earlier_groups()
         entries = read or {}
-        groups = {
-            bytes.fromhex(name): 0 if entry is None else entry.terms.groupid
-            for name, entry in entries.items()
-            if _is_hash(name)
-        }
-        earlier = Earlier(groups, any_hash=read is None, queued=not self._host_restarted)
+        begun = {name: 0 if entry is None else entry.terms.groupid for name, entry in entries.items()}
+        groups = {bytes.fromhex(name): group for name, group in ((kept or {}) | begun).items() if _is_hash(name)}
+        unread = read is None or kept is None
+        earlier = Earlier(groups, any_hash=unread, queued=not self._host_restarted)
         listed = await self._node.certain("listsendpays", {"status": "pending"}, lambda found: found["payments"])
         self._orphans.found_at_start(listed)
         pending = {str(row["payment_hash"]): row for row in listed}
@@ -102,21 +100,20 @@ class Adoption:
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
-        over = [name for name, entry in entries.items() if not await self._goes_on(name, entry)]
-        for name in over:
+        for name, group in begun.items() if earlier.queued else ():
             # What may be queued in the host must be known to the next run as well, should it come soon.
-            if not (_is_hash(name) and earlier.may_come(bytes.fromhex(name))):
+            await self._journal.keep_earlier(name, group)
+        for name, entry in entries.items():
+            if not await self._goes_on(name, entry):
                 await self._journal.remove(name)
-        self._left = [name for name in over if _is_hash(name) and earlier.may_come(bytes.fromhex(name))]
+        self._kept = {*(kept or ()), *(begun if earlier.queued else ())}
         return earlier
 
     async def forget(self) -> None:
-        """Nothing of the earlier run can come any more: remove the entries that were kept for that."""
-        for name in self._left:
-            running = self._register.live.get(bytes.fromhex(name))
-            if running is None and self._register.beginning_of(bytes.fromhex(name)) is None:
-                await self._journal.remove(name)
-        self._left = []
+        """Nothing of the earlier run can come any more."""
+        for name in sorted(self._kept):
+            await self._journal.forget_earlier(name)
+        self._kept = set()
 
     async def _goes_on(self, name: str, entry: Entry | None) -> bool:
         """Whether the payment of an entry is in work."""

@@ -7,6 +7,9 @@ is as good as none: then what is out is watched and nothing is added.
 Of a payment whose amount its caller chose (an invoice without one, a share) that is kept once it was made, under
 `pay/paid/<payment_hash>`: where rows are deleted, or failed after the preimage came, it would else look like a
 payment of less.
+
+While an order of an earlier run may still be queued in the host, `pay/earlier/<payment_hash>` has its group: yet
+another run may follow within that time.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ log = logging.getLogger("pay")
 
 _KEY = ("pay", "session")
 _TOTALS = ("pay", "paid")
+_EARLIER = ("pay", "earlier")
 MOST_TOTALS = 1_000
 """Totals kept, the newest; a hundred bytes each. Looked through after so many new ones."""
 
@@ -79,12 +83,15 @@ class Journal:
 
     async def remove(self, payment_hash: str) -> None:
         """The payment has ended; what cannot be removed is seen to be over at the next start."""
+        await self._delete([*_KEY, payment_hash])
+
+    async def _delete(self, key: list[str]) -> None:
         try:
-            await self._node.call("deldatastore", {"key": [*_KEY, payment_hash]})
+            await self._node.call("deldatastore", {"key": key})
         except CallError as error:
-            log.debug("journal_unremoved payment_hash=%s error=%r", payment_hash, str(error))
+            log.debug("journal_unremoved payment_hash=%s error=%r", key[-1], str(error))
         except Unanswered as error:
-            log.warning("journal_unremoved payment_hash=%s error=%r", payment_hash, str(error))
+            log.warning("journal_unremoved payment_hash=%s error=%r", key[-1], str(error))
 
     async def keep_total(self, payment_hash: bytes, amount_msat: int, now_s: int) -> None:
         """Of a payment that was made at unix time `now_s`."""
@@ -108,6 +115,27 @@ class Journal:
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
             log.warning("total_unread payment_hash=%s error=%r", payment_hash.hex(), str(error))
         return None
+
+    async def keep_earlier(self, payment_hash: str, groupid: int) -> None:
+        """That an order of such a group may still come."""
+        params = {"key": [*_EARLIER, payment_hash], "string": str(groupid), "mode": "create-or-replace"}
+        try:
+            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+        except (CallError, Unanswered, TimeoutError) as error:
+            log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, str(error))
+
+    async def earlier_groups(self) -> dict[str, int] | None:
+        """Groups by payment_hash that were kept so; None where the host does not tell."""
+        try:
+            asking = self._node.patient("listdatastore", {"key": list(_EARLIER)})
+            stored = (await asyncio.wait_for(asking, READ_TIMEOUT_S))["datastore"]
+            return {str(found["key"][-1]): _whole_number(found.get("string")) for found in stored}
+        except (CallError, TimeoutError, LookupError, TypeError) as error:
+            log.warning("earlier_unread error=%r", str(error))
+            return None
+
+    async def forget_earlier(self, payment_hash: str) -> None:
+        await self._delete([*_EARLIER, payment_hash])
 
     async def forget_totals(self) -> None:
         """Keep the newest only."""
@@ -186,6 +214,11 @@ def _accepted(stored: dict[str, Any]) -> AdoptedPart:
     if any(type(number) is not int or number < 0 for number in numbers):
         raise ValueError(f"a part {stored!r}")
     return AdoptedPart(*numbers, float(stored["sent_at_s"]))
+
+
+def _whole_number(text: Any) -> int:
+    """0 where it is none."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 def _written_at(stored: dict[str, Any]) -> int:

@@ -47,11 +47,6 @@ class Journalling:
         self._following = following
         self._last: dict[Running, asyncio.Task[None]] = {}
         self._entries: dict[Running, Entry | None] = {}
-        self._doubted: Callable[[bytes], float] = lambda _: 0.0
-
-    def doubts(self, seconds_left: Callable[[bytes], float]) -> None:
-        """Keep entries as long as an order of an earlier run may come for them: another run may follow before."""
-        self._doubted = seconds_left
 
     def begin(self, running: Running, order: PartOrder) -> None:
         """Write the entry of a payment that has sent nothing yet."""
@@ -101,7 +96,6 @@ class Journalling:
         receipt = running.receipt()
         if receipt is not None and running.order is not None and running.total_chosen:
             await self._journal.keep_total(payment_hash, running.session.terms.asked_msat, int(time.time()))
-        await asyncio.sleep(self._doubted(payment_hash))
         if self._of_another(running) is None:
             await self._journal.remove(payment_hash.hex())
         # The next try of it may have written its own entry while this one was being removed.

@@ -64,6 +64,9 @@ QUICK_S = 2.0
 table is looked at once more: other senders count groups as we do. If one was quicker than that, the host's answer
 to our first part tells, which goes alone."""
 
+JUST_NOW_S = 0.25
+"""What the table showed so short ago is what it shows."""
+
 OTHERS_S = 10.0
 """So long another sender that was seen is given between two of its tries before an error of ours is believed."""
 
@@ -147,6 +150,7 @@ class Paying:
     async def _paid(self, call: Call) -> Receipt:
         refusals, others = 0, False
         while True:
+            looked_s = time.monotonic()
             try:
                 found = await self._look(call)
                 if found is None:
@@ -170,7 +174,7 @@ class Paying:
             except PayError as error:
                 if _stands(error):
                     raise
-                if await self._nothing_comes(call.invoice.payment_hash, others, call.tell):
+                if await self._nothing_comes(call.invoice.payment_hash, others, looked_s, call.tell):
                     self._runner.given_up(call.invoice.payment_hash, error)
                     raise
                 # Whoever has something out beside us may try again after that.
@@ -244,7 +248,7 @@ class Paying:
         """Wait for the payment in work; its own limits go on to apply."""
         check_joins(call.request, call.invoice, running)
         running.listeners.append(call.tell)
-        call.tell(_waits_with(running))
+        call.tell(running.waits_with())
         for partid, times in running.times.items():
             if times.outcome_lost:
                 call.tell(outcome_lost(partid).message)
@@ -307,13 +311,19 @@ class Paying:
 
     # --- before an error --------------------------------------------------------------------------------
 
-    async def _nothing_comes(self, payment_hash: bytes, others: bool, tell: Tell) -> bool:
-        """Whether an error may be given: nothing is out for the hash, nor can come from where it is not seen."""
-        wait_s = max(self._others_s if others else 0.0, self.doubt_left_s(payment_hash))
+    async def _nothing_comes(self, payment_hash: bytes, others: bool, looked_s: float, tell: Tell) -> bool:
+        """Whether an error may be given: nothing is out for the hash, nor can come from where it is not seen.
+
+        `looked_s`: when the host's table was looked at for the call.
+        """
+        earlier_s = self.quiet_in_s() if self.earlier.may_come(payment_hash) else 0.0
+        wait_s = max(self._others_s if others else 0.0, earlier_s)
         if wait_s > 0:
             whose = "another sender" if others else "an earlier run of this plugin"
             tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
+        elif time.monotonic() - looked_s < JUST_NOW_S:
+            return True
         if self._in_work(payment_hash):
             return False
         return isinstance(past_of(await self._node.rows(payment_hash)), Unpaid)
@@ -321,10 +331,6 @@ class Paying:
     def quiet_in_s(self) -> float:
         """Until nothing of an earlier run can come any more."""
         return max(0.0, self._quiet_at_s - time.monotonic())
-
-    def doubt_left_s(self, payment_hash: bytes) -> float:
-        """For so long an order of an earlier run may come for it."""
-        return self.quiet_in_s() if self.earlier.may_come(payment_hash) else 0.0
 
     def _in_work(self, payment_hash: bytes) -> bool:
         return payment_hash in self._register.live or self._register.beginning_of(payment_hash) is not None
@@ -382,14 +388,3 @@ def _repeated(receipt: Receipt, invoice: Invoice, amount_msat: int, tell: Tell) 
         # Ours was a share of it. Wallets charge what was sent less the amount.
         paid = replace(paid, amount_msat=amount_msat, sent_msat=max(paid.sent_msat, amount_msat))
     return Receipt(receipt.payment_hash, invoice.payee, began_s, paid)
-
-
-def _waits_with(running: Running) -> str:
-    """To a caller whose invoice is in work already."""
-    terms = running.session.terms
-    seconds = max(0.0, running.clock.now() - terms.created_at_s)
-    begun = f"This invoice is being paid since {seconds:.0f} s, waiting for that: "
-    if terms.watched:
-        return begun + "no part is added"
-    limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
-    return begun + f"its limits apply, {limits}"

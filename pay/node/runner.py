@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -113,10 +113,6 @@ class Runner:
         self.post(running, ev.Started(adopted))
         self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
         self._task(running, tell_progress(running))
-
-    def doubts(self, seconds_left: Callable[[bytes], float]) -> None:
-        """For so long an order of an earlier run of ours may come for a payment_hash."""
-        self._journalling.doubts(seconds_left)
 
     def given_up(self, payment_hash: bytes, error: PayError) -> None:
         """The callers of the payment are told that it was not made: so are other plugins, once."""

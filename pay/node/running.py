@@ -130,6 +130,16 @@ class Running:
         for listener in self.listeners:
             listener(message)
 
+    def waits_with(self) -> str:
+        """To a caller whose invoice is in work already."""
+        terms = self.session.terms
+        seconds = max(0.0, self.clock.now() - terms.created_at_s)
+        begun = f"This invoice is being paid since {seconds:.0f} s, waiting for that: "
+        if terms.watched:
+            return begun + "no part is added"
+        limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
+        return begun + f"its limits apply, {limits}"
+
     async def outcome(self, tell: Tell) -> ev.Result:
         """How it ends, for a caller among the listeners; one that goes away ends nothing."""
         try:

@@ -155,7 +155,6 @@ class Service:
             self._host_restarted,
         )
         self._paying.earlier = await adoption.run()
-        runner.doubts(self._paying.doubt_left_s)
         self._ready.set()
         log.info(
             "started version=%s id=%s network=%s listpays=%s",

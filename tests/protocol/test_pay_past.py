@@ -248,7 +248,8 @@ def test_foreign_group_and_an_amount(host: Host) -> None:
     assert host.pay(made, amount_msat=AMOUNT_MSAT - 1).code == 201
     host.release(made)
     assert pending.answer().ok()["amount_msat"] == none.answer().ok()["amount_msat"] == AMOUNT_MSAT
-    assert more.answer().code == 201
+    # Of what another sender paid it is not certain that there was no more: the answer is the amount that is known.
+    assert more.answer().ok()["amount_msat"] == AMOUNT_MSAT
 
 
 def test_foreign_payment_was_complete(host: Host) -> None:

@@ -52,6 +52,13 @@ def three(clock: RealClock) -> tuple[World, NodeId]:
     return world, ids["us"]
 
 
+def takes_its_time(host: Host) -> None:
+    """A second, in which what was seen before becomes old."""
+    clock = host.box.world.clock
+    late_s = clock.now() + 1.0
+    host.until(lambda: clock.now() > late_s)
+
+
 def start_slowly(host: Host, reconcile_ms: int = 4000) -> None:
     """The plugin, which then gives an order of an earlier run twice as long."""
     mark = host.log_mark()
@@ -97,6 +104,7 @@ def test_it_has_paid_when_the_signer_declines(host: Host) -> None:
         host.until(lambda: host.node.dispatcher.held)
     host.send_by_hand(made)
     host.settled(made)
+    takes_its_time(host)
     with host.faults(decline_preapproval=True):
         host.let_go("preapproveinvoice")
         assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
@@ -112,9 +120,7 @@ def test_it_has_taken_our_group_while_the_signer_thinks(tmp_path: Path) -> None:
             other = host.other_sender(made)
             other.send(part_msat=2_500_000 * SAT)
             host.until(lambda: made.parts)
-            clock = host.box.world.clock
-            long_s = clock.now() + 1.0
-            host.until(lambda: clock.now() > long_s)
+            takes_its_time(host)
         mark, calls = host.log_mark(), host.mark()
         host.let_go("preapproveinvoice")
         host.log("watched=True", mark)

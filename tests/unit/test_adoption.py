@@ -78,6 +78,7 @@ class Start:
     found: list[dict[str, Any]] = field(default_factory=list)
     earlier: Earlier = field(default_factory=Earlier)
     unread: bool = False
+    kept: dict[str, int] | None = field(default_factory=dict)
     broken: bool = False
     register: Register = field(default_factory=Register)
 
@@ -107,6 +108,17 @@ class Start:
 
     def found_at_start(self, rows: list[dict[str, Any]]) -> None:
         self.found = rows
+
+    async def earlier_groups(self) -> dict[str, int] | None:
+        return None if self.kept is None else dict(self.kept)
+
+    async def keep_earlier(self, payment_hash: str, groupid: int) -> None:
+        if self.kept is not None:
+            self.kept[payment_hash] = groupid
+
+    async def forget_earlier(self, payment_hash: str) -> None:
+        assert self.kept is not None
+        del self.kept[payment_hash]
 
     async def rows(self, payment_hash: bytes) -> list[Row]:
         if self.broken:
@@ -315,10 +327,13 @@ def test_nothing_is_out_and_every_part_has_a_row() -> None:
 def test_what_may_be_queued_stays_in_the_journal_for_a_while() -> None:
     """The node runs on: another run of ours may follow soon, and must know of the order as well."""
     start = Start(entry=replace(ENTRY, accepted=(PART_3,)), table=[row(3, F)], host_restarted=False).run()
-    assert (start.started, start.removed) == ([], [])
-    assert start.earlier.may_come(HASH)
+    assert (start.started, start.removed) == ([], [HASH.hex()])
+    assert start.earlier.may_come(HASH) and start.kept == {HASH.hex(): 3}
     asyncio.run(start.taking_up.forget())
-    assert start.removed == [HASH.hex()]
+    assert start.kept == {}
+    again = Start(journalled=False, table=[row(3, F)], host_restarted=False, kept={HASH.hex(): 3}).run()
+    assert again.earlier.may_come(HASH) and again.earlier.group(HASH) == 3
+    assert Start(kept=None, host_restarted=False).run().earlier.any_hash
 
 
 def test_an_entry_that_breaks_the_look_at_it_keeps_no_other_from_being_taken_up() -> None:
