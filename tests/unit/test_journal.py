@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pay.node import journal as kept
+from pay.node.earlier import Earlier
 from pay.node.facade import PartOrder
 from pay.node.journal import Entry, Journal, decode, encode
 from pay.node.rpc import CallError, Unanswered
@@ -196,3 +197,50 @@ def test_totals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(store.kept) == {
         ("pay", "paid", "02" * 32), ("pay", "paid", "03" * 32), ("pay", "session", HASH.hex()),
     }  # fmt: skip
+
+
+def test_totals_of_a_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked through after so many new ones: it never has more than twice as many."""
+    monkeypatch.setattr(kept, "MOST_TOTALS", 3)
+    store, most = Store(), 0
+    one = journal(store)
+
+    async def keep() -> None:
+        nonlocal most
+        for number in range(20):
+            await one.keep_total(bytes([number]) * 32, 1_000, number)
+            most = max(most, len(store.kept))
+
+    run(keep())
+    assert most <= 6 and ("pay", "paid", "13" * 32) in store.kept
+
+
+def test_what_may_come_of_an_earlier_run() -> None:
+    """Its group, apart from the entries; what is no number counts as the payment without its group."""
+    store = Store()
+    assert run(journal(store).earlier_groups()) == {}
+    run(journal(store).keep_earlier(HASH.hex(), 7))
+    for name, text in (("aa", "x"), ("bb", "-1"), ("cc", "9" * 30)):
+        store.kept["pay", "earlier", name] = text
+    assert run(journal(store).earlier_groups()) == {HASH.hex(): 7, "aa": 0, "bb": 0, "cc": 0}
+    assert run(journal(store).read(US)) == {}
+    for name in (HASH.hex(), "aa", "bb", "cc"):
+        run(journal(store).forget_earlier(name))
+    assert not store.kept
+    assert run(journal(Store(ERRORS[0])).earlier_groups()) is None
+
+
+@pytest.mark.parametrize(
+    ("earlier", "may_come", "anything"),
+    [
+        (Earlier({HASH: 3}, queued=True), True, True),
+        (Earlier({HASH: 0}, queued=True), True, True),
+        (Earlier({bytes(32): 3}, queued=True), False, True),
+        (Earlier({}, any_hash=True, queued=True), True, True),
+        (Earlier({}, queued=True), False, False),
+        # Nothing is queued in a host that was started with us.
+        (Earlier({HASH: 3}, any_hash=True), False, False),
+    ],
+)
+def test_whether_an_order_may_come(earlier: Earlier, may_come: bool, anything: bool) -> None:
+    assert (earlier.may_come(HASH), earlier.anything_may_come) == (may_come, anything)

@@ -228,3 +228,16 @@ def test_the_last_ends_are_kept(register: Register) -> None:
         over(register, 10 + number, 1, made=False)
     assert [register.known(numbered(number)) is not None for number in (1, 2, 3)] == [False, True, True]
     assert [register.refused(numbered(10 + number), 1) is not None for number in (1, 2, 3)] == [False, True, True]
+
+
+# --- heights ----------------------------------------------------------------------------------------------------
+
+
+def test_at_which_block_a_part_was_sent() -> None:
+    """Ours at the block of now; of one that was found nobody knows, and no height is below it: no false 203."""
+    running = payment()
+    assert [attempt.partid for attempt in running.new_times(800_000)[0]] == [1, 2]
+    assert [running.sent_height(partid) for partid in (1, 2, 3)] == [800_000, 800_000, 0]
+    found = payment(ours=False)
+    found.new_times(800_000)
+    assert found.sent_height(1) == 0
