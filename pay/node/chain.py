@@ -52,6 +52,13 @@ class Chain:
         """Blocks to add to every expiry; the first answer is what the host counts from."""
         if time.monotonic() >= self._fresh_until_s:
             await self._asked.answer()
+        return self._missing()
+
+    def known_behind(self) -> int | None:
+        """The same without a question, where an answer is young enough."""
+        return self._missing() if time.monotonic() < self._fresh_until_s else None
+
+    def _missing(self) -> int:
         headers = self._answer
         if headers is None:
             return 0

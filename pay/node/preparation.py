@@ -10,9 +10,9 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pay.invoice import Invoice, recipient_of
+from pay.invoice import Invoice, Recipient, recipient_of
 from pay.node.chain import Chain
 from pay.node.checks import check_invoice, check_limits
 from pay.node.facade import Node
@@ -21,6 +21,7 @@ from pay.node.register import Register
 from pay.node.running import Running, Tell
 from pay.node.shadowing import Shadowing
 from pay.node.terms import order_for, shadow_for, terms_for, total_chosen
+from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.units import NodeId
@@ -61,44 +62,54 @@ class Preparation:
         self._settings = settings
         self._secret = os.urandom(32)
 
-    def new(self, call: Call, groupid: int, behind_blocks: int = 0) -> Running:
+    def new(self, call: Call, groupid: int) -> Running:
         """A payment as the call asks for it, from now on. Raises PayError where that cannot be."""
-        request, invoice = call.request, call.invoice
-        check_invoice(request, invoice, int(time.time()))
-        recipient = recipient_of(invoice, self._us)
-        check_limits(request, invoice, recipient, self._us)
-        terms = terms_for(
-            request,
-            invoice,
-            recipient,
-            self._settings(),
-            us=self._us,
-            groupid=groupid,
-            now=time.time(),
-            seed=self._seed(invoice.payment_hash),
-            behind_blocks=behind_blocks,
-        )
-        return Running(
-            PaymentSession(terms),
-            recipient,
-            order_for(request, invoice, terms),
-            listeners=[call.tell],
-            total_chosen=total_chosen(request, invoice),
-        )
+        return self._running(call, self._recipient(call), self._terms(call, groupid))
 
     async def prepared(self, call: Call, groupid: int) -> Running:
         """The same, approved by the node and with its shadow. Raises PayError where it is declined."""
         request, invoice = call.request, call.invoice
-        behind = asyncio.create_task(self._chain.blocks_behind())
+        behind_blocks = self._chain.known_behind()
+        asked = asyncio.create_task(self._chain.blocks_behind()) if behind_blocks is None else None
         try:
             await self._node.preapprove(invoice.invstring, float(request.retry_for_s))
-            new = self.new(call, groupid, await behind)
+            if asked is not None:
+                behind_blocks = await asked
         finally:
-            behind.cancel()
+            if asked is not None:
+                asked.cancel()
+        recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
         kind = shadow_for(request, invoice, self._settings().shadow)
-        live = self._register.live.values()
-        terms = await self._shadowing.shadowed(new.session.terms, new.recipient, kind, live)
-        return replace(new, session=PaymentSession(terms), order=order_for(request, invoice, terms))
+        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.live.values())
+        return self._running(call, recipient, shadowed)
+
+    def _recipient(self, call: Call) -> Recipient:
+        check_invoice(call.request, call.invoice, int(time.time()))
+        recipient = recipient_of(call.invoice, self._us)
+        check_limits(call.request, call.invoice, recipient, self._us)
+        return recipient
+
+    def _terms(self, call: Call, groupid: int, behind_blocks: int = 0) -> Terms:
+        return terms_for(
+            call.request,
+            call.invoice,
+            recipient_of(call.invoice, self._us),
+            self._settings(),
+            us=self._us,
+            groupid=groupid,
+            now=time.time(),
+            seed=self._seed(call.invoice.payment_hash),
+            behind_blocks=behind_blocks,
+        )
+
+    def _running(self, call: Call, recipient: Recipient, terms: Terms) -> Running:
+        return Running(
+            PaymentSession(terms),
+            recipient,
+            order_for(call.request, call.invoice, terms),
+            listeners=[call.tell],
+            total_chosen=total_chosen(call.request, call.invoice),
+        )
 
     def _seed(self, payment_hash: bytes) -> int:
         """Of what is random about a payment; nobody can guess it, and the next try of the same invoice has it too.

@@ -82,7 +82,7 @@ class Host:
             raise self.trouble
         return terms
 
-    async def blocks_behind(self) -> int:
+    def known_behind(self) -> int | None:
         return 0
 
     def learn(self, ended: Any) -> None: ...
