@@ -11,6 +11,7 @@ what: it is watched like one whose row is deleted while we run.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -80,7 +81,7 @@ class Adoption:
         Earlier
             What the earlier run had begun and not ended.
         """
-        read, kept = await self._journal.read(self._us), await self._journal.earlier_groups()
+        read, kept = await asyncio.gather(self._journal.read(self._us), self._journal.earlier_groups())
         entries = read or {}
         begun = {name: 0 if entry is None else entry.terms.groupid for name, entry in entries.items()}
         groups = {bytes.fromhex(name): group for name, group in ((kept or {}) | begun).items() if _is_hash(name)}
@@ -100,9 +101,9 @@ class Adoption:
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
                 log.exception("adoption_failed payment_hash=%s", payment_hash)
-        for name, group in begun.items() if earlier.queued else ():
+        if earlier.queued:
             # What may be queued in the host must be known to the next run as well, should it come soon.
-            await self._journal.keep_earlier(name, group)
+            await asyncio.gather(*(self._journal.keep_earlier(name, group) for name, group in begun.items()))
         for name, entry in entries.items():
             if not await self._goes_on(name, entry):
                 await self._journal.remove(name)
