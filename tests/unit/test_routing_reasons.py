@@ -204,6 +204,42 @@ def test_less_than_any_channel_takes() -> None:
     assert why(net, query("b", 9_000)).reason is NoRouteReason.BELOW_MINIMUM
 
 
+def test_a_payment_of_a_few_msat_that_finds_no_way_is_told_so() -> None:
+    """us ─ a ─ b: 100 msat with a fee of 10 on top are more than a channel of 100 takes. There is less and less to
+    try below, and none at all below 1 msat."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", 100, ppm=0).link(3, "b", "c", base=10, ppm=0)
+    for amount in (1, 100, 255):
+        wide = Net().own(1, "a", 10**9).link(2, "a", "b", amount, ppm=0).link(3, "b", "c", base=10, ppm=0)
+        none = why(wide, query("c", amount))
+        assert none.reason is NoRouteReason.INSUFFICIENT_CAPACITY
+    assert why(net, query("c", 100)).max_sendable_msat == 90
+    assert not isinstance(plan(net.overlay("c"), query("c", 90)), NoRoute)
+
+
+def test_fees_lift_an_amount_over_our_channels_minimum() -> None:
+    """us ─ a ═ b: our channel sends 1,000 msat at least. 900 msat are that with the fee of the dear channel, 300
+    msat: too dear if 299 are allowed, which is no matter of the minimum; and paid if 300 are."""
+    net = Net().own(1, "a", 10**9, htlc_min_msat=1_000).link(2, "a", "b", base=50, ppm=0)
+    net.link(3, "a", "c", base=300, ppm=0).link(4, "c", "b", base=0, ppm=0)
+    none = why(net, query("b", 900, max_fee_msat=299))
+    assert (none.reason, none.code, none.fee_msat) == (
+        NoRouteReason.TOO_EXPENSIVE, Code.ROUTE_TOO_EXPENSIVE, 300,
+    )  # fmt: skip
+    assert not isinstance(plan(net.overlay("b"), query("b", 900, max_fee_msat=300)), NoRoute)
+    assert why(net, query("b", 600)).reason is NoRouteReason.BELOW_MINIMUM
+
+
+def test_the_way_that_lifts_an_amount_may_lead_through_where_another_passes() -> None:
+    """us ─ d ─ c ─ b ─ a, and d ─ a: 1,000 msat need 1,050 on our channel. From c the way over d is as cheap as
+    over b and as long, but leads through d itself: only that over b, 200 msat, is one from us."""
+    net = Net().own(1, "d", 10**7, htlc_min_msat=1_050)
+    net.link(2, "a", "d", 2_000, ppm=0).link(3, "d", "c", 2_000, ppm=0, base=100)
+    net.link(4, "c", "b", 2_000, ppm=0, base=100).link(5, "a", "b", 2_000, ppm=0)
+    routes = plan(net.overlay("a"), query("a", 1_000, max_fee_msat=300))
+    assert not isinstance(routes, NoRoute)
+    assert [hop.scid for hop in routes[0].hops] == [scid(1), scid(3), scid(4), scid(5)]
+
+
 def test_too_expensive_says_the_cheapest_fee_and_its_percentage() -> None:
     """us ─ a ─ b ─ c costs 2 sat, which is 1 % of 200 sat; 1,999 msat are allowed. (a ─ c costs 50 sat.)"""
     net = line().link(4, "a", "c", base=50_000)
