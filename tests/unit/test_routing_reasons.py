@@ -205,15 +205,16 @@ def test_less_than_any_channel_takes() -> None:
 
 
 def test_a_payment_of_a_few_msat_that_finds_no_way_is_told_so() -> None:
-    """us ─ a ─ b: 100 msat with a fee of 10 on top are more than a channel of 100 takes. There is less and less to
-    try below, and none at all below 1 msat."""
-    net = Net().own(1, "a", 10**9).link(2, "a", "b", 100, ppm=0).link(3, "b", "c", base=10, ppm=0)
-    for amount in (1, 100, 255):
-        wide = Net().own(1, "a", 10**9).link(2, "a", "b", amount, ppm=0).link(3, "b", "c", base=10, ppm=0)
-        none = why(wide, query("c", amount))
-        assert none.reason is NoRouteReason.INSUFFICIENT_CAPACITY
-    assert why(net, query("c", 100)).max_sendable_msat == 90
-    assert not isinstance(plan(net.overlay("c"), query("c", 90)), NoRoute)
+    """us ─ a ─ b ─ c: a fee of 900 msat on top is more than a channel of 900 takes. There is less and less to try
+    below, and nothing at all below 1 msat. With a channel of 1,000, 100 msat can be sent."""
+    for size, amount in [(900, 1), (900, 255), (900, 256), (1_000, 101)]:
+        net = Net().own(1, "a", 10**9).link(2, "a", "b", size, ppm=0, low=0)
+        net.link(3, "b", "c", base=900, ppm=0, low=0)
+        none = why(net, query("c", amount))
+        assert (none.reason, none.max_sendable_msat) == (
+            NoRouteReason.INSUFFICIENT_CAPACITY, 100 if size == 1_000 else None,
+        )  # fmt: skip
+    assert not isinstance(plan(net.overlay("c"), query("c", 100)), NoRoute)
 
 
 def test_fees_lift_an_amount_over_our_channels_minimum() -> None:
