@@ -104,16 +104,27 @@ class Tracer:
     shut: set[int] = field(default_factory=set)
     load: Load = field(default_factory=Load)
 
-    def trace(self, path: Sequence[int], amount_msat: int) -> Traced | Blocked:
-        """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient."""
+    def trace(
+        self,
+        path: Sequence[int],
+        amount_msat: int,
+        arcs: Sequence[Arc] | None = None,
+        channel: OwnChannel | None = None,
+    ) -> Traced | Blocked:
+        """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient.
+
+        Over the best of parallel channels, or over these `arcs`; through that channel of ours that suits best, or
+        through `channel`.
+        """
         amount, delay, cost = amount_msat, self.query.final_cltv, 0.0
         # A part locks its share of the query's amount.
         prices = self.prices._replace(block=self.prices.block * amount_msat / self.query.amount_msat)
         hops: list[Hop] = []
         chances: list[float] = []
-        for start, end in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
-            between = [int(at) for at in self.usable.between(start, end) if int(at) not in self.shut]
-            best = self._best(between, amount, prices)
+        for at in range(len(path) - 2, -1, -1):
+            start, end = path[at], path[at + 1]
+            between = [] if arcs else [int(p) for p in self.usable.between(start, end) if int(p) not in self.shut]
+            best = self._best(between, amount, prices) if arcs is None else self._take(arcs[at], amount, prices)
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
@@ -122,7 +133,7 @@ class Tracer:
             cost += price
             amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
             delay += arc.cltv_delta
-        channel = self.own(path[0], amount)
+        channel = self.own(path[0], amount, channel)
         if channel is None:
             return Blocked(())
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
@@ -130,31 +141,46 @@ class Tracer:
         cost += prices.nat * nats + prices.second * seconds
         return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
-    def _best(
-        self, positions: Sequence[int], amount_msat: int, prices: Prices
-    ) -> tuple[Arc, float, float] | None:
+    def _best(self, positions: Sequence[int], amount_msat: int, prices: Prices) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
         best: tuple[Arc, float, float] | None = None
         for position in positions:
             arc = self.terrain.arcs.arc(int(self.usable.row[position]))
-            load = self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
-            if not arc.carries(amount_msat, load):
-                continue
-            chance = arc.chance(amount_msat, load)
-            price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-            time = prices.block * arc.cltv_delta
-            if self.usable.terms.noise is not None:
-                time *= float(self.usable.terms.noise[position])
-            price += time - prices.nat * log(chance) + prices.hop
-            if best is None or price < best[1]:
-                best = arc, price, chance
+            drawn = 1.0 if self.usable.terms.noise is None else float(self.usable.terms.noise[position])
+            this = self._take(arc, amount_msat, prices, drawn)
+            if this is not None and (best is None or this[1] < best[1]):
+                best = this
         return best
 
-    def own(self, peer: int, amount_msat: int) -> OwnChannel | None:
+    def _take(
+        self, arc: Arc, amount_msat: int, prices: Prices, drawn: float = 1.0
+    ) -> tuple[Arc, float, float] | None:
+        """An arc, if it carries the amount, its cost in msat and its chance; a block is priced `drawn` times."""
+        load = self._loaded(arc)
+        if not arc.carries(amount_msat, load):
+            return None
+        chance = arc.chance(amount_msat, load)
+        price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
+        price += drawn * prices.block * arc.cltv_delta - prices.nat * log(chance) + prices.hop
+        return arc, price, chance
+
+    def _loaded(self, arc: Arc) -> int:
+        return self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
+
+    def most(self, peer: int, arcs: Sequence[Arc], channel: OwnChannel | None = None) -> int:
+        """The most that one HTLC delivers over these arcs, onward from a peer of ours, msat."""
+        own = (channel,) if channel is not None else self.terrain.peers[peer]
+        most = max(map(self._most_own, own))
+        for arc in arcs:
+            most = less_fee(most, arc.fee_base_msat, arc.fee_ppm)
+            most = min(most, arc.most_msat, arc.capacity_msat - self._loaded(arc))
+        return max(most, 0)
+
+    def own(self, peer: int, amount_msat: int, only: OwnChannel | None = None) -> OwnChannel | None:
         """Our channel to a peer for such an HTLC: the smallest that does, so that large ones stay large."""
         fitting = [
             channel
-            for channel in self.terrain.peers[peer]
+            for channel in (self.terrain.peers[peer] if only is None else (only,))
             if channel.htlc_min_msat <= amount_msat <= self._most_own(channel)
         ]
         return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)
@@ -169,6 +195,13 @@ class Tracer:
 def likelihood(chances: Iterable[float], nats: float) -> float:
     """That all of these happen and what the nodes add does not: never 0, which has no logarithm."""
     return max(prod(chances) * exp(-nats), float_info.min)
+
+
+def less_fee(amount_msat: int, base_msat: int, ppm: int) -> int:
+    """The most that a node which gets so much passes on, msat; negative where its base fee is more."""
+    most = (amount_msat - base_msat) * 1_000_000 // (1_000_000 + ppm)
+    # Fees are rounded down, so a msat more may fit.
+    return most + (most + 1 + fee_msat(most + 1, base_msat, ppm) <= amount_msat)
 
 
 def most_own(channel: OwnChannel) -> int:

@@ -26,7 +26,7 @@ from pay.routing.arcs import Usable
 from pay.routing.bounds import Floats, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
-from pay.routing.flow import ChunkFlow
+from pay.routing.flow import ChunkFlow, Path
 from pay.routing.noise import noise
 from pay.routing.query import Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
@@ -50,9 +50,6 @@ is half of that of what costs more."""
 PART_MSAT = 10_000
 """10 sat: what each further part must save, since every HTLC is work for each node on its way. Measured on mainnet
 with hidden balances, 500,000 sat: 3.0 HTLCs a payment where 2 sat gave 3.9, for 2 % more fees."""
-
-_SHRINK = (1.0, 0.995, 0.98, 0.9)
-"""Shares of a part that are tried, since the whole may not fit with its fees; then half of it, and so on."""
 
 _STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
 """How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
@@ -243,28 +240,26 @@ class Splitter:
             spent_msat += price * (pushed - before)
         tracer = Tracer(terrain, usable, self.query, prices)
         new: list[_Part] = []
-        for nodes, chunks in flow.paths():
-            for route in self._along(tracer, nodes, min(chunks * chunk_msat, left_msat), chunk_msat // 4):
-                new.append(_Part(nodes, route))
+        for path in flow.paths():
+            for route in self._along(tracer, path, min(path.chunks * chunk_msat, left_msat), chunk_msat // 4):
+                new.append(_Part(path.nodes, route))
                 left_msat -= route.amount_msat
         return new
 
-    def _along(self, tracer: Tracer, nodes: list[int], amount_msat: int, least_msat: int) -> list[Route]:
-        """Routes along `nodes` for the amount, each for as much as fits; less where not all of it does."""
+    def _along(self, tracer: Tracer, path: Path, amount_msat: int, least_msat: int) -> list[Route]:
+        """Routes along a path for the amount, each for as much as fits; less where not all of it does."""
         routes: list[Route] = []
         least_msat = max(least_msat, self.query.min_part_msat, 1)
-        want = amount_msat
-        while amount_msat and want >= min(least_msat, amount_msat) and len(routes) < self.query.max_parts:
-            for share in _SHRINK:
-                traced = tracer.trace(nodes, int(want * share) if share < 1 else want)
-                if isinstance(traced, Traced):
-                    tracer.load.add(traced.route)
-                    routes.append(traced.route)
-                    amount_msat -= traced.route.amount_msat
-                    want = amount_msat
-                    break
-            else:
-                want //= 2
+        while amount_msat and len(routes) < self.query.max_parts:
+            want = min(amount_msat, tracer.most(path.nodes[0], path.arcs))
+            if want < min(least_msat, amount_msat):
+                break
+            traced = tracer.trace(path.nodes, want, path.arcs)
+            if not isinstance(traced, Traced):
+                break
+            tracer.load.add(traced.route)
+            routes.append(traced.route)
+            amount_msat -= want
         return routes
 
     def _joined(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
@@ -288,9 +283,7 @@ class Splitter:
                 joined.append(part)
         return joined
 
-    def _grown(
-        self, parts: list[_Part], more_msat: int, usable: Usable, prices: Prices
-    ) -> list[_Part] | None:
+    def _grown(self, parts: list[_Part], more_msat: int, usable: Usable, prices: Prices) -> list[_Part] | None:
         """The same with one part made larger by `more_msat`, the one where that costs least; None if none
         can."""
         best: tuple[float, int, _Part] | None = None

@@ -78,6 +78,27 @@ def test_parallel_channels_share_an_amount_that_one_of_them_would_carry_dearly()
     assert alone.hops[1].scid == scid(3)
 
 
+def test_parts_go_by_the_parallel_channel_that_the_flow_took() -> None:
+    """us ─ a ═ b: one channel of 600,000 sat takes 150,000 a part at 1,000 ppm, the other, of 608,000 sat, any at
+    5,000 ppm. 562,099 sat go by the first in four parts, for 562 sat; in one by the other they cost 2,811."""
+    net = Net().own(1, "a", 592_000 * SAT).link(2, "a", "b", 600_000 * SAT, high=150_000 * SAT, ppm=1_000)
+    net.link(3, "a", "b", 608_000 * SAT, ppm=5_000)
+    for limit in (10**15, 573 * SAT):
+        asked = replace(many("b", 562_099 * SAT, max_fee_msat=limit), max_parts=4)
+        routes = planned(net, asked)
+        assert [route.hops[1].scid for route in routes] == [scid(2)] * 4
+        assert sum(route.fee_msat for route in routes) == 562_099
+
+
+def test_a_channel_is_filled_and_the_rest_goes_by_another() -> None:
+    """us ═ a by 112,000 and 381,000 sat: 493,000 sat are both of them, to the msat. Halves of what does not fit
+    leave some of either."""
+    net = Net().own(1, "a", 112_000 * SAT).own(2, "a", 381_000 * SAT).link(3, "a", "b", ppm=0)
+    for to in ("a", "b"):
+        routes = planned(net, many(to, 493_000 * SAT))
+        assert [route.amount_msat for route in routes] == [381_000 * SAT, 112_000 * SAT]
+
+
 def test_htlc_maxima_bound_a_part_not_the_sum() -> None:
     """a ─ b holds 1,000,000 sat but takes 300,000 a part: 800,000 go in three parts."""
     net = Net().own(1, "a", 10**10).link(2, "a", "b", 10**9, high=3 * 10**8, ppm=0)
