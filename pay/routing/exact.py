@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import exp, log, prod
 from sys import float_info
 
@@ -124,7 +125,10 @@ class Tracer:
         for at in range(len(path) - 2, -1, -1):
             start, end = path[at], path[at + 1]
             between = [] if arcs else [int(p) for p in self.usable.between(start, end) if int(p) not in self.shut]
-            best = self._best(between, amount, prices) if arcs is None else self._take(arcs[at], amount, prices)
+            if arcs is None:
+                best = self._best(between, amount, prices)
+            else:
+                best = self._take(arcs[at], amount, prices, self.shared(start, end))
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
@@ -147,17 +151,18 @@ class Tracer:
         for position in positions:
             arc = self.terrain.arcs.arc(int(self.usable.row[position]))
             drawn = 1.0 if self.usable.terms.noise is None else float(self.usable.terms.noise[position])
-            this = self._take(arc, amount_msat, prices, drawn)
+            this = self._take(arc, amount_msat, prices, len(positions) > 1, drawn)
             if this is not None and (best is None or this[1] < best[1]):
                 best = this
         return best
 
     def _take(
-        self, arc: Arc, amount_msat: int, prices: Prices, drawn: float = 1.0
+        self, arc: Arc, amount_msat: int, prices: Prices, shared: bool, drawn: float = 1.0
     ) -> tuple[Arc, float, float] | None:
         """An arc, if it carries the amount, its cost in msat and its chance; a block is priced `drawn` times."""
         load = self._loaded(arc)
-        if not arc.carries(amount_msat, load):
+        # A single part takes all of one of parallel channels: it is sure of a place in one as large.
+        if not arc.carries(amount_msat, load + (spared(arc) if shared and self.load.msat else 0)):
             return None
         chance = arc.chance(amount_msat, load)
         price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
@@ -167,13 +172,18 @@ class Tracer:
     def _loaded(self, arc: Arc) -> int:
         return self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
 
-    def most(self, peer: int, arcs: Sequence[Arc], channel: OwnChannel | None = None) -> int:
-        """The most that one HTLC delivers over these arcs, onward from a peer of ours, msat."""
-        own = (channel,) if channel is not None else self.terrain.peers[peer]
+    def shared(self, start: int, end: int) -> bool:
+        """Whether there are parallel channels between two nodes."""
+        return len(self.usable.between(start, end)) > 1
+
+    def most(self, path: Sequence[int], arcs: Sequence[Arc], channel: OwnChannel | None = None) -> int:
+        """The most that one of several parts delivers along `path` over these arcs, msat."""
+        own = (channel,) if channel is not None else self.terrain.peers[path[0]]
         most = max(map(self._most_own, own))
-        for arc in arcs:
+        for arc, (start, end) in zip(arcs, pairwise(path), strict=True):
             most = less_fee(most, arc.fee_base_msat, arc.fee_ppm)
-            most = min(most, arc.most_msat, arc.capacity_msat - self._loaded(arc))
+            free = arc.capacity_msat - self._loaded(arc) - (spared(arc) if self.shared(start, end) else 0)
+            most = min(most, arc.most_msat, free)
         return max(most, 0)
 
     def own(self, peer: int, amount_msat: int, only: OwnChannel | None = None) -> OwnChannel | None:
@@ -195,6 +205,12 @@ class Tracer:
 def likelihood(chances: Iterable[float], nats: float) -> float:
     """That all of these happen and what the nodes add does not: never 0, which has no logarithm."""
     return max(prod(chances) * exp(-nats), float_info.min)
+
+
+def spared(arc: Arc) -> int:
+    """Of one of parallel channels of others, msat: several parts do not fill them to the brim. Their owner chooses
+    which of them each part takes (BOLT 4, non-strict forwarding), and does not choose so that all find a place."""
+    return arc.capacity_msat * 3 // 100
 
 
 def less_fee(amount_msat: int, base_msat: int, ppm: int) -> int:

@@ -173,9 +173,7 @@ class Labels:
         fee, delay, hops = least
         return fee, delay, hops
 
-    def _longer(
-        self, label: _Label, least: _Leasts, beats: Callable[[_Label, _Label], bool]
-    ) -> Iterator[_Label]:
+    def _longer(self, label: _Label, least: _Leasts, beats: Callable[[_Label, _Label], bool]) -> Iterator[_Label]:
         """This path with each arc before it that may yet keep the limits."""
         query, usable = self.query, self.usable
         fee, delay, hops = least

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
-from pay.routing.bounds import too_much
+from pay.routing.bounds import ROUNDED_MSAT, least_fee, most_in_parts, too_much
 from pay.routing.costs import Prices
 from pay.routing.jitter import jittered
 from pay.routing.labels import Labels
@@ -119,6 +119,29 @@ def _split(
     return smaller.solve(None), smaller
 
 
+def _program(
+    terrain: Terrain, query: RouteQuery, found: OverLimit | None
+) -> tuple[tuple[Route, ...] | OverLimit | None, bool]:
+    """Several routes over many ways at once, or the best plan that breaks a limit; and whether there are none
+    better."""
+    floor_msat = least_fee(terrain, query)
+    too_dear = found is not None and found.limit is Limit.FEE and query.max_fee_msat < floor_msat - ROUNDED_MSAT
+    if found is not None and too_dear:
+        return found, found.use <= floor_msat + ROUNDED_MSAT
+    # Imported where it is needed, which is seldom: SciPy's programs take 17 MB and 150 ms.
+    from pay.routing.program import Program
+
+    program = Program(terrain, query)
+    answer = program.solve()
+    if isinstance(answer, tuple):
+        return answer, True
+    if answer is None or (found is not None and not _nearer(answer, found)):
+        answer = found
+    if answer is None:
+        return None, program.complete
+    return answer, answer.limit is Limit.FEE and answer.use <= floor_msat + ROUNDED_MSAT
+
+
 def _solve(
     overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
 ) -> tuple[Route, ...] | NoRoute:
@@ -135,21 +158,26 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    spent, most = search.searches >= query.max_searches, None
+    spent, most, proven = search.searches >= query.max_searches, None, True
     if not isinstance(found, Route) and not search.cut_off and not spent:
         found, spent = _exactly(terrain, query, found)
     if query.max_parts > 1:
         routes, splitter = _split(terrain, query, in_flight, search.searches, found)
-        if routes:
-            return jittered(terrain, query, routes) if query.randomness > 0 else routes
         over = splitter.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
-        spent, most = spent or splitter.spent, splitter.most_msat
+        if routes is None and not isinstance(found, Route):
+            most = most_in_parts(terrain, query) if splitter.most_msat is None else splitter.most_msat
+            if most >= query.amount_msat:
+                answer, proven = _program(terrain, query, found)
+                routes, found = (answer, None) if isinstance(answer, tuple) else (None, answer)
+                spent = not proven
+        if routes:
+            return jittered(terrain, query, routes) if query.randomness > 0 else routes
     match found:
         case Route():
             return (found,)
         case OverLimit():
-            return over_limit(query, found)
+            return over_limit(query, found, proven=proven)
         case None:
             return why_none(overlay, terrain, query, gave_up=spent, most_msat=most)

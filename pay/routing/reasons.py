@@ -27,11 +27,13 @@ _ANY_FEE_MSAT = 10**15
 """10,000 BTC: no limit to speak of."""
 
 
-def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
-    """Routes exist, and the best of them break a limit."""
+def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> NoRoute:
+    """Routes exist, and the best of them break a limit; `proven` is whether there are none better."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
     percent = 100 * fee / query.amount_msat
-    way = "route" if len(found.routes) == 1 else f"plan found, in {len(found.routes)} parts,"
+    way = "route" if len(found.routes) == 1 and proven else "plan found"
+    if len(found.routes) > 1:
+        way += f", in {len(found.routes)} parts,"
     match found.limit:
         case Limit.FEE:
             within = f"within {query.max_delay} blocks " if found.jointly else ""

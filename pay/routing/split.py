@@ -251,7 +251,7 @@ class Splitter:
         routes: list[Route] = []
         least_msat = max(least_msat, self.query.min_part_msat, 1)
         while amount_msat and len(routes) < self.query.max_parts:
-            want = min(amount_msat, tracer.most(path.nodes[0], path.arcs))
+            want = min(amount_msat, tracer.most(path.nodes, path.arcs))
             if want < min(least_msat, amount_msat):
                 break
             traced = tracer.trace(path.nodes, want, path.arcs)
