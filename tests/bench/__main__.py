@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import fading, growth, learning, load, many, planning, privacy, quality, start
+from tests.bench import exact, fading, growth, learning, load, many, planning, privacy, quality, start
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,9 +33,10 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "quality": quality.run,
     "learning": learning.run,
     "privacy": privacy.run,
+    "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "quality", "learning", "privacy"})
+SLOW = frozenset({"many", "quality", "learning", "privacy", "exact"})
 
 
 def main() -> int:
@@ -43,7 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"some of: {', '.join(SECTIONS)}")
     parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
-    parser.add_argument("--quick", action="store_true", help="without many, quality, learning, privacy: a minute")
+    parser.add_argument("--quick", action="store_true", help="without the slow ones: a minute")
     args = parser.parse_args()
     names = args.sections or [name for name in SECTIONS if not (args.quick and name in SLOW)]
     where = args.network.name if args.network else "a generated network of 17,000 nodes"
