@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
@@ -18,7 +19,7 @@ from pay.routing.bounds import ROUNDED_MSAT, least_fee, most_in_parts, too_much
 from pay.routing.costs import Prices
 from pay.routing.jitter import jittered
 from pay.routing.labels import Labels
-from pay.routing.query import NoRoute, Route, RouteQuery
+from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.shadow import lengthened
 from pay.routing.single import TIE, Limit, OverLimit, SinglePath
@@ -28,6 +29,9 @@ from pay.routing.verify import check
 from pay.units import ScidDir
 
 _NOTHING: Mapping[ScidDir, int] = {}
+
+_CONFIRMING = 4
+"""Plans made to say what could be sent instead: each is nearer to the most."""
 
 
 def plan(
@@ -65,7 +69,7 @@ def plan(
         raise ValueError("a route leads to another node")
     found = _solve(overlay, query, in_flight, knowledge)
     if isinstance(found, NoRoute):
-        return found
+        return _confirmed(overlay, query, in_flight, knowledge, found)
     routes = lengthened(query, found)
     check(overlay, query, routes)
     return routes
@@ -119,6 +123,38 @@ def _split(
     return smaller.solve(None), smaller
 
 
+def _confirmed(
+    overlay: Overlay,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    knowledge: Knowledge,
+    none: NoRoute,
+) -> NoRoute:
+    """The same with what a plan delivers in place of what our own channels hold: fees come off that.
+
+    The fee limit is taken to be a share of the amount, and a tenth of it at most.
+    """
+    held = none.max_sendable_msat
+    if not held or none.reason is not NoRouteReason.INSUFFICIENT_SPENDABLE:
+        return none
+    allowed, sendable = min(query.max_fee_msat / query.amount_msat, 0.1), 0
+    amount = int(held / (1 + allowed))
+    for _ in range(_CONFIRMING):
+        limit = -(-query.max_fee_msat * amount // query.amount_msat)
+        smaller = replace(query, amount_msat=amount, max_fee_msat=limit)
+        routes = _solve(overlay, smaller, in_flight, knowledge, thorough=False) if amount else none
+        if isinstance(routes, NoRoute):
+            break
+        sendable, fees = amount, sum(route.fee_msat for route in routes)
+        # A little more may go, with fees that grow as it does, and at last by what they were.
+        amount = held - ceil(fees * held / (amount + fees))
+        if amount - sendable <= sendable >> 14:
+            amount = held - fees
+        if amount <= sendable:
+            break
+    return replace(none, max_sendable_msat=sendable, sendable_bound=False) if sendable else none
+
+
 def _program(
     terrain: Terrain, query: RouteQuery, found: OverLimit | None
 ) -> tuple[tuple[Route, ...] | OverLimit | None, bool]:
@@ -143,8 +179,14 @@ def _program(
 
 
 def _solve(
-    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
+    overlay: Overlay,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    knowledge: Knowledge,
+    *,
+    thorough: bool = True,
 ) -> tuple[Route, ...] | NoRoute:
+    """Routes, or why there are none; `thorough` is whether the last resort is tried."""
     terrain = Terrain.of(overlay, query.destination, in_flight, knowledge)
     if terrain is None or not terrain.peers or too_much(terrain, query):
         return why_none(overlay, terrain, query)
@@ -168,7 +210,7 @@ def _solve(
             found = over
         if routes is None and not isinstance(found, Route):
             most = most_in_parts(terrain, query) if splitter.most_msat is None else splitter.most_msat
-            if most >= query.amount_msat:
+            if most >= query.amount_msat and thorough:
                 answer, proven = _program(terrain, query, found)
                 routes, found = (answer, None) if isinstance(answer, tuple) else (None, answer)
                 spent = not proven

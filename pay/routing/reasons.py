@@ -157,6 +157,7 @@ def _excluded(reach: Reach, everything: Terrain, query: RouteQuery) -> NoRoute |
         f"every route for {format_msat(query.amount_msat)} leads through something excluded "
         f"({many(count, 'channel direction')} in all); {rest}",
         max_sendable_msat=most,
+        sendable_bound=True,
     )
 
 
@@ -224,6 +225,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             NoRouteReason.INSUFFICIENT_SPENDABLE,
             f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
             max_sendable_msat=most,
+            sendable_bound=True,
         )
     least = min(channel.htlc_min_msat for channel in own)
     if query.amount_msat < least:
@@ -272,6 +274,7 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
             f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take in "
             f"{parts} parts",
             max_sendable_msat=total,
+            sendable_bound=True,
         )
     probe = _probe(query)
     if reach.carries(probe):
@@ -295,6 +298,7 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}",
         max_sendable_msat=min(most * parts, total),
+        sendable_bound=True,
     )
 
 
@@ -308,6 +312,7 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
         f"{format_msat(query.amount_msat)} is more than the {_about(most)} that all ways together from us to the "
         f"recipient can carry {_in_parts(query)}",
         max_sendable_msat=most,
+        sendable_bound=True,
     )
 
 
@@ -333,5 +338,6 @@ def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
         f"{format_msat(most)} that our channel {format_scid(channel.scid)} can send in one part now",
         fee_msat=found.fee_msat,
         delay_blocks=found.delay_blocks,
-        max_sendable_msat=max(most - found.fee_msat, 0),
+        max_sendable_msat=most,
+        sendable_bound=True,
     )

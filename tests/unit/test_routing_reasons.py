@@ -134,11 +134,32 @@ def test_no_own_channel(changes: dict[str, object]) -> None:
 
 
 def test_not_enough_to_spend() -> None:
-    """Two channels of 3,000 and 2,000 sat: 4,000 sat do not leave in one part."""
+    """Two channels of 3,000 and 2,000 sat: 4,000 sat do not leave in one part. Of 3,000 sat a takes 100 ppm, so
+    2,999.701 arrive at most; and if asked for, they do."""
     net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b")
     none = why(net, query("b", 4_000 * SAT))
-    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 3_000 * SAT)
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 2_999_701)
     assert "4,000 sat" in none.message and "3,000 sat" in none.message
+    assert not isinstance(plan(net.overlay("b"), query("b", 2_999_701)), NoRoute)
+
+
+def test_what_two_channels_can_send_reaches_the_recipient() -> None:
+    """In parts 3,000 and 2,000 sat leave us, and 5 sat and 1 ppm in a thousand are fees: what is said arrives."""
+    net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b", ppm=1_000, base=1_000)
+    none = why(net, query("b", 6_000 * SAT, max_parts=4))
+    assert none.max_sendable_msat is not None and not none.sendable_bound
+    assert 4_990 * SAT <= none.max_sendable_msat <= 4_994 * SAT
+    assert not isinstance(plan(net.overlay("b"), query("b", none.max_sendable_msat, max_parts=4)), NoRoute)
+
+
+def test_what_others_may_hold_is_a_bound_and_no_promise() -> None:
+    """b ─ c is of 700,000 sat: how many of them are on b's side nobody knows. Nor is it known where fees are not
+    allowed: 3,000 sat leave us, and none arrive."""
+    net = line().link(4, "b", "d", 700_000 * SAT)
+    none = why(net, query("d", 900_000 * SAT))
+    assert (none.max_sendable_msat, none.sendable_bound) == (700_000 * SAT, True)
+    none = why(line(), query("c", 6_000_000 * SAT, max_fee_msat=0))
+    assert (none.max_sendable_msat, none.sendable_bound) == (5_000_000 * SAT, True)
 
 
 def test_enough_for_the_amount_but_not_for_the_fees() -> None:
