@@ -150,23 +150,27 @@ class Tracer:
         best: tuple[Arc, float, float] | None = None
         for position in positions:
             arc = self.terrain.arcs.arc(int(self.usable.row[position]))
-            drawn = 1.0 if self.usable.terms.noise is None else float(self.usable.terms.noise[position])
-            this = self._take(arc, amount_msat, prices, len(positions) > 1, drawn)
+            terms, drawn = self.usable.terms, prices
+            if terms.noise is not None:
+                drawn = prices._replace(block=prices.block * float(terms.noise[position]))
+            this = self._take(arc, amount_msat, drawn, len(positions) > 1)
+            if this is not None and terms.drawn_fee is not None:
+                this = arc, this[1] + prices.fee * float(terms.drawn_fee[position]), this[2]
             if this is not None and (best is None or this[1] < best[1]):
                 best = this
         return best
 
     def _take(
-        self, arc: Arc, amount_msat: int, prices: Prices, shared: bool, drawn: float = 1.0
+        self, arc: Arc, amount_msat: int, prices: Prices, shared: bool
     ) -> tuple[Arc, float, float] | None:
-        """An arc, if it carries the amount, its cost in msat and its chance; a block is priced `drawn` times."""
+        """An arc, if it carries the amount, its cost in msat and its chance."""
         load = self._loaded(arc)
         # A single part takes all of one of parallel channels: it is sure of a place in one as large.
         if not arc.carries(amount_msat, load + (spared(arc) if shared and self.load.msat else 0)):
             return None
         chance = arc.chance(amount_msat, load)
         price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-        price += drawn * prices.block * arc.cltv_delta - prices.nat * log(chance) + prices.hop
+        price += prices.block * arc.cltv_delta - prices.nat * log(chance) + prices.hop
         return arc, price, chance
 
     def _loaded(self, arc: Arc) -> int:

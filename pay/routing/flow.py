@@ -225,4 +225,6 @@ class ChunkFlow:
         time = prices.block * arc.cltv_delta
         if terms.noise is not None:
             time *= float(terms.noise[position])
+        if terms.drawn_fee is not None:
+            fee += float(terms.drawn_fee[position])
         return prices.fee * fee + time + prices.nat * nats + prices.second * seconds + prices.hop

@@ -191,7 +191,7 @@ def _solve(
     if terrain is None or not terrain.peers or too_much(terrain, query):
         return why_none(overlay, terrain, query)
     usable = terrain.arcs.usable(query.amount_msat)
-    noisy = terrain.arcs.with_noise(usable, query.seed, query.randomness)
+    noisy = terrain.arcs.with_noise(usable, query)
     search = SinglePath(terrain, query, noisy)
     found = search.solve()
     if found is None:

@@ -15,7 +15,7 @@ limit of what the cheapest plan known costs was missed once in 59 times, by 4 pp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -27,8 +27,8 @@ from pay.routing.bounds import Floats, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.flow import ChunkFlow, Path
-from pay.routing.noise import noise
-from pay.routing.query import Route, RouteQuery
+from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
+from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
 from pay.routing.terrain import Terrain
 from pay.units import ScidDir
@@ -81,7 +81,8 @@ class Splitter:
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
     is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
     `most_msat` is what can be sent in so many parts at most, if that had to be asked; `noisy` is whether the
-    query's randomness is in use, `drawn` what it is; `soonest` is known once a plan has broken the delay.
+    query's randomness is in use, `drawn` and `drawn_fees` what it is; `soonest` is known once a plan has broken
+    the delay.
     """
 
     terrain: Terrain
@@ -94,6 +95,7 @@ class Splitter:
     most_msat: int | None = None
     noisy: bool = True
     drawn: NDArray[np.float32] | None = None
+    drawn_fees: NDArray[np.float32] | None = None
     soonest: tuple[Floats, Floats] | None = None
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
@@ -221,7 +223,7 @@ class Splitter:
         of_chunk = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
         usable = self._in_time(terrain.arcs.usable_for(chunk_msat, part))
-        usable = terrain.arcs.with_noise(usable, query.seed, query.randomness if self.noisy else 0.0)
+        usable = terrain.arcs.with_noise(usable, query) if self.noisy else usable
         flow = ChunkFlow(terrain, query, usable, of_chunk, first_reach(query, of_chunk), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
         while pushed < count:
@@ -359,7 +361,8 @@ class Splitter:
         total = 0.0
         for route in routes:
             share = route.amount_msat / self.query.amount_msat
-            total += worth(route, prices._replace(block=prices.block * share), self._blocks(route))
+            shared = prices._replace(block=prices.block * share)
+            total += worth(route, shared, self._blocks(route)) + prices.fee * self._drawn_fee(route)
         return total + PART_MSAT * (len(routes) - 1)
 
     def _blocks(self, route: Route) -> float | None:
@@ -368,11 +371,28 @@ class Splitter:
             return None
         if self.drawn is None:
             self.drawn = noise(self.terrain.arcs.n_nodes, self.query.seed, self.query.randomness)
+        return self._by_node(route, self.drawn, lambda before, hop: before.delay_blocks - hop.delay_blocks)
+
+    def _drawn_fee(self, route: Route) -> float:
+        """What is drawn on top of a route's fee, msat."""
+        query, nodes = self.query, self.terrain.arcs.n_nodes
+        if self.noisy and self.drawn_fees is None:
+            self.drawn_fees = fee_noise(nodes, query.seed, query.randomness, query.riskfactor)
+        if not self.noisy or self.drawn_fees is None:
+            return 0.0
+
+        def most(before: Hop, hop: Hop) -> float:
+            return (before.amount_msat - hop.amount_msat) * FEE_SHARE + hop.amount_msat * FEE_PPM / 1e6
+
+        return self._by_node(route, self.drawn_fees, most)
+
+    def _by_node(self, route: Route, drawn: NDArray[np.float32], of: Callable[[Hop, Hop], float]) -> float:
+        """What each node on the way takes, as often as was drawn for it."""
         total = 0.0
         for before, hop in pairwise(route.hops):
             number = self.terrain.overlay.node_number(before.node)
             assert number is not None
-            total += float(self.drawn[number]) * (before.delay_blocks - hop.delay_blocks)
+            total += float(drawn[number]) * of(before, hop)
         return total
 
 
