@@ -88,8 +88,8 @@ class Program:
         self._listed = self._list(usable)
         if not self._listed:
             self._ways.clear()
-            self._seek()
-            self._list(self._crossed(usable), MANY_WAYS)
+            if not self._seek().short:
+                self._list(self._crossed(usable), MANY_WAYS)
         ways = list(self._ways.values())
         for least in dict.fromkeys((query.min_part_msat, 0)):
             for fill in _FILLS:
@@ -139,8 +139,8 @@ class Program:
         carries = usable.terms.carries & np.isin(usable.row, rows)
         return replace(usable, terms=replace(usable.terms, carries=carries))
 
-    def _seek(self) -> None:
-        """Ways that the linear program has a use for, and others beside them."""
+    def _seek(self) -> Duals:
+        """Takes ways that the linear program has a use for, and others beside them; its last prices."""
         amount, parts = self.query.amount_msat, self.query.max_parts
         shares = [share for share in _SIZES if share * 4 * parts >= 1 and share * amount >= 1]
         sizes = [_Size(part, self._carrying(part)) for part in (int(share * amount) for share in shares)]
@@ -154,6 +154,7 @@ class Program:
                 # Where these are all, or would do but for the number of parts, others may; or quicker ones.
                 self._dearer = not prices.short or dry >= len(sizes) // 2
                 self._blocks *= 30.0 if self._refused else 1.0
+        return duals(list(self._ways.values()), self.query) if self._ways else prices
 
     def _carrying(self, part_msat: int) -> Usable:
         slack = self.query.amount_msat - part_msat
