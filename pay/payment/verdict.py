@@ -145,7 +145,7 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     if why.delay_blocks is not None:
         data["delay"] = why.delay_blocks - terms.behind_blocks
     if why.max_sendable_msat is not None:
-        data["max_sendable_msat"] = why.max_sendable_msat
+        data["max_sendable_bound_msat" if why.sendable_bound else "max_sendable_msat"] = why.max_sendable_msat
     data["maxfee_msat"] = terms.max_fee_msat
     data["maxdelay"] = terms.max_delay_blocks
     words = why.message

@@ -25,7 +25,8 @@ from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ByTarget, ChannelGraph
 from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
-from pay.routing.noise import noise
+from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
+from pay.routing.query import RouteQuery
 
 DYING_CHANCE = 0.02
 """That a channel whose funding was spent some blocks ago still forwards: if it is being spliced. Nearly all are
@@ -138,7 +139,7 @@ class Usable:
 
     def quiet(self) -> Usable:
         """The same arcs at their true costs."""
-        return replace(self, terms=replace(self.terms, noise=None))
+        return replace(self, terms=replace(self.terms, noise=None, drawn_fee=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,9 +374,13 @@ class Arcs:
             dying,
         )
 
-    def with_noise(self, usable: Usable, seed: int, randomness: float) -> Usable:
-        """The same arcs with time at a price of its own at the node that each leads out of; see `noise`."""
-        if randomness <= 0:
+    def with_noise(self, usable: Usable, query: RouteQuery) -> Usable:
+        """The same arcs with time and fees as drawn for the node that each leads out of; see `noise`."""
+        if query.randomness <= 0:
             return usable
-        drawn = noise(self.n_nodes, seed, randomness)
-        return replace(usable, terms=replace(usable.terms, noise=drawn[usable.source]))
+        drawn, top = noise(self.n_nodes, query.seed, query.randomness)[usable.source], None
+        fees = fee_noise(self.n_nodes, query.seed, query.randomness, query.riskfactor)
+        if fees is not None:
+            top = usable.terms.fee * np.float32(FEE_SHARE) + np.float32(query.amount_msat * FEE_PPM / 1e6)
+            top *= fees[usable.source]
+        return replace(usable, terms=replace(usable.terms, noise=drawn, drawn_fee=top))

@@ -11,6 +11,7 @@ yet stand in the way.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from pay.routing.costs import Prices, Rows
 from pay.routing.query import RouteQuery
 from pay.routing.search import Backwards, Forwards
 from pay.routing.terrain import Terrain
+from pay.units import MAX_MSAT
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,6 +35,9 @@ _UNKNOWN = 1 << 30
 
 _SHARES = (4, 16)
 """Of an even part: how small the parts are taken that bounds of a plan leave out of the flow."""
+
+ROUNDED_MSAT = 100
+"""What fees may be less in a plan than in reckoning: each is rounded down, and float32 ranks."""
 
 _UNITS = 1 << 16
 """SciPy's flows count in 32 bits: the amount is so many units, and the room of a channel is rounded up to one."""
@@ -133,6 +138,19 @@ def soonest(terrain: Terrain, query: RouteQuery) -> tuple[Floats, Floats]:
     room = max(query.max_delay - query.final_cltv, 0) + 0.5
     toward = Backwards(usable.indptr, usable.source, weights).tree(terrain.target, room).distance
     return Forwards(usable.indptr, usable.source).distances(weights, list(terrain.peers), room), toward
+
+
+def least_fee(terrain: Terrain, query: RouteQuery) -> float:
+    """No plan costs less in fees, msat; inf where there is no way at all.
+
+    That is the cheapest way for the whole amount, if HTLCs had no maximum: each part pays its share of a rate like
+    that, and base fees of its own.
+    """
+    usable = terrain.arcs.usable(query.amount_msat)
+    carries = terrain.arcs.layout.merged(*terrain.arcs.carrying(1, slack_msat=MAX_MSAT))
+    weights = replace(usable.terms, carries=carries).weights(Prices(1.0, 0.0, 0.0, 1e-9))
+    tree = Backwards(usable.indptr, usable.source, weights).tree(terrain.target)
+    return min(float(tree.distance[peer]) for peer in terrain.peers)
 
 
 def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:

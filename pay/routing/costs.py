@@ -120,8 +120,8 @@ class Terms:
     """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
     `carries` bool[m] says which can carry the amount; of the others the figures mean nothing. `noise` is
-    float32[m], what a block is taken to cost as a multiple of its price, `seconds` float32[m] of what is known of
-    latency; None where there is none.
+    float32[m], what a block is taken to cost as a multiple of its price, `drawn_fee` float32[m] what is drawn on
+    top of a fee, msat, `seconds` float32[m] what is known of latency; None where there is none.
     """
 
     fee: NDArray[np.float32]
@@ -130,10 +130,13 @@ class Terms:
     carries: NDArray[np.bool_]
     noise: NDArray[np.float32] | None = None
     seconds: NDArray[np.float32] | None = None
+    drawn_fee: NDArray[np.float32] | None = None
 
     def weights(self, prices: Prices) -> NDArray[np.float64]:
         """The weight of each arc, msat, float64[m], > 0; infinite where the amount is not carried."""
         total = self.fee * np.float32(prices.fee)
+        if self.drawn_fee is not None:
+            total += self.drawn_fee * np.float32(prices.fee)
         blocks = self.blocks * np.float32(prices.block)
         if self.noise is not None:
             blocks *= self.noise
@@ -150,7 +153,8 @@ class Terms:
         """Some of the rows."""
         noise = None if self.noise is None else self.noise[rows]
         seconds = None if self.seconds is None else self.seconds[rows]
-        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise, seconds)
+        fees = None if self.drawn_fee is None else self.drawn_fee[rows]
+        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise, seconds, fees)
 
 
 def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import exp, log, prod
 from sys import float_info
 
@@ -104,16 +105,30 @@ class Tracer:
     shut: set[int] = field(default_factory=set)
     load: Load = field(default_factory=Load)
 
-    def trace(self, path: Sequence[int], amount_msat: int) -> Traced | Blocked:
-        """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient."""
+    def trace(
+        self,
+        path: Sequence[int],
+        amount_msat: int,
+        arcs: Sequence[Arc] | None = None,
+        channel: OwnChannel | None = None,
+    ) -> Traced | Blocked:
+        """The exact route for `amount_msat` along `path`, the node numbers from our peer to the recipient.
+
+        Over the best of parallel channels, or over these `arcs`; through that channel of ours that suits best, or
+        through `channel`.
+        """
         amount, delay, cost = amount_msat, self.query.final_cltv, 0.0
         # A part locks its share of the query's amount.
         prices = self.prices._replace(block=self.prices.block * amount_msat / self.query.amount_msat)
         hops: list[Hop] = []
         chances: list[float] = []
-        for start, end in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
-            between = [int(at) for at in self.usable.between(start, end) if int(at) not in self.shut]
-            best = self._best(between, amount, prices)
+        for at in range(len(path) - 2, -1, -1):
+            start, end = path[at], path[at + 1]
+            between = [] if arcs else [int(p) for p in self.usable.between(start, end) if int(p) not in self.shut]
+            if arcs is None:
+                best = self._best(between, amount, prices)
+            else:
+                best = self._take(arcs[at], amount, prices, self.shared(start, end))
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
@@ -122,7 +137,7 @@ class Tracer:
             cost += price
             amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
             delay += arc.cltv_delta
-        channel = self.own(path[0], amount)
+        channel = self.own(path[0], amount, channel)
         if channel is None:
             return Blocked(())
         hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
@@ -130,31 +145,56 @@ class Tracer:
         cost += prices.nat * nats + prices.second * seconds
         return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
-    def _best(
-        self, positions: Sequence[int], amount_msat: int, prices: Prices
-    ) -> tuple[Arc, float, float] | None:
+    def _best(self, positions: Sequence[int], amount_msat: int, prices: Prices) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
         best: tuple[Arc, float, float] | None = None
         for position in positions:
             arc = self.terrain.arcs.arc(int(self.usable.row[position]))
-            load = self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
-            if not arc.carries(amount_msat, load):
-                continue
-            chance = arc.chance(amount_msat, load)
-            price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
-            time = prices.block * arc.cltv_delta
-            if self.usable.terms.noise is not None:
-                time *= float(self.usable.terms.noise[position])
-            price += time - prices.nat * log(chance) + prices.hop
-            if best is None or price < best[1]:
-                best = arc, price, chance
+            terms, drawn = self.usable.terms, prices
+            if terms.noise is not None:
+                drawn = prices._replace(block=prices.block * float(terms.noise[position]))
+            this = self._take(arc, amount_msat, drawn, len(positions) > 1)
+            if this is not None and terms.drawn_fee is not None:
+                this = arc, this[1] + prices.fee * float(terms.drawn_fee[position]), this[2]
+            if this is not None and (best is None or this[1] < best[1]):
+                best = this
         return best
 
-    def own(self, peer: int, amount_msat: int) -> OwnChannel | None:
+    def _take(
+        self, arc: Arc, amount_msat: int, prices: Prices, shared: bool
+    ) -> tuple[Arc, float, float] | None:
+        """An arc, if it carries the amount, its cost in msat and its chance."""
+        load = self._loaded(arc)
+        # A single part takes all of one of parallel channels: it is sure of a place in one as large.
+        if not arc.carries(amount_msat, load + (spared(arc) if shared and self.load.msat else 0)):
+            return None
+        chance = arc.chance(amount_msat, load)
+        price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
+        price += prices.block * arc.cltv_delta - prices.nat * log(chance) + prices.hop
+        return arc, price, chance
+
+    def _loaded(self, arc: Arc) -> int:
+        return self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
+
+    def shared(self, start: int, end: int) -> bool:
+        """Whether there are parallel channels between two nodes."""
+        return len(self.usable.between(start, end)) > 1
+
+    def most(self, path: Sequence[int], arcs: Sequence[Arc], channel: OwnChannel | None = None) -> int:
+        """The most that one of several parts delivers along `path` over these arcs, msat."""
+        own = (channel,) if channel is not None else self.terrain.peers[path[0]]
+        most = max(map(self._most_own, own))
+        for arc, (start, end) in zip(arcs, pairwise(path), strict=True):
+            most = less_fee(most, arc.fee_base_msat, arc.fee_ppm)
+            free = arc.capacity_msat - self._loaded(arc) - (spared(arc) if self.shared(start, end) else 0)
+            most = min(most, arc.most_msat, free)
+        return max(most, 0)
+
+    def own(self, peer: int, amount_msat: int, only: OwnChannel | None = None) -> OwnChannel | None:
         """Our channel to a peer for such an HTLC: the smallest that does, so that large ones stay large."""
         fitting = [
             channel
-            for channel in self.terrain.peers[peer]
+            for channel in (self.terrain.peers[peer] if only is None else (only,))
             if channel.htlc_min_msat <= amount_msat <= self._most_own(channel)
         ]
         return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)
@@ -169,6 +209,19 @@ class Tracer:
 def likelihood(chances: Iterable[float], nats: float) -> float:
     """That all of these happen and what the nodes add does not: never 0, which has no logarithm."""
     return max(prod(chances) * exp(-nats), float_info.min)
+
+
+def spared(arc: Arc) -> int:
+    """Of one of parallel channels of others, msat: several parts do not fill them to the brim. Their owner chooses
+    which of them each part takes (BOLT 4, non-strict forwarding), and does not choose so that all find a place."""
+    return arc.capacity_msat * 3 // 100
+
+
+def less_fee(amount_msat: int, base_msat: int, ppm: int) -> int:
+    """The most that a node which gets so much passes on, msat; negative where its base fee is more."""
+    most = (amount_msat - base_msat) * 1_000_000 // (1_000_000 + ppm)
+    # Fees are rounded down, so a msat more may fit.
+    return most + (most + 1 + fee_msat(most + 1, base_msat, ppm) <= amount_msat)
 
 
 def most_own(channel: OwnChannel) -> int:

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, log
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,15 @@ class _Residual:
     target: NDArray[np.int32]
     weights: NDArray[np.float64]
     arc: NDArray[np.intp]
+
+
+class Path(NamedTuple):
+    """A way that a flow takes: its nodes from our peer to the recipient, the arcs between them, and how many
+    chunks go there."""
+
+    nodes: list[int]
+    arcs: list[Arc]
+    chunks: int
 
 
 class ChunkFlow:
@@ -123,15 +133,15 @@ class ChunkFlow:
         self._potential += np.minimum(tree.distance, min(within, float(tree.distance[peer])))
         return price
 
-    def paths(self) -> Iterator[tuple[list[int], int]]:
-        """The flow as paths from our peers to the recipient: their nodes, and how many chunks take them."""
+    def paths(self) -> Iterator[Path]:
+        """The flow as paths from our peers to the recipient."""
         left, sent = self.chunks.copy(), self.sent.copy()
         onward: dict[int, list[int]] = {}
         for arc in left:
             onward.setdefault(int(self.usable.source[arc]), []).append(arc)
         for peer in sorted(sent, key=lambda peer: -sent[peer]):
             while sent[peer] > 0:
-                nodes, arcs, count = [peer], [], sent[peer]
+                nodes, arcs, count = [peer], list[int](), sent[peer]
                 while nodes[-1] != self.terrain.target:
                     arc = max(onward[nodes[-1]], key=lambda arc: left[arc])
                     arcs.append(arc)
@@ -140,7 +150,7 @@ class ChunkFlow:
                 for arc in arcs:
                     left[arc] -= count
                 sent[peer] -= count
-                yield nodes, count
+                yield Path(nodes, [self._arcs[arc] for arc in arcs], count)
 
     def _beyond(self, peer: int) -> float:
         """What a path by way of a peer costs beside its distance."""
@@ -171,9 +181,7 @@ class ChunkFlow:
             np.insert(arc, at, -1 - back),
         )
 
-    def _arcs_along(
-        self, tree: Tree, peer: int, residual: _Residual, reduced: NDArray[np.float64]
-    ) -> list[int]:
+    def _arcs_along(self, tree: Tree, peer: int, residual: _Residual, reduced: NDArray[np.float64]) -> list[int]:
         path = tree.path(peer)
         arcs = []
         for start, end in pairwise(path):
@@ -217,4 +225,6 @@ class ChunkFlow:
         time = prices.block * arc.cltv_delta
         if terms.noise is not None:
             time *= float(terms.noise[position])
+        if terms.drawn_fee is not None:
+            fee += float(terms.drawn_fee[position])
         return prices.fee * fee + time + prices.nat * nats + prices.second * seconds + prices.hop

@@ -2,8 +2,11 @@
 
 Paths grow backwards from the recipient as labels: the exact amount, the delay, the hops and the cost so far. A
 label is dropped where another at the same node is no worse in all four, or where even the least that is still
-needed of any of them, from us to that node, breaks a limit. Those least figures come from one search forward from
-our peers for each limit; the one by cost says which label to grow first, so the first that is complete is the best
+needed of any of them, from us to that node, breaks a limit. (A way round that only lifts the amount over a minimum
+may be all that is left, and the other may pass through what it needs: where that finds nothing, the search is
+repeated with only such labels dropped as pass through no less.) Those least figures come from one search forward
+from our peers for each limit; the one by cost says which label to grow first, so the first that is complete is the
+best
 (Dumitrescu and Boland, "Improved preprocessing, labeling and scaling algorithms for the weight-constrained
 shortest path problem", 2003). Where the limits leave little room few labels survive; where they leave much, nobody
 needs this.
@@ -13,7 +16,7 @@ What it knowingly does not do: go on for ever. After `LABELS` grown labels it gi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -43,6 +46,8 @@ _EACH = (Prices(1.0, 0.0, 0.0, 1e-9), Prices(0.0, 1.0, 0.0, 1e-9), Prices(0.0, 0
 """Fee, delay and hops alone; a search needs every arc to cost something."""
 
 _Floats = NDArray[np.float64]
+_Leasts = tuple[_Floats, _Floats, _Floats]
+"""Of fee, delay and hops, by node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,15 @@ class _Label:
             and self.hops <= other.hops
             and self.minima >= other.minima
         )
+
+    def nodes(self) -> set[int]:
+        """All that it goes through."""
+        label: _Label | None = self
+        nodes = set[int]()
+        while label is not None:
+            nodes.add(label.node)
+            label = label.onward
+        return nodes
 
     def visits(self, node: int) -> bool:
         """Whether it goes through a node already."""
@@ -111,6 +125,20 @@ class Labels:
         least = self._least()
         if least is None:
             return None
+        found = self._grow(least, self._beats)
+        if found is None and not self.spent and len(self._minima):
+            self._known.clear()
+            found = self._grow(least, self._beats_lifted)
+        return found
+
+    def _beats(self, one: _Label, other: _Label) -> bool:
+        return one.beats(other)
+
+    def _beats_lifted(self, one: _Label, other: _Label) -> bool:
+        """The same where a way round may be needed to lift the amount over a minimum."""
+        return one.beats(other) and one.nodes() <= other.nodes()
+
+    def _grow(self, least: _Leasts, beats: Callable[[_Label, _Label], bool]) -> Route | None:
         query, toward, order = self.query, self._toward(), count()
         amount = query.amount_msat
         start = _Label(self.terrain.target, 0.0, amount, self._satisfied(amount), query.final_cltv, 1, None, None)
@@ -120,7 +148,7 @@ class Labels:
             _, _, label, route = heappop(waiting)
             if route is not None:
                 return route
-            if any(other is not label and other.beats(label) for other in self._known.get(label.node, ())):
+            if any(other is not label and beats(other, label) for other in self._known.get(label.node, ())):
                 continue
             if grown == LABELS:
                 self.spent = True
@@ -129,11 +157,11 @@ class Labels:
             if (route := self._complete(label)) is not None:
                 total = label.cost + self.terrain.toll(label.node, self.prices)
                 heappush(waiting, (total, next(order), label, route))
-            for longer in self._longer(label, *least):
+            for longer in self._longer(label, least, beats):
                 heappush(waiting, (longer.cost + float(toward[longer.node]), next(order), longer, None))
         return None
 
-    def _least(self) -> tuple[_Floats, _Floats, _Floats] | None:
+    def _least(self) -> _Leasts | None:
         """What is needed at least from us to each node, of fee, delay and hops; None if that is too much."""
         query, target, least = self.query, self.terrain.target, []
         room = query.max_fee_msat + _ROUNDED, query.max_delay - query.final_cltv, query.max_hops - 1
@@ -145,9 +173,10 @@ class Labels:
         fee, delay, hops = least
         return fee, delay, hops
 
-    def _longer(self, label: _Label, fee: _Floats, delay: _Floats, hops: _Floats) -> Iterator[_Label]:
+    def _longer(self, label: _Label, least: _Leasts, beats: Callable[[_Label, _Label], bool]) -> Iterator[_Label]:
         """This path with each arc before it that may yet keep the limits."""
         query, usable = self.query, self.usable
+        fee, delay, hops = least
         here = slice(int(usable.indptr[label.node]), int(usable.indptr[label.node + 1]))
         source, terms = usable.source[here], usable.terms
         left = query.max_fee_msat - (label.amount_msat - query.amount_msat)
@@ -165,8 +194,8 @@ class Labels:
                 node, label.cost + cost, amount, self._satisfied(amount), delay_blocks, label.hops + 1, arc, label
             )
             known = self._known.setdefault(node, [])
-            if not any(other.beats(longer) for other in known):
-                known[:] = [other for other in known if not longer.beats(other)]
+            if not any(beats(other, longer) for other in known):
+                known[:] = [other for other in known if not beats(longer, other)]
                 known.append(longer)
                 yield longer
 

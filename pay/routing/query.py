@@ -238,7 +238,8 @@ class NoRoute:
         Of the best route that breaks the limit: the cheapest one if it is too expensive, the one
         of the least delay if it is too long. None where no route was found at all.
     max_sendable_msat
-        The most that could be sent now, where that is what stands in the way.
+        The most that could be sent now, where that is what stands in the way: what reaches the recipient, by a
+        plan that was made. If `sendable_bound`, no plan was made: it is no more than this.
     busy
         There would be routes if nothing were in flight: it may be otherwise in a moment.
     """
@@ -249,6 +250,7 @@ class NoRoute:
     delay_blocks: int | None = None
     max_sendable_msat: int | None = None
     busy: bool = False
+    sendable_bound: bool = False
 
     @property
     def code(self) -> Code:

@@ -1,48 +1,56 @@
 """Why there is no route, from the nearest obstacle to the farthest, with the figures that help.
 
-Each question is a reachability search over the arcs that remain when one kind of obstacle is lifted (the
-amount, the exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that could
-be sent is found by halving, since a channel that carries an amount also carries less (minima aside).
+Each question is asked of the arcs that remain when one kind of obstacle is lifted; see `reach`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order
 
 from pay.network import Overlay
 from pay.routing.bounds import doors_in, doors_out, most_in_parts, most_through
+from pay.routing.costs import Prices
 from pay.routing.exact import most_own
+from pay.routing.labels import Labels
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
-from pay.routing.single import Limit, OverLimit, SinglePath
+from pay.routing.reach import Reach, largest_into
+from pay.routing.single import TIE, Limit, OverLimit, SinglePath
 from pay.routing.terrain import Terrain
 from pay.units import MAX_MSAT, format_msat, format_scid
 
 MAX_DELAY = 1 << 16
 """Blocks: more than any route locks funds."""
 
+_ANY_FEE_MSAT = 10**15
+"""10,000 BTC: no limit to speak of."""
 
-def over_limit(query: RouteQuery, found: OverLimit) -> NoRoute:
-    """Routes exist, and the best of them break a limit."""
+
+def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> NoRoute:
+    """Routes exist, and the best of them break a limit; `proven` is whether there are none better."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
     percent = 100 * fee / query.amount_msat
-    way = "route" if len(found.routes) == 1 else f"plan found, in {len(found.routes)} parts,"
+    way = "route" if len(found.routes) == 1 and proven else "plan found"
+    if len(found.routes) > 1:
+        way += f", in {len(found.routes)} parts,"
     match found.limit:
         case Limit.FEE:
             within = f"within {query.max_delay} blocks " if found.jointly else ""
-            reason, message = NoRouteReason.TOO_EXPENSIVE, (
-                f"the cheapest {way} {within}costs {format_msat(fee)} ({percent:.4g} %) and at most "
-                f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+            reason, message = (
+                NoRouteReason.TOO_EXPENSIVE,
+                (
+                    f"the cheapest {way} {within}costs {format_msat(fee)} ({percent:.4g} %) and at most "
+                    f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+                ),
             )
         case Limit.DELAY:
-            reason, message = NoRouteReason.TOO_LONG, (
-                f"the quickest {way} may lock funds for {delay} blocks and at most {query.max_delay} are "
-                f"allowed; raise maxdelay to pay"
+            reason, message = (
+                NoRouteReason.TOO_LONG,
+                (
+                    f"the quickest {way} may lock funds for {delay} blocks and at most {query.max_delay} are "
+                    f"allowed; raise maxdelay to pay"
+                ),
             )
         case Limit.HOPS:
             over = found.use > query.max_hops
@@ -70,15 +78,17 @@ def why_none(
         return _unknown(overlay, query)
     if terrain is None or not terrain.peers:
         return _no_own(overlay, everything)
-    reach = _Reach(terrain)
-    return (
+    reach = Reach(terrain)
+    why = (
         _excluded(reach, everything, query)
         or _own_too_small(terrain, query)
         or _never(reach, terrain, query)
         or _amount(reach, terrain, query, most_msat)
-        or _fees_too_much(terrain, query)
-        or _tried(terrain, query, gave_up)
     )
+    if why is not None and why.reason is not NoRouteReason.BELOW_MINIMUM:
+        return why
+    dear = None if gave_up and why is None else _lifted(terrain, query)
+    return dear or why or _fees_too_much(terrain, query) or _tried(terrain, query, gave_up)
 
 
 def many(number: int, thing: str, plural: str = "") -> str:
@@ -120,15 +130,25 @@ def _most_with_fees(terrain: Terrain, query: RouteQuery) -> int:
     low, high = 0, query.amount_msat
     for _ in range(8):
         middle = (low + high) // 2
+        if not middle:
+            break
         found = SinglePath(terrain, replace(lifted, amount_msat=middle), terrain.arcs.usable(middle)).solve()
         low, high = (middle, high) if isinstance(found, Route) else (low, middle)
     return low
 
 
-def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
+def _lifted(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """Fees add to the amount on the way: where that lifts it over all minima, there are routes, too dear ones."""
+    dear = replace(query, max_fee_msat=_ANY_FEE_MSAT)
+    usable = terrain.arcs.usable(query.amount_msat, slack_msat=_ANY_FEE_MSAT)
+    cheapest = Labels(terrain, dear, usable, Limit.FEE.value.plus(Prices.of(query), TIE)).best()
+    return None if cheapest is None else over_limit(query, OverLimit(Limit.FEE, (cheapest,)))
+
+
+def _excluded(reach: Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
     """Whether there is a way for the amount, but for the exclusions."""
     count, probe = reach.terrain.overlay.n_excluded, _probe(query)
-    if not count or reach.carries(probe) or not _Reach(everything).carries(probe):
+    if not count or reach.carries(probe) or not Reach(everything).carries(probe):
         return None
     most = reach.most(query.amount_msat)
     rest = f"{_about(most)} can be sent in one part without it" if most else "nothing can be sent without it"
@@ -137,79 +157,13 @@ def _excluded(reach: _Reach, everything: Terrain, query: RouteQuery) -> NoRoute 
         f"every route for {format_msat(query.amount_msat)} leads through something excluded "
         f"({many(count, 'channel direction')} in all); {rest}",
         max_sendable_msat=most,
+        sendable_bound=True,
     )
 
 
 def _probe(query: RouteQuery) -> int:
     """The least amount of which some path must carry a part, msat."""
     return -(-query.amount_msat // query.max_parts)
-
-
-class _Reach:
-    """Which amounts find any way from our peers to the recipient, whatever it costs."""
-
-    def __init__(self, terrain: Terrain):
-        self.terrain = terrain
-
-    def carries(self, amount_msat: int) -> bool:
-        """Whether some path's channels all carry the amount."""
-        return self._reached(*self.terrain.arcs.carrying(amount_msat), amount_msat)
-
-    def some_way(self) -> bool:
-        """Whether enabled channels lead there at all."""
-        arcs = self.terrain.arcs
-        mask = arcs.known.rows.most_msat >= 0
-        mask[arcs.closed] = False
-        return self._reached(mask, arcs.extra.enabled, 0)
-
-    def any_way(self) -> bool:
-        """Whether channels lead there at all, disabled ones too."""
-        terrain, overlay = self.terrain, self.terrain.overlay
-        graph, extra = overlay.graph, overlay.extra
-        mask = np.ones(graph.n_arcs, np.bool_)
-        mask[overlay.closed] = False
-        source, target = (
-            np.concatenate((getattr(graph, end)[mask], getattr(extra, end))) for end in ("source", "target")
-        )
-        n = terrain.arcs.n_nodes
-        backwards = coo_array((np.ones(len(source)), (target, source)), shape=(n, n)).tocsr()
-        return _meets(backwards, terrain.target, terrain.peers)
-
-    def most(self, below_msat: int) -> int:
-        """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
-        own = [most_own(channel) for channels in self.terrain.peers.values() for channel in channels]
-        low, high = 0, min(below_msat, max(own) + 1, _largest_into(self.terrain)[1] + 1)
-        if self.carries(high - 1):
-            return high - 1
-        while high - low > max(1_000, low // 256):
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.carries(middle) else (low, middle)
-        return low
-
-    def least(self, above_msat: int) -> int | None:
-        """The smallest amount above `above_msat` that `carries`, to within 0.1 % or 1 msat; None if none does."""
-        low, high = above_msat, 2 * above_msat + 1
-        while not self.carries(high):
-            low, high = high, 2 * high
-            if low > MAX_MSAT:
-                return None
-        while high - low > max(1, low // 1_024):
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.carries(middle) else (middle, high)
-        return high
-
-    def _reached(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], amount_msat: int) -> bool:
-        terrain = self.terrain
-        wanted = [n for n, own in terrain.peers.items() if max(map(most_own, own)) >= amount_msat]
-        source, indptr = terrain.arcs.chosen(in_graph, in_extra)
-        n = terrain.arcs.n_nodes
-        return _meets(csr_array((np.ones(len(source)), source, indptr), shape=(n, n)), terrain.target, wanted)
-
-
-def _meets(backwards: csr_array, target: int, wanted: Iterable[int]) -> bool:
-    """Whether one of the wanted nodes leads to the target."""
-    reached = breadth_first_order(backwards, target, return_predecessors=False)
-    return not set(wanted).isdisjoint(reached.tolist())
 
 
 def _known(terrain: Terrain) -> bool:
@@ -271,6 +225,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             NoRouteReason.INSUFFICIENT_SPENDABLE,
             f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
             max_sendable_msat=most,
+            sendable_bound=True,
         )
     least = min(channel.htlc_min_msat for channel in own)
     if query.amount_msat < least:
@@ -281,7 +236,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     return None
 
 
-def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def _never(reach: Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for any amount."""
     if reach.some_way():
         return None
@@ -309,7 +264,7 @@ def _never(reach: _Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None
     )
 
 
-def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
+def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, parts = format_msat(query.amount_msat), query.max_parts
     total = most_through(doors_in(terrain), parts)
@@ -319,6 +274,7 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int |
             f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take in "
             f"{parts} parts",
             max_sendable_msat=total,
+            sendable_bound=True,
         )
     probe = _probe(query)
     if reach.carries(probe):
@@ -331,7 +287,7 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int |
             NoRouteReason.BELOW_MINIMUM,
             f"{amount} is less than channels on every way to the recipient accept{room}",
         )
-    last, largest = _largest_into(terrain)
+    last, largest = largest_into(terrain)
     if largest <= most + max(1_000, most // 128):
         most, where = largest, f"the largest open channel of the recipient, {format_scid(last)}, takes"
         takes = format_msat(most)
@@ -342,6 +298,7 @@ def _amount(reach: _Reach, terrain: Terrain, query: RouteQuery, most_msat: int |
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}",
         max_sendable_msat=min(most * parts, total),
+        sendable_bound=True,
     )
 
 
@@ -355,21 +312,8 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
         f"{format_msat(query.amount_msat)} is more than the {_about(most)} that all ways together from us to the "
         f"recipient can carry {_in_parts(query)}",
         max_sendable_msat=most,
+        sendable_bound=True,
     )
-
-
-def _largest_into(terrain: Terrain) -> tuple[int, int]:
-    """The open channel into the recipient that takes the largest HTLC, ours included: scid and msat; 0 if none."""
-    arcs, target = terrain.arcs, terrain.target
-    known = np.flatnonzero(arcs.known.rows.target == target)
-    known = known[~np.isin(known, arcs.closed)]
-    extra = np.flatnonzero(arcs.extra_rows.target == target)
-    ends = list(zip(arcs.known.rows.most_msat[known].tolist(),
-                    arcs.graph.scids[arcs.known.arc[known] >> 1].tolist(), strict=True))  # fmt: skip
-    ends += zip(arcs.extra_rows.most_msat[extra].tolist(), arcs.extra_scid[extra].tolist(), strict=True)
-    ends += [(most_own(channel), int(channel.scid)) for channel in terrain.peers.get(target, ())]
-    most, scid = max(ends, default=(0, 0))
-    return scid, max(most, 0)
 
 
 def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
@@ -394,5 +338,6 @@ def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
         f"{format_msat(most)} that our channel {format_scid(channel.scid)} can send in one part now",
         fee_msat=found.fee_msat,
         delay_blocks=found.delay_blocks,
-        max_sendable_msat=max(most - found.fee_msat, 0),
+        max_sendable_msat=most,
+        sendable_bound=True,
     )

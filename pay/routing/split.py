@@ -15,7 +15,7 @@ limit of what the cheapest plan known costs was missed once in 59 times, by 4 pp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -26,9 +26,9 @@ from pay.routing.arcs import Usable
 from pay.routing.bounds import Floats, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
-from pay.routing.flow import ChunkFlow
-from pay.routing.noise import noise
-from pay.routing.query import Route, RouteQuery
+from pay.routing.flow import ChunkFlow, Path
+from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
+from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
 from pay.routing.terrain import Terrain
 from pay.units import ScidDir
@@ -50,9 +50,6 @@ is half of that of what costs more."""
 PART_MSAT = 10_000
 """10 sat: what each further part must save, since every HTLC is work for each node on its way. Measured on mainnet
 with hidden balances, 500,000 sat: 3.0 HTLCs a payment where 2 sat gave 3.9, for 2 % more fees."""
-
-_SHRINK = (1.0, 0.995, 0.98, 0.9)
-"""Shares of a part that are tried, since the whole may not fit with its fees; then half of it, and so on."""
 
 _STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
 """How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
@@ -84,7 +81,8 @@ class Splitter:
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
     is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
     `most_msat` is what can be sent in so many parts at most, if that had to be asked; `noisy` is whether the
-    query's randomness is in use, `drawn` what it is; `soonest` is known once a plan has broken the delay.
+    query's randomness is in use, `drawn` and `drawn_fees` what it is; `soonest` is known once a plan has broken
+    the delay.
     """
 
     terrain: Terrain
@@ -97,6 +95,7 @@ class Splitter:
     most_msat: int | None = None
     noisy: bool = True
     drawn: NDArray[np.float32] | None = None
+    drawn_fees: NDArray[np.float32] | None = None
     soonest: tuple[Floats, Floats] | None = None
 
     def solve(self, single: Route | None) -> tuple[Route, ...] | None:
@@ -224,7 +223,7 @@ class Splitter:
         of_chunk = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
         usable = self._in_time(terrain.arcs.usable_for(chunk_msat, part))
-        usable = terrain.arcs.with_noise(usable, query.seed, query.randomness if self.noisy else 0.0)
+        usable = terrain.arcs.with_noise(usable, query) if self.noisy else usable
         flow = ChunkFlow(terrain, query, usable, of_chunk, first_reach(query, of_chunk), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
         while pushed < count:
@@ -243,28 +242,26 @@ class Splitter:
             spent_msat += price * (pushed - before)
         tracer = Tracer(terrain, usable, self.query, prices)
         new: list[_Part] = []
-        for nodes, chunks in flow.paths():
-            for route in self._along(tracer, nodes, min(chunks * chunk_msat, left_msat), chunk_msat // 4):
-                new.append(_Part(nodes, route))
+        for path in flow.paths():
+            for route in self._along(tracer, path, min(path.chunks * chunk_msat, left_msat), chunk_msat // 4):
+                new.append(_Part(path.nodes, route))
                 left_msat -= route.amount_msat
         return new
 
-    def _along(self, tracer: Tracer, nodes: list[int], amount_msat: int, least_msat: int) -> list[Route]:
-        """Routes along `nodes` for the amount, each for as much as fits; less where not all of it does."""
+    def _along(self, tracer: Tracer, path: Path, amount_msat: int, least_msat: int) -> list[Route]:
+        """Routes along a path for the amount, each for as much as fits; less where not all of it does."""
         routes: list[Route] = []
         least_msat = max(least_msat, self.query.min_part_msat, 1)
-        want = amount_msat
-        while amount_msat and want >= min(least_msat, amount_msat) and len(routes) < self.query.max_parts:
-            for share in _SHRINK:
-                traced = tracer.trace(nodes, int(want * share) if share < 1 else want)
-                if isinstance(traced, Traced):
-                    tracer.load.add(traced.route)
-                    routes.append(traced.route)
-                    amount_msat -= traced.route.amount_msat
-                    want = amount_msat
-                    break
-            else:
-                want //= 2
+        while amount_msat and len(routes) < self.query.max_parts:
+            want = min(amount_msat, tracer.most(path.nodes, path.arcs))
+            if want < min(least_msat, amount_msat):
+                break
+            traced = tracer.trace(path.nodes, want, path.arcs)
+            if not isinstance(traced, Traced):
+                break
+            tracer.load.add(traced.route)
+            routes.append(traced.route)
+            amount_msat -= want
         return routes
 
     def _joined(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
@@ -288,9 +285,7 @@ class Splitter:
                 joined.append(part)
         return joined
 
-    def _grown(
-        self, parts: list[_Part], more_msat: int, usable: Usable, prices: Prices
-    ) -> list[_Part] | None:
+    def _grown(self, parts: list[_Part], more_msat: int, usable: Usable, prices: Prices) -> list[_Part] | None:
         """The same with one part made larger by `more_msat`, the one where that costs least; None if none
         can."""
         best: tuple[float, int, _Part] | None = None
@@ -366,7 +361,8 @@ class Splitter:
         total = 0.0
         for route in routes:
             share = route.amount_msat / self.query.amount_msat
-            total += worth(route, prices._replace(block=prices.block * share), self._blocks(route))
+            shared = prices._replace(block=prices.block * share)
+            total += worth(route, shared, self._blocks(route)) + prices.fee * self._drawn_fee(route)
         return total + PART_MSAT * (len(routes) - 1)
 
     def _blocks(self, route: Route) -> float | None:
@@ -375,11 +371,28 @@ class Splitter:
             return None
         if self.drawn is None:
             self.drawn = noise(self.terrain.arcs.n_nodes, self.query.seed, self.query.randomness)
+        return self._by_node(route, self.drawn, lambda before, hop: before.delay_blocks - hop.delay_blocks)
+
+    def _drawn_fee(self, route: Route) -> float:
+        """What is drawn on top of a route's fee, msat."""
+        query, nodes = self.query, self.terrain.arcs.n_nodes
+        if self.noisy and self.drawn_fees is None:
+            self.drawn_fees = fee_noise(nodes, query.seed, query.randomness, query.riskfactor)
+        if not self.noisy or self.drawn_fees is None:
+            return 0.0
+
+        def most(before: Hop, hop: Hop) -> float:
+            return (before.amount_msat - hop.amount_msat) * FEE_SHARE + hop.amount_msat * FEE_PPM / 1e6
+
+        return self._by_node(route, self.drawn_fees, most)
+
+    def _by_node(self, route: Route, drawn: NDArray[np.float32], of: Callable[[Hop, Hop], float]) -> float:
+        """What each node on the way takes, as often as was drawn for it."""
         total = 0.0
         for before, hop in pairwise(route.hops):
             number = self.terrain.overlay.node_number(before.node)
             assert number is not None
-            total += float(self.drawn[number]) * (before.delay_blocks - hop.delay_blocks)
+            total += float(drawn[number]) * of(before, hop)
         return total
 
 

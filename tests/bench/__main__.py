@@ -15,7 +15,20 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.bench import crowded, fading, finished, growth, learning, load, many, planning, privacy, quality, start
+from tests.bench import (
+    crowded,
+    exact,
+    fading,
+    finished,
+    growth,
+    learning,
+    load,
+    many,
+    planning,
+    privacy,
+    quality,
+    start,
+)
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +48,10 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "quality": quality.run,
     "learning": learning.run,
     "privacy": privacy.run,
+    "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "privacy"})
+SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "privacy", "exact"})
 
 
 def main() -> int:
@@ -45,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"some of: {', '.join(SECTIONS)}")
     parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
-    parser.add_argument("--quick", action="store_true", help=f"without {', '.join(sorted(SLOW))}: a minute")
+    parser.add_argument("--quick", action="store_true", help="without the slow ones: a minute")
     args = parser.parse_args()
     names = args.sections or [name for name in SECTIONS if not (args.quick and name in SLOW)]
     where = args.network.name if args.network else "a generated network of 17,000 nodes"

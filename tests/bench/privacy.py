@@ -5,6 +5,9 @@ Routes: payments of the same amount to the same payee, over and over with other 
 fees, delays and expected failures are beside those of the routes that nothing varies. Failed HTLCs are of payments
 in a world with hidden balances, each payee once.
 
+Where time costs nothing (riskfactor 0), of the same payments: entropy over the ways, all nodes of a plan in order;
+without anything drawn it is 0.
+
 Payee: see `guessing`. The routes are ours, with the default randomness, from both nodes.
 """
 
@@ -86,7 +89,7 @@ def entropy(counts: Iterable[int]) -> float:
 
 def run(setting: Setting) -> dict[str, float]:
     """Print the tables and return their figures."""
-    return _randomness(setting) | _guesses(setting)
+    return _randomness(setting) | _without_time(setting) | _guesses(setting)
 
 
 # --- routes ---------------------------------------------------------------------------------------------------
@@ -118,6 +121,28 @@ def _randomness(setting: Setting) -> dict[str, float]:
         "randomization_entropy_bits": spreads[DEFAULT].entropy,
         "no_randomization_entropy_bits": quiet.entropy,
     }
+
+
+def _without_time(setting: Setting) -> dict[str, float]:
+    """Equal payments of those to whom locked time costs nothing."""
+    us, bits, fees, quiet_fees = ours(setting.world()).id, [], 0.0, 0.0
+    for amount in AMOUNTS_MSAT:
+        for payee in setting.payees(_PAYEES, amount):
+            overlay, asked = _overlay(setting, us, payee), _question(us, payee, amount, riskfactor=0.0)
+            quiet = plan(overlay, asked)
+            drawn = [plan(overlay, replace(asked, randomness=DEFAULT, seed=seed)) for seed in range(_TIMES)]
+            found = [routes for routes in drawn if not isinstance(routes, NoRoute)]
+            if isinstance(quiet, NoRoute) or not found:
+                continue
+            ways = Counter(tuple(hop.node for route in routes for hop in route.hops) for routes in found)
+            bits.append(entropy(ways.values()))
+            fees += sum(route.fee_msat for routes in found for route in routes) / len(found)
+            quiet_fees += sum(route.fee_msat for route in quiet)
+    mean, ratio = sum(bits) / max(1, len(bits)), fees / max(1.0, quiet_fees)
+    heading("equal payments at riskfactor 0", "entropy", "fees ×")
+    row("over the ways of 20", f"{mean:.2f} bits", f"{ratio:.3f}")
+    print()
+    return {"entropy_bits_riskfactor_0": mean, "fee_ratio_riskfactor_0": ratio}
 
 
 def _question(us: NodeId, payee: NodeId, amount: int, **changes: object) -> RouteQuery:

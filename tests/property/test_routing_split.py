@@ -101,8 +101,8 @@ def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failur
     assert least_price(net, prices, pushed) == pytest.approx(total, rel=1e-4, abs=1.0)
     if pushed < chunks:
         assert least_price(net, prices, pushed + 1) is None
-    assert sum(count for _, count in flow.paths()) == pushed
-    assert all(nodes[-1] == terrain.target and count > 0 for nodes, count in flow.paths())
+    assert sum(count for *_, count in flow.paths()) == pushed
+    assert all(nodes[-1] == terrain.target and count > 0 for nodes, _, count in flow.paths())
 
 
 @st.composite
@@ -216,7 +216,7 @@ def test_a_later_chunk_takes_back_what_an_earlier_one_took() -> None:
     assert terrain is not None
     flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), Prices.of(asked), 1.0)
     assert [round(flow.push() or 0) for _ in range(3)] == [0, 14_000, 0]
-    ways = {">".join(terrain.node_id(at)[1:2].decode() for at in nodes) for nodes, _ in flow.paths()}
+    ways = {">".join(terrain.node_id(at)[1:2].decode() for at in nodes) for nodes, _, _ in flow.paths()}
     assert ways == {"s>x>a", "s>y>a"}
 
 

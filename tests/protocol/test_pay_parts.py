@@ -87,8 +87,9 @@ def test_one_part_fails_while_others_are_held(host: Host) -> None:
 
 
 def test_rest_cannot_be_sent(host: Host) -> None:
-    """A part is held while no way is left for the rest: no error until it is back."""
-    made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    """A part is held while no way is left for the rest: no error until it is back. Of 890,000 sat alt is needed
+    for nearly all it has, so that no other division would do with what is held free again."""
+    made = host.invoice(amount_msat=890_000 * SAT, hold=True)
     with host.misbehaving("alt", fail_code=TEMPORARY_CHANNEL_FAILURE):
         pending = host.pay_soon(made)
         host.until(lambda: len(made.parts) == 2)

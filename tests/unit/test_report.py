@@ -188,6 +188,14 @@ def test_no_route(reason: NoRouteReason, code: int) -> None:
     assert data["getroute_tries"] == 1 and data["sendpay_tries"] == 0 and data["attempts"] == []
 
 
+def test_a_bound_of_what_can_be_sent_is_called_one() -> None:
+    """It is no more than that, which is not that so much could be sent."""
+    story = Teller(terms())
+    why = NoRoute(NoRouteReason.INSUFFICIENT_CAPACITY, "The words", max_sendable_msat=99, sendable_bound=True)
+    _, data = whole(story, story.tell(ev.NoRouteFound(story.questions[0].query_id, why)))
+    assert data["max_sendable_bound_msat"] == 99 and "max_sendable_msat" not in data
+
+
 @pytest.mark.parametrize("excluded", [False, True])
 def test_excluded_by_whom(excluded: bool) -> None:
     """What the payment itself left out was not excluded by the caller."""

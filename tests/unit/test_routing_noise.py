@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pay.routing import NoRoute, Route, check, plan
-from pay.routing.noise import MEAN, noise
+from pay.routing.noise import MEAN, USUAL_RISKFACTOR, fee_noise, noise
 from tests.routing_tools import SAT, Net, query
 
 
@@ -21,6 +21,32 @@ def test_half_a_price_is_drawn_and_half_is_not() -> None:
 def test_a_node_keeps_its_draw_when_others_come() -> None:
     assert (noise(500, 5, 0.5)[:100] == noise(100, 5, 0.5)).all()
     assert (noise(100, 6, 0.5) != noise(100, 5, 0.5)).any()
+
+
+def test_of_fees_the_more_is_drawn_the_less_time_costs() -> None:
+    """At riskfactor 0 all of it on average, half at half the usual; from there on nothing."""
+    for riskfactor, share in ((0.0, 1.0), (5.0, 0.5), (9.0, 0.1)):
+        drawn = fee_noise(20_000, 5, 1.0, riskfactor)
+        assert drawn is not None and drawn.min() >= 0
+        assert drawn.mean() == pytest.approx(share, rel=0.03)
+    assert fee_noise(10, 5, 1.0, USUAL_RISKFACTOR) is None and fee_noise(10, 5, 0.0, 0.0) is None
+
+
+def test_equal_payments_go_several_ways_where_time_costs_nothing() -> None:
+    """Of six ways of 100 to 105 ppm the first is the best by 1 %: with nothing drawn all payments take it; drawn,
+    twenty take at least four, for 3 % more at most, and none costs more than is allowed."""
+    net, amount = wide(6), 100_000 * SAT
+    taken = {True: set[bytes](), False: set[bytes]()}
+    for seed in range(20):
+        for drawn in (True, False):
+            asked = query(
+                "b", amount, riskfactor=0.0, randomness=0.85 * drawn, seed=seed, max_parts=4, max_fee_msat=10_300
+            )
+            answer = plan(net.overlay("b"), asked)
+            assert not isinstance(answer, NoRoute)
+            taken[drawn].add(answer[0].hops[1].node)
+            assert sum(route.fee_msat for route in answer) <= 10_300
+    assert len(taken[False]) == 1 and len(taken[True]) == 4
 
 
 def wide(ways: int) -> Net:

@@ -134,11 +134,32 @@ def test_no_own_channel(changes: dict[str, object]) -> None:
 
 
 def test_not_enough_to_spend() -> None:
-    """Two channels of 3,000 and 2,000 sat: 4,000 sat do not leave in one part."""
+    """Two channels of 3,000 and 2,000 sat: 4,000 sat do not leave in one part. Of 3,000 sat a takes 100 ppm, so
+    2,999.701 arrive at most; and if asked for, they do."""
     net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b")
     none = why(net, query("b", 4_000 * SAT))
-    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 3_000 * SAT)
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.INSUFFICIENT_SPENDABLE, 2_999_701)
     assert "4,000 sat" in none.message and "3,000 sat" in none.message
+    assert not isinstance(plan(net.overlay("b"), query("b", 2_999_701)), NoRoute)
+
+
+def test_what_two_channels_can_send_reaches_the_recipient() -> None:
+    """In parts 3,000 and 2,000 sat leave us, and 5 sat and 1 ppm in a thousand are fees: what is said arrives."""
+    net = Net().own(1, "a", 3_000 * SAT).own(2, "a", 2_000 * SAT).link(3, "a", "b", ppm=1_000, base=1_000)
+    none = why(net, query("b", 6_000 * SAT, max_parts=4))
+    assert none.max_sendable_msat is not None and not none.sendable_bound
+    assert 4_990 * SAT <= none.max_sendable_msat <= 4_994 * SAT
+    assert not isinstance(plan(net.overlay("b"), query("b", none.max_sendable_msat, max_parts=4)), NoRoute)
+
+
+def test_what_others_may_hold_is_a_bound_and_no_promise() -> None:
+    """b ─ c is of 700,000 sat: how many of them are on b's side nobody knows. Nor is it known where fees are not
+    allowed: 3,000 sat leave us, and none arrive."""
+    net = line().link(4, "b", "d", 700_000 * SAT)
+    none = why(net, query("d", 900_000 * SAT))
+    assert (none.max_sendable_msat, none.sendable_bound) == (700_000 * SAT, True)
+    none = why(line(), query("c", 6_000_000 * SAT, max_fee_msat=0))
+    assert (none.max_sendable_msat, none.sendable_bound) == (5_000_000 * SAT, True)
 
 
 def test_enough_for_the_amount_but_not_for_the_fees() -> None:
@@ -202,6 +223,43 @@ def test_less_than_any_channel_takes() -> None:
     assert why(net, query("b", 9_000)).reason is NoRouteReason.BELOW_MINIMUM
     net = Net().own(1, "a", 10**9, htlc_min_msat=10_000).link(2, "a", "b")
     assert why(net, query("b", 9_000)).reason is NoRouteReason.BELOW_MINIMUM
+
+
+def test_a_payment_of_a_few_msat_that_finds_no_way_is_told_so() -> None:
+    """us ─ a ─ b ─ c: a fee of 900 msat on top is more than a channel of 900 takes. There is less and less to try
+    below, and nothing at all below 1 msat. With a channel of 1,000, 100 msat can be sent."""
+    for size, amount in [(900, 1), (900, 255), (900, 256), (1_000, 101)]:
+        net = Net().own(1, "a", 10**9).link(2, "a", "b", size, ppm=0, low=0)
+        net.link(3, "b", "c", base=900, ppm=0, low=0)
+        none = why(net, query("c", amount))
+        assert (none.reason, none.max_sendable_msat) == (
+            NoRouteReason.INSUFFICIENT_CAPACITY, 100 if size == 1_000 else None,
+        )  # fmt: skip
+    assert not isinstance(plan(net.overlay("c"), query("c", 100)), NoRoute)
+
+
+def test_fees_lift_an_amount_over_our_channels_minimum() -> None:
+    """us ─ a ═ b: our channel sends 1,000 msat at least. 900 msat are that with the fee of the dear channel, 300
+    msat: too dear if 299 are allowed, which is no matter of the minimum; and paid if 300 are."""
+    net = Net().own(1, "a", 10**9, htlc_min_msat=1_000).link(2, "a", "b", base=50, ppm=0)
+    net.link(3, "a", "c", base=300, ppm=0).link(4, "c", "b", base=0, ppm=0)
+    none = why(net, query("b", 900, max_fee_msat=299))
+    assert (none.reason, none.code, none.fee_msat) == (
+        NoRouteReason.TOO_EXPENSIVE, Code.ROUTE_TOO_EXPENSIVE, 300,
+    )  # fmt: skip
+    assert not isinstance(plan(net.overlay("b"), query("b", 900, max_fee_msat=300)), NoRoute)
+    assert why(net, query("b", 600)).reason is NoRouteReason.BELOW_MINIMUM
+
+
+def test_the_way_that_lifts_an_amount_may_lead_through_where_another_passes() -> None:
+    """us ─ d ─ c ─ b ─ a, and d ─ a: 1,000 msat need 1,050 on our channel. From c the way over d is as cheap as
+    over b and as long, but leads through d itself: only that over b, 200 msat, is one from us."""
+    net = Net().own(1, "d", 10**7, htlc_min_msat=1_050)
+    net.link(2, "a", "d", 2_000, ppm=0).link(3, "d", "c", 2_000, ppm=0, base=100)
+    net.link(4, "c", "b", 2_000, ppm=0, base=100).link(5, "a", "b", 2_000, ppm=0)
+    routes = plan(net.overlay("a"), query("a", 1_000, max_fee_msat=300))
+    assert not isinstance(routes, NoRoute)
+    assert [hop.scid for hop in routes[0].hops] == [scid(1), scid(3), scid(4), scid(5)]
 
 
 def test_too_expensive_says_the_cheapest_fee_and_its_percentage() -> None:

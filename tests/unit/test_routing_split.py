@@ -78,6 +78,63 @@ def test_parallel_channels_share_an_amount_that_one_of_them_would_carry_dearly()
     assert alone.hops[1].scid == scid(3)
 
 
+def test_parts_go_by_the_parallel_channel_that_the_flow_took() -> None:
+    """us ─ a ═ b: one channel of 600,000 sat takes 150,000 a part at 1,000 ppm, the other, of 608,000 sat, any at
+    5,000 ppm. 562,099 sat go by the first in four parts, for 562 sat; in one by the other they cost 2,811."""
+    net = Net().own(1, "a", 592_000 * SAT).link(2, "a", "b", 600_000 * SAT, high=150_000 * SAT, ppm=1_000)
+    net.link(3, "a", "b", 608_000 * SAT, ppm=5_000)
+    for limit in (10**15, 573 * SAT):
+        asked = replace(many("b", 562_099 * SAT, max_fee_msat=limit), max_parts=4)
+        routes = planned(net, asked)
+        assert [route.hops[1].scid for route in routes] == [scid(2)] * 4
+        assert sum(route.fee_msat for route in routes) == 562_099
+
+
+def test_a_channel_is_filled_and_the_rest_goes_by_another() -> None:
+    """us ═ a by 112,000 and 381,000 sat: 493,000 sat are both of them, to the msat. Halves of what does not fit
+    leave some of either."""
+    net = Net().own(1, "a", 112_000 * SAT).own(2, "a", 381_000 * SAT).link(3, "a", "b", ppm=0)
+    for to in ("a", "b"):
+        routes = planned(net, many(to, 493_000 * SAT))
+        assert [route.amount_msat for route in routes] == [381_000 * SAT, 112_000 * SAT]
+
+
+def test_parallel_channels_of_others_are_not_filled_to_the_msat() -> None:
+    """us ─ a ═ b by two of 100,000 sat: a chooses which of them a part takes. 190,000 sat leave room in both; for
+    200,000 they would have to be chosen well, which nobody promises, and nobody can say that it is impossible."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", 10**8, ppm=0).link(3, "a", "b", 10**8, ppm=0)
+    routes = planned(net, many("b", 190_000 * SAT))
+    for number in (2, 3):
+        assert sum(r.amount_msat for r in routes if r.hops[-1].scid == scid(number)) <= 97_000 * SAT
+    assert refused(net, many("b", 200_000 * SAT)).reason is NoRouteReason.GAVE_UP
+    (alone,) = planned(net, query("b", 100_000 * SAT))
+    assert alone.amount_msat == 10**8
+
+
+def test_small_channels_are_used_where_they_are_needed() -> None:
+    """us ─ a to b over c, 700,000 sat, and over d and e, 100,000 each: 900,000 sat in four parts need the two that
+    take less than an even part of 225,000. In two parts 800,000 can be sent, no more."""
+    net = Net().own(1, "a", 10**10)
+    for number, (via, size) in enumerate([("c", 700_000), ("d", 100_000), ("e", 100_000)]):
+        net.link(2 + 2 * number, "a", via, size * SAT, ppm=0).link(3 + 2 * number, via, "b", size * SAT, ppm=0)
+    routes = planned(net, replace(many("b", 900_000 * SAT), max_parts=4))
+    assert [route.amount_msat // SAT for route in routes] == [700_000, 100_000, 100_000]
+    none = refused(net, replace(many("b", 800_001 * SAT), max_parts=2))
+    assert none.reason is NoRouteReason.INSUFFICIENT_CAPACITY
+
+
+def test_a_tight_fee_limit_is_kept_by_a_better_division() -> None:
+    """us ─ a ─ b over c by 100,000 sat at no fee in HTLCs of 25,000, and over d by 500,000 at 1,000 ppm. 200,000
+    sat cost 200 sat in one part; in five, half of them go over d, for 100 sat; in four 125,000, for 125."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "c", 10**8, high=25 * 10**6, ppm=0).link(3, "c", "b", ppm=0)
+    net.link(4, "a", "d", 5 * 10**8, ppm=0).link(5, "d", "b", 5 * 10**8, ppm=1_000)
+    five = planned(net, replace(many("b", 200_000 * SAT, max_fee_msat=100_100), max_parts=5))
+    assert sum(route.fee_msat for route in five) <= 100_100
+    none = refused(net, replace(many("b", 200_000 * SAT, max_fee_msat=100_100), max_parts=4))
+    assert (none.code, none.fee_msat) == (Code.ROUTE_TOO_EXPENSIVE, 125_000)
+    assert "the cheapest plan found, in 4 parts, costs 125 sat" in none.message
+
+
 def test_htlc_maxima_bound_a_part_not_the_sum() -> None:
     """a ─ b holds 1,000,000 sat but takes 300,000 a part: 800,000 go in three parts."""
     net = Net().own(1, "a", 10**10).link(2, "a", "b", 10**9, high=3 * 10**8, ppm=0)

@@ -1,0 +1,55 @@
+"""Plans of several parts on small drawn networks, against the optimum by SciPy's MILP; more of them in
+`python -m tests.bench exact`."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from pay.errors import Code
+from pay.routing import NoRoute, NoRouteReason, check, plan
+from tests.optimum import Case, drawn, near_the_most, tight
+from tests.routing_tools import query
+
+FIXED = range(10)
+FRESH = 3
+
+
+def asked(case: Case) -> None:
+    """The plan that there is, is found; nor is any better than the optimum."""
+    net, parts = case.drawn.net, case.drawn.parts
+    question = query("a", case.amount_msat, max_parts=parts, max_fee_msat=case.max_fee_msat)
+    overlay = net.overlay("a")
+    routes = plan(overlay, question)
+    assert not isinstance(routes, NoRoute), (case, routes.message)
+    check(overlay, question, routes)
+    assert sum(route.fee_msat for route in routes) >= case.least_fee_msat - 100
+
+
+@pytest.mark.parametrize("seed", FIXED)
+def test_a_fee_limit_of_little_more_than_the_optimum_is_kept(seed: int) -> None:
+    """1.02 times what the cheapest plan costs, of a fifth to nine tenths of what can be sent."""
+    if (case := tight(seed)) is not None:
+        asked(case)
+
+
+@pytest.mark.parametrize("seed", FIXED)
+def test_nearly_all_that_can_be_sent_is_sent(seed: int) -> None:
+    """97 to 100 % of the most that a plan can deliver, whatever it costs."""
+    if (case := near_the_most(seed, fees=seed % 2 == 0)) is not None:
+        asked(case)
+
+
+@pytest.mark.parametrize("_number", range(FRESH))
+def test_what_is_possible_is_never_called_impossible(_number: int) -> None:
+    """Other networks each time. A plan may be missed, of 100 perhaps one; then nothing is claimed."""
+    seed = random.SystemRandom().randrange(10**9)
+    for case in (tight(seed, 3.0), near_the_most(seed, fees=True, seconds=3.0)):
+        if case is None:
+            continue
+        question = query("a", case.amount_msat, max_parts=drawn(seed).parts, max_fee_msat=case.max_fee_msat)
+        routes = plan(case.drawn.net.overlay("a"), question)
+        if isinstance(routes, NoRoute):
+            proven = routes.code is Code.ROUTE_TOO_EXPENSIVE and "found" not in routes.message
+            assert not proven and routes.reason is not NoRouteReason.INSUFFICIENT_CAPACITY, (seed, routes)
