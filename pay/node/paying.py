@@ -322,10 +322,10 @@ class Paying:
             whose = "another sender" if others else "an earlier run of this plugin"
             tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
-        elif time.monotonic() - looked_s < JUST_NOW_S:
-            return True
         if self._in_work(payment_hash):
             return False
+        if wait_s <= 0 and time.monotonic() - looked_s < JUST_NOW_S:
+            return True
         return isinstance(past_of(await self._node.rows(payment_hash)), Unpaid)
 
     def quiet_in_s(self) -> float:

@@ -160,7 +160,7 @@ class Running:
         if partid == self._opener:
             return True
         await self._group_answered.wait()
-        return self.session.verdict is None and self.session.result is None
+        return not self.crashed and self.session.verdict is None and self.session.result is None
 
     def group_answered(self) -> None:
         """The host has answered a part: its group is ours, or the session knows that it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -241,3 +242,31 @@ def test_at_which_block_a_part_was_sent() -> None:
     found = payment(ours=False)
     found.new_times(800_000)
     assert found.sent_height(1) == 0
+
+
+# --- the first part goes alone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "sent"), [("taken", True), ("given up", False), ("paid", False), ("crashed", False)]
+)
+def test_what_the_first_part_is_answered_decides_of_the_others(end: str, sent: bool) -> None:
+    """Nothing is added after a verdict, after a preimage, or by a session that has broken."""
+    running = payment()
+
+    async def story() -> bool:
+        assert await running.may_send(1)
+        second = asyncio.create_task(running.may_send(2))
+        await asyncio.sleep(0)
+        assert not second.done()
+        match end:
+            case "given up":
+                running.session.handle(ev.Cancelled(STOP), NOW)
+            case "paid":
+                settle(running, 1)
+            case "crashed":
+                running.crashed = True
+        running.group_answered()
+        return await asyncio.wait_for(second, 10)
+
+    assert asyncio.run(story()) is sent
