@@ -24,7 +24,7 @@ from pay.node.facade import CallError, Node, read_failure
 from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.journal import Entry, Journal
 from pay.node.journalling import Journalling
-from pay.node.learning import Learning, in_flight
+from pay.node.learning import Learning
 from pay.node.orphans import Orphans
 from pay.node.planning import Planning
 from pay.node.progress import tell_progress
@@ -80,7 +80,7 @@ class Runner:
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
-        self._learning = Learning(planning, register.live)
+        self._learning = Learning(planning, register.out)
         self._hints = ChannelHints(planning, announcements)
 
     def start(
@@ -172,11 +172,19 @@ class Runner:
         if running.crashed:
             return
         try:
-            log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
-            actions = running.session.handle(event, running.clock.now(), time.time())
+            # The words of a line that nobody reads cost more than the line.
+            told = log.isEnabledFor(logging.DEBUG)
+            if told:
+                log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
+            try:
+                actions = running.session.handle(event, running.clock.now(), time.time())
+            finally:
+                # Also of one that breaks: what it has out holds what it holds.
+                self._follow(running)
             self._note_times(running)
             for action in actions:
-                log.debug("action %s %s", running.name, brief(action))
+                if told:
+                    log.debug("action %s %s", running.name, brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
@@ -188,6 +196,11 @@ class Runner:
             return
         if running.session.state is State.DONE:
             self._forget(running)
+
+    def _follow(self, running: Running) -> None:
+        """Its parts may have begun or ended."""
+        if self._register.live.get(running.session.terms.payment_hash) is running:
+            self._register.out.follow(running)
 
     def _note_times(self, running: Running) -> None:
         """When parts began and ended, for people's eyes and for other plugins."""
@@ -263,7 +276,6 @@ class Runner:
         """It is over, its last part too."""
         if self._register.end(running):
             self._journalling.end(running)
-        running.parts_out.clear()
         if running.timer is not None:
             running.timer.cancel()
         for task in running.tasks - running.sending:
@@ -292,14 +304,13 @@ class Runner:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
-        live = self._register.live
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
         listed = await asyncio.wait_for(self._own.listed(), patience_s)
         async with self._own.turn:
             # The session takes the routes before the next plan has its turn.
-            own = less_ordered(listed, live.values())
-            held = in_flight(live.values()).held()
-            return await self._planning.find(action, running.recipient, own, held)
+            out = self._register.out
+            own = less_ordered(listed, out)
+            return await self._planning.find(action, running.recipient, own, out.held())
 
     def _crash(self, running: Running) -> None:
         running.crashed = True
@@ -318,6 +329,7 @@ class Runner:
         )
         result = paid or ev.NotPaid(error)
         session.handle(ev.Crashed(result, None if paid else frozenset()), running.clock.now())
+        self._follow(running)
         if not running.answered:
             if isinstance(result, ev.Paid):
                 self._announcements.paid(running)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pay.invoice import Recipient
-from pay.liquidity.in_flight import Part
 from pay.node.facade import PartOrder
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
@@ -74,8 +73,6 @@ class Running:
     ----------
     times
         By partid: when a part was sent and ended, and at which block.
-    parts_out
-        By partid: what live parts hold, as far as somebody has asked.
     called_back
         Peers that were away and have been asked to come back for it.
     """
@@ -96,7 +93,6 @@ class Running:
     timer: asyncio.TimerHandle | None = field(init=False, default=None)
     height_wanted: int | None = field(init=False, default=None)
     times: dict[int, PartTimes] = field(init=False, default_factory=dict)
-    parts_out: dict[int, Part] = field(init=False, default_factory=dict)
     called_back: set[NodeId] = field(init=False, default_factory=set)
     crashed: bool = field(init=False, default=False)
     has_begun: asyncio.Event = field(init=False, default_factory=asyncio.Event)
