@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -27,7 +28,7 @@ from pay.node.journalling import Journalling
 from pay.node.learning import Learning
 from pay.node.orphans import Orphans
 from pay.node.planning import Planning
-from pay.node.progress import tell_progress
+from pay.node.progress import TELL_S, tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
 from pay.node.register import Register
@@ -77,6 +78,7 @@ class Runner:
         self._height = 0
         self._own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
+        self._reconcile_s = reconcile_s
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
@@ -111,8 +113,12 @@ class Runner:
         elif running.order is not None and not adopted and not terms.to_self:
             self._journalling.begin(running, running.order)
         self.post(running, ev.Started(adopted))
-        self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
-        self._task(running, tell_progress(running))
+        reconcile = partial(self._reconciliation.run, running, at_once=True)
+        if adopted:
+            self._task(running, reconcile())
+        else:
+            self._later(running, self._reconcile_s, reconcile)
+        self._later(running, TELL_S, partial(tell_progress, running, at_once=True))
 
     def given_up(self, payment_hash: bytes, error: PayError) -> None:
         """The callers of the payment are told that it was not made: so are other plugins, once."""
@@ -278,6 +284,8 @@ class Runner:
             self._journalling.end(running)
         if running.timer is not None:
             running.timer.cancel()
+        for wait in running.waits:
+            wait.cancel()
         for task in running.tasks - running.sending:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -305,7 +313,8 @@ class Runner:
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
-        listed = await asyncio.wait_for(self._own.listed(), patience_s)
+        async with asyncio.timeout(patience_s):
+            listed = await self._own.listed()
         async with self._own.turn:
             # The session takes the routes before the next plan has its turn.
             out = self._register.out
@@ -340,6 +349,10 @@ class Runner:
             settled = await settled_of_crashed(self._node, self._orphans, running)
             session.handle(ev.Crashed(paid, settled), running.clock.now())
         self._forget(running)
+
+    def _later(self, running: Running, wait_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin a task in so many seconds, unless the payment is over by then: most are, and cost a timer."""
+        running.waits.append(asyncio.get_running_loop().call_later(wait_s, lambda: self._task(running, work())))
 
     # --- small things -----------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class Running:
     tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     sending: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     timer: asyncio.TimerHandle | None = field(init=False, default=None)
+    waits: list[asyncio.TimerHandle] = field(init=False, default_factory=list)
     height_wanted: int | None = field(init=False, default=None)
     times: dict[int, PartTimes] = field(init=False, default_factory=dict)
     called_back: set[NodeId] = field(init=False, default_factory=set)
