@@ -75,7 +75,8 @@ class Journal:
         """Before the first part. False where it could not be written in time."""
         params = {"key": [*_KEY, entry.order.payment_hash], "string": encode(entry), "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("journal_unwritten payment_hash=%s error=%r", entry.order.payment_hash, str(error))
             return False
@@ -98,7 +99,8 @@ class Journal:
         text = json.dumps({"amount_msat": amount_msat, "at": now_s})
         params = {"key": [*_TOTALS, payment_hash.hex()], "string": text, "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), str(error))
         self._new_totals += 1
@@ -120,7 +122,8 @@ class Journal:
         """That an order of such a group may still come."""
         params = {"key": [*_EARLIER, payment_hash], "string": str(groupid), "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, str(error))
 

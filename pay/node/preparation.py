@@ -80,7 +80,7 @@ class Preparation:
                 asked.cancel()
         recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
         kind = shadow_for(request, invoice, self._settings().shadow)
-        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.live.values())
+        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
         return self._running(call, recipient, shadowed)
 
     def _recipient(self, call: Call) -> Recipient:

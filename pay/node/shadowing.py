@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.network.hints import OwnChannel
 from pay.node.facade import CallError, Node
 from pay.node.holdings import OwnChannels, less_ordered
-from pay.node.learning import in_flight
+from pay.node.out import Out
 from pay.node.planning import Planning
-from pay.node.running import Running
 from pay.payment.attempt import Terms
 from pay.payment.question import question
 from pay.payment.settings import Shadow
@@ -37,10 +35,8 @@ class Shadowing:
         self._own = OwnChannels(node, us)
         self._planning = planning
 
-    async def shadowed(
-        self, terms: Terms, recipient: Recipient, kind: Shadow, payments: Iterable[Running]
-    ) -> Terms:
-        """The terms of a payment to `recipient`, not begun yet; `payments` are those in work."""
+    async def shadowed(self, terms: Terms, recipient: Recipient, kind: Shadow, out: Out) -> Terms:
+        """The terms of a payment to `recipient`, not begun yet; `out` is what others have out."""
         match recipient:
             case SelfRecipient() | BlindedRecipient():
                 # Nobody to hide from, and somebody who has hidden himself.
@@ -50,8 +46,8 @@ class Shadowing:
         if kind is Shadow.OFF:
             return terms
         try:
-            own = await self._channels(payments) if kind is Shadow.FULL else None
-            held = {} if own is None else in_flight(payments).held()
+            own = await self._channels(out) if kind is Shadow.FULL else None
+            held = {} if own is None else out.held()
             first = Situation(
                 question(terms, terms.amount_msat, 0, 0, 0),
                 own or (),
@@ -65,10 +61,10 @@ class Shadowing:
             return terms
         return terms.with_shadow(walked.blocks, walked.fee_msat)
 
-    async def _channels(self, payments: Iterable[Running]) -> list[OwnChannel] | None:
+    async def _channels(self, out: Out) -> list[OwnChannel] | None:
         """Ours, as far as they are free; None where the host does not tell in time: then there is no fee."""
         try:
-            return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), payments)
+            return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), out)
         except (CallError, TimeoutError) as error:
             log.debug("shadow_without_fee error=%r", str(error) or "no answer in time")
             return None

@@ -12,6 +12,7 @@ from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import OwnChannel
 from pay.node.facade import ListedChannel, Node
 from pay.node.holdings import COMMIT_S, less_ordered
+from pay.node.out import Out
 from pay.node.running import PaymentClock, Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
@@ -47,11 +48,18 @@ def _paying(payment_hash: bytes, first: int = 1) -> Running:
     return running
 
 
+def _out(*payments: Running) -> Out:
+    out = Out()
+    for running in payments:
+        out.follow(running)
+    return out
+
+
 def _left(listed: ListedChannel, *payments: Running, now: float = NOW) -> tuple[int, int, int]:
     """Spendable, what outgoing HTLCs hold, and the HTLCs of the channel."""
     for running in payments:
         running.clock = Fixed(now)
-    (channel,) = less_ordered([listed], payments)
+    (channel,) = less_ordered([listed], _out(*payments))
     return channel.spendable_msat, channel.outgoing_msat, channel.live_htlcs
 
 
@@ -116,7 +124,7 @@ def test_a_payment_to_ourselves_and_other_channels_hold_nothing() -> None:
     payments = [running, _paying(bytes([2] * 32), first=50), _paying(bytes([3] * 32), first=50)]
     for one in payments:
         one.clock = Fixed(NOW)
-    first, second = less_ordered([_listed(), other], payments)
+    first, second = less_ordered([_listed(), other], _out(*payments))
     assert (first.spendable_msat, first.live_htlcs) == (SPENDABLE, 0)
     assert (second.spendable_msat, second.live_htlcs) == (SPENDABLE - 2 * SENT, 2)
 

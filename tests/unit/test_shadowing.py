@@ -9,6 +9,7 @@ import pytest
 
 from pay.invoice.recipient import ClearRecipient
 from pay.node import shadowing
+from pay.node.out import Out
 from pay.node.shadowing import Shadowing
 from pay.payment.settings import Shadow
 from pay.routing.query import Situation
@@ -38,7 +39,7 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch, kind: Shadow
 
     async def story() -> None:
         made = Shadowing(host, node("us"), host).shadowed(
-            terms(), ClearRecipient(node("d"), (), True), kind, ()
+            terms(), ClearRecipient(node("d"), (), True), kind, Out()
         )
         shadowed = await asyncio.wait_for(made, 10)
         assert (shadowed.shadow_blocks, shadowed.shadow_fee_msat) == (40 * walks, 0)
