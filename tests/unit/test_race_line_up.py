@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -182,12 +183,33 @@ def test_how_each_forgets() -> None:
 
 def test_which_parts_arrived() -> None:
     """Two hops each. One settled, one was refused on the way, one by the payee, one never left us, one is out."""
-    route = [{}, {}]
+    route = [
+        {"channel": "1x1x0", "direction": 0, "amount_msat": 12},
+        {"channel": "2x1x0", "direction": 1, "amount_msat": 10},
+    ]
+    path = "1x1x0/0:12,2x1x0/1:10"
     attempts = [
         {"amount_msat": 1, "probability": 0.9, "route": route, "success": {}},
-        {"amount_msat": 2, "probability": 0.8, "route": route, "failure": {"data": {"erring_index": 1}}},
-        {"amount_msat": 3, "probability": 0.7, "route": route, "failure": {"data": {"erring_index": 2}}},
+        {
+            "amount_msat": 2,
+            "probability": 0.8,
+            "route": route,
+            "failure": {"data": {"erring_index": 1, "failcode": 4103}},
+        },
+        {
+            "amount_msat": 3,
+            "probability": 0.7,
+            "route": route,
+            "failure": {"data": {"erring_index": 2, "failcode": 23}},
+        },
         {"amount_msat": 4, "probability": 0.6, "route": route, "failure": {"code": 204}},
         {"amount_msat": 5, "probability": 0.5, "route": route},
     ]
-    assert parts_of(attempts) == (Part(1, 0.9, True), Part(2, 0.8, False), Part(3, 0.7, True))
+    settled, refused, late = parts_of(attempts)
+    assert settled == Part(1, 0.9, True, path)
+    assert refused == Part(2, 0.8, False, path, failed_at=1, failcode=4103)
+    assert late == Part(3, 0.7, True, path, failed_at=2, failcode=23)
+    both = [("1x1x0/0", 12, True), ("2x1x0/1", 10, True)]
+    assert settled.crossings() == late.crossings() == both
+    assert refused.crossings() == [("1x1x0/0", 12, True), ("2x1x0/1", 10, False)]
+    assert replace(refused, failcode=0x2002).crossings() == both[:1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench.race.points import points
 from tests.bench.race.record import Memory, Part, Payment, Results, common, load
 from tests.bench.race.statistics import Bin, bootstrap, calibration, log_loss, mean, quantile, wilson
 from tests.bench.race.table import calibration_lines, comparisons, tables
@@ -121,6 +122,18 @@ def test_the_lines_of_a_race() -> None:
     assert "hub 1, 5 channels" not in "\n".join(lines)
     by_hub = list(tables(payments, ["pay", "ours"], by_hub=True))
     assert any(line.startswith("| hub 1, 5 channels: 2 asked, 1 paid by all") for line in by_hub)
+
+
+def test_a_race_as_points() -> None:
+    """Senders of one series are told apart by their labels; only what all have paid counts."""
+    dear = replace(PAID, sender="ours-price/30", htlcs=2, failed=1, fee_msat=8_000)
+    payments = [PAID, dear, replace(PAID, payee=11), replace(UNPAID, sender="ours-price/30", payee=11)]
+    half = (wilson(1, 1).high - wilson(1, 1).low) / 2
+    drawn = [("pay", "", 100.0, 1.0, half), ("ours-price", "30", 80.0, 0.0, half)]
+    expected = [(panel, *point) for panel in ("100,000 sat", "all amounts") for point in drawn]
+    assert list(points(payments, ["pay", "ours-price/30"])) == expected
+    kept = [replace(payment, mode=Memory.KEPT) for payment in payments]
+    assert next(points(kept, ["pay"]))[0] == "100,000 sat, memory kept"
 
 
 def test_nothing_that_all_have_paid() -> None:

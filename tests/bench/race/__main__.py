@@ -27,6 +27,7 @@ from typing import Any
 from tests.bench.race.drawing import MOST_INVOICES, Hub, Topology, draw_hubs, draw_orders
 from tests.bench.race.hub import HubRace, Plan
 from tests.bench.race.network import Ways
+from tests.bench.race.points import write as write_points
 from tests.bench.race.record import Memory, Payment, Results, load
 from tests.bench.race.senders import Limits, Ours, Pay, Sender, Xpay, read_variant
 from tests.bench.race.snapshot import Snapshot
@@ -80,7 +81,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME:OPTION=VALUE,…",
-        help="another sender, ours-NAME, with these options beside those of --set; may be repeated",
+        help="another sender, ours-NAME, with these options beside those of --set; may be repeated; of names "
+        "SERIES/LABEL a picture joins those of one series",
     )
     add("--plugin", type=Path, default=None, help="race this plugin.py as ours (default: this checkout's)")
     add("--retry-for", type=int, metavar="SECONDS", help="for all (default: each sender's own, 60)")
@@ -89,6 +91,12 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     add("--side-by-side", type=int, metavar="N", help="hubs at the same time; each takes a core (default 1)")
     add("--json", type=Path, metavar="FILE", help="where every payment goes (default .bench/race-….json)")
     add("--show", type=Path, metavar="FILE", help="print the tables of an earlier race and end")
+    add(
+        "--points",
+        type=Path,
+        metavar="FILE",
+        help="also write fee against first try, for python -m tests.bench.picture FILE PICTURE.svg",
+    )
     add("--by-hub", action="store_true", help="a table a hub as well")
     add("--keep", action="store_true", help="leave the nodes' directories and logs in the temporary directory")
     args = parser.parse_args(given)
@@ -220,9 +228,12 @@ def head(args: argparse.Namespace, tree: Tree, all_plans: list[Plan]) -> dict[st
     }  # fmt: skip
 
 
-def show(results: Results, by_hub: bool) -> None:
-    """Head and tables on stdout."""
+def show(results: Results, args: argparse.Namespace) -> None:
+    """Head and tables on stdout, points into their file."""
     setting = results.setting
+    if args.points is not None:
+        title = f"{setting['date']}, lightningd {setting['lightningd']}, {len(setting['hubs'])} hubs"
+        write_points(args.points, title, results.payments, list(setting["senders"]))
     print(f"{setting['date']}, {setting['machine']}, lightningd {setting['lightningd']}, {setting['snapshot']}")
     print("hubs (node of the snapshot: channels): " + ", ".join(f"{n}: {c}" for n, c in setting["hubs"].items()))
     for name, options in setting["senders"].items():
@@ -231,7 +242,7 @@ def show(results: Results, by_hub: bool) -> None:
     for line in results.broken:
         print(f"not raced to the end: {line}")
     print()
-    for line in tables(results.payments, list(setting["senders"]), by_hub):
+    for line in tables(results.payments, list(setting["senders"]), args.by_hub):
         print(line)
 
 
@@ -239,7 +250,7 @@ def main(given: Sequence[str]) -> int:
     """Race, or say in one line why not."""
     args = arguments(given)
     if args.show is not None:
-        show(load(args.show), args.by_hub)
+        show(load(args.show), args)
         return 0
     try:
         tree = find_tree(os.environ)
@@ -269,7 +280,7 @@ def race(args: argparse.Namespace, tree: Tree) -> int:
         print("\nstopped: what was raced so far", file=sys.stderr)
         code = STOPPED
     print(file=sys.stderr)
-    show(results, args.by_hub)
+    show(results, args)
     print(f"\nevery payment is in {file}")
     return code or (1 if results.broken else 0)
 

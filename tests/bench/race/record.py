@@ -9,6 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+TEMPORARY_CHANNEL_FAILURE = 0x1007
+"""The only answer by which a node says that its channel had not enough (BOLT 4: UPDATE|7)."""
+
 
 class Memory(Enum):
     """Whether a sender is made to forget after each payment."""
@@ -27,11 +30,31 @@ class Part:
         That the plan gave it to arrive at the payee; None where it is not told.
     arrived
         It settled, or the payee itself refused it (as it does where the rest does not come).
+    path
+        Its channels and what each was to carry: `112x1x0/0:1000100,587x1708x587/1:1000000`.
+    failed_at, failcode
+        Which of the nodes refused it, 0 being us, and how (BOLT 4).
     """
 
     amount_msat: int
     chance: float | None
     arrived: bool
+    path: str = ""
+    failed_at: int | None = None
+    failcode: int | None = None
+
+    def crossings(self) -> list[tuple[str, int, bool]]:
+        """What it tells of channels: each that was reached, what it was to carry, and whether it did.
+
+        What another refusal than for want of balance says of the channel after the node that spoke is left out.
+        """
+        hops = [hop.rpartition(":") for hop in self.path.split(",") if hop]
+        reached = len(hops) if self.arrived or self.failed_at is None else self.failed_at
+        told = [(name, int(carried), True) for name, _, carried in hops[:reached]]
+        if not self.arrived and self.failcode == TEMPORARY_CHANNEL_FAILURE and reached < len(hops):
+            name, _, carried = hops[reached]
+            told.append((name, int(carried), False))
+        return told
 
 
 @dataclass(frozen=True, slots=True)

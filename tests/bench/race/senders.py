@@ -149,9 +149,19 @@ class Ours:
 def parts_of(attempts: list[dict[str, Any]]) -> tuple[Part, ...]:
     """Of the attempts of our `paystatus`; those that never left us say nothing."""
     return tuple(
-        Part(attempt["amount_msat"], attempt.get("probability"), _arrived(attempt))
-        for attempt in attempts
-        if "success" in attempt or "erring_index" in _failure_data(attempt)
+        _part(attempt) for attempt in attempts if "success" in attempt or "erring_index" in _failure_data(attempt)
+    )
+
+
+def _part(attempt: dict[str, Any]) -> Part:
+    failure = _failure_data(attempt)
+    return Part(
+        attempt["amount_msat"],
+        attempt.get("probability"),
+        _arrived(attempt),
+        ",".join(f"{hop['channel']}/{hop['direction']}:{hop['amount_msat']}" for hop in attempt["route"]),
+        failure.get("erring_index"),
+        failure.get("failcode"),
     )
 
 

@@ -47,16 +47,19 @@ def tables(payments: Sequence[Payment], senders: Sequence[str], by_hub: bool = F
         if not of_mode:
             continue
         yield f"memory {mode.value}"
-        for group in _groups(of_mode, by_hub):
+        for group in groups(of_mode, by_hub):
             yield from _block(group, senders)
     yield from calibration_lines(payments, senders)
 
 
-def _groups(payments: list[Payment], by_hub: bool) -> Iterator[Group]:
+def groups(payments: Sequence[Payment], by_hub: bool = False) -> Iterator[Group]:
+    """By amount, all amounts, and on request by hub; none of no payments."""
+    if not payments:
+        return
     for amount_msat in sorted({payment.amount_msat for payment in payments}):
         of_amount = [payment for payment in payments if payment.amount_msat == amount_msat]
         yield Group(f"{amount_msat // 1000:,} sat", of_amount)
-    yield Group("all amounts", payments)
+    yield Group("all amounts", list(payments))
     if by_hub:
         hubs = sorted({(payment.hub_channels, payment.hub) for payment in payments})
         for channels, hub in hubs:
