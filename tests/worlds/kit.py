@@ -327,6 +327,8 @@ class Sender:
             riskfactor=limits.riskfactor,
             failure_cost_msat=limits.failure_cost_msat,
             failure_cost_ppm=limits.failure_cost_ppm,
+            part_cost_msat=limits.part_cost_msat,
+            part_cost_ppm=limits.part_cost_ppm,
             max_parts=limits.max_parts,
             min_part_msat=limits.min_part_msat,
             max_attempts=limits.max_attempts,

@@ -7,7 +7,12 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
+from pay.payment.attempt import (
+    DEFAULT_FAILURE_COST_MSAT,
+    DEFAULT_FAILURE_COST_PPM,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
+)
 from pay.payment.session import PaymentSession
 from pay.routing import Route
 from pay.sim.channel import SimChannel
@@ -27,6 +32,8 @@ class Limits:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     max_parts: int = 1
     min_part_msat: int = 0
     max_attempts: int = 100
