@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pay.node.facade import NamedChannel, Node
+from pay.network.hints import OwnChannel
+from pay.node.facade import ListedChannel, Node
 from pay.node.running import Running
 from pay.node.together import Together
 from pay.payment.attempt import Attempt
@@ -37,18 +38,18 @@ class OwnChannels:
         self._listed = Together(lambda: node.own_channels(us))
         self.turn = asyncio.Lock()
 
-    async def listed(self) -> list[NamedChannel]:
+    async def listed(self) -> list[ListedChannel]:
         """As the host says. Raises CallError."""
         return await self._listed.answer()
 
 
-def less_ordered(listed: Sequence[NamedChannel], payments: Iterable[Running]) -> list[NamedChannel]:
+def less_ordered(listed: Sequence[ListedChannel], payments: Iterable[Running]) -> list[OwnChannel]:
     """Channels as listed, less what live attempts hold that is not among their HTLCs.
 
     The list may be older than an attempt: what it does not show is held.
     """
-    by_name = {name: at for at, named in enumerate(listed) for name in named.names}
-    shown = [Counter(named.sent) for named in listed]
+    by_name = {name: at for at, each in enumerate(listed) for name in each.channel.names}
+    shown = [Counter(each.sent) for each in listed]
     msat, htlcs = [0] * len(listed), [0] * len(listed)
     for running, attempt in _live(payments):
         at = by_name.get(attempt.route.hops[0].scid) if attempt.route is not None else None
@@ -60,7 +61,7 @@ def less_ordered(listed: Sequence[NamedChannel], payments: Iterable[Running]) ->
         elif attempt.status is AttemptStatus.CREATED or running.clock.now() < attempt.started_s + COMMIT_S:
             msat[at] += attempt.sent_msat
             htlcs[at] += 1
-    return [_less(named, msat[at], htlcs[at]) for at, named in enumerate(listed)]
+    return [_less(each.channel, msat[at], htlcs[at]) for at, each in enumerate(listed)]
 
 
 def _live(payments: Iterable[Running]) -> Iterable[tuple[Running, Attempt]]:
@@ -71,16 +72,12 @@ def _live(payments: Iterable[Running]) -> Iterable[tuple[Running, Attempt]]:
                 yield running, attempt
 
 
-def _less(named: NamedChannel, msat: int, htlcs: int) -> NamedChannel:
+def _less(channel: OwnChannel, msat: int, htlcs: int) -> OwnChannel:
     if not htlcs:
-        return named
-    channel = named.channel
+        return channel
     return replace(
-        named,
-        channel=replace(
-            channel,
-            spendable_msat=max(0, channel.spendable_msat - msat),
-            outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
-            live_htlcs=channel.live_htlcs + htlcs,
-        ),
+        channel,
+        spendable_msat=max(0, channel.spendable_msat - msat),
+        outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
+        live_htlcs=channel.live_htlcs + htlcs,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from pyln.client import Plugin
@@ -20,6 +19,7 @@ from pay.payment.attempt import (
     DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
 )
+from pay.payment.settings import Settings, Shadow
 from pay.units import show
 
 ALLOW_XPAY = "pay-allow-xpay"
@@ -28,14 +28,6 @@ DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
 DEV_LIQUIDITY = "pay-dev-liquidity-ms"
-
-
-class Shadow(Enum):
-    """What of a shadow route is added to a payment; the values are those of the option."""
-
-    OFF = "off"
-    DELAY = "delay"
-    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +105,6 @@ _WORDS = {
     PRIOR: (PRIORS, PRIORS[0]),
 }
 """Options that take one of some words, and their defaults."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the options say when a payment begins."""
-
-    failure_cost_msat: int = FAILURE_COST.default
-    failure_cost_ppm: int = FAILURE_COST_PPM.default
-    part_cost_msat: int = PART_COST.default
-    part_cost_ppm: int = PART_COST_PPM.default
-    max_parts: int = MAX_PARTS.default
-    min_part_msat: int = MIN_PART.default
-    max_attempts: int = MAX_ATTEMPTS.default
-    randomness: float = RANDOMNESS.default / 100
-    second_cost_msat: int = SECOND_COST.default
-    shadow: Shadow = Shadow.DELAY
 
 
 def add_options(plugin: Plugin, developer: bool = False) -> None:

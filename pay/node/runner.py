@@ -37,7 +37,8 @@ from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.routing.query import NoRoute, Route
+from pay.payment.terms import hints_of
+from pay.routing.query import Answer, NoRoute, Situation
 
 log = logging.getLogger("pay")
 
@@ -291,7 +292,7 @@ class Runner:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
+    async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
         live = self._register.live
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
         listed = await asyncio.wait_for(self._own.listed(), patience_s)
@@ -299,7 +300,10 @@ class Runner:
             # The session takes the routes before the next plan has its turn.
             own = less_ordered(listed, live.values())
             held = in_flight(live.values()).held()
-            return await self._planning.find(action, running.recipient, own, held)
+            hints = hints_of(running.recipient)
+            return await self._planning.find(
+                Situation(action.query, own, action.restrictions, hints, held, action.whole)
+            )
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

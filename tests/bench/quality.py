@@ -31,16 +31,17 @@ from typing import NamedTuple
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
 from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
-from pay.routing import plan
+from pay.routing.caution import plan_cautiously
+from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR
 from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
-from tests.bench.others import cheapest_first, host_pay, one_path
+from tests.bench.others import cheapest_first, host_pay, incautious, one_path
 from tests.bench.setting import SAT, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
-from tests.worlds.kit import Planner, Sender
+from tests.worlds.kit import Sender
 from tests.worlds.story import Limits, Story
 
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000, 1_000_000, 5_000_000))
@@ -60,7 +61,7 @@ _COLUMNS = ("flow", "paid", "known", "fee ×", "cost ×", "HTLCs", "failed", "to
 class Way(NamedTuple):
     """How routes are chosen; `prior` None is without any learning. `most_msat` is the largest amount tried."""
 
-    planner: Planner = plan
+    planner: Planner = plan_cautiously
     prior: Prior | None = DEFAULT_PRIOR
     riskfactor: float = Limits().riskfactor
     most_msat: int = AMOUNTS_MSAT[-1]
@@ -74,9 +75,9 @@ _OTHERS: dict[str, Way] = {
         if prior is not DEFAULT_PRIOR
     },
     "of twenty, time is free": Way(riskfactor=0.0, most_msat=500_000 * SAT),
-    "of twenty, one path": Way(one_path, None, most_msat=500_000 * SAT),
-    "of twenty, cheapest first": Way(cheapest_first, None, most_msat=500_000 * SAT),
-    "of twenty, the host's formula": Way(host_pay, None),
+    "of twenty, one path": Way(incautious(one_path), None, most_msat=500_000 * SAT),
+    "of twenty, cheapest first": Way(incautious(cheapest_first), None, most_msat=500_000 * SAT),
+    "of twenty, the host's formula": Way(incautious(host_pay), None),
 }
 _TWENTY = 20
 

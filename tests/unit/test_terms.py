@@ -14,10 +14,11 @@ import pytest
 from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import PartOrder
-from pay.node.options import Settings, Shadow
-from pay.node.terms import order_for, shadow_for, terms_for, total_chosen, wakeable_channels
+from pay.node.preparation import order_for
 from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
+from pay.payment.settings import Settings, Shadow
+from pay.payment.terms import shadow_for, terms_for, total_chosen, wakeable_channels
 from pay.units import ScidDir, direction_of
 from tests.payment_tools import NOW, node, scid
 
