@@ -15,6 +15,8 @@ from pay.payment.attempt import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
 )
 from pay.payment.settings import Settings, Shadow
@@ -47,6 +49,12 @@ FAILURE_COST = Number(
 )
 FAILURE_COST_PPM = Number(
     "pay-failure-cost-ppm", DEFAULT_FAILURE_COST_PPM, 1_000_000, "As pay-failure-cost, in millionths of the amount"
+)
+PART_COST = Number(
+    "pay-part-cost", DEFAULT_PART_COST_MSAT, 1_000_000_000, "What each part beyond the first must save, in msat"
+)
+PART_COST_PPM = Number(
+    "pay-part-cost-ppm", DEFAULT_PART_COST_PPM, 1_000_000, "As pay-part-cost, in millionths of the amount"
 )
 MAX_PARTS = Number(
     "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
@@ -84,8 +92,8 @@ SUCCESS_HALF_LIFE = Number(
     least=1,
 )
 NUMBERS = (
-    FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS, SECOND_COST,
-    FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
+    FAILURE_COST, FAILURE_COST_PPM, PART_COST, PART_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS,
+    SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
@@ -147,6 +155,8 @@ def settings(plugin: Plugin) -> Settings:
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
+        part_cost_msat=_value(plugin, PART_COST),
+        part_cost_ppm=_value(plugin, PART_COST_PPM),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),

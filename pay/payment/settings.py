@@ -11,6 +11,8 @@ from pay.payment.attempt import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
 )
 
@@ -29,6 +31,8 @@ class Settings:
 
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     max_parts: int = DEFAULT_MAX_PARTS
     min_part_msat: int = DEFAULT_MIN_PART_MSAT
     max_attempts: int = DEFAULT_MAX_ATTEMPTS

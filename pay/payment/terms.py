@@ -43,6 +43,8 @@ def terms_for(
         riskfactor=float(request.riskfactor),
         failure_cost_msat=settings.failure_cost_msat,
         failure_cost_ppm=settings.failure_cost_ppm,
+        part_cost_msat=settings.part_cost_msat,
+        part_cost_ppm=settings.part_cost_ppm,
         second_cost_msat=settings.second_cost_msat,
         max_parts=settings.max_parts if _several(recipient) else 1,
         min_part_msat=settings.min_part_msat,

@@ -18,7 +18,11 @@ from pay.routing.caution import plan_cautiously
 from pay.routing.planner import plan
 from pay.routing.query import Answer, NoRoute, Restrictions, RouteQuery, Situation
 from pay.routing.shadow import Walk, shadow_fee_msat, walk
-from pay.units import ScidDir
+from pay.units import NodeId, ScidDir
+
+PHONE_PARTS = 6
+"""Parts at the same time to a recipient of whom gossip has no channel, unless there is no way in so few: it is a
+phone behind one channel, and wallets take as few HTLCs there (Phoenix)."""
 
 Planner = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int], Knowledge], Answer]
 """`plan_cautiously` or what stands in for it; the overlay has the restrictions."""
@@ -43,12 +47,30 @@ def find(
         policies=restrictions.policies,
         caps=restrictions.caps,
     )
-    answer = planner(overlay, restrictions, query, asked.held, knowledge)
+    answer = _answer(overlay, asked, knowledge, planner)
     if not isinstance(answer, NoRoute) or not (asked.held or any(channel.live_htlcs for channel in own)):
         return answer
     idle = overlay.with_own([channel.idle for channel in own])
     free = planner(idle, restrictions, asked.whole or query, {}, knowledge)
     return answer if isinstance(free, NoRoute) else replace(answer, busy=True)
+
+
+def _answer(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:
+    """In few parts if gossip does not know the recipient; in as many as may be if there is no way so."""
+    query, out = asked.query, asked.whole.max_parts - asked.query.max_parts if asked.whole else 0
+    few = max(1, PHONE_PARTS - out)
+    if query.max_parts > few and not _listed(overlay.graph, query.destination):
+        fewer = replace(query, max_parts=few)
+        answer = planner(overlay, asked.restrictions, fewer, asked.held, knowledge)
+        if not isinstance(answer, NoRoute):
+            return answer
+    return planner(overlay, asked.restrictions, query, asked.held, knowledge)
+
+
+def _listed(graph: ChannelGraph, node: NodeId) -> bool:
+    """Whether gossip knows channels to a node, open or not."""
+    number = graph.node_number(node)
+    return number is not None and len(graph.arcs_into(number)) > 0
 
 
 def find_plainly(graph: ChannelGraph, asked: Situation) -> Answer:

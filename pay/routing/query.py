@@ -49,6 +49,9 @@ class RouteQuery:
     failure_cost_msat
         Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
         more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
+    part_cost_msat
+        What each part beyond the first must save: every HTLC is work for each node on its way, and one more that
+        may fail.
     second_cost_msat
         Price of one second that an HTLC is believed to take, where that is known.
     max_parts, min_part_msat
@@ -75,6 +78,7 @@ class RouteQuery:
     max_delay: int
     riskfactor: float = 10.0
     failure_cost_msat: int = 10_000
+    part_cost_msat: int = 10_000
     max_parts: int = 1
     min_part_msat: int = 0
     max_searches: int = 40

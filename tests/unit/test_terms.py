@@ -57,6 +57,8 @@ CALL = PayRequest(
 SETTINGS = Settings(
     failure_cost_msat=31,
     failure_cost_ppm=32,
+    part_cost_msat=38,
+    part_cost_ppm=39,
     max_parts=33,
     min_part_msat=34,
     max_attempts=35,
@@ -89,6 +91,8 @@ def test_every_term() -> None:
         riskfactor=2.5,
         failure_cost_msat=31,
         failure_cost_ppm=32,
+        part_cost_msat=38,
+        part_cost_ppm=39,
         second_cost_msat=37,
         max_parts=33,
         min_part_msat=34,

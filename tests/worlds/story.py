@@ -7,7 +7,12 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
+from pay.payment.attempt import (
+    DEFAULT_FAILURE_COST_MSAT,
+    DEFAULT_FAILURE_COST_PPM,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
+)
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Settings, Shadow
@@ -33,6 +38,8 @@ class Limits:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     max_parts: int = 1
     min_part_msat: int = 0
     max_attempts: int = 100
@@ -66,6 +73,8 @@ class Limits:
         return Settings(
             failure_cost_msat=self.failure_cost_msat,
             failure_cost_ppm=self.failure_cost_ppm,
+            part_cost_msat=self.part_cost_msat,
+            part_cost_ppm=self.part_cost_ppm,
             max_parts=self.max_parts,
             min_part_msat=self.min_part_msat,
             max_attempts=self.max_attempts,
