@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pay.node.facade import NamedChannel, Node
+from pay.network.hints import OwnChannel
+from pay.node.facade import ListedChannel, Node
 from pay.node.out import Out
 from pay.node.together import Together
 from pay.payment.states import AttemptStatus
@@ -36,25 +37,25 @@ class OwnChannels:
         self._listed = Together(lambda: node.own_channels(us))
         self.turn = asyncio.Lock()
 
-    async def listed(self) -> list[NamedChannel]:
+    async def listed(self) -> list[ListedChannel]:
         """As the host says. Raises CallError."""
         return await self._listed.answer()
 
 
-def less_ordered(listed: Sequence[NamedChannel], out: Out) -> list[NamedChannel]:
+def less_ordered(listed: Sequence[ListedChannel], out: Out) -> list[OwnChannel]:
     """Channels as listed, less what live attempts hold that is not among their HTLCs.
 
     The list may be older than an attempt: what it does not show is held.
     """
-    return [_less(named, *_unseen(named, out)) for named in listed]
+    return [_less(each.channel, *_unseen(each, out)) for each in listed]
 
 
-def _unseen(named: NamedChannel, out: Out) -> tuple[int, int]:
+def _unseen(listed: ListedChannel, out: Out) -> tuple[int, int]:
     """What live attempts over a channel hold that its HTLCs do not show: msat, and how many they are."""
-    ordered = out.over(named.names)
+    ordered = out.over(listed.channel.names)
     if not ordered:
         return 0, 0
-    shown = Counter(named.sent)
+    shown = Counter(listed.sent)
     msat = htlcs = 0
     for htlc, parts in ordered.items():
         for running, partid in parts[shown.get(htlc, 0) :]:
@@ -65,16 +66,12 @@ def _unseen(named: NamedChannel, out: Out) -> tuple[int, int]:
     return msat, htlcs
 
 
-def _less(named: NamedChannel, msat: int, htlcs: int) -> NamedChannel:
+def _less(channel: OwnChannel, msat: int, htlcs: int) -> OwnChannel:
     if not htlcs:
-        return named
-    channel = named.channel
+        return channel
     return replace(
-        named,
-        channel=replace(
-            channel,
-            spendable_msat=max(0, channel.spendable_msat - msat),
-            outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
-            live_htlcs=channel.live_htlcs + htlcs,
-        ),
+        channel,
+        spendable_msat=max(0, channel.spendable_msat - msat),
+        outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
+        live_htlcs=channel.live_htlcs + htlcs,
     )

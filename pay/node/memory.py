@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ class Memory:
         except Exception:
             self._trouble("learning_failed")
 
-    def see_own(self, own: list[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
+    def see_own(self, own: Sequence[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
         """Our own announced channels, as the host has them: what has changed since the last look."""
         from pay.liquidity.observation import Seen
 

@@ -38,7 +38,8 @@ from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.routing.query import NoRoute, Route
+from pay.payment.terms import hints_of
+from pay.routing.query import Answer, NoRoute, Situation
 
 log = logging.getLogger("pay")
 
@@ -311,7 +312,7 @@ class Runner:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
+    async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
         async with asyncio.timeout(patience_s):
             listed = await self._own.listed()
@@ -319,7 +320,10 @@ class Runner:
             # The session takes the routes before the next plan has its turn.
             out = self._register.out
             own = less_ordered(listed, out)
-            return await self._planning.find(action, running.recipient, own, out.held())
+            hints = hints_of(running.recipient)
+            return await self._planning.find(
+                Situation(action.query, own, action.restrictions, hints, out.held(), action.whole)
+            )
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

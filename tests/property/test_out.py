@@ -12,7 +12,7 @@ from pay.errors import PayError
 from pay.invoice.recipient import ClearRecipient
 from pay.liquidity.in_flight import InFlight, Part
 from pay.network.hints import OwnChannel
-from pay.node.facade import NamedChannel
+from pay.node.facade import ListedChannel
 from pay.node.holdings import COMMIT_S, less_ordered
 from pay.node.out import Out, part_of
 from pay.node.register import Register
@@ -37,14 +37,14 @@ def walked(register: Register) -> tuple[Counter[Part], dict[Any, int]]:
     return Counter(known), InFlight(tuple(known)).held()
 
 
-def walked_less(listed: list[NamedChannel], register: Register) -> list[tuple[int, int, int]]:
+def walked_less(listed: list[ListedChannel], register: Register) -> list[tuple[int, int, int]]:
     """What `less_ordered` leaves of each channel, part by part."""
     left = []
     for named in listed:
         shown, msat, htlcs = Counter(named.sent), 0, 0
         for running in register.live.values():
             for attempt in running.session.live:
-                if attempt.route is None or attempt.route.hops[0].scid not in named.names:
+                if attempt.route is None or attempt.route.hops[0].scid not in named.channel.names:
                     continue
                 htlc = running.session.terms.payment_hash, attempt.sent_msat
                 if shown[htlc]:
@@ -71,12 +71,13 @@ def new(number: int) -> Running:
     return running
 
 
-def own_channel(number: int, names: set[int], sent: list[tuple[bytes, int]]) -> NamedChannel:
+def own_channel(number: int, names: set[int], sent: list[tuple[bytes, int]]) -> ListedChannel:
     held = sum(msat for _, msat in sent)
     channel = OwnChannel(
-        scid(number), 0, node("a"), 10**9 - held, 0, 1, 10**9, 483, len(sent), True, False, outgoing_msat=held
+        scid(number), 0, node("a"), 10**9 - held, 0, 1, 10**9, 483, len(sent), True, False, outgoing_msat=held,
+        names=frozenset(map(scid, names)),
     )
-    return NamedChannel(channel, frozenset(map(scid, names)), tuple(sent))
+    return ListedChannel(channel, tuple(sent))
 
 
 MOVES = st.tuples(
@@ -160,7 +161,7 @@ def agree(register: Register, drawn: int) -> None:
             over = 2 if attempt.route is not None and attempt.route.hops[0].scid == scid(2) else 1
             seen[over].append((running.session.terms.payment_hash, attempt.sent_msat))
     listed = [own_channel(1, {1, 99}, seen[1]), own_channel(2, {2, 50}, seen[2])]
-    channels = [named.channel for named in less_ordered(listed, out)]
+    channels = less_ordered(listed, out)
     left = [(own.spendable_msat, own.live_htlcs, own.outgoing_msat) for own in channels]
     assert left == walked_less(listed, register)
 
