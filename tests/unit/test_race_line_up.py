@@ -125,9 +125,18 @@ def test_several_of_ours() -> None:
     ]
 
 
+def test_one_of_another_checkout(tmp_path: Path) -> None:
+    """Before and after a change, in one race."""
+    program(tmp_path / "plugin.py", "nothing")
+    args = arguments(["--senders", "ours", "--ours", f"before:plugin={tmp_path}/plugin.py,pay-max-parts=5"])
+    before = Ours("ours-before", {"pay-max-parts": "5"}, tmp_path.resolve() / "plugin.py")
+    assert args.line_up == [Ours(), before]
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
+        (["--ours", "before:plugin=/nowhere/plugin.py"], "no plugin.py: /nowhere/plugin.py"),
         (["--senders", "renepay"], "no sender 'renepay'"),
         (["--senders", ""], "nobody"),
         (["--set", "pay-randomness"], "option=value"),
