@@ -14,7 +14,7 @@ import pytest
 from tests.bench.race.__main__ import arguments, rotated
 from tests.bench.race.network import Node
 from tests.bench.race.record import Part
-from tests.bench.race.senders import Limits, Ours, Pay, Xpay, parts_of, read_variant
+from tests.bench.race.senders import Limits, Ours, Pay, Xpay, clear, parts_of, read_variant
 from tests.bench.race.tree import COMPRESS, FAKENET, PROGRAMS, SNAPSHOT, Tree, Unusable, find_tree
 from tests.rawrpc import Answer
 
@@ -188,6 +188,13 @@ def test_how_each_forgets() -> None:
     assert [params for method, params in asked if params.get("subcommand") in ("start", "stop")] == [
         {"subcommand": "stop", "plugin": "/usr/lib/pay"}, {"subcommand": "start", "plugin": "/usr/lib/pay"},
     ]  # fmt: skip
+
+
+def test_the_next_sender_gets_an_invoice_that_nobody_has_paid() -> None:
+    host, asked = node()
+    clear(host, "00")
+    statuses = [params["status"] for method, params in asked if method == "delpay"]
+    assert statuses == ["failed", "complete"]
 
 
 def test_which_parts_arrived() -> None:
