@@ -230,12 +230,12 @@ class Splitter:
             self.searches += 1
             if price is None:
                 break
-            # Each chunk costs at least as much as the one before.
-            if bound is not None and spent_msat + price * (count - pushed) >= bound:
+            # Each chunk costs at least as much as the one before, but for what is paid once.
+            if bound is not None and spent_msat + flow.lasting_msat * (count - pushed) >= bound:
                 self.beaten = True
                 return None
             before, pushed = pushed, sum(flow.sent.values())
-            spent_msat += price * (pushed - before)
+            spent_msat += flow.lasting_msat * (pushed - before)
         tracer = Tracer(terrain, usable, self.query, prices)
         new: list[_Part] = []
         for path in flow.paths():
