@@ -17,6 +17,7 @@ from pay.payment.attempt import (
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
     DEFAULT_RANDOMNESS_PERCENT,
+    DEFAULT_USUAL_PARTS,
 )
 from pay.units import show
 
@@ -56,8 +57,15 @@ FAILURE_COST = Number(
 FAILURE_COST_PPM = Number(
     "pay-failure-cost-ppm", DEFAULT_FAILURE_COST_PPM, 1_000_000, "As pay-failure-cost, in millionths of the amount"
 )
+USUAL_PARTS = Number(
+    "pay-usual-parts",
+    DEFAULT_USUAL_PARTS,
+    100,
+    "The most parts of a payment at the same time, where there is a way within them",
+    least=1,
+)
 MAX_PARTS = Number(
-    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
+    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time, in any case", least=1
 )
 MIN_PART = Number(
     "pay-min-part",
@@ -92,7 +100,7 @@ SUCCESS_HALF_LIFE = Number(
     least=1,
 )
 NUMBERS = (
-    FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS, SECOND_COST,
+    FAILURE_COST, FAILURE_COST_PPM, USUAL_PARTS, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS, SECOND_COST,
     FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
 )  # fmt: skip
 
@@ -113,6 +121,7 @@ class Settings:
 
     failure_cost_msat: int = FAILURE_COST.default
     failure_cost_ppm: int = FAILURE_COST_PPM.default
+    usual_parts: int = USUAL_PARTS.default
     max_parts: int = MAX_PARTS.default
     min_part_msat: int = MIN_PART.default
     max_attempts: int = MAX_ATTEMPTS.default
@@ -169,6 +178,7 @@ def settings(plugin: Plugin) -> Settings:
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
+        usual_parts=_value(plugin, USUAL_PARTS),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),

@@ -45,6 +45,7 @@ def terms_for(
         failure_cost_ppm=settings.failure_cost_ppm,
         second_cost_msat=settings.second_cost_msat,
         max_parts=settings.max_parts if _several(recipient) else 1,
+        usual_parts=settings.usual_parts,
         min_part_msat=settings.min_part_msat,
         max_attempts=settings.max_attempts,
         exclude_nodes=request.exclude_nodes,

@@ -28,6 +28,10 @@ BLOCKS_PER_YEAR = 52_596
 MAX_HOPS = 20
 """The most payloads of the least size that the 1,300 bytes of a BOLT 4 onion were ever meant to hold."""
 
+DOOR_PARTS = 30
+"""HTLCs that every node takes over one channel at a time: CLN and eclair no more unless they are told to, LDK 50,
+lnd 483 (BOLT 2, max_accepted_htlcs)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RouteQuery:
@@ -53,6 +57,9 @@ class RouteQuery:
     max_parts, min_part_msat
         The most routes of a plan, and the least a route of several should deliver: smaller ones are planned only
         where there is no other way.
+    most_parts, door_parts
+        Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
+        `door_parts` go over one channel into the recipient only where there is no way but that.
     max_searches
         Budget of effort: shortest-path searches per plan.
     max_hops
@@ -83,6 +90,8 @@ class RouteQuery:
     metadata_bytes: int = 0
     second_cost_msat: int = 0
     shadow_blocks: int = 0
+    most_parts: int = 0
+    door_parts: int = DOOR_PARTS
 
 
 SUSPECT_AFTER = 3

@@ -56,6 +56,7 @@ CALL = PayRequest(
 SETTINGS = Settings(
     failure_cost_msat=31,
     failure_cost_ppm=32,
+    usual_parts=22,
     max_parts=33,
     min_part_msat=34,
     max_attempts=35,
@@ -90,6 +91,7 @@ def test_every_term() -> None:
         failure_cost_ppm=32,
         second_cost_msat=37,
         max_parts=33,
+        usual_parts=22,
         min_part_msat=34,
         max_attempts=35,
         exclude_nodes=frozenset({node("x")}),

@@ -328,6 +328,7 @@ class Sender:
             failure_cost_msat=limits.failure_cost_msat,
             failure_cost_ppm=limits.failure_cost_ppm,
             max_parts=limits.max_parts,
+            usual_parts=limits.usual_parts,
             min_part_msat=limits.min_part_msat,
             max_attempts=limits.max_attempts,
             exclude_nodes=limits.exclude_nodes,

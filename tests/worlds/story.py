@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
+from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM, DEFAULT_USUAL_PARTS
 from pay.payment.session import PaymentSession
 from pay.routing import Route
 from pay.sim.channel import SimChannel
@@ -28,6 +28,7 @@ class Limits:
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
     max_parts: int = 1
+    usual_parts: int = DEFAULT_USUAL_PARTS
     min_part_msat: int = 0
     max_attempts: int = 100
     exclude_nodes: frozenset[NodeId] = frozenset()
