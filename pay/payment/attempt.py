@@ -30,6 +30,11 @@ DEFAULT_FAILURE_COST_PPM = 100
 """The price of one nat of failure: for 500,000 sat 42 sat more are paid for a plan that fails half as often. A
 large payment needs many channels, and each failure costs it as much time as a small one."""
 
+DEFAULT_PART_COST_MSAT = 10_000
+DEFAULT_PART_COST_PPM = 0
+"""What each further part must save. Measured on mainnet with hidden balances, 500,000 sat: 3.0 HTLCs a payment
+where 2 sat gave 3.9, for 2 % more fees."""
+
 DEFAULT_RANDOMNESS_PERCENT = 85
 """Spreads equal payments over the nodes between by one bit of entropy, for a sixth more delay and no more fees
 (python -m tests.bench privacy)."""
@@ -87,6 +92,8 @@ class Terms:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     second_cost_msat: int = 0
     max_parts: int = 1
     usual_parts: int = DEFAULT_USUAL_PARTS

@@ -25,6 +25,7 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         max_delay=terms.max_delay_blocks + terms.behind_blocks,
         riskfactor=terms.riskfactor,
         failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
+        part_cost_msat=terms.part_cost_msat + left_msat * terms.part_cost_ppm // 1_000_000,
         second_cost_msat=terms.second_cost_msat,
         max_parts=usual,
         most_parts=free if free > usual else 0,

@@ -393,6 +393,6 @@ class PaymentSession:
             amount_msat=self.terms.asked_msat,
             sent_msat=self._ledger.sent_msat,
             # Numbers go on after a restart, and what failed before it is not among our attempts.
-            parts=max(len(self.attempts), *self.attempts),
+            parts=max((len(self.attempts), *self.attempts)),
             incomplete=bool(self.live),
         )

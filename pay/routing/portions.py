@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from pay.routing.query import RouteQuery
-from pay.routing.split import PART_MSAT
 from pay.routing.ways import Way
 from pay.units import ScidDir
 
@@ -97,7 +96,7 @@ def duals(ways: Sequence[Way], query: RouteQuery) -> Duals:
         limits.append(channel.room_msat / unit)
     # The last column is what is not sent.
     table = np.column_stack((np.array(rows), np.zeros(len(rows))))
-    costs = [way.cost + (way.htlc_cost + PART_MSAT) / way.most_msat for way in ways] + [_UNSENT]
+    costs = [way.cost + (way.htlc_cost + query.part_cost_msat) / way.most_msat for way in ways] + [_UNSENT]
     whole = np.ones((1, len(ways) + 1))
     found = linprog(costs, table, limits, whole, [query.amount_msat / unit], method="highs")
     if found.x is None:
@@ -145,7 +144,7 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
     low = np.full(len(table), -inf)
     low[0] = amount
     limits = LinearConstraint(table, low, np.concatenate((high, np.zeros(2 * count))))
-    costs = [way.cost for way in ways] + [(way.htlc_cost + PART_MSAT) / unit for way in ways]
+    costs = [way.cost for way in ways] + [(way.htlc_cost + query.part_cost_msat) / unit for way in ways]
     found = milp(
         np.hstack(fees) if frugal else np.array(costs),
         constraints=limits,

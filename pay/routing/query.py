@@ -7,18 +7,19 @@ Amounts and CLTVs follow BOLT 7 ("Routing Example"): a hop carries what arrives 
 first hop's amount is what leaves us and the difference between two neighbouring hops is the fee of
 the node between them. CLTVs are relative to the current height.
 
-What a query does not hold: channels, policies and hints (they are in the overlay), what a payment has learnt
-(its `Restrictions`), and any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
+What a query does not hold: our channels and hints, and what a payment has learnt (its `Restrictions`), which are
+the `Situation` around it; and any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from pay.errors import Code
+from pay.network.hints import OwnChannel, RouteHint
 from pay.network.policy import Policy
 from pay.units import NodeId, Scid, ScidDir
 
@@ -52,6 +53,9 @@ class RouteQuery:
     failure_cost_msat
         Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
         more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
+    part_cost_msat
+        What each part beyond the first must save: every HTLC is work for each node on its way, and one more that
+        may fail.
     second_cost_msat
         Price of one second that an HTLC is believed to take, where that is known.
     max_parts, min_part_msat
@@ -81,6 +85,7 @@ class RouteQuery:
     max_delay: int
     riskfactor: float = 10.0
     failure_cost_msat: int = 10_000
+    part_cost_msat: int = 10_000
     max_parts: int = 1
     min_part_msat: int = 0
     max_searches: int = 40
@@ -265,3 +270,29 @@ class NoRoute:
     def code(self) -> Code:
         """206 where routes exist but break a limit of the caller, else 205."""
         return Code.ROUTE_TOO_EXPENSIVE if self.reason in _LIMITS else Code.ROUTE_NOT_FOUND
+
+
+Answer = tuple[Route, ...] | NoRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A query and all else that its answer depends on, beside the graph and what is believed of it.
+
+    Parameters
+    ----------
+    own
+        Our channels, less what is promised to parts of ours that they do not show yet.
+    held
+        What parts of ours have under way on channels of others, msat.
+    whole
+        The question for all of the payment, where parts of it are out: what they hold is not free for the rest
+        unless they fail, and then all of it has to be sent.
+    """
+
+    query: RouteQuery
+    own: Sequence[OwnChannel]
+    restrictions: Restrictions = Restrictions()
+    hints: Sequence[RouteHint] = ()
+    held: Mapping[ScidDir, int] = field(default_factory=dict)
+    whole: RouteQuery | None = None

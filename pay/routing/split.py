@@ -47,10 +47,6 @@ SLACK = 0.1
 """Chunks go the same way with one search while the next costs at most so much more than the first: what is lost
 is half of that of what costs more."""
 
-PART_MSAT = 10_000
-"""10 sat: what each further part must save, since every HTLC is work for each node on its way. Measured on mainnet
-with hidden balances, 500,000 sat: 3.0 HTLCs a payment where 2 sat gave 3.9, for 2 % more fees."""
-
 _STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
 """How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
 
@@ -110,8 +106,8 @@ class Splitter:
             The best plan of one route, within the limits.
         """
         goal = Prices.of(self.query)
-        bound = None if single is None else self._worth((single,), goal) - PART_MSAT
-        if bound is not None and bound < PART_MSAT:
+        bound = None if single is None else self._worth((single,), goal) - self.query.part_cost_msat
+        if bound is not None and bound < self.query.part_cost_msat:
             return None
         priced: dict[Limit, float] = {}
         for step in _STEPS:
@@ -361,7 +357,7 @@ class Splitter:
             share = route.amount_msat / self.query.amount_msat
             shared = prices._replace(block=prices.block * share)
             total += worth(route, shared, self._blocks(route)) + prices.fee * self._drawn_fee(route)
-        return total + PART_MSAT * (len(routes) - 1)
+        return total + self.query.part_cost_msat * (len(routes) - 1)
 
     def _blocks(self, route: Route) -> float | None:
         """What is drawn for a route's blocks: one and several routes are compared by what they were chosen by."""

@@ -20,6 +20,7 @@ from tests.bench import (
     exact,
     fading,
     finished,
+    frontier,
     growth,
     learning,
     load,
@@ -46,12 +47,13 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "finished": lambda _setting: finished.run(),
     "crowded": lambda _setting: crowded.run(),
     "quality": quality.run,
+    "frontier": frontier.run,
     "learning": learning.run,
     "privacy": privacy.run,
     "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "privacy", "exact"})
+SLOW = frozenset({"many", "finished", "crowded", "quality", "frontier", "learning", "privacy", "exact"})
 
 
 def main() -> int:

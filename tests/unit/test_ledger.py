@@ -92,8 +92,8 @@ def test_nothing_is_planned_any_more(ledger: Ledger) -> None:
 
 PAYMENT: Terms = terms(
     1_000_000, total_msat=3_000_000, max_fee_msat=9_000, riskfactor=3.0, failure_cost_msat=700,
-    failure_cost_ppm=200, second_cost_msat=11, max_parts=12, min_part_msat=13, max_attempts=100, seed=14,
-    randomness=0.15, metadata_bytes=16, behind_blocks=17,
+    failure_cost_ppm=200, part_cost_msat=310, part_cost_ppm=15, second_cost_msat=11, max_parts=12,
+    min_part_msat=13, max_attempts=100, seed=14, randomness=0.15, metadata_bytes=16, behind_blocks=17,
 ).with_shadow(blocks=80, fee_msat=1_900)  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def test_every_field_of_the_question() -> None:
         max_delay=2_016 + 17,
         riskfactor=3.0,
         failure_cost_msat=700 + 120,
+        part_cost_msat=310 + 9,
         max_parts=12 - 4,
         min_part_msat=13,
         max_searches=SEARCHES,
@@ -122,9 +123,10 @@ def test_every_field_of_the_question() -> None:
     )
 
 
-def test_the_price_of_a_failure_is_rounded_down() -> None:
-    """200 ppm of 29,999 msat."""
-    assert question(PAYMENT, 29_999, 0, 0, 0).failure_cost_msat == 700 + 5
+def test_prices_are_rounded_down() -> None:
+    """200 and 15 ppm of 129,999 msat."""
+    asked = question(PAYMENT, 129_999, 0, 0, 0)
+    assert (asked.failure_cost_msat, asked.part_cost_msat) == (700 + 25, 310 + 1)
 
 
 @pytest.mark.parametrize(
