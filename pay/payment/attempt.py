@@ -163,6 +163,8 @@ class Attempt:
         What it delivers and what leaves us for it.
     started_s
         Unix time.
+    late
+        It goes over channels of the recipient that gossip shows as disabled.
     failure, blame
         What came back if it failed, and what that says.
     """
@@ -175,6 +177,7 @@ class Attempt:
     started_s: float
     failure: Failure | None = None
     blame: Blame | None = None
+    late: bool = False
 
     @property
     def live(self) -> bool:

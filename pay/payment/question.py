@@ -12,8 +12,13 @@ SEARCHES = 120
 """Shortest paths per plan, a millisecond each on the public network; most plans take ten."""
 
 
-def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int) -> RouteQuery:
-    """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled."""
+def question(
+    terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int, late_parts: int = 0
+) -> RouteQuery:
+    """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled.
+
+    For `late_parts` see `LateGossip`.
+    """
     free = max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts))
     usual = max(1, min(free, terms.usual_parts - live_parts))
     return RouteQuery(
@@ -29,6 +34,7 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         second_cost_msat=terms.second_cost_msat,
         max_parts=usual,
         most_parts=free if free > usual else 0,
+        late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,
         seed=terms.seed,

@@ -64,6 +64,8 @@ class RouteQuery:
     most_parts, door_parts
         Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
         `door_parts` go over one channel into the recipient only where there is no way but that.
+    late_parts
+        Where there is none, so many routes at most over channels of the recipient that gossip shows as disabled.
     max_searches
         Budget of effort: shortest-path searches per plan.
     max_hops
@@ -97,6 +99,7 @@ class RouteQuery:
     shadow_blocks: int = 0
     most_parts: int = 0
     door_parts: int = DOOR_PARTS
+    late_parts: int = 0
 
 
 SUSPECT_AFTER = 3
@@ -256,6 +259,8 @@ class NoRoute:
         plan that was made. If `sendable_bound`, no plan was made: it is no more than this.
     busy
         There would be routes if nothing were in flight: it may be otherwise in a moment.
+    late
+        Routes if gossip is late and channels of the recipient that it shows as disabled are not.
     """
 
     reason: NoRouteReason
@@ -265,6 +270,7 @@ class NoRoute:
     max_sendable_msat: int | None = None
     busy: bool = False
     sendable_bound: bool = False
+    late: tuple[Route, ...] = ()
 
     @property
     def code(self) -> Code:

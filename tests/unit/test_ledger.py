@@ -163,6 +163,12 @@ def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usu
     assert (asked.max_parts, asked.most_parts) == (usual, most)
 
 
+def test_the_last_resort_has_no_more_parts_than_are_left() -> None:
+    assert question(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
+    assert question(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
+    assert question(replace(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
+
+
 def test_the_question_for_all_of_it(ledger: Ledger) -> None:
     """What is out comes back with its fees and its places; what is settled does not."""
     query = question(PAYMENT, 600_000, 2_100, 3, 6)
