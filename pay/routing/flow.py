@@ -164,7 +164,8 @@ class ChunkFlow:
     def _own_chunks(self, peer: int) -> int:
         """How many chunks our channels to a peer hold, each with a little on top for fees."""
         chunk = self.query.amount_msat + self.query.amount_msat // 200
-        return sum(channel.spendable_msat // chunk for channel in self.terrain.peers[peer] if channel.free_htlcs)
+        own = self.terrain.peers[peer]
+        return sum(min(c.spendable_msat, c.free_htlcs * c.htlc_max_msat) // chunk for c in own)
 
     def _residual(self) -> _Residual:
         usable = self.usable
