@@ -27,6 +27,7 @@ from tests.bench import (
     planning,
     privacy,
     quality,
+    regret,
     start,
 )
 from tests.bench.setting import Setting
@@ -47,11 +48,12 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "crowded": lambda _setting: crowded.run(),
     "quality": quality.run,
     "learning": learning.run,
+    "regret": regret.run,
     "privacy": privacy.run,
     "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "privacy", "exact"})
+SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "regret", "privacy", "exact"})
 
 
 def main() -> int:
