@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pay.liquidity.facts import LACK, LOW, reserved_by_one
+from pay.liquidity.facts import LACK, LOW, reserved, reserved_by_one
 from pay.liquidity.observation import Moved, Passed, Refused, Seen
 from pay.units import Scid
 
@@ -90,6 +90,15 @@ class Row:
         """All of it or nothing."""
         self.change(LOW + side, -amount_msat)
         self.change(LACK + 1 - side, -amount_msat)
+
+    def bounds(self, side: int) -> tuple[int, int]:
+        """What `side` could forward now, at least and at most: as `facts.bounds` of one channel."""
+        low, lack = self.left[LOW + side], self.left[LACK + side]
+        other_low, other_lack = self.left[LOW + 1 - side], self.left[LACK + 1 - side]
+        high = self.capacity_msat - max(lack, other_low)
+        if lack + other_lack <= self.capacity_msat + reserved(self.capacity_msat):
+            low = max(low, min(other_lack - reserved(self.capacity_msat), high))
+        return min(low, high), high
 
     def denies(self, side: int, amount_msat: int) -> bool:
         """Whether it is believed that so much is not there."""
