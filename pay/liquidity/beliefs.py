@@ -115,10 +115,10 @@ class LiquidityBeliefs:
         channels = [of for of in seen if isinstance(of, Passed | Refused | Moved | Seen)]
         if channels:
             self._make_room({scid: size for of in channels for scid, size in _named(of)})
-            rows = {scid: self._row(scid, now_s) for of in channels for scid, _ in _named(of)}
+            rows: dict[Scid, Row] = {}
             returns = self._returning.used
             for of in channels:
-                self._take_in(of, rows)
+                self._take_in(of, rows, now_s)
             if self._returning.used != returns:
                 self._believe_anew(rows, now_s)
             self._write(rows, now_s)
@@ -126,19 +126,25 @@ class LiquidityBeliefs:
             if isinstance(node, NodeFailed | NodeWorked | Took):
                 self._nodes.learn(node, now_s)
 
-    def _take_in(self, of: Passed | Refused | Moved | Seen, rows: dict[Scid, Row]) -> None:
+    def _take_in(self, of: Passed | Refused | Moved | Seen, rows: dict[Scid, Row], now_s: float) -> None:
         """Learn it into the rows, after those who foretell were asked for it."""
-        scid = of.channel.scid
-        row = rows[scid]
-        if isinstance(of, Seen) or of.beside:
-            self._returning.drop(name for name, _ in _named(of))
-            take_in(of, rows)
-            return
-        if not isinstance(of, Moved) and not self._returning.follows(scid, row.capacity_msat):
-            self._ask(of, row)
-            take_in(of, rows)
-            return
-        each = self._returning.rows(scid, row)
+        scid, size = of.channel.scid, of.capacity_msat
+        if not isinstance(of, Seen) and not of.beside and self._returning.follows(scid, size):
+            # The table's row is what is used of these, so it need not be looked up.
+            each = self._returning.rows(scid, size, now_s)
+        else:
+            for name, _ in _named(of):
+                if name not in rows:
+                    rows[name] = self._row(name, now_s)
+            if isinstance(of, Seen) or of.beside:
+                self._returning.drop(name for name, _ in _named(of))
+                take_in(of, rows)
+                return
+            if not isinstance(of, Moved):
+                self._ask(of, rows[scid])
+                take_in(of, rows)
+                return
+            each = self._returning.follow(scid, rows[scid])
         self._ask(of, each[self.returns])
         self._returning.learn(of, each, self.prior)
         rows[scid] = each[self.returns]
@@ -157,10 +163,8 @@ class LiquidityBeliefs:
         """Another explanation is ahead: all that we moved something over is as that one has it."""
         followed = self._returning.followed()
         self._make_room(dict(followed))
-        for scid, _ in followed:
-            if scid not in rows:
-                rows[scid] = self._row(scid, now_s)
-            rows[scid] = self._returning.rows(scid, rows[scid])[self.returns]
+        for scid, size in followed:
+            rows[scid] = self._returning.rows(scid, size, now_s)[self.returns]
 
     def _make_room(self, capacities: dict[Scid, int]) -> None:
         grown = facts.grown(self._table, capacities)

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 
 from pay.liquidity.chance import chance_of
 from pay.liquidity.contest import Contest
-from pay.liquidity.forgetting import HalfLives, faded
+from pay.liquidity.facts import LACK
+from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.observation import Moved, Passed, Refused
 from pay.liquidity.prior import Prior
 from pay.liquidity.row import Row, take_in
@@ -51,13 +52,13 @@ class _Facts:
     out_msat: float = 0.0
     out_at_s: float = 0.0
 
-    def copy(self) -> _Facts:
-        return _Facts(list(self.value), list(self.at_s), self.out_msat, self.out_at_s)
-
     def row(self, capacity_msat: int, now_s: float, half_life_s: float, forget: HalfLives) -> Row:
         """To be changed, as of now; what has come back is back."""
-        paces = (forget.success_s, forget.success_s, forget.failure_s, forget.failure_s)
-        left = [int(faded(*fact[:2], now_s, fact[2])) for fact in zip(self.value, self.at_s, paces, strict=True)]
+        left = [0] * 4
+        for fact, value in enumerate(self.value):
+            if value:
+                pace_s = forget.failure_s if fact >= LACK else forget.success_s
+                left[fact] = int(value * math.exp2(-max(0.0, now_s - self.at_s[fact]) / pace_s))
         row = Row(capacity_msat, list(self.value), list(self.at_s), left, now_s)
         back = int(self.returned(now_s, half_life_s))
         if back:
@@ -113,14 +114,17 @@ class Returning:
         known = self._followed.get(scid)
         return known is not None and known.capacity_msat == capacity_msat
 
-    def rows(self, scid: Scid, row: Row) -> dict[str, Row]:
-        """The channel as each explanation has it now; as `row` where it is not followed yet."""
-        if not self.follows(scid, row.capacity_msat):
-            alike = {name: _Facts(list(row.value), list(row.at_s)) for name in RETURNS_S}
-            self._followed[scid] = _Followed(row.capacity_msat, alike)
+    def follow(self, scid: Scid, row: Row) -> dict[str, Row]:
+        """`rows` of a channel from now on, of which they all know what `row` says."""
+        alike = {name: _Facts(list(row.value), list(row.at_s)) for name in RETURNS_S}
+        self._followed[scid] = _Followed(row.capacity_msat, alike)
+        return self.rows(scid, row.capacity_msat, row.now_s)
+
+    def rows(self, scid: Scid, capacity_msat: int, now_s: float) -> dict[str, Row]:
+        """A channel that is followed, as each explanation has it now."""
         facts = self._followed[scid].facts
         return {
-            name: facts[name].row(row.capacity_msat, row.now_s, half_life_s, self.forget)
+            name: facts[name].row(capacity_msat, now_s, half_life_s, self.forget)
             for name, half_life_s in RETURNS_S.items()
         }
 
@@ -130,7 +134,8 @@ class Returning:
         bounds = {name: row.bounds(side) for name, row in rows.items()}
         if len(set(bounds.values())) > 1:
             amount, size = seen.amount_msat, seen.capacity_msat
-            chances = {name: chance_of(prior, amount, 0, *both, size) for name, both in bounds.items()}
+            said = {both: chance_of(prior, amount, 0, *both, size) for both in set(bounds.values())}
+            chances = {name: said[both] for name, both in bounds.items()}
             # That something was refused a node can make up, that something passed it cannot alone.
             refused = isinstance(seen, Refused)
             self.contest.hear(chances, not refused, seen.forwarder if refused else None)
