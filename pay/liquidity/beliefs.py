@@ -18,7 +18,7 @@ from pay.liquidity import facts
 from pay.liquidity.chance import chance_of
 from pay.liquidity.contest import NOTHING_HEARD, Contest, Scores
 from pay.liquidity.experience import Experience, NodeBelief
-from pay.liquidity.facts import EMPTY, Table
+from pay.liquidity.facts import EMPTY, LACK, Table
 from pay.liquidity.forgetting import HalfLives, faded_columns
 from pay.liquidity.knowledge import Knowledge
 from pay.liquidity.observation import (
@@ -155,7 +155,11 @@ class LiquidityBeliefs:
         if low < of.amount_msat <= high:
             size = row.capacity_msat
             chances = {
-                name: chance_of(prior, of.amount_msat, 0, low, high, size) for name, prior in PRIORS.items()
+                # Where nothing is known, which is most of them, doubt makes no difference.
+                name: chance_of(prior, of.amount_msat, 0, low, high, size)
+                if low or high < size
+                else prior.survival_of(of.amount_msat, size)
+                for name, prior in PRIORS.items()
             }
             self._priors.hear(chances, not isinstance(of, Refused), of.forwarder)
 
@@ -183,9 +187,14 @@ class LiquidityBeliefs:
 
     def _write(self, rows: dict[Scid, Row], now_s: float) -> None:
         at = np.searchsorted(self._table.scid, np.array(list(rows), np.uint64))
-        self._table.value_msat[:, at] = np.array([row.value for row in rows.values()], np.int64).T
+        value = np.array([row.value for row in rows.values()], np.int64).T
+        self._table.value_msat[:, at] = value
         self._table.at_s[:, at] = np.array([row.at_s for row in rows.values()], np.float64).T
-        self._value[:, at], self._speaks[at] = facts.holding(self._table.take(at), self._half_life_s)
+        if value[LACK:].all(axis=0).any():
+            self._value[:, at], self._speaks[at] = facts.holding(self._table.take(at), self._half_life_s)
+        else:
+            # No fact of a row contradicts another of it, and one refusal alone speaks for the other side.
+            self._value[:, at], self._speaks[at] = value, True
         shrunk = facts.shrunk(self._table, now_s, self._half_life_s)
         if shrunk is not self._table:
             self._table = shrunk
