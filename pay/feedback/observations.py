@@ -119,15 +119,15 @@ def _channels(ended: Ended, places: Places, reached: int) -> Iterator[Observatio
         channel, amount = hop.scid_dir, hop.amount_msat
         if blame is None:
             spent = others.may_have_spent(place.group, hop.direction)
-            yield Moved(channel, place.capacity_msat, amount, spent, place.passing)
+            yield Moved(channel, place.capacity_msat, amount, spent, place.passing, before.node)
         elif (amount := amount - others.may_have_let_pass(place.group, hop.direction)) > 0:
-            yield Passed(channel, place.capacity_msat, amount, place.passing)
+            yield Passed(channel, place.capacity_msat, amount, place.passing, before.node)
     if blame is not None and blame.kind is Kind.LACKS_BALANCE:
         before, hop = hops[reached - 1 : reached + 1]
         place = places(before, hop)
         if place is not None:
             amount = hop.amount_msat + others.may_have_kept_out(place.group, hop.direction)
-            yield Refused(hop.scid_dir, place.capacity_msat, amount, place.refusing)
+            yield Refused(hop.scid_dir, place.capacity_msat, amount, place.refusing, before.node)
 
 
 def _nodes(ended: Ended, reached: int) -> Iterator[Observation]:

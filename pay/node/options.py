@@ -105,8 +105,11 @@ NUMBERS = (
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
-PRIORS = ("reserved", "uniform", "bimodal", "mixed")
-"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default, see there."""
+BEST_PRIOR = "auto"
+"""Whichever of the others has foretold our own outcomes best."""
+
+PRIORS = (BEST_PRIOR, "reserved", "uniform", "bimodal", "mixed")
+"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default."""
 
 _WORDS = {
     SHADOW: (tuple(shadow.value for shadow in Shadow), Shadow.DELAY.value),
@@ -144,7 +147,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         PRIOR,
         PRIORS[0],
         "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
-        "bimodal (at the ends) or mixed",
+        "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
         opt_type="string",
         dynamic=True,
         on_change=_check_word,
@@ -177,10 +180,11 @@ def settings(plugin: Plugin) -> Settings:
 
 def remembering(plugin: Plugin) -> Remembering:
     """How beliefs are kept, as the options say now."""
+    prior = _word(plugin, PRIOR)
     return Remembering(
         failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
         success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
-        prior=_word(plugin, PRIOR),
+        prior=None if prior == BEST_PRIOR else prior,
     )
 
 
