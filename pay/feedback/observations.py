@@ -64,12 +64,16 @@ class Ended:
         From sending it to the answer.
     others
         Our parts that were out at the same time.
+    late
+        It went over a channel of the recipient that gossip shows as disabled: that the node before it refuses says
+        nothing against that node.
     """
 
     route: Route
     blame: Blame | None
     seconds: float
     others: InFlight
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +119,15 @@ def _channels(ended: Ended, places: Places, reached: int) -> Iterator[Observatio
         channel, amount = hop.scid_dir, hop.amount_msat
         if blame is None:
             spent = others.may_have_spent(place.group, hop.direction)
-            yield Moved(channel, place.capacity_msat, amount, spent, place.passing)
+            yield Moved(channel, place.capacity_msat, amount, spent, place.passing, before.node)
         elif (amount := amount - others.may_have_let_pass(place.group, hop.direction)) > 0:
-            yield Passed(channel, place.capacity_msat, amount, place.passing)
+            yield Passed(channel, place.capacity_msat, amount, place.passing, before.node)
     if blame is not None and blame.kind is Kind.LACKS_BALANCE:
         before, hop = hops[reached - 1 : reached + 1]
         place = places(before, hop)
         if place is not None:
             amount = hop.amount_msat + others.may_have_kept_out(place.group, hop.direction)
-            yield Refused(hop.scid_dir, place.capacity_msat, amount, place.refusing)
+            yield Refused(hop.scid_dir, place.capacity_msat, amount, place.refusing, before.node)
 
 
 def _nodes(ended: Ended, reached: int) -> Iterator[Observation]:
@@ -132,7 +136,7 @@ def _nodes(ended: Ended, reached: int) -> Iterator[Observation]:
         yield NodeWorked(hop.node)
     on_the_way = tuple(hop.node for hop in hops[:reached])
     yield Took(on_the_way, ended.seconds, waited=reached == len(hops))
-    if blame is None or blame.forwarder is None:
+    if blame is None or blame.forwarder is None or (ended.late and blame.speaker is Speaker.LAST_BUT_ONE):
         return
     if ended.seconds >= STUCK_S:
         yield from (NodeFailed(node, Trouble.STUCK, len(on_the_way)) for node in on_the_way)

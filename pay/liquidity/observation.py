@@ -27,12 +27,16 @@ class Beside(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """At least `amount_msat` was there: on this channel, or if there are others beside it, on one of them."""
+    """At least `amount_msat` was there: on this channel, or if there are others beside it, on one of them.
+
+    `forwarder` is the node whose channel it is, here and below; None if nobody minds.
+    """
 
     channel: ScidDir
     capacity_msat: int
     amount_msat: int
     beside: tuple[Beside, ...] = ()
+    forwarder: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Refused:
     capacity_msat: int
     amount_msat: int
     beside: tuple[Beside, ...] = ()
+    forwarder: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Moved:
     amount_msat: int
     spent_msat: int = 0
     beside: tuple[Beside, ...] = ()
+    forwarder: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True)

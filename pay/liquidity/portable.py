@@ -4,10 +4,13 @@
      "channels": [{"short_channel_id": "539268x845x1", "capacity_msat": 1000000000,
                    "directions": [{"direction": 0, "low_msat": 250000000, "low_at": 1763733600,
                                    "high_msat": 400000000, "high_at": 1763733600}]}],
-     "nodes": [{"id": "02…", "trouble_nats": 2.0, "trouble_at": 1763733600, "slow_s": 1.5, "slow_at": 1763733600}]}
+     "nodes": [{"id": "02…", "trouble_nats": 2.0, "trouble_at": 1763733600, "slow_s": 1.5, "slow_at": 1763733600}
+              ],
+     "scores": {"priors": {"outcomes": 41.5, "nats": {"reserved": 12.25, "uniform": 12.5, …}}, "returns": {…}}}
 
 A bound is what the side of that direction could forward, as of its time in unix seconds; it has not faded yet.
-What is not known is left out.
+What is not known is left out, so are `nodes` and `scores` in what earlier versions wrote. Scores are what each
+explanation was charged for our own outcomes in all (`contest`); of two of them the one with more outcomes holds.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from pay.liquidity.beliefs import Believed
+from pay.liquidity.contest import MOST_NATS as MOST_NATS_CHARGED
+from pay.liquidity.contest import MOST_OUTCOMES, NOTHING_HEARD, Scores
 from pay.liquidity.experience import MOST_NATS, MOST_S, NodeBelief
 from pay.liquidity.facts import LACK, LOW, table_of
 from pay.units import MAX_MSAT, Scid, format_scid, parse_node_id, parse_scid, show
@@ -63,9 +68,23 @@ def node_entries(believed: Believed) -> list[dict[str, Any]]:
     return entries
 
 
+def score_entries(believed: Believed) -> dict[str, Any]:
+    """Of each contest that heard anything."""
+    contests = {"priors": believed.priors, "returns": believed.returns}
+    return {
+        name: {
+            "outcomes": round(scores.outcomes, 3),
+            "nats": {explanation: round(nats, 3) for explanation, nats in scores.nats},
+        }
+        for name, scores in contests.items()
+        if scores.outcomes
+    }
+
+
 def to_json(believed: Believed) -> dict[str, Any]:
     """All of it."""
-    return {"version": VERSION, "channels": channel_entries(believed), "nodes": node_entries(believed)}
+    channels, nodes = channel_entries(believed), node_entries(believed)
+    return {"version": VERSION, "channels": channels, "nodes": nodes, "scores": score_entries(believed)}
 
 
 def from_json(data: Any, now_s: float, size_of: SizeOf | None = None) -> Believed:
@@ -83,7 +102,7 @@ def from_json(data: Any, now_s: float, size_of: SizeOf | None = None) -> Believe
     ValueError
         Naming the entry, in words that can follow the name of the parameter.
     """
-    fields = _fields(data, "", {"version", "channels"}, {"nodes", "exported_at"})
+    fields = _fields(data, "", {"version", "channels"}, {"nodes", "scores", "exported_at"})
     if _whole(fields["version"]) != VERSION:
         raise ValueError(f".version: should be {VERSION}, not {show(fields['version'])}")
     if "exported_at" in fields:
@@ -99,7 +118,10 @@ def from_json(data: Any, now_s: float, size_of: SizeOf | None = None) -> Believe
         if belief.node in nodes:
             raise ValueError(f"{where}: node {belief.node.hex()} is there twice")
         nodes[belief.node] = belief
-    return Believed(table_of((scid, *row) for scid, row in rows.items()), tuple(nodes.values()))
+    contests = _fields(fields.get("scores", {}), ".scores", frozenset(), {"priors", "returns"})
+    priors, returns = (_scores(contests, name) for name in ("priors", "returns"))
+    table = table_of((scid, *row) for scid, row in rows.items())
+    return Believed(table, tuple(nodes.values()), priors, returns)
 
 
 def _channel(
@@ -148,11 +170,28 @@ def _node(entry: Any, where: str, now_s: float) -> NodeBelief:
         if not _has(fields, name, time, where):
             found += [0.0, 0.0]
             continue
-        value = fields[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-            raise ValueError(f"{where}.{name}: should be a number from 0 to {most:g}, not {show(value)}")
-        found += [float(value), _time(fields, time, where, now_s)]
+        found += [_number(fields[name], f"{where}.{name}", most), _time(fields, time, where, now_s)]
     return NodeBelief(node, *found)
+
+
+def _scores(contests: Mapping[str, Any], name: str) -> Scores:
+    """Names of explanations are not looked at: who takes them in knows its own."""
+    if name not in contests:
+        return NOTHING_HEARD
+    where = f".scores.{name}"
+    fields = _fields(contests[name], where, {"outcomes", "nats"})
+    outcomes = _number(fields["outcomes"], f"{where}.outcomes", MOST_OUTCOMES)
+    if not isinstance(fields["nats"], dict):
+        raise ValueError(f"{where}.nats: should be an object, not {show(fields['nats'])}")
+    most = MOST_NATS_CHARGED * outcomes + 0.1
+    nats = {key: _number(value, f"{where}.nats.{show(key)}", most) for key, value in fields["nats"].items()}
+    return Scores(outcomes, tuple(nats.items()))
+
+
+def _number(value: Any, where: str, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ValueError(f"{where}: should be a number from 0 to {most:g}, not {show(value)}")
+    return float(value)
 
 
 def _entries(value: Any, where: str) -> Iterable[tuple[str, Any]]:

@@ -8,8 +8,10 @@ On channel c, direction d, side d of it and the other side o (LOW and LACK are t
                gone to side o           side o has a more, lacks a less       LOW o + a, LACK o - a
     seen       our own channel          both sides                            all four
 
-A fact that a new one contradicts is dropped, not trimmed: somebody else has paid since, nobody knows how much.
-What is changed is first faded to now, so nothing is remembered for longer because something was added to it.
+A fact that a new one contradicts is dropped, not trimmed: somebody else has paid since, nobody knows how much. It
+counts as it was learnt, not as it has faded: what is left of "less than 100,000" after some hours, "less than
+200,000", was never seen, and nothing of it is true once 100,000 have passed. What is changed is first faded to
+now, so nothing is remembered for longer because something was added to it.
 
 The side that receives may have been below its reserve. If it is not known to have had something to spend, the
 first of what it gets may have to fill that.
@@ -23,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pay.liquidity.facts import LACK, LOW, reserved_by_one
+from pay.liquidity.facts import LACK, LOW, reserved, reserved_by_one
 from pay.liquidity.observation import Moved, Passed, Refused, Seen
 from pay.units import Scid
 
@@ -65,13 +67,13 @@ class Row:
         """It is there, whatever was believed."""
         amount = min(amount_msat, self.capacity_msat)
         for fact in (LACK + side, LOW + 1 - side):
-            if self.left[fact] + amount > self.capacity_msat:
+            if self.value[fact] + amount > self.capacity_msat:
                 self.set(fact, 0)
         self.raise_to(LOW + side, amount)
 
     def lacks(self, side: int, amount_msat: int) -> None:
         """So much is missing there from the capacity, whatever was believed."""
-        if self.left[LOW + side] + amount_msat > self.capacity_msat:
+        if self.value[LOW + side] + amount_msat > self.capacity_msat:
             self.set(LOW + side, 0)
         self.raise_to(LACK + side, amount_msat)
 
@@ -90,6 +92,15 @@ class Row:
         """All of it or nothing."""
         self.change(LOW + side, -amount_msat)
         self.change(LACK + 1 - side, -amount_msat)
+
+    def bounds(self, side: int) -> tuple[int, int]:
+        """What `side` could forward now, at least and at most: as `facts.bounds` of one channel."""
+        low, lack = self.left[LOW + side], self.left[LACK + side]
+        other_low, other_lack = self.left[LOW + 1 - side], self.left[LACK + 1 - side]
+        high = self.capacity_msat - max(lack, other_low)
+        if lack + other_lack <= self.capacity_msat + reserved(self.capacity_msat):
+            low = max(low, min(other_lack - reserved(self.capacity_msat), high))
+        return min(low, high), high
 
     def denies(self, side: int, amount_msat: int) -> bool:
         """Whether it is believed that so much is not there."""

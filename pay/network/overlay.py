@@ -18,6 +18,9 @@ their word:
 
 A hint says nothing of sizes: its arcs take any amount, as if nothing could stop an HTLC there but the
 recipient's own choice to name them. Blinded paths are not handled here.
+
+As a last resort the recipient's own channels count as open where gossip has them as disabled: it may just be back,
+and gossip late.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pay.network.graph import ChannelGraph, Flags, Ints, Keys, Numbers
+from pay.network.graph import NEVER, ChannelGraph, Flags, Ints, Keys, Numbers
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy
 from pay.units import MAX_MSAT, NodeId, ScidDir
@@ -89,6 +92,7 @@ class _Said:
     excluded_channels: AbstractSet[ScidDir]
     policies: Mapping[ScidDir, Policy]
     caps: Mapping[ScidDir, int]
+    may_be_back: bool = False
 
 
 class Overlay:
@@ -110,6 +114,8 @@ class Overlay:
         Learnt from failures of this payment.
     caps
         Largest HTLC, in msat, that may pass a channel direction.
+    may_be_back
+        The recipient's own channels are open towards it also where gossip shows them as disabled.
 
     Attributes
     ----------
@@ -148,12 +154,13 @@ class Overlay:
         excluded_channels: AbstractSet[ScidDir] = frozenset(),
         policies: Mapping[ScidDir, Policy] | None = None,
         caps: Mapping[ScidDir, int] | None = None,
+        may_be_back: bool = False,
     ):
         if hints and recipient is None:
             raise ValueError("route hints lead to a recipient, and none is given")
         self._said = _Said(
             source, tuple(own), recipient, tuple(hints),
-            excluded_nodes, excluded_channels, policies or {}, caps or {},
+            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back,
         )  # fmt: skip
         self.graph = graph
         self.own = tuple(channel for channel in own if _usable(channel))
@@ -167,6 +174,9 @@ class Overlay:
         self._take_own()
         for hint in hints:
             self._take_hint(hint)
+        for arc in self.disabled_into_recipient() if may_be_back else ():
+            self._closed.add(arc)
+            self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
         self.n_hints = len(hints)
@@ -202,11 +212,25 @@ class Overlay:
         """The same, with our channels as they are said to be here."""
         return self._again(replace(self._said, own=tuple(own)))
 
+    def with_recipient_back(self) -> Overlay:
+        """The same as it is if the recipient is back and gossip late."""
+        return self._again(replace(self._said, may_be_back=True))
+
+    def disabled_into_recipient(self) -> list[int]:
+        """Arcs of the graph into the recipient that gossip has as disabled and nothing else is known against."""
+        graph, to = self.graph, self.recipient
+        if to is None or to >= graph.n_nodes:
+            return []
+        arcs = graph.arcs_into(to)
+        known = graph.routable[arcs >> 1] & ~graph.dying[arcs >> 1] & (graph.timestamp[arcs] != NEVER)
+        arcs = arcs[known & ~graph.enabled[arcs] & (graph.source[arcs] != self.source)]
+        return [arc for arc in arcs.tolist() if arc not in self._closed]
+
     def _again(self, said: _Said) -> Overlay:
         return Overlay(
             self.graph, said.source, said.own, recipient=said.recipient, hints=said.hints,
             excluded_nodes=said.excluded_nodes, excluded_channels=said.excluded_channels,
-            policies=said.policies, caps=said.caps,
+            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back,
         )  # fmt: skip
 
     # -- building ------------------------------------------------------------------------------------------

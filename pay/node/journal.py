@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pay.node.facade import CallError, Node, PartOrder, Unanswered
-from pay.payment.attempt import Terms
+from pay.payment.attempt import DEFAULT_USUAL_PARTS, Terms
 from pay.payment.events import AdoptedPart
 from pay.units import NodeId, ScidDir
 
@@ -44,12 +44,13 @@ _PLAIN = (
     "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
     "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
     "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes", "shadow_blocks",
-    "shadow_fee_msat", "second_cost_msat", "part_cost_msat", "part_cost_ppm",
+    "shadow_fee_msat", "second_cost_msat", "part_cost_msat", "part_cost_ppm", "usual_parts",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
 
 _LATER = {
     "shadow_blocks": 0, "shadow_fee_msat": 0, "second_cost_msat": 0, "part_cost_msat": 10_000, "part_cost_ppm": 0,
+    "usual_parts": DEFAULT_USUAL_PARTS,
 }  # fmt: skip
 """Those that older entries do not have, with what they meant."""
 

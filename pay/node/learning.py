@@ -56,7 +56,8 @@ class Learning:
             if settled or attempt.blame is not None:
                 blame = None if settled else attempt.blame
                 others = InFlight((*live, *InFlight(tuple(self._ended)).since(attempt.started_s).parts))
-                self._planning.learn(Ended(attempt.route, blame, now_s - attempt.started_s, others))
+                seconds = now_s - attempt.started_s
+                self._planning.learn(Ended(attempt.route, blame, seconds, others, attempt.late))
         if not live:
             self._ended.clear()
             return

@@ -1,10 +1,10 @@
 """Beliefs in the host's own datastore, so in the database that the operator backs up anyway.
 
 They are cut into pieces of some hundred entries under `pay/liquidity/<n>-<i>`, n of them: a channel or node
-belongs to a piece by a hash of its name, so what was learnt changes few pieces, and only those are written, one
-after the other and no sooner than half a minute after the last time. Where n changes, the pieces of the old n
-are removed once the new ones are there; in between, and after a crash, reading both does no harm, as merging is
-a union.
+belongs to a piece by a hash of its name (scores lie in the first), so what was learnt changes few pieces, and only
+those are written, one after the other and no sooner than half a minute after the last time. Where n changes, the
+pieces of the old n are removed once the new ones are there; in between, and after a crash, reading both does no
+harm, as merging is a union.
 
 A datastore that is full, slow or failing costs what would have been kept, nothing else. The host takes no commands
 while it shuts down, so there is no last time: what was learnt since is learnt again. Where it does not tell at the
@@ -175,11 +175,12 @@ class LiquidityStore:
 
 def cut(believed: Believed) -> dict[str, str]:
     """The pieces by name, as JSON text; none where nothing is known."""
-    from pay.liquidity.portable import VERSION, channel_entries, node_entries
+    from pay.liquidity.portable import VERSION, channel_entries, node_entries, score_entries
 
     entries = [("channels", entry["short_channel_id"], entry) for entry in channel_entries(believed)]
     entries += [("nodes", entry["id"], entry) for entry in node_entries(believed)]
-    if not entries:
+    scores = score_entries(believed)
+    if not entries and not scores:
         return {}
     count = 1
     while count * PIECE_ENTRIES < len(entries):
@@ -187,6 +188,8 @@ def cut(believed: Believed) -> dict[str, str]:
     pieces: list[dict[str, Any]] = [{"version": VERSION, "channels": [], "nodes": []} for _ in range(count)]
     for kind, name, entry in entries:
         pieces[crc32(name.encode()) % count][kind].append(entry)
+    if scores:
+        pieces[0]["scores"] = scores
     return {f"{count}-{at}": json.dumps(piece, separators=(",", ":")) for at, piece in enumerate(pieces)}
 
 

@@ -25,6 +25,7 @@ from pay.units import NodeId, Scid, ScidDir, format_msat, format_scid, parse_sci
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
+    from pay.liquidity.contest import Scores
     from pay.liquidity.knowledge import Knowledge
     from pay.network import ChannelGraph
 
@@ -206,7 +207,20 @@ def _listed(
         if request.scid in (None, channel.scid)
     ]
     known = {"channels_known": len(table.scid), "nodes_known": len(knowledge.nodes)}
-    return {"channels": channels, "nodes": nodes, "in_flight": out, **known}
+    return {"channels": channels, "nodes": nodes, "in_flight": out, **known, **_contests(beliefs)}
+
+
+def _contests(beliefs: LiquidityBeliefs) -> dict[str, Any]:
+    """Which prior is used, and how soon what we sent is believed to come back; and how well each has foretold:
+    the mean of what it was surprised by an outcome, in nats (0 is certain and right, 0.69 a coin)."""
+    believed = beliefs.believed()
+    prior, returns = _shown(beliefs.prior.name, believed.priors), _shown(beliefs.returns, believed.returns)
+    return {"prior": {**prior, "chosen_by": "option" if beliefs.fixed_prior else "score"}, "returns": returns}
+
+
+def _shown(used: str, scores: Scores) -> dict[str, Any]:
+    nats = {name: round(scores.mean_nats(name), 4) for name, _ in scores.nats} if scores.outcomes else {}
+    return {"used": used, "outcomes": round(scores.outcomes, 1), "surprise_nats": nats}
 
 
 def _nodes(request: LiquidityRequest, graph: ChannelGraph, knowledge: Knowledge) -> list[dict[str, Any]]:

@@ -31,11 +31,11 @@ nothing."""
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """What the options say of beliefs: half-lives in seconds, and the name of the prior."""
+    """What the options say of beliefs: half-lives in seconds, and the name of the prior, None for the best."""
 
     failure_s: float
     success_s: float
-    prior: str
+    prior: str | None
 
 
 class Memory:
@@ -66,7 +66,7 @@ class Memory:
         wanted = self._options()
         if wanted != self._as:
             self._beliefs.half_lives = HalfLives(failure_s=wanted.failure_s, success_s=wanted.success_s)
-            self._beliefs.prior = PRIORS[wanted.prior]
+            self._beliefs.fixed_prior = None if wanted.prior is None else PRIORS[wanted.prior]
             self._as, self._knowledge = wanted, None
         return self._beliefs
 

@@ -18,6 +18,7 @@ from pay.payment.attempt import (
     DEFAULT_PART_COST_MSAT,
     DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
+    DEFAULT_USUAL_PARTS,
 )
 from pay.payment.settings import Settings, Shadow
 from pay.units import show
@@ -56,8 +57,15 @@ PART_COST = Number(
 PART_COST_PPM = Number(
     "pay-part-cost-ppm", DEFAULT_PART_COST_PPM, 1_000_000, "As pay-part-cost, in millionths of the amount"
 )
+USUAL_PARTS = Number(
+    "pay-usual-parts",
+    DEFAULT_USUAL_PARTS,
+    100,
+    "The most parts of a payment at the same time, where there is a way within them",
+    least=1,
+)
 MAX_PARTS = Number(
-    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
+    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time, in any case", least=1
 )
 MIN_PART = Number(
     "pay-min-part",
@@ -92,13 +100,16 @@ SUCCESS_HALF_LIFE = Number(
     least=1,
 )
 NUMBERS = (
-    FAILURE_COST, FAILURE_COST_PPM, PART_COST, PART_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS,
-    SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
+    FAILURE_COST, FAILURE_COST_PPM, PART_COST, PART_COST_PPM, USUAL_PARTS, MAX_PARTS, MIN_PART, MAX_ATTEMPTS,
+    RANDOMNESS, SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
-PRIORS = ("reserved", "uniform", "bimodal", "mixed")
-"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default, see there."""
+BEST_PRIOR = "auto"
+"""Whichever of the others has foretold our own outcomes best."""
+
+PRIORS = (BEST_PRIOR, "reserved", "uniform", "bimodal", "mixed")
+"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default."""
 
 _WORDS = {
     SHADOW: (tuple(shadow.value for shadow in Shadow), Shadow.DELAY.value),
@@ -136,7 +147,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         PRIOR,
         PRIORS[0],
         "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
-        "bimodal (at the ends) or mixed",
+        "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
         opt_type="string",
         dynamic=True,
         on_change=_check_word,
@@ -157,6 +168,7 @@ def settings(plugin: Plugin) -> Settings:
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
         part_cost_msat=_value(plugin, PART_COST),
         part_cost_ppm=_value(plugin, PART_COST_PPM),
+        usual_parts=_value(plugin, USUAL_PARTS),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
@@ -168,10 +180,11 @@ def settings(plugin: Plugin) -> Settings:
 
 def remembering(plugin: Plugin) -> Remembering:
     """How beliefs are kept, as the options say now."""
+    prior = _word(plugin, PRIOR)
     return Remembering(
         failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
         success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
-        prior=_word(plugin, PRIOR),
+        prior=None if prior == BEST_PRIOR else prior,
     )
 
 

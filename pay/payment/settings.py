@@ -14,6 +14,7 @@ from pay.payment.attempt import (
     DEFAULT_PART_COST_MSAT,
     DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
+    DEFAULT_USUAL_PARTS,
 )
 
 
@@ -33,6 +34,7 @@ class Settings:
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
     part_cost_msat: int = DEFAULT_PART_COST_MSAT
     part_cost_ppm: int = DEFAULT_PART_COST_PPM
+    usual_parts: int = DEFAULT_USUAL_PARTS
     max_parts: int = DEFAULT_MAX_PARTS
     min_part_msat: int = DEFAULT_MIN_PART_MSAT
     max_attempts: int = DEFAULT_MAX_ATTEMPTS

@@ -16,13 +16,22 @@ from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, Overlay
 from pay.routing.caution import plan_cautiously
 from pay.routing.planner import plan
-from pay.routing.query import Answer, NoRoute, Restrictions, RouteQuery, Situation
+from pay.routing.query import Answer, NoRoute, NoRouteReason, Restrictions, Route, RouteQuery, Situation
 from pay.routing.shadow import Walk, shadow_fee_msat, walk
 from pay.units import NodeId, ScidDir
 
 PHONE_PARTS = 6
 """Parts at the same time to a recipient of whom gossip has no channel, unless there is no way in so few: it is a
 phone behind one channel, and wallets take as few HTLCs there (Phoenix)."""
+
+_MAY_BE_BACK = frozenset({
+    NoRouteReason.RECIPIENT_DISABLED,
+    NoRouteReason.UNREACHABLE,
+    NoRouteReason.EXCLUDED,
+    NoRouteReason.INSUFFICIENT_CAPACITY,
+    NoRouteReason.BELOW_MINIMUM,
+})
+"""Reasons that one more channel of the recipient may do away with."""
 
 Planner = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int], Knowledge], Answer]
 """`plan_cautiously` or what stands in for it; the overlay has the restrictions."""
@@ -48,6 +57,8 @@ def find(
         caps=restrictions.caps,
     )
     answer = _answer(overlay, asked, knowledge, planner)
+    if isinstance(answer, NoRoute) and query.late_parts and answer.reason in _MAY_BE_BACK:
+        answer = replace(answer, late=_late(overlay, asked, knowledge, planner))
     if not isinstance(answer, NoRoute) or not (asked.held or any(channel.live_htlcs for channel in own)):
         return answer
     idle = overlay.with_own([channel.idle for channel in own])
@@ -55,12 +66,22 @@ def find(
     return answer if isinstance(free, NoRoute) else replace(answer, busy=True)
 
 
+def _late(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> tuple[Route, ...]:
+    """Routes if the recipient is back and gossip does not know yet."""
+    if not overlay.disabled_into_recipient():
+        return ()
+    parts = min(asked.query.late_parts, max(asked.query.max_parts, asked.query.most_parts))
+    query = replace(asked.query, max_parts=parts, most_parts=0)
+    answer = planner(overlay.with_recipient_back(), asked.restrictions, query, asked.held, knowledge)
+    return () if isinstance(answer, NoRoute) else answer
+
+
 def _answer(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:
     """In few parts if gossip does not know the recipient; in as many as may be if there is no way so."""
     query, out = asked.query, asked.whole.max_parts - asked.query.max_parts if asked.whole else 0
     few = max(1, PHONE_PARTS - out)
     if query.max_parts > few and not _listed(overlay.graph, query.destination):
-        fewer = replace(query, max_parts=few)
+        fewer = replace(query, max_parts=few, most_parts=0)
         answer = planner(overlay, asked.restrictions, fewer, asked.held, knowledge)
         if not isinstance(answer, NoRoute):
             return answer
@@ -91,7 +112,7 @@ def shadow(graph: ChannelGraph, asked: Situation, knowledge: Knowledge = NOTHING
     walked = walk(graph, query.destination, query.amount_msat, room, query.seed)
     if not fee or not walked.fee_msat:
         return Walk(walked.blocks, 0)
-    frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0)
+    frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0, late_parts=0)
     cheapest = find(graph, replace(asked, query=frugal), knowledge)
     if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
         return Walk(walked.blocks, 0)

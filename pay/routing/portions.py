@@ -54,21 +54,24 @@ class Duals:
 
 @dataclass(slots=True)
 class _Channel:
-    """Who uses a channel: positions of ways, factors and bases; `slots` is None for channels of others."""
+    """Who uses a channel: positions of ways, factors and bases; `ours` is whether it is, `slots` how many HTLCs it
+    takes."""
 
     room_msat: int
-    slots: int | None
+    slots: int
+    ours: bool
     ways: list[int] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
     bases: list[float] = field(default_factory=list)
 
 
-def _channels(ways: Sequence[Way]) -> dict[ScidDir, _Channel]:
+def _channels(ways: Sequence[Way], query: RouteQuery) -> dict[ScidDir, _Channel]:
     channels: dict[ScidDir, _Channel] = {}
     for at, way in enumerate(ways):
         for number, use in enumerate(way.uses):
-            slots = None if number else way.channel.free_htlcs
-            channel = channels.setdefault(use.named, _Channel(use.room_msat, slots))
+            slots = way.channel.free_htlcs if not number else query.max_parts
+            slots = query.door_parts if number and number == len(way.uses) - 1 else slots
+            channel = channels.setdefault(use.named, _Channel(use.room_msat, slots, not number))
             channel.ways.append(at)
             channel.factors.append(use.factor)
             channel.bases.append(use.base_msat)
@@ -82,7 +85,7 @@ def _unit(query: RouteQuery) -> float:
 
 def duals(ways: Sequence[Way], query: RouteQuery) -> Duals:
     """The dual prices of the linear program over some ways, in which an HTLC is as good as its share of one."""
-    unit, channels = _unit(query), _channels(ways)
+    unit, channels = _unit(query), _channels(ways, query)
     most = np.array([way.most_msat for way in ways], np.float64)
     fees = np.array([way.fee + way.base_msat / way.most_msat for way in ways])
     rows, limits = [fees, unit / most], [query.max_fee_msat / unit, float(query.max_parts)]
@@ -123,13 +126,13 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
     # Columns: what arrives by each way, then its HTLCs.
     rows: list[Floats] = [np.hstack((ones, nothing)), np.hstack((nothing, ones)), np.hstack(fees)]
     high = [amount, float(query.max_parts), inf if frugal else query.max_fee_msat / unit]
-    for channel in _channels(ways).values():
+    for channel in _channels(ways, query).values():
         row = np.zeros(2 * count)
         row[channel.ways] = channel.factors
         row[[count + at for at in channel.ways]] = np.array(channel.bases) / unit
         rows.append(row)
-        high.append(channel.room_msat * (fill if channel.slots is None else 1.0) / unit)
-        if channel.slots is not None and channel.slots < query.max_parts:
+        high.append(channel.room_msat * (1.0 if channel.ours else fill) / unit)
+        if channel.slots < query.max_parts:
             row = np.zeros(2 * count)
             row[[count + at for at in channel.ways]] = 1.0
             rows.append(row)

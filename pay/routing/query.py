@@ -29,6 +29,10 @@ BLOCKS_PER_YEAR = 52_596
 MAX_HOPS = 20
 """The most payloads of the least size that the 1,300 bytes of a BOLT 4 onion were ever meant to hold."""
 
+DOOR_PARTS = 30
+"""HTLCs that every node takes over one channel at a time: CLN and eclair no more unless they are told to, LDK 50,
+lnd 483 (BOLT 2, max_accepted_htlcs)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RouteQuery:
@@ -57,6 +61,11 @@ class RouteQuery:
     max_parts, min_part_msat
         The most routes of a plan, and the least a route of several should deliver: smaller ones are planned only
         where there is no other way.
+    most_parts, door_parts
+        Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
+        `door_parts` go over one channel into the recipient only where there is no way but that.
+    late_parts
+        Where there is none, so many routes at most over channels of the recipient that gossip shows as disabled.
     max_searches
         Budget of effort: shortest-path searches per plan.
     max_hops
@@ -88,6 +97,9 @@ class RouteQuery:
     metadata_bytes: int = 0
     second_cost_msat: int = 0
     shadow_blocks: int = 0
+    most_parts: int = 0
+    door_parts: int = DOOR_PARTS
+    late_parts: int = 0
 
 
 SUSPECT_AFTER = 3
@@ -247,6 +259,8 @@ class NoRoute:
         plan that was made. If `sendable_bound`, no plan was made: it is no more than this.
     busy
         There would be routes if nothing were in flight: it may be otherwise in a moment.
+    late
+        Routes if gossip is late and channels of the recipient that it shows as disabled are not.
     """
 
     reason: NoRouteReason
@@ -256,6 +270,7 @@ class NoRoute:
     max_sendable_msat: int | None = None
     busy: bool = False
     sendable_bound: bool = False
+    late: tuple[Route, ...] = ()
 
     @property
     def code(self) -> Code:

@@ -28,6 +28,7 @@ from tests.bench import (
     planning,
     privacy,
     quality,
+    regret,
     start,
 )
 from tests.bench.setting import Setting
@@ -49,11 +50,14 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "quality": quality.run,
     "frontier": frontier.run,
     "learning": learning.run,
+    "regret": regret.run,
     "privacy": privacy.run,
     "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "finished", "crowded", "quality", "frontier", "learning", "privacy", "exact"})
+SLOW = frozenset(
+    {"many", "finished", "crowded", "quality", "frontier", "learning", "regret", "privacy", "exact"}
+)
 
 
 def main() -> int:

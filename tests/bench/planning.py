@@ -24,14 +24,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
-from pay.network import ChannelGraph, OwnChannel
+from pay.network import ChannelGraph, Overlay, OwnChannel
 from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.costs import Prices
-from pay.routing.query import BLOCKS_PER_YEAR
+from pay.routing.find import find
+from pay.routing.query import BLOCKS_PER_YEAR, Situation
 from pay.routing.terrain import Terrain
 from pay.units import NodeId
 from tests.bench import host
-from tests.bench.setting import SAT, Setting, default_query, ours, query, question, remembered
+from tests.bench.setting import SAT, Setting, default_query, ours, query, remembered
 from tests.bench.table import heading, row, spread
 from tests.worlds.kit import Sender
 
@@ -135,7 +136,7 @@ def timed(
 ) -> tuple[float, int]:
     """Milliseconds that a plan took, and in how many routes it ended."""
     began = time.perf_counter()
-    answer = plan(question(graph, asked.source, own, asked.destination), asked, knowledge=known)
+    answer = find(graph, Situation(asked, own), known)
     took = (time.perf_counter() - began) * 1000
     return took, 0 if isinstance(answer, NoRoute) else len(answer)
 
@@ -152,7 +153,7 @@ def _parts_of_it(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> Non
     for payee in setting.payees(_PAYEES // 2, amount):
         asked = query(us, payee, amount)
         began = time.perf_counter()
-        overlay = question(graph, us, own, payee)
+        overlay = Overlay(graph, us, own, recipient=payee)
         built = time.perf_counter()
         overlay_ms.append((built - began) * 1000)
         routes = plan(overlay, asked)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from pay.liquidity.knowledge import Knowledge
-from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS
-from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel
-from pay.payment import question as asking
+from pay.liquidity.prior import DEFAULT_PRIOR
+from pay.network import ChannelGraph, GossipStore
 from pay.payment.attempt import Terms
+from pay.payment.question import question
 from pay.payment.settings import Settings
 from pay.routing import RouteQuery
 from pay.sim import networks
@@ -114,11 +113,6 @@ def read_graph(path: Path) -> ChannelGraph:
     return store.graph
 
 
-def question(graph: ChannelGraph, us: NodeId, own: Sequence[OwnChannel], payee: NodeId) -> Overlay:
-    """The overlay of a payment without hints that has learnt nothing yet."""
-    return Overlay(graph, us, own, recipient=payee)
-
-
 def remembered(graph: ChannelGraph, channels: int = KNOWN_CHANNELS, seed: int = 1) -> Knowledge:
     """What some hundreds of payments leave behind: bounds on channels of large nodes, half of them from above."""
     degree = np.bincount(graph.target, minlength=graph.n_nodes)
@@ -129,7 +123,7 @@ def remembered(graph: ChannelGraph, channels: int = KNOWN_CHANNELS, seed: int = 
         size = int(graph.capacity_msat[2 * channel])
         bound = draw.randrange(size + 1)
         known[Scid(int(graph.scids[channel]))] = (size, 0, bound) if draw.random() < 0.5 else (size, bound, size)
-    return Knowledge.about(known, prior=PRIORS[DEFAULT_PRIOR])
+    return Knowledge.about(known, prior=DEFAULT_PRIOR)
 
 
 def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> RouteQuery:
@@ -140,10 +134,10 @@ def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> Rou
         total_msat=amount_msat, final_cltv=18, max_fee_msat=max(5_000, amount_msat // 20), fee_limit_words="",
         max_delay_blocks=2016, deadline_s=0.0, expires_at_s=0.0, created_at_s=0.0,
         failure_cost_msat=chosen.failure_cost_msat, failure_cost_ppm=chosen.failure_cost_ppm,
-        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, max_parts=chosen.max_parts,
-        min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
+        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, usual_parts=chosen.usual_parts,
+        max_parts=chosen.max_parts, min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
     )  # fmt: skip
-    return asking.question(terms, amount_msat, 0, 0, 0)
+    return question(terms, amount_msat, 0, 0, 0)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:

@@ -247,6 +247,14 @@ def test_half_is_forgotten_in_each_half_life(story: list[tuple[Observation, floa
     assert (abs(one.low_msat[:, rows] - now[:2] / 2) <= 1).all(), "refusals are gone, of successes half is left"
 
 
+@given(STORIES)
+def test_what_counts_of_a_row_is_what_counts_of_the_table(story: list[tuple[Observation, float]]) -> None:
+    """A row that was learnt is not looked through for contradictions again: it has none."""
+    beliefs = learnt(story)
+    value, speaks = facts.holding(beliefs._table, beliefs._half_life_s)
+    assert np.array_equal(value, beliefs._value) and np.array_equal(speaks, beliefs._speaks)
+
+
 FACTS = st.tuples(st.integers(0, 10**9), st.sampled_from([NOW - 50_000, NOW - 1, NOW]))
 TABLES = st.dictionaries(
     st.sampled_from(SCIDS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,26 @@ def test_what_is_out_is_shown(host: Host) -> None:
     waiting.answer().ok()
     host.settled(invoice)
     assert liquidity(host)["in_flight"] == []
+
+
+def test_which_prior_is_used_and_how_well_each_has_foretold_is_shown(host: Host) -> None:
+    """Of one channel something passed and of one it was refused: two outcomes, so nothing is ahead yet."""
+    assert liquidity(host)["prior"] == {
+        "used": "reserved", "outcomes": 0, "surprise_nats": {}, "chosen_by": "score",
+    }  # fmt: skip
+    assert tries(host) == ["hub", "alt"]
+    shown = liquidity(host)
+    prior = shown["prior"]
+    assert (prior["used"], prior["chosen_by"], prior["outcomes"]) == ("reserved", "score", 2.0)
+    assert set(prior["surprise_nats"]) == {"reserved", "uniform", "bimodal", "mixed"}
+    # One hundredth was refused, which has 1 % (4.6 nats, charged 4), or 1.98 % of it cannot be forwarded.
+    assert prior["surprise_nats"]["uniform"] == pytest.approx((4 - log(0.99)) / 2, abs=0.001)
+    assert prior["surprise_nats"]["reserved"] == pytest.approx((-log(0.0199) - log(0.9801)) / 2, abs=0.001)
+    assert shown["returns"] == {"used": "never", "outcomes": 0, "surprise_nats": {}}
+    host.call("setconfig", {"config": "pay-balance-prior", "val": "bimodal"}).ok()
+    fixed = liquidity(host)["prior"]
+    assert (fixed["used"], fixed["chosen_by"]) == ("bimodal", "option")
+    assert fixed["surprise_nats"] == prior["surprise_nats"]
 
 
 def test_nodes_in_trouble_are_shown(host: Host) -> None:

@@ -37,6 +37,25 @@ def test_beliefs_outlive_the_node(tmp_path: Path) -> None:
         assert tries(host) == ["alt"]
 
 
+def test_what_has_foretold_best_outlives_the_node(tmp_path: Path) -> None:
+    charged = {"reserved": 45.5, "uniform": 46.0, "bimodal": 22.0, "mixed": 35.0}
+    returns = {"never": 20.0, "hours": 15.0, "minutes": 9.5, "at_once": 2.25}
+    scores = {
+        "priors": {"outcomes": 20.5, "nats": charged}, "returns": {"outcomes": 12.0, "nats": returns},
+    }  # fmt: skip
+    with hosting(tmp_path, **OPTIONS) as host:
+        liquidity(host, "import", {"version": 1, "channels": [], "scores": scores})
+        host.box.poll(lambda: [piece.get("scores") for piece in stored(host).values()] == [scores])
+        host.box.kill()
+        mark = host.log_mark()
+        host.box.restart()
+        host.log("liquidity_restored", mark)
+        assert liquidity(host, "export")["scores"] == scores
+        shown = liquidity(host)
+        assert (shown["prior"]["used"], shown["returns"]["used"]) == ("bimodal", "at_once")
+        assert shown["prior"]["surprise_nats"]["bimodal"] == round(22.0 / 20.5, 4)
+
+
 def test_a_start_before_the_clock_is_set_loses_nothing(tmp_path: Path) -> None:
     """What was kept is of the future then."""
     with hosting(tmp_path, **OPTIONS) as host:

@@ -146,6 +146,29 @@ def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: i
     assert question(PAYMENT, 600_000, 0, live, attempts).max_parts == max_parts
 
 
+@pytest.mark.parametrize(
+    ("live", "attempts", "usual", "most"),
+    [
+        (0, 0, 30, 80),
+        (29, 29, 1, 51),
+        # More are out already than is usual: one by one, unless there is no way so.
+        (51, 53, 1, 29),
+        (51, 90, 1, 10),
+        # All are out that may be.
+        (80, 80, 1, 0),
+    ],
+)
+def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usual: int, most: int) -> None:
+    asked = question(replace(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
+    assert (asked.max_parts, asked.most_parts) == (usual, most)
+
+
+def test_the_last_resort_has_no_more_parts_than_are_left() -> None:
+    assert question(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
+    assert question(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
+    assert question(replace(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
+
+
 def test_the_question_for_all_of_it(ledger: Ledger) -> None:
     """What is out comes back with its fees and its places; what is settled does not."""
     query = question(PAYMENT, 600_000, 2_100, 3, 6)
@@ -153,6 +176,8 @@ def test_the_question_for_all_of_it(ledger: Ledger) -> None:
         query, amount_msat=600_000 + 23_070, max_fee_msat=5_000 + 3_207, max_parts=9 + 3
     )
     assert whole(query, []) is None
+    more = replace(query, most_parts=40)
+    assert whole(more, ledger.live).most_parts == 40 + 3
 
 
 def test_one_question_is_open_at_a_time() -> None:

@@ -128,6 +128,19 @@ def test_the_newer_of_two_that_contradict_each_other_holds(
     assert bounds(told(*story)) == expected
 
 
+def test_what_is_contradicted_is_over_whatever_is_left_of_it() -> None:
+    """Less than 100,000 sat; after half a half-life "less than 364,000" is left, which 150,000 do not contradict.
+    But nobody has ever seen that: what passed now was not there then. And the other way round."""
+    beliefs = told(refused(100_000), half_lives=SLOWLY)
+    assert bounds(beliefs, later_s=500)[1] == pytest.approx(363_604 * SAT, abs=SAT)
+    beliefs.learn([passed(150_000)], NOW + 500)
+    assert bounds(beliefs, later_s=500) == (150_000 * SAT, C)
+    back = told(passed(600_000), half_lives=SLOWLY)
+    assert bounds(back, later_s=8_000)[0] == 150_000 * SAT
+    back.learn([refused(200_000)], NOW + 8_000)
+    assert bounds(back, later_s=8_000) == (0, 200_000 * SAT - 1)
+
+
 def test_two_refusals_that_cannot_both_be_for_balance_hold_for_their_own_sides_only() -> None:
     beliefs = told(refused(100_000), refused(100_000, BACK))
     assert bounds(beliefs) == bounds(beliefs, BACK) == (0, 100_000 * SAT - 1)
@@ -278,10 +291,12 @@ def test_reset_and_restore() -> None:
 
 
 def test_an_older_fact_is_handed_on_as_what_is_left_of_it_where_else_it_would_contradict() -> None:
-    """600,000 sat passed; two half-lives later 150,000 of that are believed, and 200,000 are refused."""
-    beliefs = LiquidityBeliefs(SLOWLY)
+    """Over one node 600,000 sat passed; two half-lives later 150,000 of that are believed, and another is refused
+    200,000."""
+    beliefs, other = LiquidityBeliefs(SLOWLY), LiquidityBeliefs(SLOWLY)
     beliefs.learn([passed(600_000)], NOW)
-    beliefs.learn([refused(200_000)], NOW + 8_000)
+    other.learn([refused(200_000)], NOW + 8_000)
+    beliefs.merge(other.believed(), NOW + 8_000)
     (channel,) = to_json(beliefs.believed())["channels"]
     (here,) = channel["directions"]
     assert (here["low_msat"], here["high_msat"]) == (150_000 * SAT, 200_000 * SAT - 1)

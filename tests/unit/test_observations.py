@@ -46,14 +46,14 @@ ALONE = {n: Place(SIZE, frozenset({scid(n)})) for n in (2, 4)}
 PLACES = {**ALONE, 3: Place(SIZE, frozenset({scid(3), scid(33), scid(34)}), (STRICT, ABLE), (ABLE,))}
 
 CARRIED = [
-    Passed(CHANNEL[1], SIZE, 102_000),
-    Passed(CHANNEL[2], SIZE, 101_000, (STRICT, ABLE)),
-    Passed(CHANNEL[3], SIZE, 100_000),
+    Passed(CHANNEL[1], SIZE, 102_000, forwarder=node("a")),
+    Passed(CHANNEL[2], SIZE, 101_000, (STRICT, ABLE), node("b")),
+    Passed(CHANNEL[3], SIZE, 100_000, forwarder=node("c")),
 ]
 LACKED = [
-    Refused(CHANNEL[1], SIZE, 102_000),
-    Refused(CHANNEL[2], SIZE, 101_000, (ABLE,)),
-    Refused(CHANNEL[3], SIZE, 100_000),
+    Refused(CHANNEL[1], SIZE, 102_000, forwarder=node("a")),
+    Refused(CHANNEL[2], SIZE, 101_000, (ABLE,), node("b")),
+    Refused(CHANNEL[3], SIZE, 100_000, forwarder=node("c")),
 ]
 WORKED = [NodeWorked(node(name)) for name in "abc"]
 FOR_THE_RECIPIENT = {
@@ -84,7 +84,7 @@ def took(names: str, seconds: float = 2.0) -> Took:
 
 def test_settled() -> None:
     """It moved on every channel but our own."""
-    moved = [Moved(one.channel, SIZE, one.amount_msat, 0, one.beside) for one in CARRIED]
+    moved = [Moved(one.channel, SIZE, one.amount_msat, 0, one.beside, one.forwarder) for one in CARRIED]
     assert seen(None) == [*moved, *WORKED, took("abcd")]
 
 
@@ -195,7 +195,7 @@ def test_parts_beside_it_are_in_the_amounts() -> None:
     passed = seen(failed(3, PERM | 8), others)[1]
     assert passed == replace(CARRIED[1], amount_msat=101_000 - 3_000 - 40_000)
     moved = seen(None, others)[1]
-    assert moved == Moved(CHANNEL[2], SIZE, 101_000, 60_000, (STRICT, ABLE))
+    assert moved == Moved(CHANNEL[2], SIZE, 101_000, 60_000, (STRICT, ABLE), node("b"))
     crowded = InFlight((Part(((back, 101_000),), Fate.OUT, NOW),))
     assert [one for one in seen(failed(3, PERM | 8), crowded) if isinstance(one, Passed)] == [CARRIED[0]]
 

@@ -6,11 +6,13 @@ import hashlib
 
 import numpy as np
 
+from pay.network import Policy
 from pay.sim.bolt11 import decode
 from pay.sim.keys import node_id
-from tests.bench.race.drawing import Hub, Order, Topology, draw_hubs, draw_orders
+from tests.bench.race.drawing import Hub, Order, Topology, draw_hubs, draw_orders, topology
 from tests.bench.race.hub import make_invoice
 from tests.bench.race.snapshot import node_secret
+from tests.routing_tools import SAT, Net, node
 
 MANY = {number: number % 300 for number in range(6_000)}
 """Twenty nodes of each number of channels up to 299."""
@@ -64,3 +66,14 @@ def test_an_invoice_that_the_simulated_network_can_settle() -> None:
     assert node_secret(300)[:3] == b"\x2c\x01\x00" and len(node_secret(300)) == 32
     assert said.amount_msat == 5_000
     assert said.payment_hash == hashlib.sha256(b"\xff" + bytes(31)).digest() == bytes.fromhex(invoice.payment_hash)
+
+
+def test_what_gossip_tells_of_each_node() -> None:
+    """a ══ b ── c, and c ┄ a, shut from c on: into a, numbered 2, are two channels of 500 and 300 sat."""
+    shut = Policy(0, 100, 40, 1, 900 * SAT, False, timestamp=1)
+    net = Net().link(1, "a", "b", 500 * SAT).link(2, "b", "a", 900 * SAT, high=300 * SAT)
+    net.link(3, "b", "c", 700 * SAT).link(4, "a", "c", 900 * SAT, back=shut)
+    told = topology(net.graph, [node("c"), node("b"), node("a")])
+    assert told.channels.tolist() == [1, 3, 2]
+    assert told.into.tolist() == [2, 3, 2]
+    assert told.room_msat.tolist() == [1_600 * SAT, 1_500 * SAT, 800 * SAT]

@@ -14,7 +14,7 @@ import pytest
 from tests.bench.race.__main__ import arguments, rotated
 from tests.bench.race.network import Node
 from tests.bench.race.record import Part
-from tests.bench.race.senders import Limits, Ours, Pay, Xpay, parts_of, read_variant
+from tests.bench.race.senders import Limits, Ours, Pay, Xpay, clear, parts_of, read_variant
 from tests.bench.race.tree import COMPRESS, FAKENET, PROGRAMS, SNAPSHOT, Tree, Unusable, find_tree
 from tests.rawrpc import Answer
 
@@ -125,9 +125,18 @@ def test_several_of_ours() -> None:
     ]
 
 
+def test_one_of_another_checkout(tmp_path: Path) -> None:
+    """Before and after a change, in one race."""
+    program(tmp_path / "plugin.py", "nothing")
+    args = arguments(["--senders", "ours", "--ours", f"before:plugin={tmp_path}/plugin.py,pay-max-parts=5"])
+    before = Ours("ours-before", {"pay-max-parts": "5"}, tmp_path.resolve() / "plugin.py")
+    assert args.line_up == [Ours(), before]
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
+        (["--ours", "before:plugin=/nowhere/plugin.py"], "no plugin.py: /nowhere/plugin.py"),
         (["--senders", "renepay"], "no sender 'renepay'"),
         (["--senders", ""], "nobody"),
         (["--set", "pay-randomness"], "option=value"),
@@ -179,6 +188,13 @@ def test_how_each_forgets() -> None:
     assert [params for method, params in asked if params.get("subcommand") in ("start", "stop")] == [
         {"subcommand": "stop", "plugin": "/usr/lib/pay"}, {"subcommand": "start", "plugin": "/usr/lib/pay"},
     ]  # fmt: skip
+
+
+def test_the_next_sender_gets_an_invoice_that_nobody_has_paid() -> None:
+    host, asked = node()
+    clear(host, "00")
+    statuses = [params["status"] for method, params in asked if method == "delpay"]
+    assert statuses == ["failed", "complete"]
 
 
 def test_which_parts_arrived() -> None:

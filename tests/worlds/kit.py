@@ -243,7 +243,8 @@ class Sender:
         said = None
         if failure is not None:
             said = blame(part.route, failure, part.route.hops[-1].node, part.sent_height, seconds)
-        seen = observations(Ended(part.route, said, seconds, others), partial(place_in, self.graph))
+        late = running.story.session.attempts[part.partid].late
+        seen = observations(Ended(part.route, said, seconds, others, late), partial(place_in, self.graph))
         self.beliefs.learn(seen, self.world.clock.now())
 
     def _parts_beside(self, part: Part) -> Iterator[learnt.Part]:

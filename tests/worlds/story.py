@@ -12,6 +12,7 @@ from pay.payment.attempt import (
     DEFAULT_FAILURE_COST_PPM,
     DEFAULT_PART_COST_MSAT,
     DEFAULT_PART_COST_PPM,
+    DEFAULT_USUAL_PARTS,
 )
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
@@ -41,6 +42,7 @@ class Limits:
     part_cost_msat: int = DEFAULT_PART_COST_MSAT
     part_cost_ppm: int = DEFAULT_PART_COST_PPM
     max_parts: int = 1
+    usual_parts: int = DEFAULT_USUAL_PARTS
     min_part_msat: int = 0
     max_attempts: int = 100
     exclude_nodes: frozenset[NodeId] = frozenset()
@@ -75,6 +77,7 @@ class Limits:
             failure_cost_ppm=self.failure_cost_ppm,
             part_cost_msat=self.part_cost_msat,
             part_cost_ppm=self.part_cost_ppm,
+            usual_parts=self.usual_parts,
             max_parts=self.max_parts,
             min_part_msat=self.min_part_msat,
             max_attempts=self.max_attempts,

@@ -29,7 +29,7 @@ from tests.bench.race.hub import HubRace, Plan
 from tests.bench.race.network import Ways
 from tests.bench.race.points import write as write_points
 from tests.bench.race.record import Memory, Payment, Results, load
-from tests.bench.race.senders import Limits, Ours, Pay, Sender, Xpay, read_variant
+from tests.bench.race.senders import PLUGIN, Limits, Ours, Pay, Sender, Xpay, read_variant
 from tests.bench.race.snapshot import Snapshot
 from tests.bench.race.table import tables
 from tests.bench.race.tree import Tree, Unusable, find_tree, version
@@ -82,7 +82,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         default=[],
         metavar="NAME:OPTION=VALUE,…",
         help="another sender, ours-NAME, with these options beside those of --set; may be repeated; of names "
-        "SERIES/LABEL a picture joins those of one series",
+        "SERIES/LABEL a picture joins those of one series; plugin=… among them races another checkout's plugin.py",
     )
     add("--plugin", type=Path, default=None, help="race this plugin.py as ours (default: this checkout's)")
     add("--retry-for", type=int, metavar="SECONDS", help="for all (default: each sender's own, 60)")
@@ -121,8 +121,8 @@ def line_up(args: argparse.Namespace) -> list[Sender]:
         It names nobody, or options that are not of the form.
     """
     shared = read_variant(f"ours:{','.join(args.set)}")[1]
-    more = {} if args.plugin is None else {"plugin": args.plugin.resolve()}
-    known: dict[str, Sender] = {"pay": Pay(), "xpay": Xpay(), "ours": Ours(options=shared, **more)}
+    usual = PLUGIN if args.plugin is None else args.plugin.resolve()
+    known: dict[str, Sender] = {"pay": Pay(), "xpay": Xpay(), "ours": Ours("ours", shared, usual)}
     names = [name for name in args.senders.split(",") if name]
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -130,7 +130,7 @@ def line_up(args: argparse.Namespace) -> list[Sender]:
     variants = [read_variant(text) for text in args.ours]
     chosen = [
         *(known[name] for name in names),
-        *(Ours(f"ours-{name}", {**shared, **options}, **more) for name, options in variants),
+        *(_variant(name, {**shared, **options}, usual) for name, options in variants),
     ]
     called = [sender.name for sender in chosen]
     twice = [name for name in called if called.count(name) > 1]
@@ -139,6 +139,14 @@ def line_up(args: argparse.Namespace) -> list[Sender]:
     if not chosen:
         raise ValueError("nobody races")
     return chosen
+
+
+def _variant(name: str, options: dict[str, str], usual: Path) -> Ours:
+    """`plugin` among the options is that of another checkout."""
+    plugin = Path(options.pop("plugin", usual)).resolve()
+    if plugin.name != PLUGIN.name or not plugin.is_file():
+        raise ValueError(f"no {PLUGIN.name}: {plugin}")
+    return Ours(f"ours-{name}", options, plugin)
 
 
 def plans(args: argparse.Namespace, topology: Topology) -> list[Plan]:
@@ -223,9 +231,15 @@ def head(args: argparse.Namespace, tree: Tree, all_plans: list[Plan]) -> dict[st
         "lightningd": version(["lightningd"]),
         "snapshot": tree.snapshot.name,
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in shown.items()},
-        "senders": {sender.name: getattr(sender, "options", {}) for sender in args.line_up},
+        "senders": {sender.name: _shown(sender) for sender in args.line_up},
         "hubs": {plan.hub.number: plan.hub.channels for plan in all_plans},
     }  # fmt: skip
+
+
+def _shown(sender: Sender) -> dict[str, str]:
+    if not isinstance(sender, Ours):
+        return {}
+    return sender.options if sender.plugin == PLUGIN else {"plugin": str(sender.plugin), **sender.options}
 
 
 def show(results: Results, args: argparse.Namespace) -> None:
