@@ -39,6 +39,9 @@ from pay.units import ScidDir
 
 _NOTHING: Mapping[ScidDir, int] = {}
 
+_MORE_SEARCHES = 60
+"""Of a plan of more parts than usual, some 2 ms each: whoever is told that there is none does not wait long."""
+
 _NEAR = 1.02
 """A route that uses so many times the least of a limit that any could is as good an answer as a plan that takes
 long."""
@@ -242,6 +245,7 @@ def _solve(
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
         if routes is None and not isinstance(found, Route):
+            spent |= splitter.spent
             most = most_in_parts(terrain, asked) if splitter.most_msat is None else splitter.most_msat
             if most >= query.amount_msat and thorough and asked.max_parts <= asked.door_parts:
                 answer, proven = _program(terrain, asked, found)
@@ -266,7 +270,8 @@ def _counts(terrain: Terrain | None, query: RouteQuery) -> list[RouteQuery]:
     most = max(query.max_parts, query.most_parts)
     counts = [replace(query, max_parts=min(query.max_parts, max(slots, 1)), most_parts=most)]
     if min(most, slots) > query.max_parts:
-        counts.append(replace(counts[0], max_parts=min(most, slots)))
+        searches = min(query.max_searches, _MORE_SEARCHES)
+        counts.append(replace(counts[0], max_parts=min(most, slots), max_searches=searches))
     if counts[-1].max_parts > query.door_parts:
         counts.append(replace(counts[-1], door_parts=counts[-1].max_parts))
     return counts
