@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test campaign lint real bench simnode clean
+.PHONY: help install dev demo test campaign lint real bench race simnode clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -45,6 +45,9 @@ campaign: $(VENV)/.dev $(if $(shell command -v lightningd),$(VENV)/.real) ## Pay
 
 bench: $(VENV)/.dev ## Measurements, as tables
 	$(BIN)/python -m tests.bench
+
+race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet (CLN_DIR=<built tree> QUICK=1 RACE="--help")
+	@CLN_DIR='$(CLN_DIR)' $(BIN)/python -m tests.bench.race $(if $(QUICK),--quick) $(RACE)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

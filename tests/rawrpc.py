@@ -10,6 +10,8 @@ import itertools
 import json
 import os
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,13 +56,23 @@ class RawRpc:
 
     def write(self, method: str, params: str) -> Answer:
         """The same with the text of the parameters, which may be any."""
-        request_id = f"test:{method}#{next(self._ids)}"
-        request = f'{{"jsonrpc": "2.0", "id": "{request_id}", "method": "{method}", "params": {params}}}'
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self.timeout_s)
             _connect(connection, self.path)
-            connection.sendall(request.encode())
-            message = _read_message(connection)
+            return self._ask(connection, method, params)
+
+    @contextmanager
+    def connection(self) -> Iterator[Callable[[str, dict[str, Any]], Answer]]:
+        """What asks one question after another, waiting without end, over one connection."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            _connect(connection, self.path)
+            yield lambda method, params: self._ask(connection, method, json.dumps(params))
+
+    def _ask(self, connection: socket.socket, method: str, params: str) -> Answer:
+        request_id = f"test:{method}#{next(self._ids)}"
+        request = f'{{"jsonrpc": "2.0", "id": "{request_id}", "method": "{method}", "params": {params}}}'
+        connection.sendall(request.encode())
+        message = _read_message(connection)
         assert message["id"] == request_id
         return Answer(message.get("result"), message.get("error"))
 

@@ -64,12 +64,16 @@ class Ended:
         From sending it to the answer.
     others
         Our parts that were out at the same time.
+    late
+        It went over a channel of the recipient that gossip shows as disabled: that the node before it refuses says
+        nothing against that node.
     """
 
     route: Route
     blame: Blame | None
     seconds: float
     others: InFlight
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def _nodes(ended: Ended, reached: int) -> Iterator[Observation]:
         yield NodeWorked(hop.node)
     on_the_way = tuple(hop.node for hop in hops[:reached])
     yield Took(on_the_way, ended.seconds, waited=reached == len(hops))
-    if blame is None or blame.forwarder is None:
+    if blame is None or blame.forwarder is None or (ended.late and blame.speaker is Speaker.LAST_BUT_ONE):
         return
     if ended.seconds >= STUCK_S:
         yield from (NodeFailed(node, Trouble.STUCK, len(on_the_way)) for node in on_the_way)

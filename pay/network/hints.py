@@ -14,7 +14,8 @@ from pay.units import NodeId, Scid, direction_of
 class OwnChannel:
     """One channel of ours, as `listpeerchannels` reports it.
 
-    `scid` is what a route names: the real short_channel_id, or the local alias of an unannounced channel.
+    `scid` is what a route names: the real short_channel_id, or the local alias of an unannounced channel; `names`
+    are all that it goes by, for callers who use another one.
     `direction` is the one away from us. The fee and CLTV fields are what we ask of others in that direction;
     we do not charge ourselves, so they inform and cost nothing. Amounts in msat.
 
@@ -38,6 +39,7 @@ class OwnChannel:
     fee_ppm: int = 0
     cltv_delta: int = 0
     outgoing_msat: int = 0
+    names: frozenset[Scid] = frozenset()
 
     @property
     def idle(self) -> OwnChannel:

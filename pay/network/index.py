@@ -38,8 +38,13 @@ class ScidIndex:
         """The row of one key."""
         if not 0 <= key < 1 << 64:
             return None
-        row = int(self.find(np.array([key], np.uint64))[0])
-        return None if row < 0 else row
+        wanted = np.uint64(key)
+        for known, values in ((self._tail_keys, self._tail_rows), (self._keys, self._rows)):
+            at = int(known.searchsorted(wanted))
+            if at < len(known) and known[at] == wanted:
+                row = int(values[at])
+                return None if row < 0 else row
+        return None
 
     def put(self, keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int32]) -> None:
         """Adds keys, or moves known ones to another row. No key may come twice in one call."""

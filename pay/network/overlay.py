@@ -14,23 +14,26 @@ their word:
    follows.
 3. A policy learnt from a failure replaces the graph's or the hint's, unless gossip has had a newer one since.
 4. A cap lowers what an arc takes: an HTLC above it is known not to pass.
-5. Exclusions close arcs, whoever spoke for them.
+5. Exclusions close arcs, whoever spoke for them, and whichever of its names a channel of ours is called by.
 
 A hint says nothing of sizes: its arcs take any amount, as if nothing could stop an HTLC there but the
 recipient's own choice to name them. Blinded paths are not handled here.
+
+As a last resort the recipient's own channels count as open where gossip has them as disabled: it may just be back,
+and gossip late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pay.network.graph import ChannelGraph, Flags, Ints, Keys, Numbers
+from pay.network.graph import NEVER, ChannelGraph, Flags, Ints, Keys, Numbers
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy
 from pay.units import MAX_MSAT, NodeId, ScidDir
@@ -79,14 +82,17 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the caller said, to build the same overlay without a part of it."""
+    """What the caller said, to build the same overlay but for a part of it."""
 
     source: NodeId
     own: tuple[OwnChannel, ...]
     recipient: NodeId | None
     hints: tuple[RouteHint, ...]
+    excluded_nodes: AbstractSet[NodeId]
+    excluded_channels: AbstractSet[ScidDir]
     policies: Mapping[ScidDir, Policy]
     caps: Mapping[ScidDir, int]
+    may_be_back: bool = False
 
 
 class Overlay:
@@ -108,6 +114,8 @@ class Overlay:
         Learnt from failures of this payment.
     caps
         Largest HTLC, in msat, that may pass a channel direction.
+    may_be_back
+        The recipient's own channels are open towards it also where gossip shows them as disabled.
 
     Attributes
     ----------
@@ -146,10 +154,14 @@ class Overlay:
         excluded_channels: AbstractSet[ScidDir] = frozenset(),
         policies: Mapping[ScidDir, Policy] | None = None,
         caps: Mapping[ScidDir, int] | None = None,
+        may_be_back: bool = False,
     ):
         if hints and recipient is None:
             raise ValueError("route hints lead to a recipient, and none is given")
-        self._said = _Said(source, tuple(own), recipient, tuple(hints), policies or {}, caps or {})
+        self._said = _Said(
+            source, tuple(own), recipient, tuple(hints),
+            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back,
+        )  # fmt: skip
         self.graph = graph
         self.own = tuple(channel for channel in own if _usable(channel))
         self.idle = tuple(channel for channel in own if not _usable(channel))
@@ -162,6 +174,9 @@ class Overlay:
         self._take_own()
         for hint in hints:
             self._take_hint(hint)
+        for arc in self.disabled_into_recipient() if may_be_back else ():
+            self._closed.add(arc)
+            self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
         self.n_hints = len(hints)
@@ -183,10 +198,39 @@ class Overlay:
 
     def without_exclusions(self) -> Overlay:
         """The same but for the exclusions: whether they are what stands in the way."""
-        said = self._said
+        return self._again(replace(self._said, excluded_nodes=frozenset(), excluded_channels=frozenset()))
+
+    def without_nodes(self, nodes: Iterable[NodeId]) -> Overlay:
+        """The same, with these excluded as well."""
+        return self._again(replace(self._said, excluded_nodes=frozenset(nodes) | self._said.excluded_nodes))
+
+    def with_caps(self, caps: Mapping[ScidDir, int]) -> Overlay:
+        """The same, with these caps in place of its own."""
+        return self._again(replace(self._said, caps=caps))
+
+    def with_own(self, own: Sequence[OwnChannel]) -> Overlay:
+        """The same, with our channels as they are said to be here."""
+        return self._again(replace(self._said, own=tuple(own)))
+
+    def with_recipient_back(self) -> Overlay:
+        """The same as it is if the recipient is back and gossip late."""
+        return self._again(replace(self._said, may_be_back=True))
+
+    def disabled_into_recipient(self) -> list[int]:
+        """Arcs of the graph into the recipient that gossip has as disabled and nothing else is known against."""
+        graph, to = self.graph, self.recipient
+        if to is None or to >= graph.n_nodes:
+            return []
+        arcs = graph.arcs_into(to)
+        known = graph.routable[arcs >> 1] & ~graph.dying[arcs >> 1] & (graph.timestamp[arcs] != NEVER)
+        arcs = arcs[known & ~graph.enabled[arcs] & (graph.source[arcs] != self.source)]
+        return [arc for arc in arcs.tolist() if arc not in self._closed]
+
+    def _again(self, said: _Said) -> Overlay:
         return Overlay(
             self.graph, said.source, said.own, recipient=said.recipient, hints=said.hints,
-            policies=said.policies, caps=said.caps,
+            excluded_nodes=said.excluded_nodes, excluded_channels=said.excluded_channels,
+            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back,
         )  # fmt: skip
 
     # -- building ------------------------------------------------------------------------------------------
@@ -266,9 +310,10 @@ class Overlay:
                 row.htlc_max_msat = min(row.htlc_max_msat, max(cap_msat, 0))
                 row.capacity_msat = min(row.capacity_msat, max(cap_msat, 0))
 
-    def _exclude(self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]) -> int:
+    def _exclude(self, nodes: AbstractSet[NodeId], called: AbstractSet[ScidDir]) -> int:
         """Closes what is excluded; returns the number of arcs that were open."""
         arcs: set[int] = set()
+        channels = _under_route_names(called, self.own)
         for named in channels:
             arc = self.graph.arc_number(named)
             arcs.update(() if arc is None else (arc,))
@@ -300,6 +345,11 @@ class Overlay:
             int(graph.fee_ppm[arc]), int(graph.cltv_delta[arc]), int(graph.htlc_min_msat[arc]),
             int(graph.htlc_max_msat[arc]), int(graph.capacity_msat[arc]),
         )  # fmt: skip
+
+
+def _under_route_names(channels: AbstractSet[ScidDir], own: Sequence[OwnChannel]) -> AbstractSet[ScidDir]:
+    names = {name: channel.scid for channel in own for name in channel.names} if channels else {}
+    return {ScidDir(names.get(named.scid, named.scid), named.direction) for named in channels}
 
 
 def _usable(channel: OwnChannel) -> bool:

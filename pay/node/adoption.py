@@ -30,10 +30,10 @@ from pay.node.past import BeingPaid, PaidBefore, past_of
 from pay.node.register import Register
 from pay.node.runner import Runner
 from pay.node.running import Running, Source
-from pay.node.terms import wakeable_channels
 from pay.payment.attempt import Terms, watch_terms
 from pay.payment.events import AdoptedPart
 from pay.payment.session import PaymentSession
+from pay.payment.terms import wakeable_channels
 from pay.units import NodeId, parse_node_id
 
 log = logging.getLogger("pay")

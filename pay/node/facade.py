@@ -214,7 +214,7 @@ class Node:
             over=(Code.INVALID_PARAMS,),
         )
 
-    async def own_channels(self, us: bytes) -> list[NamedChannel]:
+    async def own_channels(self, us: bytes) -> list[ListedChannel]:
         answer = await self.patient("listpeerchannels", {})
         return list(_own_channels(answer["channels"], us))
 
@@ -244,19 +244,10 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedChannel:
-    """One of our channels.
-
-    Parameters
-    ----------
-    names
-        All short_channel_ids that it goes by.
-    sent
-        payment_hash and msat of each HTLC that goes out through it.
-    """
+class ListedChannel:
+    """One of our channels, and payment_hash and msat of each HTLC that goes out through it."""
 
     channel: OwnChannel
-    names: frozenset[int]
     sent: tuple[tuple[bytes, int], ...] = ()
 
 
@@ -312,7 +303,7 @@ def _row(fields: dict[str, Any]) -> Row:
     )
 
 
-def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[NamedChannel]:
+def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[ListedChannel]:
     for fields in channels:
         alias = fields.get("alias") or {}
         name = _name_in_routes(fields)
@@ -339,8 +330,9 @@ def _own_channels(channels: Iterable[dict[str, Any]], us: bytes) -> Iterable[Nam
             fee_ppm=int(updates.get("fee_proportional_millionths", 0)),
             cltv_delta=int(updates.get("cltv_expiry_delta", 0)),
             outgoing_msat=sum(amount_msat for _, amount_msat in sent),
+            names=frozenset(parse_scid(text) for text in names),
         )
-        yield NamedChannel(channel, frozenset(parse_scid(text) for text in names), sent)
+        yield ListedChannel(channel, sent)
 
 
 def _hash_and_msat(htlc: dict[str, Any]) -> tuple[bytes, int]:
@@ -371,4 +363,4 @@ def _name_in_routes(fields: dict[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-__all__ = ["CallError", "NamedChannel", "Node", "PartOrder", "Row", "RowStatus", "Unanswered", "read_failure"]
+__all__ = ["CallError", "ListedChannel", "Node", "PartOrder", "Row", "RowStatus", "Unanswered", "read_failure"]

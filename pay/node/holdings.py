@@ -4,20 +4,20 @@ A part is among a channel's HTLCs only once the channel has taken it. Before, it
 after the answer, which says that there is a row, the HTLC is on its way to the channel (lightningd adds it in
 rcvd_htlc_reply). So each live attempt counts, its money and its HTLC slot, but for those that the host shows.
 
-Derived from the live attempts of all payments each time it is asked for, so nothing can leak.
+What is live is kept in one place (`out`), what of it a list shows is worked out for each list: nothing can leak.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from pay.node.facade import NamedChannel, Node
-from pay.node.running import Running
+from pay.network.hints import OwnChannel
+from pay.node.facade import ListedChannel, Node
+from pay.node.out import Out
 from pay.node.together import Together
-from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 
 COMMIT_S = 30.0
@@ -37,50 +37,41 @@ class OwnChannels:
         self._listed = Together(lambda: node.own_channels(us))
         self.turn = asyncio.Lock()
 
-    async def listed(self) -> list[NamedChannel]:
+    async def listed(self) -> list[ListedChannel]:
         """As the host says. Raises CallError."""
         return await self._listed.answer()
 
 
-def less_ordered(listed: Sequence[NamedChannel], payments: Iterable[Running]) -> list[NamedChannel]:
+def less_ordered(listed: Sequence[ListedChannel], out: Out) -> list[OwnChannel]:
     """Channels as listed, less what live attempts hold that is not among their HTLCs.
 
     The list may be older than an attempt: what it does not show is held.
     """
-    by_name = {name: at for at, named in enumerate(listed) for name in named.names}
-    shown = [Counter(named.sent) for named in listed]
-    msat, htlcs = [0] * len(listed), [0] * len(listed)
-    for running, attempt in _live(payments):
-        at = by_name.get(attempt.route.hops[0].scid) if attempt.route is not None else None
-        if at is None:
-            continue
-        htlc = running.session.terms.payment_hash, attempt.sent_msat
-        if shown[at][htlc]:
-            shown[at][htlc] -= 1
-        elif attempt.status is AttemptStatus.CREATED or running.clock.now() < attempt.started_s + COMMIT_S:
-            msat[at] += attempt.sent_msat
-            htlcs[at] += 1
-    return [_less(named, msat[at], htlcs[at]) for at, named in enumerate(listed)]
+    return [_less(each.channel, *_unseen(each, out)) for each in listed]
 
 
-def _live(payments: Iterable[Running]) -> Iterable[tuple[Running, Attempt]]:
-    for running in payments:
-        # Of hundreds at once most wait for their first plan, and each plan looks through all of them.
-        if running.session.attempts:
-            for attempt in running.session.live:
-                yield running, attempt
+def _unseen(listed: ListedChannel, out: Out) -> tuple[int, int]:
+    """What live attempts over a channel hold that its HTLCs do not show: msat, and how many they are."""
+    ordered = out.over(listed.channel.names)
+    if not ordered:
+        return 0, 0
+    shown = Counter(listed.sent)
+    msat = htlcs = 0
+    for htlc, parts in ordered.items():
+        for running, partid in parts[shown.get(htlc, 0) :]:
+            attempt = out.attempt(running, partid)
+            if attempt.status is AttemptStatus.CREATED or running.clock.now() < attempt.started_s + COMMIT_S:
+                msat += attempt.sent_msat
+                htlcs += 1
+    return msat, htlcs
 
 
-def _less(named: NamedChannel, msat: int, htlcs: int) -> NamedChannel:
+def _less(channel: OwnChannel, msat: int, htlcs: int) -> OwnChannel:
     if not htlcs:
-        return named
-    channel = named.channel
+        return channel
     return replace(
-        named,
-        channel=replace(
-            channel,
-            spendable_msat=max(0, channel.spendable_msat - msat),
-            outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
-            live_htlcs=channel.live_htlcs + htlcs,
-        ),
+        channel,
+        spendable_msat=max(0, channel.spendable_msat - msat),
+        outgoing_msat=channel.outgoing_msat + min(msat, channel.spendable_msat),
+        live_htlcs=channel.live_htlcs + htlcs,
     )

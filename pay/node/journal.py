@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pay.node.facade import CallError, Node, PartOrder, Unanswered
-from pay.payment.attempt import Terms
+from pay.payment.attempt import DEFAULT_USUAL_PARTS, Terms
 from pay.payment.events import AdoptedPart
 from pay.units import NodeId, ScidDir
 
@@ -44,11 +44,14 @@ _PLAIN = (
     "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
     "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
     "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes", "shadow_blocks",
-    "shadow_fee_msat", "second_cost_msat",
+    "shadow_fee_msat", "second_cost_msat", "part_cost_msat", "part_cost_ppm", "usual_parts",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
 
-_LATER = {"shadow_blocks": 0, "shadow_fee_msat": 0, "second_cost_msat": 0}
+_LATER = {
+    "shadow_blocks": 0, "shadow_fee_msat": 0, "second_cost_msat": 0, "part_cost_msat": 10_000, "part_cost_ppm": 0,
+    "usual_parts": DEFAULT_USUAL_PARTS,
+}  # fmt: skip
 """Those that older entries do not have, with what they meant."""
 
 _NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor", "randomness"})
@@ -75,7 +78,8 @@ class Journal:
         """Before the first part. False where it could not be written in time."""
         params = {"key": [*_KEY, entry.order.payment_hash], "string": encode(entry), "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("journal_unwritten payment_hash=%s error=%r", entry.order.payment_hash, str(error))
             return False
@@ -98,7 +102,8 @@ class Journal:
         text = json.dumps({"amount_msat": amount_msat, "at": now_s})
         params = {"key": [*_TOTALS, payment_hash.hex()], "string": text, "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), str(error))
         self._new_totals += 1
@@ -120,7 +125,8 @@ class Journal:
         """That an order of such a group may still come."""
         params = {"key": [*_EARLIER, payment_hash], "string": str(groupid), "mode": "create-or-replace"}
         try:
-            await asyncio.wait_for(self._node.call("datastore", params), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._node.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
             log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, str(error))
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pay.errors import Code, PayError, invalid_param
-from pay.liquidity.in_flight import InFlight
+from pay.node.out import Out
 from pay.node.planning import Planning
 from pay.units import NodeId, Scid, ScidDir, format_msat, format_scid, parse_scid, show
 
@@ -103,17 +103,17 @@ class LiquidityView:
 
     Parameters
     ----------
-    in_flight
-        What is out now.
+    out
+        What is out.
     """
 
-    def __init__(self, planning: Planning, in_flight: Callable[[], InFlight]):
+    def __init__(self, planning: Planning, out: Out):
         self._planning = planning
-        self._in_flight = in_flight
+        self._out = out
 
     async def answer(self, request: LiquidityRequest, only_check: bool = False) -> dict[str, Any]:
         """The result, or with `only_check` nothing but what would be wrong. Raises PayError."""
-        held = self._in_flight().held()
+        held = self._out.held()
 
         def work(beliefs: LiquidityBeliefs, graph: ChannelGraph) -> dict[str, Any]:
             return _answer(request, beliefs, graph, held, time.time(), only_check)

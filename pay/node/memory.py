@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ class Memory:
         self._beliefs: LiquidityBeliefs | None = None
         self._as: Remembering | None = None
         self._knowledge: tuple[int, float, Knowledge] | None = None
-        self._own: dict[ScidDir, tuple[int, int, int]] = {}
+        self._own: dict[ScidDir, tuple[int, int]] = {}
         self._said = False
 
     def beliefs(self) -> LiquidityBeliefs:
@@ -80,7 +80,7 @@ class Memory:
         except Exception:
             self._trouble("learning_failed")
 
-    def see_own(self, own: list[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
+    def see_own(self, own: Sequence[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
         """Our own announced channels, as the host has them: what has changed since the last look."""
         from pay.liquidity.observation import Seen
 
@@ -89,15 +89,18 @@ class Memory:
                 self._own.clear()
             seen = []
             for channel in own:
-                size = graph.size_msat(channel.scid) if channel.announced and channel.connected else None
                 # With HTLCs inside, what the host calls spendable is not all that the side has.
-                if size is None or channel.live_htlcs or channel.spendable_msat + channel.receivable_msat > size:
+                if not (channel.announced and channel.connected) or channel.live_htlcs:
                     continue
                 named = ScidDir(channel.scid, channel.direction)
-                balances = (size, channel.spendable_msat, channel.receivable_msat)
-                if self._own.get(named) != balances:
-                    self._own[named] = balances
-                    seen.append(Seen(named, *balances))
+                # Before the graph is asked: most have not changed, and a channel's size never does.
+                if self._own.get(named) == (channel.spendable_msat, channel.receivable_msat):
+                    continue
+                size = graph.size_msat(channel.scid)
+                if size is None or channel.spendable_msat + channel.receivable_msat > size:
+                    continue
+                self._own[named] = channel.spendable_msat, channel.receivable_msat
+                seen.append(Seen(named, size, channel.spendable_msat, channel.receivable_msat))
             if seen:
                 self.beliefs().learn(seen, now_s)
         except Exception:

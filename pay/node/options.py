@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from pyln.client import Plugin
@@ -16,8 +15,12 @@ from pay.payment.attempt import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_PARTS,
     DEFAULT_MIN_PART_MSAT,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
     DEFAULT_RANDOMNESS_PERCENT,
+    DEFAULT_USUAL_PARTS,
 )
+from pay.payment.settings import Settings, Shadow
 from pay.units import show
 
 ALLOW_XPAY = "pay-allow-xpay"
@@ -26,14 +29,6 @@ DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
 DEV_LIQUIDITY = "pay-dev-liquidity-ms"
-
-
-class Shadow(Enum):
-    """What of a shadow route is added to a payment; the values are those of the option."""
-
-    OFF = "off"
-    DELAY = "delay"
-    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +51,21 @@ FAILURE_COST = Number(
 FAILURE_COST_PPM = Number(
     "pay-failure-cost-ppm", DEFAULT_FAILURE_COST_PPM, 1_000_000, "As pay-failure-cost, in millionths of the amount"
 )
+PART_COST = Number(
+    "pay-part-cost", DEFAULT_PART_COST_MSAT, 1_000_000_000, "What each part beyond the first must save, in msat"
+)
+PART_COST_PPM = Number(
+    "pay-part-cost-ppm", DEFAULT_PART_COST_PPM, 1_000_000, "As pay-part-cost, in millionths of the amount"
+)
+USUAL_PARTS = Number(
+    "pay-usual-parts",
+    DEFAULT_USUAL_PARTS,
+    100,
+    "The most parts of a payment at the same time, where there is a way within them",
+    least=1,
+)
 MAX_PARTS = Number(
-    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time", least=1
+    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time, in any case", least=1
 )
 MIN_PART = Number(
     "pay-min-part",
@@ -92,8 +100,8 @@ SUCCESS_HALF_LIFE = Number(
     least=1,
 )
 NUMBERS = (
-    FAILURE_COST, FAILURE_COST_PPM, MAX_PARTS, MIN_PART, MAX_ATTEMPTS, RANDOMNESS, SECOND_COST,
-    FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
+    FAILURE_COST, FAILURE_COST_PPM, PART_COST, PART_COST_PPM, USUAL_PARTS, MAX_PARTS, MIN_PART, MAX_ATTEMPTS,
+    RANDOMNESS, SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
 )  # fmt: skip
 
 PRIOR = "pay-balance-prior"
@@ -108,20 +116,6 @@ _WORDS = {
     PRIOR: (PRIORS, PRIORS[0]),
 }
 """Options that take one of some words, and their defaults."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the options say when a payment begins."""
-
-    failure_cost_msat: int = FAILURE_COST.default
-    failure_cost_ppm: int = FAILURE_COST_PPM.default
-    max_parts: int = MAX_PARTS.default
-    min_part_msat: int = MIN_PART.default
-    max_attempts: int = MAX_ATTEMPTS.default
-    randomness: float = RANDOMNESS.default / 100
-    second_cost_msat: int = SECOND_COST.default
-    shadow: Shadow = Shadow.DELAY
 
 
 def add_options(plugin: Plugin, developer: bool = False) -> None:
@@ -172,6 +166,9 @@ def settings(plugin: Plugin) -> Settings:
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
+        part_cost_msat=_value(plugin, PART_COST),
+        part_cost_ppm=_value(plugin, PART_COST_PPM),
+        usual_parts=_value(plugin, USUAL_PARTS),
         max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),

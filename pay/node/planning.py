@@ -10,25 +10,20 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.feedback.observations import Ended
-from pay.invoice import Recipient
-from pay.invoice.recipient import ClearRecipient
-from pay.network.hints import HintHop, OwnChannel, RouteHint
-from pay.node.facade import NamedChannel
 from pay.node.memory import Memory
-from pay.payment.events import FindRoutes
-from pay.routing.query import NoRoute, Restrictions, Route, RouteQuery
+from pay.routing.query import Answer, Situation
 from pay.units import NodeId, Scid, ScidDir
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
     from pay.network import ChannelGraph, GossipStore
     from pay.network.gossip_store import ReadReport
+    from pay.routing.shadow import Walk
 
 log = logging.getLogger("pay.gossip")
 
@@ -36,7 +31,7 @@ T = TypeVar("T")
 
 
 class Planning:
-    """Answers `FindRoutes` from the graph as it is on disk now, and what is believed of it.
+    """Answers from the graph as it is on disk now, and what is believed of it.
 
     Parameters
     ----------
@@ -56,17 +51,9 @@ class Planning:
         """Read the graph; a plan that is asked for meanwhile waits for it."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
 
-    async def find(
-        self,
-        action: FindRoutes,
-        recipient: Recipient,
-        own: Sequence[NamedChannel],
-        in_flight: Mapping[ScidDir, int],
-    ) -> tuple[Route, ...] | NoRoute:
-        """Routes for `action`, checked against its query, or why there are none."""
-        hints = _hints(recipient)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._find, action, hints, own, in_flight)
+    async def find(self, asked: Situation) -> Answer:
+        """Routes, checked against their query, or why there are none."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._find, asked)
 
     def learn(self, ended: Ended) -> None:
         """Take in what a part that is over shows; the next plan knows it."""
@@ -88,16 +75,9 @@ class Planning:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
-    async def shadow(
-        self,
-        action: FindRoutes,
-        recipient: Recipient,
-        own: Sequence[NamedChannel] | None,
-        in_flight: Mapping[ScidDir, int],
-    ) -> tuple[int, int]:
-        """Blocks and msat of a shadow route for the payment that `action` is about; no fee without `own`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._shadow, action, _hints(recipient), own, in_flight)
+    async def shadow(self, asked: Situation, fee: bool) -> Walk:
+        """A shadow route for the payment that is asked about; without `fee` blocks only."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._shadow, asked, fee)
 
     async def aliases(self, nodes: Iterable[NodeId]) -> dict[NodeId, str]:
         """The names that nodes give themselves, of those that have one."""
@@ -131,7 +111,7 @@ class Planning:
 
     def _load(self) -> None:
         import pay.liquidity.beliefs
-        import pay.routing.caution  # noqa: F401  (brings numpy and SciPy in before the first payment)
+        import pay.routing.find  # noqa: F401  (brings numpy and SciPy in before the first payment)
 
         began = time.monotonic()
         self._refresh()
@@ -139,86 +119,25 @@ class Planning:
         seconds = time.monotonic() - began
         log.info("gossip_loaded channels=%d nodes=%d seconds=%.2f", graph.n_channels, graph.n_nodes, seconds)
 
-    def _find(
-        self,
-        action: FindRoutes,
-        hints: Sequence[RouteHint],
-        own: Sequence[NamedChannel],
-        in_flight: Mapping[ScidDir, int],
-    ) -> tuple[Route, ...] | NoRoute:
-        from pay.routing.busy import plan_or_busy
+    def _find(self, asked: Situation) -> Answer:
+        from pay.routing.find import find, find_plainly
 
         self._refresh()
-        channels = [named.channel for named in own]
-        # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
-        self._memory.see_own(channels, self._graph(), time.time())
-        closed = _under_route_names(action.restrictions.closed_channels, own)
-        restrictions = replace(action.restrictions, excluded_channels=closed, asleep=frozenset())
-
-        def plan(
-            query: RouteQuery, own: Sequence[OwnChannel], in_flight: Mapping[ScidDir, int]
-        ) -> tuple[Route, ...] | NoRoute:
-            return self._plan(query, restrictions, hints, own, in_flight)
-
-        return plan_or_busy(plan, action.query, action.whole, channels, in_flight)
-
-    def _plan(
-        self,
-        query: RouteQuery,
-        restrictions: Restrictions,
-        hints: Sequence[RouteHint],
-        own: Sequence[OwnChannel],
-        in_flight: Mapping[ScidDir, int],
-    ) -> tuple[Route, ...] | NoRoute:
-        from pay.network import Overlay
-        from pay.routing.caution import plan_cautiously
-        from pay.routing.planner import plan
-
         graph = self._graph()
-
-        def overlay(allowed: Restrictions) -> Overlay:
-            return Overlay(
-                graph,
-                query.source,
-                own,
-                recipient=query.destination,
-                hints=hints,
-                excluded_nodes=allowed.excluded_nodes,
-                excluded_channels=allowed.closed_channels,
-                policies=allowed.policies,
-                caps=allowed.caps,
-            )
-
+        # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
+        self._memory.see_own(asked.own, graph, time.time())
         try:
-            knowledge = self._memory.knowledge()
-            return plan_cautiously(overlay, graph, restrictions, query, in_flight, knowledge)
+            return find(graph, asked, self._memory.knowledge())
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
             log.exception("plan_broken: planned again without beliefs and randomness")
-            return plan(overlay(restrictions), replace(query, randomness=0.0), in_flight)
+            return find_plainly(graph, asked)
 
-    def _shadow(
-        self,
-        action: FindRoutes,
-        hints: Sequence[RouteHint],
-        own: Sequence[NamedChannel] | None,
-        in_flight: Mapping[ScidDir, int],
-    ) -> tuple[int, int]:
-        from pay.routing.shadow import shadow_fee_msat, walk
+    def _shadow(self, asked: Situation, fee: bool) -> Walk:
+        from pay.routing.find import shadow
 
         self._refresh()
-        query = action.query
-        room = query.max_delay - query.final_cltv
-        walked = walk(self._graph(), query.destination, query.amount_msat, room, query.seed)
-        if own is None or not walked.fee_msat:
-            return walked.blocks, 0
-        frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0)
-        cheapest = self._find(replace(action, query=frugal), hints, own, in_flight)
-        if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
-            return walked.blocks, 0
-        fee = sum(route.fee_msat for route in cheapest)
-        fee_msat = shadow_fee_msat(walked.fee_msat, query.amount_msat, fee, query.max_fee_msat, query.seed)
-        return walked.blocks, fee_msat
+        return shadow(self._graph(), asked, self._memory.knowledge(), fee=fee)
 
     def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore
@@ -275,19 +194,3 @@ class Planning:
                 report.channels_removed,
                 report.policies,
             )
-
-
-def _hints(recipient: Recipient) -> tuple[RouteHint, ...]:
-    hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
-    return tuple(
-        tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint) for hint in hints
-    )
-
-
-def _under_route_names(excluded: frozenset[ScidDir], own: Sequence[NamedChannel]) -> frozenset[ScidDir]:
-    """The excluded directions, our own channels under the name that routes use.
-
-    A caller may name a channel of ours by its short_channel_id or by an alias.
-    """
-    names = {name: named.channel.scid for named in own for name in named.names}
-    return frozenset(ScidDir(names.get(channel.scid, channel.scid), channel.direction) for channel in excluded)

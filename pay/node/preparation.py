@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pay.invoice import Invoice, Recipient, recipient_of
 from pay.node.chain import Chain
 from pay.node.checks import check_invoice, check_limits
-from pay.node.facade import Node
-from pay.node.options import Settings
+from pay.node.facade import Node, PartOrder
 from pay.node.register import Register
 from pay.node.running import Running, Tell
 from pay.node.shadowing import Shadowing
-from pay.node.terms import order_for, shadow_for, terms_for, total_chosen
 from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
+from pay.payment.settings import Settings
+from pay.payment.terms import shadow_for, terms_for, total_chosen
 from pay.units import NodeId
 
 
@@ -80,7 +80,7 @@ class Preparation:
                 asked.cancel()
         recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
         kind = shadow_for(request, invoice, self._settings().shadow)
-        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.live.values())
+        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
         return self._running(call, recipient, shadowed)
 
     def _recipient(self, call: Call) -> Recipient:
@@ -119,3 +119,18 @@ class Preparation:
         """
         drawn = hashlib.blake2b(payment_hash, key=self._secret, digest_size=8)
         return int.from_bytes(drawn.digest(), "big")
+
+
+def order_for(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:
+    """What every part of it says beside its route."""
+    return PartOrder(
+        payment_hash=invoice.payment_hash.hex(),
+        total_msat=terms.total_msat,
+        groupid=terms.groupid,
+        bolt11=invoice.invstring,
+        payment_secret=invoice.payment_secret.hex() if invoice.payment_secret else None,
+        payment_metadata=invoice.payment_metadata.hex() if invoice.payment_metadata else None,
+        label=request.label,
+        description=request.description,
+        localinvreqid=request.localinvreqid,
+    )

@@ -12,9 +12,11 @@ TELL_S = 30.0
 """Most payments are over long before the first word."""
 
 
-async def tell_progress(running: Running, every_s: float = TELL_S) -> None:
-    """As long as the payment lives."""
+async def tell_progress(running: Running, every_s: float = TELL_S, at_once: bool = False) -> None:
+    """As long as the payment lives; `at_once` for the first time without a wait."""
     while running.session.state is not State.DONE:
-        await asyncio.sleep(every_s)
+        if not at_once:
+            await asyncio.sleep(every_s)
+        at_once = False
         if running.listeners:
             running.tell(how_it_stands(running.session, running.times, running.clock.now()))

@@ -108,6 +108,7 @@ class Reconnects:
 def _missed(own: Sequence[OwnChannel], action: ev.FindRoutes, why: NoRoute) -> list[NodeId]:
     """Peers whose channels could make the payment possible, those with most to spend first."""
     query, restrictions = action.query, action.restrictions
+    most_parts = max(query.max_parts, query.most_parts)
     away = [
         channel
         for channel in own
@@ -119,11 +120,11 @@ def _missed(own: Sequence[OwnChannel], action: ev.FindRoutes, why: NoRoute) -> l
     if why.reason not in _NO_MONEY_HERE:
         # Others have ways enough; only a recipient that is our peer may have no other one than to us.
         away = [channel for channel in away if channel.peer == query.destination]
-    elif query.max_parts > 1:
+    elif most_parts > 1:
         together = sum(channel.spendable_msat for channel in own if channel.connected)
         together += sum(channel.spendable_msat for channel in away)
         away = away if together >= query.amount_msat else []
-    if query.max_parts == 1:
+    if most_parts == 1:
         away = [channel for channel in away if channel.spendable_msat >= query.amount_msat]
     away.sort(key=lambda channel: channel.spendable_msat, reverse=True)
     return list(dict.fromkeys(channel.peer for channel in away))

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pay.node.out import Out
 from pay.node.running import Running, Source
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
@@ -81,10 +82,13 @@ class Register:
     ----------
     live
         Those in work, oldest first.
+    out
+        Their parts that may still settle: told by who changes a session.
     """
 
     def __init__(self) -> None:
         self.live: dict[bytes, Running] = {}
+        self.out = Out()
         self._beginning: dict[bytes, Running] = {}
         self._finished: deque[Snapshot] = deque()
         self._attempts = 0
@@ -156,6 +160,7 @@ class Register:
         if self.live.get(payment_hash) is not running:
             return False
         del self.live[payment_hash]
+        self.out.leave(running)
         return True
 
     def end(self, running: Running) -> bool:

@@ -102,7 +102,9 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
             future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
-                    writer = await self._connect()
+                    writer = self._writer
+                    if writer is None or writer.is_closing():
+                        writer = await self._connect()
                     self._waiting[ident] = future
                     request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
                     writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -24,10 +25,10 @@ from pay.node.facade import CallError, Node, read_failure
 from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.journal import Entry, Journal
 from pay.node.journalling import Journalling
-from pay.node.learning import Learning, in_flight
+from pay.node.learning import Learning
 from pay.node.orphans import Orphans
 from pay.node.planning import Planning
-from pay.node.progress import tell_progress
+from pay.node.progress import TELL_S, tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
 from pay.node.register import Register
@@ -37,7 +38,8 @@ from pay.node.words import brief
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.routing.query import NoRoute, Route
+from pay.payment.terms import hints_of
+from pay.routing.query import Answer, NoRoute, Situation
 
 log = logging.getLogger("pay")
 
@@ -77,10 +79,11 @@ class Runner:
         self._height = 0
         self._own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
+        self._reconcile_s = reconcile_s
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
-        self._learning = Learning(planning, register.live)
+        self._learning = Learning(planning, register.out)
         self._hints = ChannelHints(planning, announcements)
 
     def start(
@@ -111,8 +114,12 @@ class Runner:
         elif running.order is not None and not adopted and not terms.to_self:
             self._journalling.begin(running, running.order)
         self.post(running, ev.Started(adopted))
-        self._task(running, self._reconciliation.run(running, at_once=bool(adopted)))
-        self._task(running, tell_progress(running))
+        reconcile = partial(self._reconciliation.run, running, at_once=True)
+        if adopted:
+            self._task(running, reconcile())
+        else:
+            self._later(running, self._reconcile_s, reconcile)
+        self._later(running, TELL_S, partial(tell_progress, running, at_once=True))
 
     def given_up(self, payment_hash: bytes, error: PayError) -> None:
         """The callers of the payment are told that it was not made: so are other plugins, once."""
@@ -172,11 +179,19 @@ class Runner:
         if running.crashed:
             return
         try:
-            log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
-            actions = running.session.handle(event, running.clock.now(), time.time())
+            # The words of a line that nobody reads cost more than the line.
+            told = log.isEnabledFor(logging.DEBUG)
+            if told:
+                log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
+            try:
+                actions = running.session.handle(event, running.clock.now(), time.time())
+            finally:
+                # Also of one that breaks: what it has out holds what it holds.
+                self._follow(running)
             self._note_times(running)
             for action in actions:
-                log.debug("action %s %s", running.name, brief(action))
+                if told:
+                    log.debug("action %s %s", running.name, brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
@@ -188,6 +203,11 @@ class Runner:
             return
         if running.session.state is State.DONE:
             self._forget(running)
+
+    def _follow(self, running: Running) -> None:
+        """Its parts may have begun or ended."""
+        if self._register.live.get(running.session.terms.payment_hash) is running:
+            self._register.out.follow(running)
 
     def _note_times(self, running: Running) -> None:
         """When parts began and ended, for people's eyes and for other plugins."""
@@ -263,9 +283,10 @@ class Runner:
         """It is over, its last part too."""
         if self._register.end(running):
             self._journalling.end(running)
-        running.parts_out.clear()
         if running.timer is not None:
             running.timer.cancel()
+        for wait in running.waits:
+            wait.cancel()
         for task in running.tasks - running.sending:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -291,15 +312,18 @@ class Runner:
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
-    async def _planned(self, running: Running, action: ev.FindRoutes) -> tuple[Route, ...] | NoRoute:
-        live = self._register.live
+    async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
-        listed = await asyncio.wait_for(self._own.listed(), patience_s)
+        async with asyncio.timeout(patience_s):
+            listed = await self._own.listed()
         async with self._own.turn:
             # The session takes the routes before the next plan has its turn.
-            own = less_ordered(listed, live.values())
-            held = in_flight(live.values()).held()
-            return await self._planning.find(action, running.recipient, own, held)
+            out = self._register.out
+            own = less_ordered(listed, out)
+            hints = hints_of(running.recipient)
+            return await self._planning.find(
+                Situation(action.query, own, action.restrictions, hints, out.held(), action.whole)
+            )
 
     def _crash(self, running: Running) -> None:
         running.crashed = True
@@ -318,6 +342,7 @@ class Runner:
         )
         result = paid or ev.NotPaid(error)
         session.handle(ev.Crashed(result, None if paid else frozenset()), running.clock.now())
+        self._follow(running)
         if not running.answered:
             if isinstance(result, ev.Paid):
                 self._announcements.paid(running)
@@ -328,6 +353,10 @@ class Runner:
             settled = await settled_of_crashed(self._node, self._orphans, running)
             session.handle(ev.Crashed(paid, settled), running.clock.now())
         self._forget(running)
+
+    def _later(self, running: Running, wait_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin a task in so many seconds, unless the payment is over by then: most are, and cost a timer."""
+        running.waits.append(asyncio.get_running_loop().call_later(wait_s, lambda: self._task(running, work())))
 
     # --- small things -----------------------------------------------------------------------------------
 

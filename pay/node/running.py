@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pay.invoice import Recipient
-from pay.liquidity.in_flight import Part
 from pay.node.facade import PartOrder
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
@@ -74,8 +73,6 @@ class Running:
     ----------
     times
         By partid: when a part was sent and ended, and at which block.
-    parts_out
-        By partid: what live parts hold, as far as somebody has asked.
     called_back
         Peers that were away and have been asked to come back for it.
     """
@@ -94,9 +91,9 @@ class Running:
     tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     sending: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     timer: asyncio.TimerHandle | None = field(init=False, default=None)
+    waits: list[asyncio.TimerHandle] = field(init=False, default_factory=list)
     height_wanted: int | None = field(init=False, default=None)
     times: dict[int, PartTimes] = field(init=False, default_factory=dict)
-    parts_out: dict[int, Part] = field(init=False, default_factory=dict)
     called_back: set[NodeId] = field(init=False, default_factory=set)
     crashed: bool = field(init=False, default=False)
     has_begun: asyncio.Event = field(init=False, default_factory=asyncio.Event)

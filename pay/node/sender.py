@@ -67,7 +67,8 @@ class Sender:
             running.group_answered()
 
     async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
-        log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
         pause_s, lost_at_s = _REPEAT_FIRST_S, None
         while True:
             try:

@@ -20,9 +20,9 @@ from pay.node.facade import CallError, Node, Unanswered
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
-from pay.node.learning import in_flight
 from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
 from pay.node.liquidity_view import LiquidityRequest, LiquidityView, Subcommand
+from pay.node.log_level import host_level
 from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
 from pay.node.paying import Paying
@@ -102,6 +102,7 @@ class Service:
         loading = asyncio.create_task(self._planning.load())
         # What the host counts expiries from, as near to its own start as we can tell.
         headers = asyncio.create_task(self._chain.begin())
+        level = asyncio.create_task(host_level(self._node))
         we = await self._node.identity()
         host = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
         reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
@@ -156,6 +157,7 @@ class Service:
         )
         self._paying.earlier = await adoption.run()
         self._ready.set()
+        log.setLevel(await level)
         log.info(
             "started version=%s id=%s network=%s listpays=%s",
             self._version,
@@ -207,7 +209,7 @@ class Service:
         """Answer `payliquidity`, or `check payliquidity`."""
         await self._ready.wait()
         await self._liquidity_store.restored.wait()
-        view = LiquidityView(self._planning, lambda: in_flight(self._register.live.values()))
+        view = LiquidityView(self._planning, self._register.out)
         try:
             answer = await view.answer(wanted, only_check)
         except PayError as error:

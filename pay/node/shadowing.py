@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
-from pay.node.facade import CallError, NamedChannel, Node
+from pay.network.hints import OwnChannel
+from pay.node.facade import CallError, Node
 from pay.node.holdings import OwnChannels, less_ordered
-from pay.node.learning import in_flight
-from pay.node.options import Shadow
+from pay.node.out import Out
 from pay.node.planning import Planning
-from pay.node.running import Running
 from pay.payment.attempt import Terms
-from pay.payment.events import FindRoutes
 from pay.payment.question import question
-from pay.routing.query import Restrictions
+from pay.payment.settings import Shadow
+from pay.payment.terms import hints_of
+from pay.routing.query import Restrictions, Situation
 
 log = logging.getLogger("pay")
 
@@ -36,10 +35,8 @@ class Shadowing:
         self._own = OwnChannels(node, us)
         self._planning = planning
 
-    async def shadowed(
-        self, terms: Terms, recipient: Recipient, kind: Shadow, payments: Iterable[Running]
-    ) -> Terms:
-        """The terms of a payment to `recipient`, not begun yet; `payments` are those in work."""
+    async def shadowed(self, terms: Terms, recipient: Recipient, kind: Shadow, out: Out) -> Terms:
+        """The terms of a payment to `recipient`, not begun yet; `out` is what others have out."""
         match recipient:
             case SelfRecipient() | BlindedRecipient():
                 # Nobody to hide from, and somebody who has hidden himself.
@@ -49,23 +46,25 @@ class Shadowing:
         if kind is Shadow.OFF:
             return terms
         try:
-            own = await self._channels(payments) if kind is Shadow.FULL else None
-            held = {} if own is None else in_flight(payments).held()
-            first = FindRoutes(
-                0,
+            own = await self._channels(out) if kind is Shadow.FULL else None
+            held = {} if own is None else out.held()
+            first = Situation(
                 question(terms, terms.amount_msat, 0, 0, 0),
+                own or (),
                 Restrictions(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
+                hints_of(recipient),
+                held,
             )
-            blocks, fee_msat = await self._planning.shadow(first, recipient, own, held)
+            walked = await self._planning.shadow(first, fee=own is not None)
         except Exception:
             log.exception("shadow_failed payment_hash=%s", terms.payment_hash.hex())
             return terms
-        return terms.with_shadow(blocks, fee_msat)
+        return terms.with_shadow(walked.blocks, walked.fee_msat)
 
-    async def _channels(self, payments: Iterable[Running]) -> list[NamedChannel] | None:
+    async def _channels(self, out: Out) -> list[OwnChannel] | None:
         """Ours, as far as they are free; None where the host does not tell in time: then there is no fee."""
         try:
-            return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), payments)
+            return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), out)
         except (CallError, TimeoutError) as error:
             log.debug("shadow_without_fee error=%r", str(error) or "no answer in time")
             return None

@@ -13,8 +13,12 @@ from pay.units import NodeId, ScidDir
 DEFAULT_MAX_ATTEMPTS = 100
 """Parts per payment; a payment that a hundred HTLCs could not make is not made by the next hundred."""
 
-DEFAULT_MAX_PARTS = 30
-"""Parts at the same time: recipients may take no more HTLCs over a channel."""
+DEFAULT_USUAL_PARTS = 30
+"""Parts at the same time, where there is a way within them: recipients may take no more HTLCs over a channel, and
+each is work for all nodes on its way."""
+
+DEFAULT_MAX_PARTS = 100
+"""Parts at the same time. Where a hub's channels take 1,980 sat an HTLC, that is 198,000 sat."""
 
 DEFAULT_MIN_PART_MSAT = 1_000_000
 """1,000 sat: less is mostly dust. That parts are few is the matter of their price, not of this limit: one
@@ -25,6 +29,11 @@ DEFAULT_FAILURE_COST_MSAT = 10_000
 DEFAULT_FAILURE_COST_PPM = 100
 """The price of one nat of failure: for 500,000 sat 42 sat more are paid for a plan that fails half as often. A
 large payment needs many channels, and each failure costs it as much time as a small one."""
+
+DEFAULT_PART_COST_MSAT = 10_000
+DEFAULT_PART_COST_PPM = 0
+"""What each further part must save. Measured on mainnet with hidden balances, 500,000 sat: 3.0 HTLCs a payment
+where 2 sat gave 3.9, for 2 % more fees."""
 
 DEFAULT_RANDOMNESS_PERCENT = 85
 """Spreads equal payments over the nodes between by one bit of entropy, for a sixth more delay and no more fees
@@ -47,6 +56,8 @@ class Terms:
         The most that all parts may cost, the shadow fee included, and which of the caller's limits that is.
     deadline_s, expires_at_s, created_at_s
         Unix times in seconds: end of new attempts, of the invoice, and the start.
+    usual_parts, max_parts
+        The most parts at the same time: where there is a way within them, and at all.
     wakeable
         Last channels of route hints: the recipient behind one may be asleep and wake up for the payment.
     patient_until_s
@@ -81,8 +92,11 @@ class Terms:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     second_cost_msat: int = 0
     max_parts: int = 1
+    usual_parts: int = DEFAULT_USUAL_PARTS
     min_part_msat: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     exclude_nodes: frozenset[NodeId] = frozenset()
@@ -149,6 +163,8 @@ class Attempt:
         What it delivers and what leaves us for it.
     started_s
         Unix time.
+    late
+        It goes over channels of the recipient that gossip shows as disabled.
     failure, blame
         What came back if it failed, and what that says.
     """
@@ -161,6 +177,7 @@ class Attempt:
     started_s: float
     failure: Failure | None = None
     blame: Blame | None = None
+    late: bool = False
 
     @property
     def live(self) -> bool:

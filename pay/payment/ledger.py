@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pay.payment.attempt import Attempt, Terms
+from pay.payment.events import Paid
 from pay.payment.states import AttemptStatus
 
 
@@ -49,6 +50,17 @@ class Ledger:
     def fees_msat(self) -> int:
         """Of what is out or gone for good, without the shadow's."""
         return sum(a.fee_msat for a in self.attempts.values() if a.counts)
+
+    def paid(self, preimage: bytes) -> Paid:
+        """The success, with the figures of now."""
+        return Paid(
+            preimage=preimage,
+            amount_msat=self._terms.asked_msat,
+            sent_msat=self.sent_msat,
+            # Numbers go on after a restart, and what failed before it is not among our attempts.
+            parts=max((len(self.attempts), *self.attempts)),
+            incomplete=bool(self.live),
+        )
 
     def mark(self, partid: int, status: AttemptStatus, only_from: AttemptStatus | None = None) -> None:
         """Give a part another status; nothing where there is no such part, or not with the status `only_from`."""

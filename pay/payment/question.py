@@ -12,8 +12,15 @@ SEARCHES = 120
 """Shortest paths per plan, a millisecond each on the public network; most plans take ten."""
 
 
-def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int) -> RouteQuery:
-    """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled."""
+def question(
+    terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int, late_parts: int = 0
+) -> RouteQuery:
+    """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled.
+
+    For `late_parts` see `LateGossip`.
+    """
+    free = max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts))
+    usual = max(1, min(free, terms.usual_parts - live_parts))
     return RouteQuery(
         source=terms.source,
         destination=terms.destination,
@@ -23,8 +30,11 @@ def question(terms: Terms, left_msat: int, spent_msat: int, live_parts: int, att
         max_delay=terms.max_delay_blocks + terms.behind_blocks,
         riskfactor=terms.riskfactor,
         failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
+        part_cost_msat=terms.part_cost_msat + left_msat * terms.part_cost_ppm // 1_000_000,
         second_cost_msat=terms.second_cost_msat,
-        max_parts=max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts)),
+        max_parts=usual,
+        most_parts=free if free > usual else 0,
+        late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,
         seed=terms.seed,
@@ -43,6 +53,7 @@ def whole(query: RouteQuery, live: Sequence[Attempt]) -> RouteQuery | None:
         amount_msat=query.amount_msat + sum(part.amount_msat for part in live),
         max_fee_msat=query.max_fee_msat + sum(part.fee_msat for part in live),
         max_parts=query.max_parts + len(live),
+        most_parts=query.most_parts + len(live) if query.most_parts else 0,
     )
 
 

@@ -25,6 +25,7 @@ from pay.payment import events as ev
 from pay.payment import verdict as words
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.invariants import SessionError, check
+from pay.payment.late import LateGossip
 from pay.payment.ledger import Ledger
 from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
 from pay.payment.question import Questions, question, whole
@@ -62,6 +63,7 @@ class PaymentSession:
         self._pause_until_s = 0.0
         self._local_failures = 0
         self._busy_naps = 0
+        self._late = LateGossip()
         self._planned_with: dict[int, Restrictions] = {}
         self._next_partid = terms.first_partid
         self._restrictions = Restrictions(
@@ -90,7 +92,7 @@ class PaymentSession:
         """The success, with the figures of now: parts that were out when it was answered may have ended since."""
         match self.result:
             case ev.Paid(preimage):
-                now = self._paid(preimage)
+                now = self._ledger.paid(preimage)
                 short = self.delivered_msat < self.terms.amount_msat
                 return replace(now, incomplete=now.incomplete or short)
             case ev.NotPaid() | ev.Elsewhere() | None:
@@ -195,7 +197,7 @@ class PaymentSession:
             return [ev.SendAttempt(0, None)]
         return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
 
-    def _send(self, routes: tuple[Route, ...], now: float) -> list[ev.Action]:
+    def _send(self, routes: tuple[Route, ...], now: float, *, late: bool = False) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
             return over
         planned_msat, left_msat = sum(route.amount_msat for route in routes), self._ledger.left_msat
@@ -205,9 +207,8 @@ class PaymentSession:
         for route in routes:
             partid = self._next_partid
             self._next_partid += 1
-            self.attempts[partid] = Attempt(
-                partid, route, route.amount_msat, route.sent_msat, AttemptStatus.CREATED, now
-            )
+            sums = route.amount_msat, route.sent_msat
+            self.attempts[partid] = Attempt(partid, route, *sums, AttemptStatus.CREATED, now, late=late)
             self._planned_with[partid] = self._restrictions
             actions.append(ev.SendAttempt(partid, route))
         self._busy_naps = 0
@@ -223,7 +224,10 @@ class PaymentSession:
             if now >= self.terms.deadline_s:
                 return self._too_late()
             return self._pause(busy_nap_s(self._busy_naps - 1), now)
-        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, len(self.attempts))))
+        if routes := self._late.take(why, now):
+            return self._send(routes, now, late=True)
+        why, tries = self._late.why or why, len(self.attempts)
+        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, tries, self._late.parts)))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
@@ -235,7 +239,7 @@ class PaymentSession:
         self._questions.close()
         actions: list[ev.Action] = []
         if self.result is None:
-            actions = self._finish(self._paid(preimage))
+            actions = self._finish(self._ledger.paid(preimage))
         self.state = State.DRAINING_PAID if self.live else State.DONE
         return actions
 
@@ -356,7 +360,8 @@ class PaymentSession:
         left_msat = self._ledger.left_msat
         number = self._questions.ask(left_msat)
         self.state = State.WAITING_ROUTES
-        query = question(self.terms, left_msat, self._ledger.fees_msat, len(self.live), len(self.attempts))
+        tries, late = len(self.attempts), self._late.left(now)
+        query = question(self.terms, left_msat, self._ledger.fees_msat, len(self.live), tries, late)
         return [ev.FindRoutes(number, query, self._restrictions, whole(query, self.live))]
 
     def _over(self, now: float) -> list[ev.Action] | None:
@@ -386,13 +391,3 @@ class PaymentSession:
         self.result = result
         self._ledger.end_retries()
         return [ev.Finish(result)]
-
-    def _paid(self, preimage: bytes) -> ev.Paid:
-        return ev.Paid(
-            preimage=preimage,
-            amount_msat=self.terms.asked_msat,
-            sent_msat=self._ledger.sent_msat,
-            # Numbers go on after a restart, and what failed before it is not among our attempts.
-            parts=max(len(self.attempts), *self.attempts),
-            incomplete=bool(self.live),
-        )

@@ -57,7 +57,7 @@ _Z, _F, _P, _D = State.PAUSING, State.DRAINING_FAILED, State.DRAINING_PAID, Stat
 TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_R, ev.Started): frozenset({_R, _I, _F, _D}),
     (_R, ev.RoutesFound): frozenset({_I, _F, _D}),
-    (_R, ev.NoRouteFound): frozenset({_Z, _F, _D}),
+    (_R, ev.NoRouteFound): frozenset({_I, _Z, _F, _D}),
     (_R, ev.AttemptAccepted): frozenset({_R}),
     (_R, ev.AttemptSettled): frozenset({_P, _D}),
     (_R, ev.AttemptFailed): frozenset({_R, _H, _Z, _F, _D}),

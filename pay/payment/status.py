@@ -237,6 +237,7 @@ def _attempt(
         fields["route_unknown"] = True
         return fields
     fields["delay"] = attempt.route.delay_blocks
+    fields["probability"] = round(attempt.route.probability, 6)
     fields["route"] = [_hop(hop, alias) for hop in attempt.route.hops]
     latest = _latest_block(attempt, times)
     if attempt.live and latest is not None:

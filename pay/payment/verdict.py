@@ -136,8 +136,8 @@ _NOT_BY_FAILURES = frozenset({
 """Reasons that stand whatever has failed before."""
 
 
-def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: int) -> PayError:
-    """205 or 206, with the numbers of the best route that breaks a limit."""
+def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: int, late: int = 0) -> PayError:
+    """205 or 206, with the numbers of the best route that breaks a limit; `late` tries were a last resort."""
     data: dict[str, Any] = {"reason": why.reason.value}
     if why.fee_msat is not None:
         data["fee"] = why.fee_msat + terms.shadow_fee_msat
@@ -153,7 +153,9 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         extra = terms.shadow_fee_msat
         shadow = f", less {format_msat(extra)} for the shadow route" if extra else ""
         words += f" (the limit comes from {terms.fee_limit_words}{shadow})"
-    if tries:
+    if tries and tries == late:
+        words += f"; tried all the same, in case gossip is late: {_tries(tries)}{_last(failures)}"
+    elif tries:
         # What is too small or left out now is so because of what failed: the planner's words would mislead.
         own = why.reason is NoRouteReason.EXCLUDED and (terms.exclude_nodes or terms.exclude_channels)
         rest = words if own or why.reason in _NOT_BY_FAILURES else "every other route was tried"

@@ -35,4 +35,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"pay.routing.{_LAZY[name]}"), name)
+    # Kept, so that this is asked once and not by each plan that imports the name.
+    value = globals()[name] = getattr(import_module(f"pay.routing.{_LAZY[name]}"), name)
+    return value

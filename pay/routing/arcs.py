@@ -306,12 +306,12 @@ class Arcs:
         costs = terms(self.known.rows, amount_msat, base_share, slack_msat, self.prior)
         costs.carries[self.closed] = False
         if len(self.some_known.row):
-            costs.nats[self.some_known.row] = self.some_known.beliefs.nats(self.prior, amount_msat)
-        costs.nats[self.known.dying] += _DYING_NATS
+            costs.nats[self.some_known.row] = self.some_known.beliefs.nats(self.prior, amount_msat, base_share)
+        costs.nats[self.known.dying] += _DYING_NATS * base_share
         if len(self.extra_scid):
             more, merged = terms(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
-            more.nats[:] = self.extra_beliefs.nats(self.prior, amount_msat)
-            more.nats[self.extra_dying] += _DYING_NATS
+            more.nats[:] = self.extra_beliefs.nats(self.prior, amount_msat, base_share)
+            more.nats[self.extra_dying] += _DYING_NATS * base_share
             costs = Terms(
                 merged(costs.fee, more.fee), merged(costs.blocks, more.blocks), merged(costs.nats, more.nats),
                 merged(costs.carries, more.carries),

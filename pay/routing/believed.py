@@ -83,8 +83,13 @@ class Beliefs(NamedTuple):
     def one(self, prior: Prior, at: int) -> Belief:
         return Belief(prior, *(int(column[at]) for column in self))
 
-    def nats(self, prior: Prior, amount_msat: int) -> NDArray[np.float32]:
-        """`-ln` of each arc's chance for an amount that it carries, float32[k]."""
+    def nats(self, prior: Prior, amount_msat: int, base_share: float = 1.0) -> NDArray[np.float32]:
+        """`-ln` of each arc's chance for an amount that it carries, float32[k]; of what the least amount has,
+        `base_share`."""
+        nats = self._nats(prior, amount_msat)
+        return nats if base_share >= 1 else nats - self._nats(prior, 1) * np.float32(1 - base_share)
+
+    def _nats(self, prior: Prior, amount_msat: int) -> NDArray[np.float32]:
         nothing = np.zeros(1, np.int64)
 
         def passes(amount: Ints) -> NDArray[np.float64]:

@@ -66,14 +66,14 @@ def most_through(doors: Iterable[Door], parts: int) -> int:
 
 def doors_out(terrain: Terrain) -> list[Door]:
     """Our own channels."""
-    return [_own(channel) for channels in terrain.peers.values() for channel in channels]
+    return [door_out(channel) for channels in terrain.peers.values() for channel in channels]
 
 
-def doors_in(terrain: Terrain) -> list[Door]:
-    """The recipient's open channels, ours with it included."""
-    doors = [_own(channel) for channel in terrain.peers.get(terrain.target, ())]
+def doors_in(terrain: Terrain, htlcs: int = _UNKNOWN) -> list[Door]:
+    """The recipient's open channels, ours with it included; those of others take so many HTLCs."""
+    doors = [door_out(channel) for channel in terrain.peers.get(terrain.target, ())]
     for total, htlc in _rooms_in(terrain):
-        doors += [Door(*ends, _UNKNOWN) for ends in zip(total.tolist(), htlc.tolist(), strict=True)]
+        doors += [Door(*ends, htlcs) for ends in zip(total.tolist(), htlc.tolist(), strict=True)]
     return doors
 
 
@@ -85,7 +85,7 @@ def too_much(terrain: Terrain, query: RouteQuery) -> bool:
     # The usual answer, without a look at each of the thousand channels that a recipient may have.
     if any((htlc >= amount).any() for _, htlc in _rooms_in(terrain)):
         return False
-    return most_through(doors_in(terrain), parts) < amount
+    return most_through(doors_in(terrain, query.door_parts), parts) < amount
 
 
 def most_in_parts(terrain: Terrain, query: RouteQuery) -> int:
@@ -119,7 +119,7 @@ def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int
     peers = list(terrain.peers)
     sources.append(np.full(len(peers), n, np.int32))
     targets.append(np.array(peers, np.int32))
-    held = [sum(channel.spendable_msat for channel in terrain.peers[peer]) for peer in peers]
+    held = [most_through(map(door_out, terrain.peers[peer]), query.max_parts) for peer in peers]
     rooms.append(np.array(held, np.int64))
     unit = -(-query.amount_msat // _UNITS)
     room = np.minimum(-(-np.concatenate(rooms) // unit), _UNITS)
@@ -171,7 +171,8 @@ def _room(rows: Rows, at: NDArray[np.intp]) -> tuple[Ints, Ints]:
     return room, np.minimum(rows.most_msat[at], room)
 
 
-def _own(channel: OwnChannel) -> Door:
+def door_out(channel: OwnChannel) -> Door:
+    """A channel of ours."""
     return Door(
         channel.spendable_msat, min(channel.htlc_max_msat, channel.spendable_msat), max(channel.free_htlcs, 0)
     )

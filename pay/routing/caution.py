@@ -20,8 +20,7 @@ closes a way, and no single node can keep a payment from the others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay
@@ -44,8 +43,7 @@ Caps = Mapping[ScidDir, int]
 
 
 def plan_cautiously(
-    overlay: Callable[[Restrictions], Overlay],
-    graph: ChannelGraph,
+    overlay: Overlay,
     restrictions: Restrictions,
     query: RouteQuery,
     in_flight: Mapping[ScidDir, int],
@@ -55,10 +53,10 @@ def plan_cautiously(
 
     Parameters
     ----------
-    overlay
-        Makes the overlay of this query with such restrictions.
+    overlay, restrictions
+        The overlay has the restrictions.
     """
-    found = _plan_below(overlay, graph, restrictions, query, in_flight, knowledge)
+    found = _plan_below(overlay, restrictions.caps, query, in_flight, knowledge)
     doubted = suspects(restrictions, knowledge)
     if not isinstance(found, NoRoute):
         doubted += [node for node in crowded(found, restrictions) if node not in doubted]
@@ -66,36 +64,30 @@ def plan_cautiously(
     if isinstance(found, NoRoute) or not _meets(found, doubted):
         return found
     for avoided in tiers(doubted):
-        closer = replace(restrictions, excluded_nodes=restrictions.excluded_nodes.union(avoided))
+        closer = overlay.without_nodes(avoided)
         # Where all that is left to try is not enough, half of it is not: one plan says that there is none.
-        if not isinstance(plan(overlay(closer), query, in_flight, knowledge), NoRoute):
-            return _plan_below(overlay, graph, closer, query, in_flight, knowledge)
+        if not isinstance(plan(closer, query, in_flight, knowledge), NoRoute):
+            return _plan_below(closer, restrictions.caps, query, in_flight, knowledge)
     return found
 
 
 def _plan_below(
-    overlay: Callable[[Restrictions], Overlay],
-    graph: ChannelGraph,
-    restrictions: Restrictions,
-    query: RouteQuery,
-    in_flight: Mapping[ScidDir, int],
-    knowledge: Knowledge,
+    overlay: Overlay, caps: Caps, query: RouteQuery, in_flight: Mapping[ScidDir, int], knowledge: Knowledge
 ) -> tuple[Route, ...] | NoRoute:
     """A plan well below what was refused, if there is one."""
-    if not restrictions.caps:
-        return plan(overlay(restrictions), query, in_flight, knowledge)
-    shared = with_parallel(graph, restrictions.caps, in_flight)
+    if not caps:
+        return plan(overlay, query, in_flight, knowledge)
+    shared = with_parallel(overlay.graph, caps, in_flight)
 
     def below(percent: int) -> tuple[Route, ...] | NoRoute:
-        careful = lowered(shared, in_flight, percent)
-        return plan(overlay(replace(restrictions, caps=careful)), query, in_flight, knowledge)
+        return plan(overlay.with_caps(lowered(shared, in_flight, percent)), query, in_flight, knowledge)
 
     first, *more = PERCENTS
     answer = below(first)
     if not isinstance(answer, NoRoute):
         return answer
     # To say that there is none takes longest, and where all that is left is not enough, no part of it is.
-    everything = plan(overlay(restrictions), query, in_flight, knowledge)
+    everything = plan(overlay, query, in_flight, knowledge)
     for percent in more if not isinstance(everything, NoRoute) else ():
         answer = below(percent)
         if not isinstance(answer, NoRoute):

@@ -20,6 +20,7 @@ columns takes longer than computing what nobody needs; only who searches often p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ from numpy.typing import NDArray
 from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ChannelGraph
 from pay.routing.query import BLOCKS_PER_YEAR, RouteQuery
+
+_WIDE_MSAT = 10**15
+"""A channel of which a msat is nothing."""
 
 HOP_MSAT = 1e-3
 """Price of a hop, msat: keeps weights positive and prefers the shorter of two free paths."""
@@ -172,7 +176,8 @@ def terms(
 ) -> Terms:
     """The cost of sending `amount_msat` over each of the rows; for `slack_msat` see `can_carry`.
 
-    `base_share` of the base fee is paid by this amount, the rest by others of the same HTLC.
+    `base_share` of the base fee, and of what the least amount risks, is paid by this amount, the rest by others of
+    the same HTLC.
     """
     fee = rows.fee_ppm * np.float32(amount_msat * 1e-6)
     fee += rows.fee_base_msat if base_share >= 1 else rows.fee_base_msat * np.float32(base_share)
@@ -184,4 +189,6 @@ def terms(
         nats = prior.survival_of_shares(nats)
     np.log(nats, out=nats)
     np.negative(nats, out=nats)
+    if base_share < 1:
+        nats += np.float32((1 - base_share) * log(prior.survival_of(1, _WIDE_MSAT)))
     return Terms(fee, rows.cltv_delta, nats, can_carry(rows, amount_msat, slack_msat))

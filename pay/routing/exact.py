@@ -126,9 +126,9 @@ class Tracer:
             start, end = path[at], path[at + 1]
             between = [] if arcs else [int(p) for p in self.usable.between(start, end) if int(p) not in self.shut]
             if arcs is None:
-                best = self._best(between, amount, prices)
+                best = self._best(between, end, amount, prices)
             else:
-                best = self._take(arcs[at], amount, prices, self.shared(start, end))
+                best = self._take(arcs[at], end, amount, prices, self.shared(start, end))
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
@@ -145,7 +145,9 @@ class Tracer:
         cost += prices.nat * nats + prices.second * seconds
         return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
-    def _best(self, positions: Sequence[int], amount_msat: int, prices: Prices) -> tuple[Arc, float, float] | None:
+    def _best(
+        self, positions: Sequence[int], end: int, amount_msat: int, prices: Prices
+    ) -> tuple[Arc, float, float] | None:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
         best: tuple[Arc, float, float] | None = None
         for position in positions:
@@ -153,7 +155,7 @@ class Tracer:
             terms, drawn = self.usable.terms, prices
             if terms.noise is not None:
                 drawn = prices._replace(block=prices.block * float(terms.noise[position]))
-            this = self._take(arc, amount_msat, drawn, len(positions) > 1)
+            this = self._take(arc, end, amount_msat, drawn, len(positions) > 1)
             if this is not None and terms.drawn_fee is not None:
                 this = arc, this[1] + prices.fee * float(terms.drawn_fee[position]), this[2]
             if this is not None and (best is None or this[1] < best[1]):
@@ -161,12 +163,14 @@ class Tracer:
         return best
 
     def _take(
-        self, arc: Arc, amount_msat: int, prices: Prices, shared: bool
+        self, arc: Arc, end: int, amount_msat: int, prices: Prices, shared: bool
     ) -> tuple[Arc, float, float] | None:
-        """An arc, if it carries the amount, its cost in msat and its chance."""
+        """An arc to node `end`, if it carries the amount, its cost in msat and its chance."""
         load = self._loaded(arc)
         # A single part takes all of one of parallel channels: it is sure of a place in one as large.
         if not arc.carries(amount_msat, load + (spared(arc) if shared and self.load.msat else 0)):
+            return None
+        if self._crowded(arc, end):
             return None
         chance = arc.chance(amount_msat, load)
         price = prices.fee * fee_msat(amount_msat, arc.fee_base_msat, arc.fee_ppm)
@@ -175,6 +179,12 @@ class Tracer:
 
     def _loaded(self, arc: Arc) -> int:
         return self.load.msat[ScidDir(Scid(arc.scid), arc.direction)] if self.load.msat else 0
+
+    def _crowded(self, arc: Arc, end: int) -> bool:
+        """Whether it leads into the recipient and others of the plan have as many HTLCs there as should be."""
+        if end != self.terrain.target or not self.load.htlcs:
+            return False
+        return self.load.htlcs[ScidDir(Scid(arc.scid), arc.direction)] >= self.query.door_parts
 
     def shared(self, start: int, end: int) -> bool:
         """Whether there are parallel channels between two nodes."""
@@ -187,7 +197,7 @@ class Tracer:
         for arc, (start, end) in zip(arcs, pairwise(path), strict=True):
             most = less_fee(most, arc.fee_base_msat, arc.fee_ppm)
             free = arc.capacity_msat - self._loaded(arc) - (spared(arc) if self.shared(start, end) else 0)
-            most = min(most, arc.most_msat, free)
+            most = min(most, arc.most_msat, 0 if self._crowded(arc, end) else free)
         return max(most, 0)
 
     def own(self, peer: int, amount_msat: int, only: OwnChannel | None = None) -> OwnChannel | None:

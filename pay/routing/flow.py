@@ -10,9 +10,10 @@ applied it to payments).
 Prices saved are negative and Dijkstra's search bears none, so weights are reduced by potentials (Johnson): each
 node's distance so far, cut off where a search ended, which keeps every reduced weight at zero or above.
 
-Base fees, and what experience with a node adds, are paid once by an HTLC, not by the chunk: the first chunks on an
-arc pay them between them, later ones do not. That one step is not convex, nor is the price beyond a bound that is
-believed with some doubt; reduced weights are cut off at zero there and the flow may miss the best by as much.
+Base fees, what experience with a node adds, and the risk that even a msat has (a side that is down to its
+reserve) are paid once by an HTLC, not by the chunk: the first chunks on an arc pay them between them, later ones
+do not. That one step is not convex, nor is the price beyond a bound that is believed with some doubt; reduced
+weights are cut off at zero there and the flow may miss the best by as much.
 
 Fine chunks are cheap where one search sends many of them: along a path as long as it costs little more than at
 first. So the effort goes with how often prices change, not with the number of chunks.
@@ -75,6 +76,8 @@ class ChunkFlow:
         How many leave through each peer, by node number.
     searches
         Shortest-path searches made.
+    lasting_msat
+        The price of the last chunk, less what it paid once for an HTLC: those after it cost as much at least.
     base_share
         The part of a base fee that each chunk pays, until it is paid; `usable` has its terms with that.
     """
@@ -94,6 +97,7 @@ class ChunkFlow:
         self.chunks: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.searches = 0
+        self.lasting_msat = 0.0
         self._weights = usable.terms.weights(prices)
         nodes = np.arange(len(usable.indptr) - 1, dtype=np.int32)
         self._target = np.repeat(nodes, np.diff(usable.indptr))
@@ -129,6 +133,7 @@ class ChunkFlow:
         self._reach = max(price * (0.05 + slack), 1.0)
         arcs = self._arcs_along(tree, peer, residual, reduced)
         most = min(most, self._room[peer] - self.sent[peer])
+        self.lasting_msat = price - sum(self._fixed(arc, self.chunks[arc]) for arc in self._seen(arcs))
         self._send(peer, arcs, self._alike(arcs, most, price * (1 + slack)))
         self._potential += np.minimum(tree.distance, min(within, float(tree.distance[peer])))
         return price
@@ -159,7 +164,8 @@ class ChunkFlow:
     def _own_chunks(self, peer: int) -> int:
         """How many chunks our channels to a peer hold, each with a little on top for fees."""
         chunk = self.query.amount_msat + self.query.amount_msat // 200
-        return sum(channel.spendable_msat // chunk for channel in self.terrain.peers[peer] if channel.free_htlcs)
+        own = self.terrain.peers[peer]
+        return sum(min(c.spendable_msat, c.free_htlcs * c.htlc_max_msat) // chunk for c in own)
 
     def _residual(self) -> _Residual:
         usable = self.usable
@@ -190,6 +196,14 @@ class ChunkFlow:
             arcs.append(int(residual.arc[between[np.argmin(reduced[between])]]))
         return arcs
 
+    def _seen(self, arcs: list[int]) -> list[int]:
+        """Those that are no residual ones, with all that prices are made of at hand."""
+        ahead = [arc for arc in arcs if arc >= 0]
+        for arc in ahead:
+            if arc not in self._arcs:
+                self._arcs[arc] = self.terrain.arcs.arc(int(self.usable.row[arc]))
+        return ahead
+
     def _alike(self, arcs: list[int], most: int, dearest_msat: float) -> int:
         """How many chunks may go along these arcs at such a price each; one at least."""
         if most < 2 or min(arcs, default=0) < 0:
@@ -217,14 +231,22 @@ class ChunkFlow:
         if arc.capacity_msat - flowing * chunk < chunk:
             return inf
         fee = arc.fee_ppm * chunk / 1e6
-        nats, seconds = -log(arc.chance(chunk, flowing * chunk)), 0.0
-        if flowing * self.base_share < 1:
-            fee += arc.fee_base_msat * self.base_share
-            toll = self.terrain.arcs.tolls.of(int(self._target[position]))
-            nats, seconds = nats + toll[0] * self.base_share, toll[1] * self.base_share
+        nats = -log(arc.chance(chunk, flowing * chunk))
+        if not flowing:
+            nats += log(arc.chance(1))
         time = prices.block * arc.cltv_delta
         if terms.noise is not None:
             time *= float(terms.noise[position])
         if terms.drawn_fee is not None:
             fee += float(terms.drawn_fee[position])
-        return prices.fee * fee + time + prices.nat * nats + prices.second * seconds + prices.hop
+        price = prices.fee * fee + time + prices.nat * nats + prices.hop
+        return price + self._fixed(position, flowing)
+
+    def _fixed(self, position: int, flowing: int) -> float:
+        """Of that, the share of what an HTLC costs whatever its size, msat: nothing once it is paid."""
+        if flowing * self.base_share >= 1:
+            return 0.0
+        arc, prices = self._arcs[position], self.prices
+        nats, seconds = self.terrain.arcs.tolls.of(int(self._target[position]))
+        nats -= log(arc.chance(1))
+        return self.base_share * (prices.fee * arc.fee_base_msat + prices.nat * nats + prices.second * seconds)

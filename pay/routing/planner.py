@@ -15,11 +15,12 @@ from math import ceil
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
-from pay.routing.bounds import ROUNDED_MSAT, least_fee, most_in_parts, too_much
+from pay.routing.bounds import ROUNDED_MSAT, door_out, least_fee, most_in_parts, most_through, too_much
 from pay.routing.costs import Prices
 from pay.routing.jitter import jittered
 from pay.routing.labels import Labels
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
+from pay.routing.reach import Reach
 from pay.routing.reasons import over_limit, why_none
 from pay.routing.shadow import lengthened
 from pay.routing.single import TIE, Limit, OverLimit, SinglePath
@@ -29,6 +30,9 @@ from pay.routing.verify import check
 from pay.units import ScidDir
 
 _NOTHING: Mapping[ScidDir, int] = {}
+
+USUAL_CHUNKS = 24
+"""Where more parts are needed, each of them is a chunk."""
 
 _CONFIRMING = 4
 """Plans made to say what could be sent instead: each is nearer to the most."""
@@ -114,6 +118,9 @@ def _split(
 ) -> tuple[tuple[Route, ...] | None, Splitter]:
     """Several routes, if they are better than the one found, and who looked for them last."""
     single = found if isinstance(found, Route) else None
+    if query.max_parts > USUAL_CHUNKS and single is None and (counts := _full(terrain, query)):
+        many = Splitter(terrain, query, in_flight, searches, counts=counts)
+        return many.solve(None), many
     splitter = Splitter(terrain, query, in_flight, searches)
     routes = splitter.solve(single)
     if routes or single or splitter.over or splitter.spent or query.min_part_msat <= 1:
@@ -121,6 +128,16 @@ def _split(
     # Parts smaller than asked for are better than none.
     smaller = Splitter(terrain, replace(query, min_part_msat=0), in_flight, splitter.searches)
     return smaller.solve(None), smaller
+
+
+def _full(terrain: Terrain, query: RouteQuery) -> list[int]:
+    """Numbers of chunks where so many parts are needed that each is about as large as the widest way takes; none
+    where they are not."""
+    widest = Reach(terrain).most(query.amount_msat)
+    least = -(-query.amount_msat * 1_001 // (1_000 * widest)) if widest else query.max_parts + 1
+    if not USUAL_CHUNKS < least <= query.max_parts:
+        return []
+    return [least, (least + query.max_parts) // 2, query.max_parts]
 
 
 def _confirmed(
@@ -136,6 +153,9 @@ def _confirmed(
     """
     held = none.max_sendable_msat
     if not held or none.reason is not NoRouteReason.INSUFFICIENT_SPENDABLE:
+        return none
+    if most_through(map(door_out, overlay.own), query.max_parts) < held:
+        # Such a plan takes long, and this is no answer to wait for.
         return none
     allowed, sendable = min(query.max_fee_msat / query.amount_msat, 0.1), 0
     amount = int(held / (1 + allowed))
@@ -188,11 +208,64 @@ def _solve(
 ) -> tuple[Route, ...] | NoRoute:
     """Routes, or why there are none; `thorough` is whether the last resort is tried."""
     terrain = Terrain.of(overlay, query.destination, in_flight, knowledge)
-    if terrain is None or not terrain.peers or too_much(terrain, query):
-        return why_none(overlay, terrain, query)
+    counts = _counts(terrain, query)
+    if terrain is None or not terrain.peers or all(too_much(terrain, asked) for asked in counts):
+        return why_none(overlay, terrain, counts[-1])
+    found, searches, spent = _one(terrain, query)
+    most, proven = None, True
+    for asked in counts:
+        if asked.max_parts == 1 or (found is None and not _possible(terrain, asked)):
+            continue
+        routes, splitter = _split(terrain, asked, in_flight, searches, found)
+        over = splitter.over
+        if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
+            found = over
+        if routes is None and not isinstance(found, Route):
+            most = most_in_parts(terrain, asked) if splitter.most_msat is None else splitter.most_msat
+            if most >= query.amount_msat and thorough and asked.max_parts <= asked.door_parts:
+                answer, proven = _program(terrain, asked, found)
+                routes, found = (answer, found) if isinstance(answer, tuple) else (None, answer)
+                spent = not proven
+        if routes:
+            return jittered(terrain, asked, routes) if query.randomness > 0 else routes
+        if isinstance(found, Route) or not _more_may_help(asked, found, splitter):
+            break
+    match found:
+        case Route():
+            return (found,)
+        case OverLimit():
+            return over_limit(query, found, proven=proven)
+        case None:
+            return why_none(overlay, terrain, counts[-1], gave_up=spent, most_msat=most)
+
+
+def _counts(terrain: Terrain | None, query: RouteQuery) -> list[RouteQuery]:
+    """The same question for as few parts as should be, for more, and at last for any number over one channel."""
+    slots = sum(channel.free_htlcs for own in terrain.peers.values() for channel in own) if terrain else 0
+    most = max(query.max_parts, query.most_parts)
+    counts = [replace(query, max_parts=min(query.max_parts, max(slots, 1)), most_parts=most)]
+    if min(most, slots) > query.max_parts:
+        counts.append(replace(counts[0], max_parts=min(most, slots)))
+    if counts[-1].max_parts > query.door_parts:
+        counts.append(replace(counts[-1], door_parts=counts[-1].max_parts))
+    return counts
+
+
+def _possible(terrain: Terrain, query: RouteQuery) -> bool:
+    """Whether so many parts may carry the amount, as far as a look tells: one is as large as their mean."""
+    return not too_much(terrain, query) and Reach(terrain).carries_mean(query.amount_msat, query.max_parts)
+
+
+def _more_may_help(query: RouteQuery, found: OverLimit | None, splitter: Splitter) -> bool:
+    """Whether more parts than these may find what they did not."""
+    many = found is None or 2 * len(found.routes) > query.max_parts
+    return many and (query.door_parts < query.max_parts) <= splitter.crowded
+
+
+def _one(terrain: Terrain, query: RouteQuery) -> tuple[Route | OverLimit | None, int, bool]:
+    """The best single route, how many searches that took, and whether it gave up."""
     usable = terrain.arcs.usable(query.amount_msat)
-    noisy = terrain.arcs.with_noise(usable, query)
-    search = SinglePath(terrain, query, noisy)
+    search = SinglePath(terrain, query, terrain.arcs.with_noise(usable, query))
     found = search.solve()
     if found is None:
         # Fees add to the amount on the way, so an arc that asks for a little more than the query's may serve.
@@ -200,26 +273,7 @@ def _solve(
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    spent, most, proven = search.searches >= query.max_searches, None, True
+    spent = search.searches >= query.max_searches
     if not isinstance(found, Route) and not search.cut_off and not spent:
         found, spent = _exactly(terrain, query, found)
-    if query.max_parts > 1:
-        routes, splitter = _split(terrain, query, in_flight, search.searches, found)
-        over = splitter.over
-        if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
-            found = over
-        if routes is None and not isinstance(found, Route):
-            most = most_in_parts(terrain, query) if splitter.most_msat is None else splitter.most_msat
-            if most >= query.amount_msat and thorough:
-                answer, proven = _program(terrain, query, found)
-                routes, found = (answer, None) if isinstance(answer, tuple) else (None, answer)
-                spent = not proven
-        if routes:
-            return jittered(terrain, query, routes) if query.randomness > 0 else routes
-    match found:
-        case Route():
-            return (found,)
-        case OverLimit():
-            return over_limit(query, found, proven=proven)
-        case None:
-            return why_none(overlay, terrain, query, gave_up=spent, most_msat=most)
+    return found, search.searches, spent

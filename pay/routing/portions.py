@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from pay.routing.query import RouteQuery
-from pay.routing.split import PART_MSAT
 from pay.routing.ways import Way
 from pay.units import ScidDir
 
@@ -55,21 +54,24 @@ class Duals:
 
 @dataclass(slots=True)
 class _Channel:
-    """Who uses a channel: positions of ways, factors and bases; `slots` is None for channels of others."""
+    """Who uses a channel: positions of ways, factors and bases; `ours` is whether it is, `slots` how many HTLCs it
+    takes."""
 
     room_msat: int
-    slots: int | None
+    slots: int
+    ours: bool
     ways: list[int] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
     bases: list[float] = field(default_factory=list)
 
 
-def _channels(ways: Sequence[Way]) -> dict[ScidDir, _Channel]:
+def _channels(ways: Sequence[Way], query: RouteQuery) -> dict[ScidDir, _Channel]:
     channels: dict[ScidDir, _Channel] = {}
     for at, way in enumerate(ways):
         for number, use in enumerate(way.uses):
-            slots = None if number else way.channel.free_htlcs
-            channel = channels.setdefault(use.named, _Channel(use.room_msat, slots))
+            slots = way.channel.free_htlcs if not number else query.max_parts
+            slots = query.door_parts if number and number == len(way.uses) - 1 else slots
+            channel = channels.setdefault(use.named, _Channel(use.room_msat, slots, not number))
             channel.ways.append(at)
             channel.factors.append(use.factor)
             channel.bases.append(use.base_msat)
@@ -83,7 +85,7 @@ def _unit(query: RouteQuery) -> float:
 
 def duals(ways: Sequence[Way], query: RouteQuery) -> Duals:
     """The dual prices of the linear program over some ways, in which an HTLC is as good as its share of one."""
-    unit, channels = _unit(query), _channels(ways)
+    unit, channels = _unit(query), _channels(ways, query)
     most = np.array([way.most_msat for way in ways], np.float64)
     fees = np.array([way.fee + way.base_msat / way.most_msat for way in ways])
     rows, limits = [fees, unit / most], [query.max_fee_msat / unit, float(query.max_parts)]
@@ -94,7 +96,7 @@ def duals(ways: Sequence[Way], query: RouteQuery) -> Duals:
         limits.append(channel.room_msat / unit)
     # The last column is what is not sent.
     table = np.column_stack((np.array(rows), np.zeros(len(rows))))
-    costs = [way.cost + (way.htlc_cost + PART_MSAT) / way.most_msat for way in ways] + [_UNSENT]
+    costs = [way.cost + (way.htlc_cost + query.part_cost_msat) / way.most_msat for way in ways] + [_UNSENT]
     whole = np.ones((1, len(ways) + 1))
     found = linprog(costs, table, limits, whole, [query.amount_msat / unit], method="highs")
     if found.x is None:
@@ -124,13 +126,13 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
     # Columns: what arrives by each way, then its HTLCs.
     rows: list[Floats] = [np.hstack((ones, nothing)), np.hstack((nothing, ones)), np.hstack(fees)]
     high = [amount, float(query.max_parts), inf if frugal else query.max_fee_msat / unit]
-    for channel in _channels(ways).values():
+    for channel in _channels(ways, query).values():
         row = np.zeros(2 * count)
         row[channel.ways] = channel.factors
         row[[count + at for at in channel.ways]] = np.array(channel.bases) / unit
         rows.append(row)
-        high.append(channel.room_msat * (fill if channel.slots is None else 1.0) / unit)
-        if channel.slots is not None and channel.slots < query.max_parts:
+        high.append(channel.room_msat * (1.0 if channel.ours else fill) / unit)
+        if channel.slots < query.max_parts:
             row = np.zeros(2 * count)
             row[[count + at for at in channel.ways]] = 1.0
             rows.append(row)
@@ -142,7 +144,7 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
     low = np.full(len(table), -inf)
     low[0] = amount
     limits = LinearConstraint(table, low, np.concatenate((high, np.zeros(2 * count))))
-    costs = [way.cost for way in ways] + [(way.htlc_cost + PART_MSAT) / unit for way in ways]
+    costs = [way.cost for way in ways] + [(way.htlc_cost + query.part_cost_msat) / unit for way in ways]
     found = milp(
         np.hstack(fees) if frugal else np.array(costs),
         constraints=limits,

@@ -7,18 +7,19 @@ Amounts and CLTVs follow BOLT 7 ("Routing Example"): a hop carries what arrives 
 first hop's amount is what leaves us and the difference between two neighbouring hops is the fee of
 the node between them. CLTVs are relative to the current height.
 
-What a query does not hold: channels, policies and hints (they are in the overlay), what a payment has learnt
-(its `Restrictions`), and any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
+What a query does not hold: our channels and hints, and what a payment has learnt (its `Restrictions`), which are
+the `Situation` around it; and any clock: effort is bounded by numbers (`max_searches`, `max_parts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from pay.errors import Code
+from pay.network.hints import OwnChannel, RouteHint
 from pay.network.policy import Policy
 from pay.units import NodeId, Scid, ScidDir
 
@@ -27,6 +28,10 @@ BLOCKS_PER_YEAR = 52_596
 
 MAX_HOPS = 20
 """The most payloads of the least size that the 1,300 bytes of a BOLT 4 onion were ever meant to hold."""
+
+DOOR_PARTS = 30
+"""HTLCs that every node takes over one channel at a time: CLN and eclair no more unless they are told to, LDK 50,
+lnd 483 (BOLT 2, max_accepted_htlcs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,19 @@ class RouteQuery:
     failure_cost_msat
         Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
         more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
+    part_cost_msat
+        What each part beyond the first must save: every HTLC is work for each node on its way, and one more that
+        may fail.
     second_cost_msat
         Price of one second that an HTLC is believed to take, where that is known.
     max_parts, min_part_msat
         The most routes of a plan, and the least a route of several should deliver: smaller ones are planned only
         where there is no other way.
+    most_parts, door_parts
+        Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
+        `door_parts` go over one channel into the recipient only where there is no way but that.
+    late_parts
+        Where there is none, so many routes at most over channels of the recipient that gossip shows as disabled.
     max_searches
         Budget of effort: shortest-path searches per plan.
     max_hops
@@ -74,6 +87,7 @@ class RouteQuery:
     max_delay: int
     riskfactor: float = 10.0
     failure_cost_msat: int = 10_000
+    part_cost_msat: int = 10_000
     max_parts: int = 1
     min_part_msat: int = 0
     max_searches: int = 40
@@ -83,6 +97,9 @@ class RouteQuery:
     metadata_bytes: int = 0
     second_cost_msat: int = 0
     shadow_blocks: int = 0
+    most_parts: int = 0
+    door_parts: int = DOOR_PARTS
+    late_parts: int = 0
 
 
 SUSPECT_AFTER = 3
@@ -242,6 +259,8 @@ class NoRoute:
         plan that was made. If `sendable_bound`, no plan was made: it is no more than this.
     busy
         There would be routes if nothing were in flight: it may be otherwise in a moment.
+    late
+        Routes if gossip is late and channels of the recipient that it shows as disabled are not.
     """
 
     reason: NoRouteReason
@@ -251,8 +270,35 @@ class NoRoute:
     max_sendable_msat: int | None = None
     busy: bool = False
     sendable_bound: bool = False
+    late: tuple[Route, ...] = ()
 
     @property
     def code(self) -> Code:
         """206 where routes exist but break a limit of the caller, else 205."""
         return Code.ROUTE_TOO_EXPENSIVE if self.reason in _LIMITS else Code.ROUTE_NOT_FOUND
+
+
+Answer = tuple[Route, ...] | NoRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A query and all else that its answer depends on, beside the graph and what is believed of it.
+
+    Parameters
+    ----------
+    own
+        Our channels, less what is promised to parts of ours that they do not show yet.
+    held
+        What parts of ours have under way on channels of others, msat.
+    whole
+        The question for all of the payment, where parts of it are out: what they hold is not free for the rest
+        unless they fail, and then all of it has to be sent.
+    """
+
+    query: RouteQuery
+    own: Sequence[OwnChannel]
+    restrictions: Restrictions = Restrictions()
+    hints: Sequence[RouteHint] = ()
+    held: Mapping[ScidDir, int] = field(default_factory=dict)
+    whole: RouteQuery | None = None

@@ -29,6 +29,11 @@ class Reach:
         """Whether some path's channels all carry the amount."""
         return self._reached(*self.terrain.arcs.carrying(amount_msat), amount_msat)
 
+    def carries_mean(self, amount_msat: int, parts: int) -> bool:
+        """Whether some path carries what the largest of so many parts of an amount is at least, minima aside."""
+        mean_msat = -(-amount_msat // parts)
+        return self._reached(*self.terrain.arcs.carrying(mean_msat, amount_msat - mean_msat), mean_msat)
+
     def some_way(self) -> bool:
         """Whether enabled channels lead there at all."""
         arcs = self.terrain.arcs

@@ -23,6 +23,9 @@ from pay.units import MAX_MSAT, format_msat, format_scid
 MAX_DELAY = 1 << 16
 """Blocks: more than any route locks funds."""
 
+MANY = 1_000
+"""Parts: more than any option allows."""
+
 _ANY_FEE_MSAT = 10**15
 """10,000 BTC: no limit to speak of."""
 
@@ -103,7 +106,15 @@ def _about(amount_msat: int) -> str:
 
 
 def _in_parts(query: RouteQuery) -> str:
-    return "in one part" if query.max_parts == 1 else f"in {query.max_parts} parts"
+    if query.max_parts == 1:
+        return "in one part"
+    full = query.max_parts < query.most_parts
+    return f"in {query.max_parts} parts" + (", for so many HTLCs our channels have room" if full else "")
+
+
+def _no_more_parts(query: RouteQuery) -> str:
+    """Where more of them would do: what forbids that."""
+    return "; pay-max-parts allows no more parts" if 1 < query.max_parts >= query.most_parts else ""
 
 
 def _tried(terrain: Terrain, query: RouteQuery, gave_up: bool) -> NoRoute:
@@ -221,6 +232,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             what = f"our {len(own)} usable channels"
         idle = sum(channel.spendable_msat for channel in terrain.overlay.idle if not channel.connected)
         more = f"; {format_msat(idle)} more is in channels that are not connected" if idle > 0 else ""
+        more += _no_more_parts(query) if most_through(doors_out(terrain), MANY) >= query.amount_msat else ""
         return NoRoute(
             NoRouteReason.INSUFFICIENT_SPENDABLE,
             f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
@@ -267,12 +279,14 @@ def _never(reach: Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
 def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, parts = format_msat(query.amount_msat), query.max_parts
-    total = most_through(doors_in(terrain), parts)
+    doors = doors_in(terrain)
+    total = most_through(doors, parts)
     if query.amount_msat > total and parts > 1:
+        more = _no_more_parts(query) if most_through(doors, MANY) >= query.amount_msat else ""
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take in "
-            f"{parts} parts",
+            f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take "
+            f"{_in_parts(query)}{more}",
             max_sendable_msat=total,
             sendable_bound=True,
         )
@@ -296,7 +310,7 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
     each = "" if parts == 1 else " a part"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}",
+        f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}{_no_more_parts(query)}",
         max_sendable_msat=min(most * parts, total),
         sendable_bound=True,
     )

@@ -15,7 +15,7 @@ limit of what the cheapest plan known costs was missed once in 59 times, by 4 pp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -31,7 +31,7 @@ from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
 from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.single import Limit, OverLimit, broken_by, first_reach, worth
 from pay.routing.terrain import Terrain
-from pay.units import ScidDir
+from pay.units import MAX_MSAT, ScidDir
 
 CHUNKS = 40
 """Chunks of the first try. More divide finer and gain little: a fortieth of 1,000,000 sat is small against the
@@ -46,10 +46,6 @@ CHUNK_MSAT = 2_500_000
 SLACK = 0.1
 """Chunks go the same way with one search while the next costs at most so much more than the first: what is lost
 is half of that of what costs more."""
-
-PART_MSAT = 10_000
-"""10 sat: what each further part must save, since every HTLC is work for each node on its way. Measured on mainnet
-with hidden balances, 500,000 sat: 3.0 HTLCs a payment where 2 sat gave 3.9, for 2 % more fees."""
 
 _STEPS = (2.0, 20.0, 1_000.0, 1_000.0)
 """How many times its usual price a limit that is broken costs in the next try; the last try is the fourth."""
@@ -78,11 +74,12 @@ class _Part:
 class Splitter:
     """The work on several routes for one query.
 
-    `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent`
-    is whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route;
-    `most_msat` is what can be sent in so many parts at most, if that had to be asked; `noisy` is whether the
-    query's randomness is in use, `drawn` and `drawn_fees` what it is; `soonest` is known once a plan has broken
-    the delay.
+    `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent` is
+    whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route,
+    `crowded` whether a channel was left because of `door_parts`; `most_msat` is what can be sent in so many
+    parts at most, if that had to be asked; `counts` are numbers of chunks to try instead of the usual, each a
+    part; `noisy` is whether the query's randomness is in use, `drawn` and `drawn_fees` what it is; `soonest` is
+    known once a plan has broken the delay.
     """
 
     terrain: Terrain
@@ -92,8 +89,10 @@ class Splitter:
     over: OverLimit | None = None
     spent: bool = False
     beaten: bool = False
+    crowded: bool = False
     most_msat: int | None = None
     noisy: bool = True
+    counts: Sequence[int] = ()
     drawn: NDArray[np.float32] | None = None
     drawn_fees: NDArray[np.float32] | None = None
     soonest: tuple[Floats, Floats] | None = None
@@ -107,8 +106,8 @@ class Splitter:
             The best plan of one route, within the limits.
         """
         goal = Prices.of(self.query)
-        bound = None if single is None else self._worth((single,), goal) - PART_MSAT
-        if bound is not None and bound < PART_MSAT:
+        bound = None if single is None else self._worth((single,), goal) - self.query.part_cost_msat
+        if bound is not None and bound < self.query.part_cost_msat:
             return None
         priced: dict[Limit, float] = {}
         for step in _STEPS:
@@ -133,25 +132,15 @@ class Splitter:
                 self.over = OverLimit(broken[0], routes)
             if Limit.DELAY in broken and self.soonest is None:
                 self.soonest = soonest(self.terrain, self.query)
-            priced |= {limit: step * self._unit(limit) for limit in broken}
+            priced |= {limit: step * limit.usual_msat(self.query.amount_msat) for limit in broken}
         return None
-
-    def _unit(self, limit: Limit) -> float:
-        """What a unit of a limit costs about where it matters, msat: 4 ppm for 40 blocks, 10 ppm for a hop."""
-        match limit:
-            case Limit.FEE:
-                return 1.0
-            case Limit.DELAY:
-                return self.query.amount_msat * 1e-7
-            case Limit.HOPS:
-                return self.query.amount_msat * 1e-5
 
     def _any_count(self, prices: Prices, bound: float | None) -> tuple[Route, ...] | None:
         """Routes for the whole amount: from many chunks, or from few where those are too many ways."""
         amount, least = self.query.amount_msat, max(self.query.min_part_msat, 1)
         finest = amount // max(least, 1_000 if bound is None else CHUNK_MSAT)
-        counts = [min(CHUNKS, finest), min(COARSE_CHUNKS, finest)]
-        counts += [2] if bound is None else []
+        counts = list(self.counts) or [min(CHUNKS, finest), min(COARSE_CHUNKS, finest)]
+        counts += [2] if bound is None and not self.counts else []
         for count in dict.fromkeys(counts):
             if count < 2:
                 return None
@@ -175,7 +164,7 @@ class Splitter:
         parts: list[_Part] = []
         left = self.query.amount_msat
         least = max(self.query.min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
-        part_msat = self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
+        part_msat = 0 if self.counts else self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
         usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
         for turn in range(_ROUNDS):
             new = self._round(parts, prices, min(chunk_msat, left), part_msat, left, None if turn else bound)
@@ -234,12 +223,12 @@ class Splitter:
             self.searches += 1
             if price is None:
                 break
-            # Each chunk costs at least as much as the one before.
-            if bound is not None and spent_msat + price * (count - pushed) >= bound:
+            # Each chunk costs at least as much as the one before, but for what is paid once.
+            if bound is not None and spent_msat + flow.lasting_msat * (count - pushed) >= bound:
                 self.beaten = True
                 return None
             before, pushed = pushed, sum(flow.sent.values())
-            spent_msat += price * (pushed - before)
+            spent_msat += flow.lasting_msat * (pushed - before)
         tracer = Tracer(terrain, usable, self.query, prices)
         new: list[_Part] = []
         for path in flow.paths():
@@ -256,6 +245,8 @@ class Splitter:
             want = min(amount_msat, tracer.most(path.nodes, path.arcs))
             if want < min(least_msat, amount_msat):
                 break
+            # Where all parts must be about as large as may be, a full one and a tiny one are no two of them.
+            want = -(-amount_msat // -(-amount_msat // want)) if self.counts else want
             traced = tracer.trace(path.nodes, want, path.arcs)
             if not isinstance(traced, Traced):
                 break
@@ -351,6 +342,9 @@ class Splitter:
         terrain, used = self.terrain, dict(self.in_flight)
         for named, amount in load.msat.items():
             used[named] = used.get(named, 0) + amount
+        for named in {part.route.hops[-1].scid_dir for part in parts}:
+            if load.htlcs[named] >= self.query.door_parts:
+                used[named], self.crowded = MAX_MSAT, True
         peers = {peer: tuple(load.left(own) for own in channels) for peer, channels in terrain.peers.items()}
         fresh = Terrain.of(terrain.overlay, self.query.destination, used, terrain.knowledge)
         assert fresh is not None
@@ -363,7 +357,7 @@ class Splitter:
             share = route.amount_msat / self.query.amount_msat
             shared = prices._replace(block=prices.block * share)
             total += worth(route, shared, self._blocks(route)) + prices.fee * self._drawn_fee(route)
-        return total + PART_MSAT * (len(routes) - 1)
+        return total + self.query.part_cost_msat * (len(routes) - 1)
 
     def _blocks(self, route: Route) -> float | None:
         """What is drawn for a route's blocks: one and several routes are compared by what they were chosen by."""

@@ -45,8 +45,9 @@ def check(overlay: Overlay, query: RouteQuery, routes: Sequence[Route]) -> None:
     PlanError
         With the first violation in words.
     """
-    if not 1 <= len(routes) <= query.max_parts:
-        raise PlanError(f"{len(routes)} routes, 1 to {query.max_parts} asked")
+    most = max(query.max_parts, query.most_parts)
+    if not 1 <= len(routes) <= most:
+        raise PlanError(f"{len(routes)} routes, 1 to {most} asked")
     delivered = sum(route.amount_msat for route in routes)
     if delivered != query.amount_msat:
         raise PlanError(f"delivers {delivered} msat of {query.amount_msat}")

@@ -20,6 +20,7 @@ from tests.bench import (
     exact,
     fading,
     finished,
+    frontier,
     growth,
     learning,
     load,
@@ -47,13 +48,16 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "finished": lambda _setting: finished.run(),
     "crowded": lambda _setting: crowded.run(),
     "quality": quality.run,
+    "frontier": frontier.run,
     "learning": learning.run,
     "regret": regret.run,
     "privacy": privacy.run,
     "exact": exact.run,
 }
 
-SLOW = frozenset({"many", "finished", "crowded", "quality", "learning", "regret", "privacy", "exact"})
+SLOW = frozenset(
+    {"many", "finished", "crowded", "quality", "frontier", "learning", "regret", "privacy", "exact"}
+)
 
 
 def main() -> int:

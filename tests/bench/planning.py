@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from pay.network import ChannelGraph, OwnChannel
+from pay.network import ChannelGraph, Overlay, OwnChannel
 from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.costs import Prices
-from pay.routing.query import BLOCKS_PER_YEAR
+from pay.routing.find import find
+from pay.routing.query import BLOCKS_PER_YEAR, Situation
 from pay.routing.terrain import Terrain
 from pay.units import NodeId
 from tests.bench import host
-from tests.bench.setting import SAT, Setting, ours, query, question
+from tests.bench.setting import SAT, Setting, ours, query
 from tests.bench.table import heading, row, spread
 from tests.worlds.kit import Sender
 
@@ -100,7 +101,7 @@ def _amount(setting: Setting, own: Sequence[OwnChannel], us: NodeId, amount: int
 def timed(graph: ChannelGraph, own: Sequence[OwnChannel], asked: RouteQuery) -> tuple[float, int]:
     """Milliseconds that a plan took, and in how many routes it ended."""
     began = time.perf_counter()
-    answer = plan(question(graph, asked.source, own, asked.destination), asked)
+    answer = find(graph, Situation(asked, own))
     took = (time.perf_counter() - began) * 1000
     return took, 0 if isinstance(answer, NoRoute) else len(answer)
 
@@ -117,7 +118,7 @@ def _parts_of_it(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> Non
     for payee in setting.payees(_PAYEES // 2, amount):
         asked = query(us, payee, amount)
         began = time.perf_counter()
-        overlay = question(graph, us, own, payee)
+        overlay = Overlay(graph, us, own, recipient=payee)
         built = time.perf_counter()
         overlay_ms.append((built - began) * 1000)
         routes = plan(overlay, asked)

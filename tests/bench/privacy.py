@@ -19,18 +19,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pay.network import Overlay
+from pay.network import OwnChannel
 from pay.payment.attempt import (
     DEFAULT_FAILURE_COST_MSAT,
     DEFAULT_FAILURE_COST_PPM,
     DEFAULT_MIN_PART_MSAT,
     DEFAULT_RANDOMNESS_PERCENT,
 )
-from pay.routing import NoRoute, Route, RouteQuery, plan
+from pay.routing import NoRoute, Route, RouteQuery
+from pay.routing.find import find
+from pay.routing.query import Situation
 from pay.routing.shadow import shadow_fee_msat, walk
 from pay.units import NodeId
 from tests.bench.guessing import FINAL_BLOCKS, ROOM_BLOCKS, Watcher
-from tests.bench.setting import SAT, Setting, ours, query, question
+from tests.bench.setting import SAT, Setting, ours, query
 from tests.bench.table import heading, row
 from tests.worlds.kit import Sender
 from tests.worlds.story import Limits
@@ -128,9 +130,10 @@ def _without_time(setting: Setting) -> dict[str, float]:
     us, bits, fees, quiet_fees = ours(setting.world()).id, [], 0.0, 0.0
     for amount in AMOUNTS_MSAT:
         for payee in setting.payees(_PAYEES, amount):
-            overlay, asked = _overlay(setting, us, payee), _question(us, payee, amount, riskfactor=0.0)
-            quiet = plan(overlay, asked)
-            drawn = [plan(overlay, replace(asked, randomness=DEFAULT, seed=seed)) for seed in range(_TIMES)]
+            own, asked = _own(setting, us), _question(us, payee, amount, riskfactor=0.0)
+            quiet = find(setting.graph, Situation(asked, own))
+            queries = (replace(asked, randomness=DEFAULT, seed=seed) for seed in range(_TIMES))
+            drawn = [find(setting.graph, Situation(query, own)) for query in queries]
             found = [routes for routes in drawn if not isinstance(routes, NoRoute)]
             if isinstance(quiet, NoRoute) or not found:
                 continue
@@ -155,21 +158,20 @@ def _question(us: NodeId, payee: NodeId, amount: int, **changes: object) -> Rout
 def _equal_payments(
     setting: Setting, us: NodeId, payee: NodeId, amount: int, spreads: dict[float, Spread]
 ) -> None:
-    overlay = _overlay(setting, us, payee)
+    own = _own(setting, us)
     plans: dict[float, list[tuple[Route, ...]]] = {}
     for strength in spreads:
         asked = _question(us, payee, amount, randomness=strength)
         seeds = range(_TIMES if strength else 1)
-        answers = [plan(overlay, replace(asked, seed=seed)) for seed in seeds]
+        answers = [find(setting.graph, Situation(replace(asked, seed=seed), own)) for seed in seeds]
         plans[strength] = [answer for answer in answers if not isinstance(answer, NoRoute)]
     if all(plans.values()):
         for strength, found in plans.items():
             spreads[strength].add(found)
 
 
-def _overlay(setting: Setting, us: NodeId, payee: NodeId) -> Overlay:
-    own = Sender(setting.world(), us, setting.graph).own_channels()
-    return question(setting.graph, us, own, payee)
+def _own(setting: Setting, us: NodeId) -> list[OwnChannel]:
+    return Sender(setting.world(), us, setting.graph).own_channels()
 
 
 def _pay(setting: Setting, us: NodeId, amount: int, strength: float, spread: Spread) -> None:
@@ -227,7 +229,7 @@ def _guesses(setting: Setting) -> dict[str, float]:
             us = ours(setting.world(), name).id
             for number, payee in enumerate(setting.payees(_GUESSED, amount, seed=3)):
                 asked = _question(us, payee, amount, seed=number, randomness=DEFAULT)
-                found = plan(_overlay(setting, us, payee), asked)
+                found = find(setting.graph, Situation(asked, _own(setting, us)))
                 if not isinstance(found, NoRoute) and len(found[0].hops) > 1:
                     _guess(setting, watcher, found[0], rng, number, table)
     heading("the last node before the payee guesses right", *_KNOWS)

@@ -8,6 +8,7 @@ to fifty payees, other ones for every node and kind of balances: two hundred an 
     known     and of those that the all-knowing sender of `truth` can make in sixteen parts, fees included
     fee ×     the fees of those made by both, beside the least that such a sender can pay
     cost ×    the same with the price of locked time on top of fees, beside a sender who minds both as we do
+    1st try   of the payments for which a maximum flow exists, those made without a failed HTLC
     HTLCs     sent for each payment that was made, parts of splits and failures; of them failed
 
 The fee limit is the amount itself, so that what counts is what cannot be found, not what is not wanted. Ours
@@ -15,8 +16,9 @@ learns within a payment what its parts show, and nothing beyond it.
 
 Beside it, in the same worlds, the first twenty payees of each cell that the all-knowing sender can pay: ours;
 ours with other beliefs about balances of which nothing is known (by the kind of balances one is right, or
-nearly, another wrong), where time costs nothing, and if it must not split; where failure costs nothing (cheapest
-first); and the cost formula of the host's builtin `pay`.
+nearly, another wrong), where time costs nothing, where routes vary as they do by default, and if it must not
+split; where failure costs nothing (cheapest first); and the cost formula of the host's builtin `pay`. In the last
+rows, the all-knowing sender in as few parts as it can: what few parts cost where nothing is hidden.
 """
 
 from __future__ import annotations
@@ -30,17 +32,18 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
-from pay.routing import plan
+from pay.payment.attempt import DEFAULT_MIN_PART_MSAT, DEFAULT_RANDOMNESS_PERCENT
+from pay.routing.caution import plan_cautiously
+from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR
 from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
-from tests.bench.others import cheapest_first, host_pay, one_path
+from tests.bench.others import cheapest_first, host_pay, incautious, one_path
 from tests.bench.setting import SAT, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
-from tests.worlds.kit import Planner, Sender
+from tests.worlds.kit import Sender
 from tests.worlds.story import Limits, Story
 
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000, 1_000_000, 5_000_000))
@@ -54,16 +57,17 @@ _BLOCK_PRICE = Limits().riskfactor / 100 / BLOCKS_PER_YEAR
 _FEW_CUTS_MSAT = 10_000 * SAT
 """Up to this amount the all-knowing sender tries fewer ways to split: it is slow there, and they save little."""
 
-_COLUMNS = ("flow", "paid", "known", "fee ×", "cost ×", "HTLCs", "failed", "took")
+_COLUMNS = ("flow", "paid", "known", "1st try", "fee ×", "cost ×", "HTLCs", "failed", "took")
 
 
 class Way(NamedTuple):
     """How routes are chosen; `prior` None is without any learning. `most_msat` is the largest amount tried."""
 
-    planner: Planner = plan
+    planner: Planner = plan_cautiously
     prior: Prior | None = DEFAULT_PRIOR
     riskfactor: float = Limits().riskfactor
     most_msat: int = AMOUNTS_MSAT[-1]
+    randomness: float = 0.0
 
 
 _OTHERS: dict[str, Way] = {
@@ -74,18 +78,22 @@ _OTHERS: dict[str, Way] = {
         if prior is not DEFAULT_PRIOR
     },
     "of twenty, time is free": Way(riskfactor=0.0, most_msat=500_000 * SAT),
-    "of twenty, one path": Way(one_path, None, most_msat=500_000 * SAT),
-    "of twenty, cheapest first": Way(cheapest_first, None, most_msat=500_000 * SAT),
-    "of twenty, the host's formula": Way(host_pay, None),
+    "of twenty, varied": Way(randomness=DEFAULT_RANDOMNESS_PERCENT / 100),
+    "of twenty, one path": Way(incautious(one_path), None, most_msat=500_000 * SAT),
+    "of twenty, cheapest first": Way(incautious(cheapest_first), None, most_msat=500_000 * SAT),
+    "of twenty, the host's formula": Way(incautious(host_pay), None),
 }
 _TWENTY = 20
+_ALL_KNOWING = "of twenty, all-knowing, in few parts"
 
 
 class Best(NamedTuple):
-    """What an all-knowing sender would do who minds fees alone, and one who minds locked time as well."""
+    """What an all-knowing sender would do who minds fees alone, one who minds locked time as well, and one who
+    makes as few parts as it can."""
 
     by_fee: Cheapest
     by_cost: Cheapest
+    fewest: Cheapest | None
 
 
 @dataclass(slots=True)
@@ -96,6 +104,7 @@ class Cell:
     paid: int = 0
     known: int = 0
     paid_known: int = 0
+    first: int = 0
     htlcs: int = 0
     failed: int = 0
     fee_msat: int = 0
@@ -111,14 +120,30 @@ class Cell:
         if not story.paid:
             return
         self.paid += 1
+        failed = sum(part.told != "paid" for part in story.parts)
+        self.first += not failed
         self.htlcs += len(story.parts)
-        self.failed += sum(part.told != "paid" for part in story.parts)
+        self.failed += failed
         if cheapest is not None:
             self.paid_known += 1
             self.fee_msat += story.fee_msat
             self.cheapest_msat += cheapest.by_fee.fee_msat
             self.cost_msat += story.fee_msat + _time_cost(story)
             self.least_cost_msat += cheapest.by_cost.cost_msat
+
+    def add_known(self, best: Best) -> None:
+        """The all-knowing sender in as few parts as it can."""
+        self.payable += 1
+        self.known += 1
+        if best.fewest is not None:
+            self.paid += 1
+            self.paid_known += 1
+            self.first += 1
+            self.htlcs += best.fewest.parts
+            self.fee_msat += best.fewest.fee_msat
+            self.cheapest_msat += best.by_fee.fee_msat
+            self.cost_msat += best.fewest.cost_msat
+            self.least_cost_msat += best.by_cost.cost_msat
 
     def plus(self, other: Cell) -> Cell:
         return Cell(*(getattr(self, name) + getattr(other, name) for name in Cell.__slots__))
@@ -140,13 +165,17 @@ class Cell:
         return self.cost_msat / max(1, self.least_cost_msat)
 
     @property
+    def first_share(self) -> float:
+        return self.first / max(1, self.payable)
+
+    @property
     def attempts(self) -> float:
         return self.htlcs / max(1, self.paid)
 
     def print(self, name: str) -> None:
         row(
             name, f"{self.payable}", f"{100 * self.share:.1f} %", f"{100 * self.share_known:.1f} %",
-            f"{self.fee_ratio:.3f}", f"{self.cost_ratio:.3f}",
+            f"{100 * self.first_share:.1f} %", f"{self.fee_ratio:.3f}", f"{self.cost_ratio:.3f}",
             f"{self.attempts:.2f}", f"{self.failed / max(1, self.paid):.2f}",
             f"{1000 * self.seconds / max(1, self.payable):.0f} ms",
         )  # fmt: skip
@@ -175,7 +204,7 @@ def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
         "1,000,000 sat and more": lambda amount: amount > 500_000 * SAT,
     }
     for words, within in ranges.items():
-        for name in ("ours", *_OTHERS):
+        for name in ("ours", *_OTHERS, _ALL_KNOWING):
             total = Cell()
             for (_, _, planner, amount), cell in cells.items():
                 if planner == name and within(amount):
@@ -192,8 +221,22 @@ def _summary(cells: dict[tuple[str, str, str, int], Cell]) -> dict[str, float]:
                 f"quality_fee_ratio_{short}": total.fee_ratio,
                 f"quality_cost_ratio_{short}": total.cost_ratio,
                 f"quality_attempts_{short}": total.attempts,
+                f"quality_first_try_{short}": total.first_share,
             }
+            if name == "ours":
+                figures |= _aims(total, large=not within(0))
     return figures
+
+
+def _aims(total: Cell, *, large: bool) -> dict[str, float]:
+    """Figures that aims are set for, under short names."""
+    if large:
+        return {"htlcs_large": total.attempts, "cost_ratio_large": total.cost_ratio}
+    return {
+        "first_try_share": total.first_share,
+        "htlcs_mean": total.attempts,
+        "cost_ratio": total.cost_ratio,
+    }
 
 
 def _cells(setting: Setting, world: World, balances: str, node: str, amount: int) -> dict[str, Cell]:
@@ -205,7 +248,9 @@ def _cells(setting: Setting, world: World, balances: str, node: str, amount: int
     def best(payee: NodeId) -> Best | None:
         by_fee = truth.cheapest(payee, amount, PARTS, cuts)
         by_cost = truth.cheapest(payee, amount, PARTS, cuts, _BLOCK_PRICE)
-        return None if by_fee is None or by_cost is None else Best(by_fee, by_cost)
+        if by_fee is None or by_cost is None:
+            return None
+        return Best(by_fee, by_cost, truth.fewest(payee, amount, PARTS, _BLOCK_PRICE))
 
     payable = [(payee, best(payee)) for payee in payees if truth.max_flow_msat(payee, amount) >= amount]
     first = [pair for pair in payable if pair[1] is not None][:_TWENTY]
@@ -216,7 +261,11 @@ def _cells(setting: Setting, world: World, balances: str, node: str, amount: int
         if amount <= way.most_msat
     }
     ours_all = others["of twenty, ours"].plus(_cell(setting, world, us, Way(), rest, amount))
-    return {"ours": ours_all, **others}
+    knowing = Cell()
+    for _, known in first:
+        assert known is not None
+        knowing.add_known(known)
+    return {"ours": ours_all, **others, _ALL_KNOWING: knowing}
 
 
 @cache
@@ -235,7 +284,7 @@ def _cell(
     sender = Sender(world, us, setting.graph, way.planner)
     limits = Limits(
         maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT,
-        riskfactor=way.riskfactor,
+        riskfactor=way.riskfactor, randomness=way.randomness,
     )  # fmt: skip
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
     cell = Cell()

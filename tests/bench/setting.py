@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel
+from pay.network import ChannelGraph, GossipStore
 from pay.routing import RouteQuery
 from pay.sim import networks
 from pay.sim.channel import SimPeer
@@ -104,11 +103,6 @@ def read_graph(path: Path) -> ChannelGraph:
         store.read(file)
     store.graph.by_target()
     return store.graph
-
-
-def question(graph: ChannelGraph, us: NodeId, own: Sequence[OwnChannel], payee: NodeId) -> Overlay:
-    """The overlay of a payment without hints that has learnt nothing yet."""
-    return Overlay(graph, us, own, recipient=payee)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:

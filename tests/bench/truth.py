@@ -5,6 +5,9 @@ true balances, without fees), and the least that it costs. For that the amount i
 each sent the cheapest way that is left (smaller ones where no route carries it, as long as there are not too
 many), and the cheapest of the three holds. It can be paid, so it is an upper bound of the least possible; a sender
 may come out a little below. What is cheap may count fees alone, or fees and the price of locked time.
+
+Beside a sender that makes few parts the cheapest of many is no fair measure: so there is also the sender that
+knows all balances and makes as few parts as it can.
 """
 
 from __future__ import annotations
@@ -85,6 +88,55 @@ class Truth:
         number = self._number[payee]
         found = [self._cut(number, amount_msat, -(-amount_msat // cut), most_parts, block_price) for cut in cuts]
         return min((way for way in found if way is not None), key=lambda way: way.cost_msat, default=None)
+
+    def fewest(
+        self, payee: NodeId, amount_msat: int, most_parts: int, block_price: float = 0.0
+    ) -> Cheapest | None:
+        """In as few parts as are found to do, and for these the cheapest that are found.
+
+        For each number of parts: the cheapest route that carries an even share of what is left, filled as far as
+        it goes.
+        """
+        for parts in range(1, most_parts + 1):
+            found = self._in_parts(self._number[payee], amount_msat, parts, block_price)
+            if found is not None:
+                return found
+        return None
+
+    def _in_parts(self, payee: int, amount_msat: int, most_parts: int, block_price: float) -> Cheapest | None:
+        used = np.zeros(len(self._room), np.int64)
+        left, fee, cost = amount_msat, 0, 0.0
+        for parts in range(most_parts, 0, -1):
+            share = -(-left // parts)
+            found = self._route(payee, share, used, block_price)
+            if found is None:
+                return None
+            arcs, amounts = found
+            part = share if share == left else min(left, self._most_along(arcs, used))
+            amounts = self._carried(arcs, part) if part > share else amounts
+            part = max(part, share)
+            used[arcs] += amounts
+            fee += int(amounts[-1]) - part
+            cost += int(amounts[-1]) - part + part * block_price * int(self._delta[arcs].sum())
+            left -= part
+            if not left:
+                return Cheapest(fee, most_parts - parts + 1, cost)
+        return None
+
+    def _most_along(self, arcs: Sequence[int], used: Ints) -> int:
+        """About what arrives if these arcs, the payee's first, are filled: never too much."""
+        most = min(int(self._most[arcs[-1]]), int(self._room[arcs[-1]] - used[arcs[-1]]))
+        for arc in arcs[-2::-1]:
+            most = (most - int(self._base[arc])) * 1_000_000 // (1_000_000 + int(self._ppm[arc]))
+            most = min(most, int(self._most[arc]), int(self._room[arc] - used[arc]))
+        return most
+
+    def _carried(self, arcs: Sequence[int], amount: int) -> list[int]:
+        """What each of these arcs carries, the payee's first, for so much to arrive."""
+        carried = [amount]
+        for arc in arcs[:-1]:
+            carried.append(carried[-1] + fee_msat(carried[-1], int(self._base[arc]), int(self._ppm[arc])))
+        return carried
 
     def _cut(
         self, payee: int, amount_msat: int, part: int, most_parts: int, block_price: float

@@ -17,7 +17,6 @@ from pay.routing.bounds import most_between
 from pay.routing.costs import Prices
 from pay.routing.flow import ChunkFlow
 from pay.routing.search import FAR_MSAT
-from pay.routing.split import PART_MSAT
 from pay.routing.terrain import Terrain
 from pay.units import ScidDir
 from tests.property.drawing import one_of_each
@@ -122,7 +121,7 @@ def towns(draw: st.DrawFn) -> Net:
 @given(towns(), st.sampled_from([10_000, 100_000]))
 def test_a_plan_costs_hardly_more_than_the_cheapest_flow(net: Net, failure_cost: int) -> None:
     """Fee, time and odds of whole plans, beside the cheapest flow of eightieths; that has six parts or more for
-    nothing, where each of ours must save `PART_MSAT`."""
+    nothing, where each of ours must save its price."""
     amount, pieces = 10 * CHUNK, 80
     asked = query("a", amount, failure_cost_msat=failure_cost, max_parts=30, max_searches=120)
     planned = plan(net.overlay("a"), asked)
@@ -138,7 +137,7 @@ def test_a_plan_costs_hardly_more_than_the_cheapest_flow(net: Net, failure_cost:
     for named, load in loads.items():
         total -= prices.nat * math.log1p(-load / (net.policies[named][3] + 1))
     least = least_price(net, prices._replace(block=prices.block / pieces), pieces, amount // pieces)
-    assert least is not None and total <= 1.2 * least + 5 * PART_MSAT
+    assert least is not None and total <= 1.2 * least + 5 * asked.part_cost_msat
 
 
 @EXAMPLES

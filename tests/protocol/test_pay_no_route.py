@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,40 @@ def test_payee_or_us_excluded(host: Host, who: str) -> None:
     assert "sendpay" not in host.methods(mark)
 
 
-def test_disabled(host: Host) -> None:
-    """All ways in are disabled by gossip."""
+@contextmanager
+def disabled_in_gossip(host: Host, *, back: bool = False) -> Iterator[None]:
+    """All ways in are, for a while; if they are back nobody has heard of that."""
     channels = [(host.channel(n, "far"), host.id(n)) for n in ("hub", "alt")]
     olds = [c.policies[c.side(start)] for c, start in channels]
     for (channel, start), old in zip(channels, olds, strict=True):
         off = replace(old, enabled=False)
         host.world(lambda world, c=channel, s=start, p=off: world.set_policy(c, s, p))
+        if back:
+            host.world(lambda world, c=channel, s=start, p=old: world.set_policy(c, s, p, gossip=False))
     try:
-        assert error_of(host.pay(host.invoice()), 205)["reason"] == "recipient_disabled"
+        yield
     finally:
         for (channel, start), old in zip(channels, olds, strict=True):
             host.world(lambda world, c=channel, s=start, p=old: world.set_policy(c, s, p))
+
+
+def test_disabled(host: Host) -> None:
+    """All ways in are disabled: each is tried, as gossip may be late, and the answer stays what it was."""
+    with disabled_in_gossip(host):
+        error = error_of(host.pay(host.invoice()), 205, "2 known channels", "probably offline", "2 attempts")
+        assert (error["reason"], error["sendpay_tries"], len(error["failures"])) == ("recipient_disabled", 2, 2)
+        assert error["failcodename"] == "WIRE_CHANNEL_DISABLED"
+        mark = host.mark()
+        ways = [host.scid("hub", "far"), host.scid("alt", "far")]
+        error_of(host.pay(host.invoice(), exclude=ways), 205)
+        assert host.sendpays(mark) == []
     assert host.pay(host.invoice()).ok()
+
+
+def test_disabled_and_back(host: Host) -> None:
+    """The recipient is there again, and gossip has not heard: at the first try."""
+    with disabled_in_gossip(host, back=True):
+        assert host.pay(host.invoice()).ok()["parts"] == 1
 
 
 def test_every_route_failed(host: Host) -> None:

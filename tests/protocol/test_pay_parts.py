@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,39 @@ def test_a_part_failed_after_the_preimage(host: Host) -> None:
     assert again["amount_sent_msat"] == first["amount_sent_msat"] - rows[-1].amount_sent_msat
     assert again["payment_preimage"] == first["payment_preimage"]
     assert host.pay(made, partial_msat=SMALL_MSAT).code == 201
+
+
+def build_small(clock: RealClock) -> tuple[World, NodeId]:
+    """us ── hub ══ far: the hub's channels take HTLCs of 1,980 sat."""
+    world = World(clock, seed=1, latency_s=0.0)
+    ids = {name: world.add_node(name).id for name in ("us", "hub", "far")}
+    small = replace(CHEAP, htlc_max_msat=1_980 * SAT)
+    for start, end, policy in (("us", "hub", CHEAP), ("hub", "far", small), ("hub", "far", small)):
+        world.add_channel(
+            ids[start], ids[end], CAPACITY_MSAT, CAPACITY_MSAT, policy_ab=policy, policy_ba=policy
+        ).htlc_limits[:] = [483, 483]
+    return world, ids["us"]
+
+
+def test_more_parts_than_usual_up_to_the_options_figure(tmp_path: Path) -> None:
+    """100,000 sat in HTLCs of 1,980 sat: with 50 parts it is said what stands in the way; with 100, 51 pay."""
+    with hosting(tmp_path, build=build_small, options={"pay-max-parts": 50}) as host:
+        made = host.invoice(amount_msat=100_000 * SAT)
+        error = host.pay(made).error
+        assert error is not None
+        assert (error["code"], error["data"]["reason"]) == (205, "insufficient_capacity")
+        assert "99,000 sat that the open channels of the recipient can take in 50 parts" in error["message"]
+        assert "pay-max-parts" in error["message"]
+        assert host.sendpays() == []
+        with host.option("pay-max-parts", 100):
+            assert host.pay(made).ok()["parts"] == 51
+        assert delivered(host.sendpays()) == 100_000 * SAT
+
+
+def test_disable_mpp_is_no_wish(tmp_path: Path) -> None:
+    """In one part there is no way, and none is made in more."""
+    with hosting(tmp_path, build=build_small, options={"disable-mpp": True}) as host:
+        error = host.pay(host.invoice(amount_msat=100_000 * SAT)).error
+        assert error is not None
+        assert (error["code"], host.sendpays()) == (205, [])
+        assert "too much in one part" in error["message"]

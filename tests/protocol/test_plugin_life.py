@@ -119,6 +119,16 @@ def test_log_of_a_failed_payment(host: Host) -> None:
     assert {line.level for line in lines} <= {"info", "debug"}
 
 
+@pytest.mark.parametrize(("level", "kept"), [("info", {"info"}), ("debug", {"info", "debug"})])
+def test_lines_below_the_hosts_level_are_not_made(tmp_path: Path, level: str, kept: set[str]) -> None:
+    with hosting(tmp_path, options={"log-level": level}) as host:
+        mark = host.log_mark()
+        host.pay(host.invoice()).ok()
+        lines = [line for line in list(host.node.lines)[mark:] if line.source == "plugin-plugin.py"]
+        assert {line.level for line in lines} == kept
+        assert {"payment_start", "payment_paid"} <= {line.text.split()[0] for line in lines}
+
+
 # --- the start of the node --------------------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import OwnChannel
-from pay.node.facade import NamedChannel, Node
+from pay.node.facade import ListedChannel, Node
 from pay.node.holdings import COMMIT_S, less_ordered
+from pay.node.out import Out
 from pay.node.running import PaymentClock, Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
@@ -29,13 +30,13 @@ class Fixed(PaymentClock):
         return self.now_s
 
 
-def _listed(sent: tuple[tuple[bytes, int], ...] = ()) -> NamedChannel:
+def _listed(sent: tuple[tuple[bytes, int], ...] = ()) -> ListedChannel:
     held = sum(msat for _, msat in sent)
     own = OwnChannel(
         scid(1), 0, node("a"), SPENDABLE - held, 0, 1, SPENDABLE, 30, len(sent), connected=True,
-        announced=False, outgoing_msat=held,
+        announced=False, outgoing_msat=held, names=frozenset({scid(1), scid(99)}),
     )  # fmt: skip
-    return NamedChannel(own, frozenset({scid(1), scid(99)}), sent)
+    return ListedChannel(own, sent)
 
 
 def _paying(payment_hash: bytes, first: int = 1) -> Running:
@@ -47,12 +48,19 @@ def _paying(payment_hash: bytes, first: int = 1) -> Running:
     return running
 
 
-def _left(listed: NamedChannel, *payments: Running, now: float = NOW) -> tuple[int, int, int]:
+def _out(*payments: Running) -> Out:
+    out = Out()
+    for running in payments:
+        out.follow(running)
+    return out
+
+
+def _left(listed: ListedChannel, *payments: Running, now: float = NOW) -> tuple[int, int, int]:
     """Spendable, what outgoing HTLCs hold, and the HTLCs of the channel."""
     for running in payments:
         running.clock = Fixed(now)
-    (named,) = less_ordered([listed], payments)
-    return named.channel.spendable_msat, named.channel.outgoing_msat, named.channel.live_htlcs
+    (channel,) = less_ordered([listed], _out(*payments))
+    return channel.spendable_msat, channel.outgoing_msat, channel.live_htlcs
 
 
 def test_what_is_ordered_takes_money_and_a_slot() -> None:
@@ -112,13 +120,13 @@ def test_a_payment_to_ourselves_and_other_channels_hold_nothing() -> None:
     to_self = PaymentSession(terms(payment_hash=bytes([1] * 32), to_self=True))
     to_self.handle(ev.Started(), NOW)
     running = Running(to_self, ClearRecipient(node("d"), (), True), None)
-    other = replace(_listed(), names=frozenset({scid(50)}))
+    other = ListedChannel(replace(_listed().channel, names=frozenset({scid(50)})))
     payments = [running, _paying(bytes([2] * 32), first=50), _paying(bytes([3] * 32), first=50)]
     for one in payments:
         one.clock = Fixed(NOW)
-    first, second = less_ordered([_listed(), other], payments)
-    assert (first.channel.spendable_msat, first.channel.live_htlcs) == (SPENDABLE, 0)
-    assert (second.channel.spendable_msat, second.channel.live_htlcs) == (SPENDABLE - 2 * SENT, 2)
+    first, second = less_ordered([_listed(), other], _out(*payments))
+    assert (first.spendable_msat, first.live_htlcs) == (SPENDABLE, 0)
+    assert (second.spendable_msat, second.live_htlcs) == (SPENDABLE - 2 * SENT, 2)
 
 
 def test_only_what_goes_out_takes_slots() -> None:

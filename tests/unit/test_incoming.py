@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from pyln.client.plugin import Request
 
 from pay.node.host_plugin import HostPlugin
 from pay.node.incoming import Incoming, Unreadable
@@ -66,6 +67,26 @@ def test_what_cannot_be_read_has_a_sender(name: str) -> None:
 def test_a_message_without_id() -> None:
     (unread,) = fed(b'{"method":"block_added","params":' + DEEP.encode() + b"}\n\n", 1_000)
     assert unread.fields == {"method": "block_added"}
+
+
+def test_a_request_is_answered_once() -> None:
+    wire = Wire()
+    request = Request(wire.plugin, 7, "pay", {}, background=True)
+    wire.plugin.succeed(request, {"status": "complete"})
+    with pytest.raises(ValueError, match="request 7 was answered before"):
+        wire.plugin.succeed(request, {"status": "failed"})
+    written = wire.plugin.stdout.buffer.getvalue()
+    assert json.loads(written) == {"jsonrpc": "2.0", "id": 7, "result": {"status": "complete"}}
+
+
+def test_a_log_line_is_said_once() -> None:
+    """Each line of a text is one message, and has its text and its level in one place."""
+    wire = Wire()
+    wire.plugin.log("one\ntwo", level="debug")
+    written = wire.plugin.stdout.buffer.getvalue().split(b"\n\n")
+    assert [json.loads(line)["params"] for line in filter(None, written)] == [
+        {"level": "debug", "message": "one"}, {"level": "debug", "message": "two"},
+    ]  # fmt: skip
 
 
 class Wire:

@@ -28,7 +28,8 @@ TERMS: Terms = terms(
     failure_cost_msat=110, failure_cost_ppm=111, second_cost_msat=112, max_parts=113, min_part_msat=114,
     max_attempts=115, exclude_nodes=frozenset({node("x"), node("y")}),
     exclude_channels=frozenset({ScidDir(scid(1), 0), ScidDir(scid(2), 1)}), seed=116, randomness=0.25,
-    metadata_bytes=117, shadow_blocks=118, shadow_fee_msat=100,
+    metadata_bytes=117, part_cost_msat=119, part_cost_ppm=120, shadow_blocks=118, shadow_fee_msat=100,
+    usual_parts=121,
 )  # fmt: skip
 ORDER = PartOrder(HASH.hex(), 103, 102, "lnbc1", "02" * 32, "03", "l", "d", "04" * 32)
 ENTRY = Entry(TERMS, ORDER, (AdoptedPart(1, 60, 61, NOW), AdoptedPart(2, 0, 0, NOW + 0.5)))
@@ -50,10 +51,20 @@ def test_read_as_it_was_written() -> None:
         assert getattr(TERMS, name) != getattr(defaults, name), f"{name} would not be missed"
 
 
-@pytest.mark.parametrize("name", ["shadow_blocks", "shadow_fee_msat", "second_cost_msat"])
-def test_an_entry_from_before_a_field_was_there(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shadow_blocks", 0),
+        ("shadow_fee_msat", 0),
+        ("second_cost_msat", 0),
+        ("part_cost_msat", 10_000),
+        ("part_cost_ppm", 0),
+        ("usual_parts", 30),
+    ],
+)
+def test_an_entry_from_before_a_field_was_there(name: str, meant: int) -> None:
     text = changed(lambda stored: stored["terms"].pop(name))
-    assert decode(HASH.hex(), text, US).terms == replace(TERMS, **{name: 0})
+    assert decode(HASH.hex(), text, US).terms == replace(TERMS, **{name: meant})
 
 
 def test_an_entry_from_before_parts_were_marked() -> None:

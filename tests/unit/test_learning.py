@@ -20,9 +20,10 @@ from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.knowledge import NOTHING_KNOWN
 from pay.network import ChannelGraph, OwnChannel
 from pay.node import learning, memory, options
-from pay.node.learning import Learning, in_flight
+from pay.node.learning import Learning
 from pay.node.liquidity_store import PIECE_ENTRIES, cut
 from pay.node.memory import KNOWLEDGE_S, Memory, Remembering
+from pay.node.out import Out
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.units import Scid, ScidDir
@@ -51,17 +52,34 @@ class Told:
         self.ended.append(ended)
 
 
+class Payment:
+    """One of the payments in work; by its identity, as those of the driver are."""
+
+    def __init__(self, session: Any):
+        self.session = session
+
+
 class Table(dict[bytes, Any]):
     """Payments in work, each one with its attempts."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_out = Out()
+
     def out(self, name: str, began_s: float = NOW, status: AttemptStatus = AttemptStatus.INFLIGHT) -> Attempt:
         attempt = Attempt(1, ROUTE, 100_000, 102_000, status, began_s)
-        session = SimpleNamespace(attempts={attempt.partid: attempt}, live=[attempt])
-        self[name.encode()] = SimpleNamespace(session=session, parts_out={})
+        terms = SimpleNamespace(payment_hash=name.encode())
+        session = SimpleNamespace(attempts={attempt.partid: attempt}, live=[attempt], terms=terms)
+        if name.encode() in self:
+            self.all_out.leave(self[name.encode()])
+        running = self[name.encode()] = Payment(session)
+        self.all_out.follow(running)  # type: ignore[arg-type]
         return attempt
 
     def end(self, name: str, status: AttemptStatus, failure: Failure | None = None) -> Attempt:
-        (attempt,) = self.pop(name.encode()).session.live
+        running = self.pop(name.encode())
+        (attempt,) = running.session.live
+        self.all_out.leave(running)
         said = None if failure is None else blamed(ROUTE, failure)
         return Attempt(1, attempt.route, 100_000, 102_000, status, attempt.started_s, failure, said)
 
@@ -78,19 +96,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_in_flight_is_nothing_when_nothing_is() -> None:
     table = Table()
-    assert in_flight(table.values()).held() == {}
+    assert table.all_out.held() == {}
     table.out("a")
     table.out("b", status=AttemptStatus.CREATED)
-    assert in_flight(table.values()).held() == {channel: 2 * amount for channel, amount in HOLDS}
+    assert table.all_out.held() == {channel: 2 * amount for channel, amount in HOLDS}
     table.end("a", AttemptStatus.SETTLED)
     table.end("b", AttemptStatus.FAILED)
-    assert in_flight(table.values()).held() == {}
+    assert table.all_out.held() == {}
 
 
 def test_a_part_is_told_with_those_that_were_out_with_it(clock: Clock) -> None:
     """a ended before c began; b ended while c was out; d is out still."""
     table, told = Table(), Told()
-    teller = Learning(told, table)  # type: ignore[arg-type]
+    teller = Learning(told, table.all_out)  # type: ignore[arg-type]
     for name, began_s in {"a": NOW, "b": NOW, "c": NOW + 5, "d": NOW + 6}.items():
         table.out(name, began_s)
     clock.now_s = NOW + 4
@@ -110,7 +128,7 @@ def test_a_part_is_told_with_those_that_were_out_with_it(clock: Clock) -> None:
 
 def test_what_ended_is_kept_only_while_something_is_out(clock: Clock) -> None:
     table, told = Table(), Told()
-    teller = Learning(told, table)  # type: ignore[arg-type]
+    teller = Learning(told, table.all_out)  # type: ignore[arg-type]
     for number in range(50):
         table.out("short", NOW + number)
         table.out("next", NOW + number + 1)
@@ -118,12 +136,12 @@ def test_what_ended_is_kept_only_while_something_is_out(clock: Clock) -> None:
         teller.part_ended(table.end("short", AttemptStatus.SETTLED), clock.now_s)
         assert len(teller._ended) <= 2
     teller.part_ended(table.end("next", AttemptStatus.SETTLED), clock.now_s)
-    assert teller._ended == []
+    assert not teller._ended
 
 
 def test_a_part_that_hangs_for_days_does_not_keep_all_that_ended_since(clock: Clock) -> None:
     table, told = Table(), Told()
-    teller = Learning(told, table)  # type: ignore[arg-type]
+    teller = Learning(told, table.all_out)  # type: ignore[arg-type]
     table.out("stuck")
     for _ in range(learning._MOST_ENDED + 10):
         table.out("short")
@@ -133,7 +151,7 @@ def test_a_part_that_hangs_for_days_does_not_keep_all_that_ended_since(clock: Cl
 
 def test_parts_of_others_and_parts_that_were_taken_back_teach_nothing(clock: Clock) -> None:
     table, told = Table(), Told()
-    teller = Learning(told, table)  # type: ignore[arg-type]
+    teller = Learning(told, table.all_out)  # type: ignore[arg-type]
     teller.part_ended(Attempt(1, None, 1, 1, AttemptStatus.SETTLED, NOW), clock.now_s)
     teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.FAILED, NOW), clock.now_s)
     assert told.ended == []
@@ -143,7 +161,7 @@ def test_trouble_in_learning_is_said_once_and_goes_no_further(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = SimpleNamespace(learn=lambda ended: 1 / 0)
-    teller = Learning(broken, Table())  # type: ignore[arg-type]
+    teller = Learning(broken, Out())  # type: ignore[arg-type]
     for _ in range(3):
         teller.part_ended(Attempt(1, ROUTE, 1, 1, AttemptStatus.SETTLED, NOW), clock.now_s)
     assert [record.message for record in caplog.records if "learning_failed" in record.message] == [

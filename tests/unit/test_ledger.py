@@ -92,8 +92,8 @@ def test_nothing_is_planned_any_more(ledger: Ledger) -> None:
 
 PAYMENT: Terms = terms(
     1_000_000, total_msat=3_000_000, max_fee_msat=9_000, riskfactor=3.0, failure_cost_msat=700,
-    failure_cost_ppm=200, second_cost_msat=11, max_parts=12, min_part_msat=13, max_attempts=100, seed=14,
-    randomness=0.15, metadata_bytes=16, behind_blocks=17,
+    failure_cost_ppm=200, part_cost_msat=310, part_cost_ppm=15, second_cost_msat=11, max_parts=12,
+    min_part_msat=13, max_attempts=100, seed=14, randomness=0.15, metadata_bytes=16, behind_blocks=17,
 ).with_shadow(blocks=80, fee_msat=1_900)  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def test_every_field_of_the_question() -> None:
         max_delay=2_016 + 17,
         riskfactor=3.0,
         failure_cost_msat=700 + 120,
+        part_cost_msat=310 + 9,
         max_parts=12 - 4,
         min_part_msat=13,
         max_searches=SEARCHES,
@@ -122,9 +123,10 @@ def test_every_field_of_the_question() -> None:
     )
 
 
-def test_the_price_of_a_failure_is_rounded_down() -> None:
-    """200 ppm of 29,999 msat."""
-    assert question(PAYMENT, 29_999, 0, 0, 0).failure_cost_msat == 700 + 5
+def test_prices_are_rounded_down() -> None:
+    """200 and 15 ppm of 129,999 msat."""
+    asked = question(PAYMENT, 129_999, 0, 0, 0)
+    assert (asked.failure_cost_msat, asked.part_cost_msat) == (700 + 25, 310 + 1)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,29 @@ def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: i
     assert question(PAYMENT, 600_000, 0, live, attempts).max_parts == max_parts
 
 
+@pytest.mark.parametrize(
+    ("live", "attempts", "usual", "most"),
+    [
+        (0, 0, 30, 80),
+        (29, 29, 1, 51),
+        # More are out already than is usual: one by one, unless there is no way so.
+        (51, 53, 1, 29),
+        (51, 90, 1, 10),
+        # All are out that may be.
+        (80, 80, 1, 0),
+    ],
+)
+def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usual: int, most: int) -> None:
+    asked = question(replace(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
+    assert (asked.max_parts, asked.most_parts) == (usual, most)
+
+
+def test_the_last_resort_has_no_more_parts_than_are_left() -> None:
+    assert question(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
+    assert question(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
+    assert question(replace(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
+
+
 def test_the_question_for_all_of_it(ledger: Ledger) -> None:
     """What is out comes back with its fees and its places; what is settled does not."""
     query = question(PAYMENT, 600_000, 2_100, 3, 6)
@@ -151,6 +176,8 @@ def test_the_question_for_all_of_it(ledger: Ledger) -> None:
         query, amount_msat=600_000 + 23_070, max_fee_msat=5_000 + 3_207, max_parts=9 + 3
     )
     assert whole(query, []) is None
+    more = replace(query, most_parts=40)
+    assert whole(more, ledger.live).most_parts == 40 + 3
 
 
 def test_one_question_is_open_at_a_time() -> None:

@@ -18,7 +18,6 @@ from pay.node import paying
 from pay.node.announcements import Announcements
 from pay.node.facade import CallError, PartOrder, Row, RowStatus
 from pay.node.host import HostInfo
-from pay.node.options import Settings
 from pay.node.orphans import Orphans
 from pay.node.paying import Paying
 from pay.node.preparation import Preparation
@@ -28,6 +27,7 @@ from pay.node.running import Running
 from pay.payment.attempt import Terms
 from pay.payment.receipt import Receipt
 from pay.payment.request import parse_request
+from pay.payment.settings import Settings
 from tests.payment_tools import NOW, PREIMAGE, line, node
 
 AMOUNT_MSAT = 100_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pay.errors import Code
+from pay.liquidity.knowledge import Knowledge
+from pay.liquidity.prior import RESERVED
 from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
 from tests.routing_tools import SAT, Net, names, query, scid
 
@@ -246,3 +248,27 @@ def test_a_large_part_goes_by_the_quick_one_of_parallel_channels() -> None:
     net.link(4, "c", "a", 4 * 10**9, ppm=0, cltv=80).link(5, "f", "a", 5 * 10**8, ppm=10, cltv=40)
     routes = planned(net, many("a", 10**9))
     assert [route.hops[-1].scid for route in routes] == [scid(3), scid(5)]
+
+
+def a_dear_way_and_a_narrow_one(base: int = 0) -> Net:
+    """us ─ a ─ b at 1,000 ppm; us ─ c ─ b at no ppm, in HTLCs of 100,000 sat. Balances stand in nobody's way."""
+    net = Net().own(1, "a", 10**10).own(2, "c", 10**10)
+    net.link(3, "a", "b", 10**14, ppm=1_000, cltv=0)
+    return net.link(4, "c", "b", 10**14, base=base, ppm=0, cltv=0, high=100_000 * SAT)
+
+
+def test_what_an_htlc_risks_whatever_its_size_is_not_multiplied_by_chunks() -> None:
+    """One side in a hundred is down to its reserve: 60 sat, where a failure is worth 6,000. All of 400,000 sat by
+    a costs 400 sat and that; in four parts by c it is that and 30 sat for parts. If forty chunks took the risk
+    each, it would be 2,400 sat."""
+    asked, net = many("b", 400_000 * SAT, failure_cost_msat=6_000 * SAT), a_dear_way_and_a_narrow_one()
+    routes = plan(net.overlay("b"), asked, knowledge=Knowledge.about({}, prior=RESERVED))
+    assert not isinstance(routes, NoRoute)
+    assert [names(route) for route in routes] == ["us>c>b"] * 4
+
+
+def test_a_base_fee_is_not_multiplied_by_chunks() -> None:
+    """c asks 49 sat for each of four parts: 196 sat and 30 for parts, where a asks 400. It would be 392 if each
+    of forty chunks paid a fifth of it, as if eight parts were sent."""
+    routes = planned(a_dear_way_and_a_narrow_one(base=49 * SAT), many("b", 400_000 * SAT))
+    assert [names(route) for route in routes] == ["us>c>b"] * 4

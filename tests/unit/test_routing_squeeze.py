@@ -16,7 +16,6 @@ import pytest
 
 from pay.routing import NoRoute, Route, RouteQuery, plan
 from pay.routing.costs import Prices
-from pay.routing.split import PART_MSAT
 from tests.bench.growth import joined
 from tests.bench.setting import SAT, Setting, query, question
 from tests.routing_tools import Net, names
@@ -27,7 +26,7 @@ STEPS = 5
 
 def objective(asked: RouteQuery, routes: Sequence[Route]) -> float:
     """Fee, failures and time of a plan, msat, and what each further part must save."""
-    prices, total = Prices.of(asked), PART_MSAT * (len(routes) - 1)
+    prices, total = Prices.of(asked), asked.part_cost_msat * (len(routes) - 1)
     for route in routes:
         blocks = route.delay_blocks - route.hops[-1].delay_blocks
         share = route.amount_msat / asked.amount_msat

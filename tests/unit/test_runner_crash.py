@@ -168,6 +168,26 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
+def test_what_a_broken_payment_has_out_is_held_until_it_is_over() -> None:
+    """Its session does not hear of the failure: other plans count its part until the host shows the end."""
+
+    async def story(scene: Scene) -> None:
+        running, _ = await scene.out(BROKEN)
+        (attempt,) = running.session.live
+        assert attempt.route is not None
+        held = {hop.scid_dir: hop.amount_msat for hop in attempt.route.hops[1:]}
+        assert scene.register.out.held() == held
+        scene.fails(BROKEN)
+        await scene.table.looks_again()
+        assert running.session.live and scene.register.out.held() == held
+        scene.table.status[BROKEN] = RowStatus.FAILED
+        while scene.register.live:
+            await asyncio.sleep(0)
+        assert scene.register.out.held() == {}
+
+    play(story)
+
+
 def test_paid_all_the_same() -> None:
     async def story(scene: Scene) -> None:
         _, caller = await scene.out(BROKEN)

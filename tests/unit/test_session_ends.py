@@ -9,7 +9,7 @@ import pytest
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.payment import events as ev
-from pay.payment.session import SessionError
+from pay.payment.session import PaymentSession, SessionError
 from pay.payment.states import AttemptStatus, State
 from pay.units import ScidDir
 from tests.payment_tools import (
@@ -250,6 +250,14 @@ def test_an_adopted_part_settles() -> None:
     paid = paid_of(story.settles(4))
     assert paid == ev.Paid(PREIMAGE, 100_000, 101_200, parts=4, incomplete=True), "there were parts 1 and 2 before"
     assert story.fails(3, no_balance(1)) == [] and story.session.state is State.DONE
+
+
+def test_broken_before_its_first_part_and_paid_by_somebody() -> None:
+    """The host's table has the preimage, the session has no attempt to count."""
+    session = PaymentSession(terms())
+    session.handle(ev.Started(), NOW)
+    session.handle(ev.Crashed(ev.Paid(PREIMAGE, 100_000, 101_000, 1, False), frozenset()), NOW)
+    assert session.paid == ev.Paid(PREIMAGE, 100_000, 0, parts=0, incomplete=True)
 
 
 def test_watching_nothing_sends_nothing() -> None:

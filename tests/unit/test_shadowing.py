@@ -9,8 +9,11 @@ import pytest
 
 from pay.invoice.recipient import ClearRecipient
 from pay.node import shadowing
-from pay.node.options import Shadow
+from pay.node.out import Out
 from pay.node.shadowing import Shadowing
+from pay.payment.settings import Shadow
+from pay.routing.query import Situation
+from pay.routing.shadow import Walk
 from tests.payment_tools import node, terms
 
 
@@ -23,9 +26,9 @@ class Host:
     async def own_channels(self, us: bytes) -> list[Any]:
         return await asyncio.Future()
 
-    async def shadow(self, first: Any, recipient: Any, own: Any, held: Any) -> tuple[int, int]:
-        self.asked_for_fee.append(own is not None)
-        return 40, 0
+    async def shadow(self, asked: Situation, fee: bool) -> Walk:
+        self.asked_for_fee.append(fee)
+        return Walk(40, 0)
 
 
 @pytest.mark.parametrize(("kind", "walks"), [(Shadow.FULL, 1), (Shadow.DELAY, 1), (Shadow.OFF, 0)])
@@ -36,7 +39,7 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch, kind: Shadow
 
     async def story() -> None:
         made = Shadowing(host, node("us"), host).shadowed(
-            terms(), ClearRecipient(node("d"), (), True), kind, ()
+            terms(), ClearRecipient(node("d"), (), True), kind, Out()
         )
         shadowed = await asyncio.wait_for(made, 10)
         assert (shadowed.shadow_blocks, shadowed.shadow_fee_msat) == (40 * walks, 0)

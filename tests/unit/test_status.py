@@ -136,6 +136,12 @@ def test_until_when() -> None:
     }  # fmt: skip
 
 
+def test_the_chance_it_was_given() -> None:
+    """Whoever compares what was said with what happened reads it here."""
+    (attempt,) = look(one_out())["attempts"]
+    assert attempt["probability"] == 0.5
+
+
 def test_parts_of_the_same_amount() -> None:
     """Each HTLC is of one part: the other one has none yet."""
     story = halves()

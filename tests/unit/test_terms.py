@@ -14,10 +14,11 @@ import pytest
 from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import PartOrder
-from pay.node.options import Settings, Shadow
-from pay.node.terms import order_for, shadow_for, terms_for, total_chosen, wakeable_channels
+from pay.node.preparation import order_for
 from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
+from pay.payment.settings import Settings, Shadow
+from pay.payment.terms import shadow_for, terms_for, total_chosen, wakeable_channels
 from pay.units import ScidDir, direction_of
 from tests.payment_tools import NOW, node, scid
 
@@ -56,6 +57,9 @@ CALL = PayRequest(
 SETTINGS = Settings(
     failure_cost_msat=31,
     failure_cost_ppm=32,
+    part_cost_msat=38,
+    part_cost_ppm=39,
+    usual_parts=22,
     max_parts=33,
     min_part_msat=34,
     max_attempts=35,
@@ -88,8 +92,11 @@ def test_every_term() -> None:
         riskfactor=2.5,
         failure_cost_msat=31,
         failure_cost_ppm=32,
+        part_cost_msat=38,
+        part_cost_ppm=39,
         second_cost_msat=37,
         max_parts=33,
+        usual_parts=22,
         min_part_msat=34,
         max_attempts=35,
         exclude_nodes=frozenset({node("x")}),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,22 +21,24 @@ from itertools import pairwise
 from pay.feedback.blame import blame
 from pay.feedback.failure import Failure
 from pay.feedback.observations import Ended, observations
+from pay.invoice import HintHop as InvoiceHop
+from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.liquidity import in_flight as learnt
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.in_flight import InFlight
-from pay.liquidity.knowledge import NOTHING_KNOWN
-from pay.network import ChannelGraph, GossipStore, Overlay, OwnChannel, RouteHint
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
+from pay.network import ChannelGraph, GossipStore, OwnChannel, RouteHint
 from pay.node.places import place_in
 from pay.payment import events as ev
 from pay.payment.attempt import Terms
-from pay.payment.request import PayRequest
+from pay.payment.question import question
 from pay.payment.session import PaymentSession
+from pay.payment.settings import Shadow
 from pay.payment.states import AttemptStatus
-from pay.routing import NoRoute, Route, RouteQuery
-from pay.routing import plan as plan_routes
-from pay.routing.busy import plan_or_busy
+from pay.payment.terms import hints_of, shadow_for, terms_for
 from pay.routing.caution import plan_cautiously
-from pay.routing.query import Restrictions
+from pay.routing.find import Planner, find, shadow
+from pay.routing.query import NoRoute, Route, Situation
 from pay.sim.channel import SimChannel
 from pay.sim.clock import Timer, VirtualClock
 from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
@@ -45,8 +47,6 @@ from pay.sim.world import World
 from pay.sim.world_store import keep_up, write_store
 from pay.units import NodeId, Scid, ScidDir
 from tests.worlds.story import DEFAULTS, Limits, Part, Story
-
-Planner = Callable[[Overlay, RouteQuery, Mapping[ScidDir, int]], "tuple[Route, ...] | NoRoute"]
 
 _LONG_S = 10 * 86_400.0
 """Virtual seconds after which a payment without an answer is taken to hang."""
@@ -80,7 +80,7 @@ class Sender:
         world: World,
         us: NodeId,
         graph: ChannelGraph | None = None,
-        planner: Planner = plan_routes,
+        planner: Planner = plan_cautiously,
         beliefs: LiquidityBeliefs | None = None,
     ):
         self.world, self.us, self.planner, self.beliefs = world, us, planner, beliefs
@@ -106,11 +106,26 @@ class Sender:
     def start(self, invoice: SimInvoice, limits: Limits = DEFAULTS, amount_msat: int | None = None) -> Story:
         """Begin to pay; nothing happens before time passes."""
         now = self.world.clock.now()
-        session = PaymentSession(self._terms(invoice, limits, amount_msat, now))
-        running = _Running(Story(session), invoice, now, invoice.hints)
+        decoded = _decoded(invoice)
+        recipient = recipient_of(decoded, self.us)
+        request = limits.request(amount_msat)
+        terms = terms_for(
+            request, decoded, recipient, limits.settings, us=self.us, groupid=1, now=now, seed=limits.seed
+        )
+        hints = hints_of(recipient)
+        terms = self._shadowed(terms, hints, shadow_for(request, decoded, limits.shadow))
+        running = _Running(Story(PaymentSession(terms)), invoice, now, hints)
         self._live.append(running)
         self._post(running, ev.Started())
         return running.story
+
+    def _shadowed(self, terms: Terms, hints: tuple[RouteHint, ...], kind: Shadow) -> Terms:
+        if kind is Shadow.OFF or terms.to_self:
+            return terms
+        own = self._less_unsent()
+        asked = Situation(question(terms, terms.amount_msat, 0, 0, 0), own, hints=hints, held=self._in_flight())
+        walked = shadow(self.graph, asked, self._knowledge(), fee=kind is Shadow.FULL)
+        return terms.with_shadow(walked.blocks, walked.fee_msat)
 
     def settle(self, *stories: Story) -> None:
         """Let time pass until these payments have their answers and no part of them is out."""
@@ -147,8 +162,9 @@ class Sender:
         match action:
             case ev.FindRoutes():
                 clock.call_later(0.0, lambda: self._find(running, action))
-            case ev.SendAttempt(partid, route):
-                assert route is not None, "a world has no payments to oneself"
+            case ev.SendAttempt(partid, None):
+                clock.call_later(0.0, lambda: self._settle_own(running, partid))
+            case ev.SendAttempt(partid, route) if route is not None:
                 clock.call_later(0.0, lambda: self._send(running, partid, route))
             case ev.WakeAt(at_s):
                 if running.timer is not None:
@@ -165,44 +181,17 @@ class Sender:
                 running.story.ended_s = clock.now() - running.began_s
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
-        answer = plan_or_busy(
-            partial(self._plan, running, action.restrictions),
-            action.query,
-            action.whole,
-            self._less_unsent(),
-            self._in_flight(),
+        asked = Situation(
+            action.query, self._less_unsent(), action.restrictions, running.hints, self._in_flight(), action.whole
         )
+        answer = find(self.graph, asked, self._knowledge(), self.planner)
         if isinstance(answer, NoRoute):
             self._post(running, ev.NoRouteFound(action.query_id, answer))
         else:
             self._post(running, ev.RoutesFound(action.query_id, answer))
 
-    def _plan(
-        self,
-        running: _Running,
-        restrictions: Restrictions,
-        query: RouteQuery,
-        own: Sequence[OwnChannel],
-        held: Mapping[ScidDir, int],
-    ) -> tuple[Route, ...] | NoRoute:
-        def overlay(allowed: Restrictions) -> Overlay:
-            return Overlay(
-                self.graph,
-                self.us,
-                own,
-                recipient=query.destination,
-                hints=running.hints,
-                excluded_nodes=allowed.excluded_nodes,
-                excluded_channels=self._under_route_names(allowed.closed_channels),
-                policies=allowed.policies,
-                caps=allowed.caps,
-            )
-
-        if self.planner is plan_routes:
-            now = self.world.clock.now()
-            knowledge = NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(now)
-            return plan_cautiously(overlay, self.graph, restrictions, query, held, knowledge)
-        return self.planner(overlay(restrictions), query, held)
+    def _knowledge(self) -> Knowledge:
+        return NOTHING_KNOWN if self.beliefs is None else self.beliefs.knowledge(self.world.clock.now())
 
     def _send(self, running: _Running, partid: int, route: Route) -> None:
         world, terms = self.world, running.story.session.terms
@@ -222,6 +211,12 @@ class Sender:
             self._post(running, ev.AttemptFailed(partid, failure, part.sent_height))
         else:
             self._post(running, ev.AttemptAccepted(partid))
+
+    def _settle_own(self, running: _Running, partid: int) -> None:
+        """A payment to ourselves: no HTLC, no time."""
+        invoice, total = running.invoice, running.story.session.terms.total_msat
+        preimage = self.world.pay_self(self.us, invoice.payment_hash, total, invoice.payment_secret)
+        self._post(running, ev.AttemptSettled(partid, preimage))
 
     def _ended(self, running: _Running, part: Part, outcome: HtlcOutcome) -> None:
         part.outcome = outcome
@@ -248,7 +243,8 @@ class Sender:
         said = None
         if failure is not None:
             said = blame(part.route, failure, part.route.hops[-1].node, part.sent_height, seconds)
-        seen = observations(Ended(part.route, said, seconds, others), partial(place_in, self.graph))
+        late = running.story.session.attempts[part.partid].late
+        seen = observations(Ended(part.route, said, seconds, others, late), partial(place_in, self.graph))
         self.beliefs.learn(seen, self.world.clock.now())
 
     def _parts_beside(self, part: Part) -> Iterator[learnt.Part]:
@@ -298,45 +294,6 @@ class Sender:
             for c in self.own_channels()
         ]
 
-    def _under_route_names(self, excluded: Iterable[ScidDir]) -> frozenset[ScidDir]:
-        own = {c.scid: c.name_for(self.us) for c in self.world.nodes[self.us].channels}
-        return frozenset(ScidDir(own.get(named.scid, named.scid), named.direction) for named in excluded)
-
-    def _terms(self, invoice: SimInvoice, limits: Limits, amount_msat: int | None, now: float) -> Terms:
-        amount = amount_msat or invoice.amount_msat or 0
-        request = PayRequest(
-            "",
-            maxfeepercent=limits.maxfeepercent,
-            exemptfee_msat=limits.exemptfee_msat,
-            maxfee_msat=limits.maxfee_msat,
-        )
-        return Terms(
-            payment_hash=invoice.payment_hash,
-            groupid=1,
-            source=self.us,
-            destination=invoice.node,
-            amount_msat=amount,
-            total_msat=limits.total_msat or amount,
-            final_cltv=invoice.final_cltv,
-            max_fee_msat=request.fee_limit_msat(amount),
-            fee_limit_words=request.fee_limit_words(amount),
-            max_delay_blocks=limits.maxdelay,
-            deadline_s=now + limits.retry_for_s,
-            expires_at_s=invoice.expires_at,
-            created_at_s=now,
-            riskfactor=limits.riskfactor,
-            failure_cost_msat=limits.failure_cost_msat,
-            failure_cost_ppm=limits.failure_cost_ppm,
-            max_parts=limits.max_parts,
-            min_part_msat=limits.min_part_msat,
-            max_attempts=limits.max_attempts,
-            exclude_nodes=limits.exclude_nodes,
-            exclude_channels=limits.exclude_channels,
-            seed=limits.seed,
-            randomness=limits.randomness,
-            metadata_bytes=len(invoice.metadata or b""),
-        )
-
     def _along(self, route: Route) -> tuple[tuple[SimChannel, ...], tuple[str, ...]]:
         """The channels that a route names, and the names of its nodes."""
         nodes = [self.us, *(hop.node for hop in route.hops)]
@@ -351,6 +308,29 @@ class Sender:
 def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limits = DEFAULTS) -> Story:
     """One payment of one sender."""
     return Sender(world, us).pay(payee, amount_msat, limits)
+
+
+def _decoded(invoice: SimInvoice) -> Invoice:
+    """What `decode` would say of it; worlds do without keys and signatures."""
+    hops = (
+        tuple(InvoiceHop(hop.node, hop.scid, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta) for hop in hint)
+        for hint in invoice.hints
+    )
+    return Invoice(
+        kind=InvoiceKind.BOLT11,
+        invstring="",
+        payment_hash=invoice.payment_hash,
+        payee=invoice.node,
+        amount_msat=invoice.amount_msat,
+        expires_at=invoice.expires_at,
+        final_cltv=invoice.final_cltv,
+        payment_secret=invoice.payment_secret,
+        payment_metadata=invoice.metadata,
+        features=invoice.features,
+        description=invoice.description,
+        description_hash=invoice.description_hash,
+        hints=tuple(hops),
+    )
 
 
 def _own_channel(channel: SimChannel, us: NodeId) -> OwnChannel:
@@ -373,4 +353,5 @@ def _own_channel(channel: SimChannel, us: NodeId) -> OwnChannel:
         fee_ppm=policy.fee_ppm,
         cltv_delta=policy.cltv_delta,
         outgoing_msat=sum(htlc.amount_msat for htlc in channel.htlcs.values() if htlc.direction == side),
+        names=frozenset({channel.scid, channel.name_for(us)}),
     )

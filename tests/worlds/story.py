@@ -7,8 +7,16 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.attempt import DEFAULT_FAILURE_COST_MSAT, DEFAULT_FAILURE_COST_PPM
+from pay.payment.attempt import (
+    DEFAULT_FAILURE_COST_MSAT,
+    DEFAULT_FAILURE_COST_PPM,
+    DEFAULT_PART_COST_MSAT,
+    DEFAULT_PART_COST_PPM,
+    DEFAULT_USUAL_PARTS,
+)
+from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
+from pay.payment.settings import Settings, Shadow
 from pay.routing import Route
 from pay.sim.channel import SimChannel
 from pay.sim.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable
@@ -17,7 +25,11 @@ from pay.units import NodeId, ScidDir
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a caller may say of a payment; the defaults are those of `pay`."""
+    """What a caller and the options may say of a payment.
+
+    What nobody says is as `pay` has it, but for what would make a drawing hard to read: one part, which may be
+    small, and nothing drawn by chance.
+    """
 
     maxfeepercent: Decimal | None = None
     exemptfee_msat: int | None = None
@@ -27,14 +39,52 @@ class Limits:
     riskfactor: float = 10.0
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
+    part_cost_msat: int = DEFAULT_PART_COST_MSAT
+    part_cost_ppm: int = DEFAULT_PART_COST_PPM
     max_parts: int = 1
+    usual_parts: int = DEFAULT_USUAL_PARTS
     min_part_msat: int = 0
     max_attempts: int = 100
     exclude_nodes: frozenset[NodeId] = frozenset()
     exclude_channels: frozenset[ScidDir] = frozenset()
     seed: int = 0
     randomness: float = 0.0
-    total_msat: int | None = None
+    second_cost_msat: int = 0
+    shadow: Shadow = Shadow.OFF
+    partial_msat: int | None = None
+
+    def request(self, amount_msat: int | None) -> PayRequest:
+        """The call of `pay`; `amount_msat` for an invoice that leaves it to us."""
+        return PayRequest(
+            "",
+            amount_msat=amount_msat,
+            riskfactor=Decimal(self.riskfactor),
+            maxfeepercent=self.maxfeepercent,
+            exemptfee_msat=self.exemptfee_msat,
+            maxfee_msat=self.maxfee_msat,
+            retry_for_s=self.retry_for_s,  # type: ignore[arg-type]
+            maxdelay_blocks=self.maxdelay,
+            exclude_nodes=self.exclude_nodes,
+            exclude_channels=self.exclude_channels,
+            partial_msat=self.partial_msat,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The options of the plugin."""
+        return Settings(
+            failure_cost_msat=self.failure_cost_msat,
+            failure_cost_ppm=self.failure_cost_ppm,
+            part_cost_msat=self.part_cost_msat,
+            part_cost_ppm=self.part_cost_ppm,
+            usual_parts=self.usual_parts,
+            max_parts=self.max_parts,
+            min_part_msat=self.min_part_msat,
+            max_attempts=self.max_attempts,
+            randomness=self.randomness,
+            second_cost_msat=self.second_cost_msat,
+            shadow=self.shadow,
+        )
 
 
 DEFAULTS = Limits()

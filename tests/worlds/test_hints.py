@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pay.network import HintHop
 from pay.units import Scid
-from tests.worlds.town import SAT, Town
+from tests.worlds.town import EMPTY, SAT, Town
 
 
 def hidden(ppm: int = 50, **channel: object) -> tuple[Town, dict[str, object]]:
@@ -111,3 +111,51 @@ def test_an_empty_hint_leaves_the_announced_way():
     town.join("A-D", 900)
     town.drain("C-D")
     assert town.pay(invoice=invoice).paths == ["us>A>C>D", "us>A>D"]
+
+
+def phone(ways: int = 8, each_sat: int = 15_000, announced: bool = False) -> tuple[Town, dict[str, object]]:
+    """us ══ A1 … A8 ──── L ┄┄┄ D     Eight ways of 15,000 sat each to L, by whom D is reached."""
+    town = Town()
+    for number in range(1, ways + 1):
+        town.join(f"us-A{number}")
+        town.join(f"A{number}-L", 100, capacity=each_sat * SAT)
+    private = town.join("L-D", 100, announced=announced)
+    return town, {} if announced else {"hints": [private.hint_for(town.id("D"))]}
+
+
+SPREAD = {"max_parts": 30, "failure_cost_msat": 1_000 * SAT, "part_cost_msat": 0}
+"""Where a failure is dear and a part is cheap, a payment goes all ways there are."""
+
+
+def test_a_phone_gets_six_parts_where_they_do():
+    """
+    us ══ A1 … A8 ──── L ┄┄┄ D     60,000 sat go over six of the ways of 15,000 sat; over all eight to a D that
+                                   gossip knows.
+    """
+    town, invoice = phone()
+    story = town.pay(60_000 * SAT, invoice=invoice, **SPREAD)
+    assert story.paid and len(story.parts) == 6
+    town, _ = phone(announced=True)
+    story = town.pay(60_000 * SAT, **SPREAD)
+    assert story.paid and len(story.parts) == 8
+
+
+def test_a_phone_gets_more_parts_where_six_are_too_few():
+    """
+    us ══ A1 … A8 ──── L ┄┄┄ D     100,000 sat do not fit six ways of 15,000.
+    """
+    town, invoice = phone()
+    story = town.pay(100_000 * SAT, invoice=invoice, **SPREAD)
+    assert story.paid and len(story.parts) >= 7
+
+
+def test_parts_that_are_out_count_among_a_phones_six():
+    """
+    us ══ A1 … A8 ──── L ┄┄┄ D     One of the six ways taken is empty: while five parts are out the sixth is sent
+                                   again whole, though two ways would be likelier to carry it.
+    """
+    town, invoice = phone()
+    town.drain("A6-L")
+    story = town.pay(60_000 * SAT, invoice=invoice, **SPREAD)
+    assert story.paid and [part.told for part in story.parts].count(f"A6: {EMPTY}") == 1
+    assert len(story.parts) == 7

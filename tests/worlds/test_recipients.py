@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pay.sim.failures import FailCode
 from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
 
@@ -29,11 +31,11 @@ def test_a_refusal_is_final():
 
 def test_less_than_the_invoice_asks_is_refused():
     """
-    us ──── A ──100── D     99,999 of 100,000 sat.
+    us ──── A ──100── D     The invoice that we have says 99,999 sat, D has it for 100,000.
     """
     town = fork()
     invoice = town.world.create_invoice(town.id("D"), AMOUNT)
-    story = town.sender.pay_invoice(invoice, amount_msat=AMOUNT - 1 * SAT)
+    story = town.sender.pay_invoice(replace(invoice, amount_msat=AMOUNT - 1 * SAT))
     assert (story.lines, story.code) == ([f"us>A>D {REFUSED}"], 203)
 
 

@@ -181,14 +181,18 @@ def test_a_channel_closed_since_gossip():
 def test_a_channel_whose_funding_was_spent_is_the_last_resort():
     """
     us ──── A ──100─   D    Until the funding is spent deep enough gossip still has A-D: it may be a splice. So it
-     └───── B ──200── D     is tried where nothing else is left, and A says that it was none.
+     └───── B ──200── D     is tried where nothing else is left, and A says that it was none. At the very last B-D,
+                            which gossip has as disabled.
     """
     town = fork()
     town.listen()
     town.world.close_channel(town.channels["A-D"])
     assert town.pay().lines == ["us>B>D paid"]
     town.now_asks("B-D", enabled=False, gossip=True)
-    assert town.pay().lines == ["us>A>D A: the node knows no such next channel or its peer is away"]
+    assert town.pay().lines == [
+        "us>A>D A: the node knows no such next channel or its peer is away",
+        "us>B>D B: the channel is disabled",
+    ]
 
 
 @pytest.mark.parametrize("what", ["A", "A-D"])

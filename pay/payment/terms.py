@@ -1,13 +1,13 @@
-"""From a call and its invoice to the values a payment runs on: its terms, and what its parts say."""
+"""From a call and its invoice to the terms that a payment runs on."""
 
 from __future__ import annotations
 
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import ClearRecipient, SelfRecipient
-from pay.node.facade import PartOrder
-from pay.node.options import Settings, Shadow
+from pay.network.hints import HintHop, RouteHint
 from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
+from pay.payment.settings import Settings, Shadow
 from pay.units import NodeId, ScidDir, direction_of
 
 
@@ -43,8 +43,11 @@ def terms_for(
         riskfactor=float(request.riskfactor),
         failure_cost_msat=settings.failure_cost_msat,
         failure_cost_ppm=settings.failure_cost_ppm,
+        part_cost_msat=settings.part_cost_msat,
+        part_cost_ppm=settings.part_cost_ppm,
         second_cost_msat=settings.second_cost_msat,
         max_parts=settings.max_parts if _several(recipient) else 1,
+        usual_parts=settings.usual_parts,
         min_part_msat=settings.min_part_msat,
         max_attempts=settings.max_attempts,
         exclude_nodes=request.exclude_nodes,
@@ -58,21 +61,6 @@ def terms_for(
     )
 
 
-def order_for(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:
-    """What every part of it says beside its route."""
-    return PartOrder(
-        payment_hash=invoice.payment_hash.hex(),
-        total_msat=terms.total_msat,
-        groupid=terms.groupid,
-        bolt11=invoice.invstring,
-        payment_secret=invoice.payment_secret.hex() if invoice.payment_secret else None,
-        payment_metadata=invoice.payment_metadata.hex() if invoice.payment_metadata else None,
-        label=request.label,
-        description=request.description,
-        localinvreqid=request.localinvreqid,
-    )
-
-
 def shadow_for(request: PayRequest, invoice: Invoice, wanted: Shadow) -> Shadow:
     """More than is asked for is sent only where the invoice says how much that is and all of it is ours."""
     if not request.use_shadow:
@@ -83,6 +71,14 @@ def shadow_for(request: PayRequest, invoice: Invoice, wanted: Shadow) -> Shadow:
 def total_chosen(request: PayRequest, invoice: Invoice) -> bool:
     """The caller chose what is sent: the invoice has no amount, or others pay the rest of it."""
     return invoice.amount_msat is None or request.partial_msat is not None
+
+
+def hints_of(recipient: Recipient) -> tuple[RouteHint, ...]:
+    """Its route hints, as the network takes them."""
+    hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
+    return tuple(
+        tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint) for hint in hints
+    )
 
 
 def wakeable_channels(recipient: Recipient) -> frozenset[ScidDir]:

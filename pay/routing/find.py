@@ -1,0 +1,131 @@
+"""From what a payment may use, has learnt and asks to routes: the one door to the planner.
+
+The network is what gossip, the host and an invoice say of it (`overlay`), the plan minds what failed before
+(`caution`), and "no route" says whether it is so only because of what is in flight just now: what holds our money
+and our HTLC slots, our own parts and what we forward, ends; so do parts of ours that hold the channels of others.
+Where there would be routes if nothing were out, it is worth to wait and to ask again. What is known of channels
+from failures stays known: they would refuse then as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
+from pay.network import ChannelGraph, Overlay
+from pay.routing.caution import plan_cautiously
+from pay.routing.planner import plan
+from pay.routing.query import Answer, NoRoute, NoRouteReason, Restrictions, Route, RouteQuery, Situation
+from pay.routing.shadow import Walk, shadow_fee_msat, walk
+from pay.units import NodeId, ScidDir
+
+PHONE_PARTS = 6
+"""Parts at the same time to a recipient of whom gossip has no channel, unless there is no way in so few: it is a
+phone behind one channel, and wallets take as few HTLCs there (Phoenix)."""
+
+_MAY_BE_BACK = frozenset({
+    NoRouteReason.RECIPIENT_DISABLED,
+    NoRouteReason.UNREACHABLE,
+    NoRouteReason.EXCLUDED,
+    NoRouteReason.INSUFFICIENT_CAPACITY,
+    NoRouteReason.BELOW_MINIMUM,
+})
+"""Reasons that one more channel of the recipient may do away with."""
+
+Planner = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int], Knowledge], Answer]
+"""`plan_cautiously` or what stands in for it; the overlay has the restrictions."""
+
+
+def find(
+    graph: ChannelGraph,
+    asked: Situation,
+    knowledge: Knowledge = NOTHING_KNOWN,
+    planner: Planner = plan_cautiously,
+) -> Answer:
+    """Routes, each checked against its query, or why there are none. Exceptions are those of `plan`."""
+    query, own, restrictions = asked.query, asked.own, asked.restrictions
+    overlay = Overlay(
+        graph,
+        query.source,
+        own,
+        recipient=query.destination,
+        hints=asked.hints,
+        excluded_nodes=restrictions.excluded_nodes,
+        excluded_channels=restrictions.closed_channels,
+        policies=restrictions.policies,
+        caps=restrictions.caps,
+    )
+    answer = _answer(overlay, asked, knowledge, planner)
+    if isinstance(answer, NoRoute) and query.late_parts and answer.reason in _MAY_BE_BACK:
+        answer = replace(answer, late=_late(overlay, asked, knowledge, planner))
+    if not isinstance(answer, NoRoute) or not (asked.held or any(channel.live_htlcs for channel in own)):
+        return answer
+    idle = overlay.with_own([channel.idle for channel in own])
+    free = planner(idle, restrictions, asked.whole or query, {}, knowledge)
+    return answer if isinstance(free, NoRoute) else replace(answer, busy=True)
+
+
+def _late(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> tuple[Route, ...]:
+    """Routes if the recipient is back and gossip does not know yet."""
+    if not overlay.disabled_into_recipient():
+        return ()
+    parts = min(asked.query.late_parts, max(asked.query.max_parts, asked.query.most_parts))
+    query = replace(asked.query, max_parts=parts, most_parts=0)
+    answer = planner(overlay.with_recipient_back(), asked.restrictions, query, asked.held, knowledge)
+    return () if isinstance(answer, NoRoute) else answer
+
+
+def _answer(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:
+    """In few parts if gossip does not know the recipient; in as many as may be if there is no way so."""
+    query, out = asked.query, asked.whole.max_parts - asked.query.max_parts if asked.whole else 0
+    few = max(1, PHONE_PARTS - out)
+    if query.max_parts > few and not _listed(overlay.graph, query.destination):
+        fewer = replace(query, max_parts=few, most_parts=0)
+        answer = planner(overlay, asked.restrictions, fewer, asked.held, knowledge)
+        if not isinstance(answer, NoRoute):
+            return answer
+    return planner(overlay, asked.restrictions, query, asked.held, knowledge)
+
+
+def _listed(graph: ChannelGraph, node: NodeId) -> bool:
+    """Whether gossip knows channels to a node, open or not."""
+    number = graph.node_number(node)
+    return number is not None and len(graph.arcs_into(number)) > 0
+
+
+def find_plainly(graph: ChannelGraph, asked: Situation) -> Answer:
+    """The same without beliefs, chance and caution: within the same limits, by less of our own code."""
+    return find(graph, asked, planner=_plainly)
+
+
+def shadow(graph: ChannelGraph, asked: Situation, knowledge: Knowledge = NOTHING_KNOWN, *, fee: bool) -> Walk:
+    """What a shadow route adds to a payment that has not begun.
+
+    Parameters
+    ----------
+    fee
+        Whether the recipient may be given more than it asks for; else there are blocks only.
+    """
+    query = asked.query
+    room = query.max_delay - query.final_cltv
+    walked = walk(graph, query.destination, query.amount_msat, room, query.seed)
+    if not fee or not walked.fee_msat:
+        return Walk(walked.blocks, 0)
+    frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0, late_parts=0)
+    cheapest = find(graph, replace(asked, query=frugal), knowledge)
+    if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
+        return Walk(walked.blocks, 0)
+    fees = sum(route.fee_msat for route in cheapest)
+    most = shadow_fee_msat(walked.fee_msat, query.amount_msat, fees, query.max_fee_msat, query.seed)
+    return Walk(walked.blocks, most)
+
+
+def _plainly(
+    overlay: Overlay,
+    _restrictions: Restrictions,
+    query: RouteQuery,
+    in_flight: Mapping[ScidDir, int],
+    _knowledge: Knowledge,
+) -> Answer:
+    return plan(overlay, replace(query, randomness=0.0), in_flight)

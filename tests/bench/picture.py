@@ -1,0 +1,136 @@
+"""A frontier as a picture: fee against first-try success, an SVG without any library.
+
+Points are rows of (panel, series, label, fee, first try, ±): the fee in millionths of what was paid, on a
+logarithmic axis, the other two shares from 0 to 1. Points of one series are joined in the order they come in; a
+series of one point is a mark. What lies above and to the left is better.
+
+    python -m tests.bench.picture POINTS.json PICTURE.svg
+
+`POINTS.json` is a list of such rows, or an object with such a list under "points" and, if it has one, a "title".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+_PANEL, _PLOT, _LEFT, _TOP = (470, 380), (380, 290), 62, 34
+_COLUMNS = 2
+_LEGEND_ROW = 18
+_LEAST_PPM = 1.0
+"""Fees below this are drawn here: a logarithm has no zero."""
+
+_COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#8e44ad", "#b8860b", "#555555", "#d81b60", "#00838f")
+
+
+class Point(NamedTuple):
+    """One way to choose routes, and what became of it; `plus_minus` is half of a 95 % interval."""
+
+    panel: str
+    series: str
+    label: str
+    fee_ppm: float
+    first_try: float
+    plus_minus: float = 0.0
+
+
+def read(path: Path) -> tuple[str, list[Point]]:
+    """Title and points of a file of results."""
+    found = json.loads(path.read_text())
+    title, rows = ("", found) if isinstance(found, list) else (found.get("title", ""), found["points"])
+    return title, [Point(*row) for row in rows]
+
+
+def draw(points: Iterable[Point], title: str = "") -> str:
+    """The picture's text: one panel after another, two a row, and one legend for all."""
+    points = list(points)
+    panels = list(dict.fromkeys(point.panel for point in points))
+    series = list(dict.fromkeys(point.series for point in points))
+    colours = {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(series)}
+    width, rows = _PANEL[0] * min(_COLUMNS, max(1, len(panels))), -(-len(panels) // _COLUMNS)
+    head = 30
+    height = head + rows * _PANEL[1] + _LEGEND_ROW * len(series) + 16
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        'font-size="11">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="12" y="20" font-size="15">{escape(title)}</text>',
+    ]
+    for at, panel in enumerate(panels):
+        x, y = at % _COLUMNS * _PANEL[0], head + at // _COLUMNS * _PANEL[1]
+        lines += [f'<g transform="translate({x + _LEFT},{y + _TOP})">']
+        lines += _panel(panel, [point for point in points if point.panel == panel], colours)
+        lines += ["</g>"]
+    for at, name in enumerate(series):
+        y = head + rows * _PANEL[1] + _LEGEND_ROW * at + 10
+        lines.append(f'<circle cx="20" cy="{y - 4}" r="4" fill="{colours[name]}"/>')
+        lines.append(f'<text x="32" y="{y}">{escape(name)}</text>')
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _panel(title: str, points: Sequence[Point], colours: dict[str, str]) -> list[str]:
+    wide, high = _PLOT
+    fees = [max(_LEAST_PPM, point.fee_ppm) for point in points]
+    low, top = math.log10(min(fees)) - 0.08, math.log10(max(fees)) + 0.12
+    floor = max(0.0, math.floor(min(point.first_try - point.plus_minus for point in points) * 10) / 10)
+
+    def x(fee_ppm: float) -> float:
+        return wide * (math.log10(max(_LEAST_PPM, fee_ppm)) - low) / (top - low)
+
+    def y(share: float) -> float:
+        return high * (1 - (min(max(share, floor), 1.0) - floor) / (1 - floor)) if floor < 1 else 0.0
+
+    lines = [
+        f'<text x="0" y="-12" font-size="13">{escape(title)}</text>',
+        f'<rect width="{wide}" height="{high}" fill="none" stroke="#999"/>',
+        f'<text x="{wide / 2}" y="{high + 34}" text-anchor="middle">fee, ppm</text>',
+        f'<text transform="translate(-44,{high / 2}) rotate(-90)" text-anchor="middle">'
+        "payments without a failed HTLC</text>",
+    ]
+    for fee in _ticks(low, top):
+        lines.append(f'<path d="M{x(fee):.1f} 0V{high}" stroke="#eee"/>')
+        lines.append(f'<text x="{x(fee):.1f}" y="{high + 16}" text-anchor="middle">{fee:g}</text>')
+    for tenth in range(round(floor * 10), 11):
+        lines.append(f'<path d="M0 {y(tenth / 10):.1f}H{wide}" stroke="#eee"/>')
+        lines.append(f'<text x="-6" y="{y(tenth / 10) + 4:.1f}" text-anchor="end">{tenth * 10} %</text>')
+    for name, colour in colours.items():
+        mine = [point for point in points if point.series == name]
+        if len(mine) > 1:
+            way = " ".join(f"{x(point.fee_ppm):.1f},{y(point.first_try):.1f}" for point in mine)
+            lines.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="1.3"/>')
+        for point in mine:
+            at, here = x(point.fee_ppm), y(point.first_try)
+            upper, lower = y(point.first_try + point.plus_minus), y(point.first_try - point.plus_minus)
+            lines.append(
+                f'<path d="M{at:.1f} {upper:.1f}V{lower:.1f}" stroke="{colour}" stroke-opacity="0.35"/>'
+                f'<circle cx="{at:.1f}" cy="{here:.1f}" r="3.2" fill="{colour}">'
+                f"<title>{escape(f'{name}, {point.label}')}: {point.fee_ppm:.1f} ppm, "
+                f"{100 * point.first_try:.1f} % ± {100 * point.plus_minus:.1f}</title></circle>"
+                f'<text x="{at + 5:.1f}" y="{here - 4:.1f}" font-size="9" fill="{colour}">'
+                f"{escape(point.label)}</text>"
+            )
+    return lines
+
+
+def _ticks(low: float, top: float) -> list[float]:
+    """Round fees between two logarithms."""
+    fees = [step * 10.0**power for power in range(math.floor(low), math.ceil(top) + 1) for step in (1, 2, 5)]
+    return [fee for fee in fees if low <= math.log10(fee) <= top]
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__)
+        return 2
+    title, points = read(Path(sys.argv[1]))
+    Path(sys.argv[2]).write_text(draw(points, title))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

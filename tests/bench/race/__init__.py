@@ -1,0 +1,1 @@
+"""The race: `pay`, `xpay` and ours pay the same invoices on Core Lightning's simulated mainnet."""

@@ -1,0 +1,41 @@
+"""A race as points of fee against first-try success, for `python -m tests.bench.picture POINTS.json PICTURE.svg`.
+
+A row is (panel, series, label, fee in ppm, share paid at the first try, half of its interval), of what all senders
+paid. A sender called `ours-SERIES/LABEL` is the point LABEL of that series, whose points are joined.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.bench.race.record import Memory, Payment, common
+from tests.bench.race.statistics import wilson
+from tests.bench.race.table import fee_ppm, groups
+
+Point = tuple[str, str, str, float, float, float]
+
+
+def points(payments: Sequence[Payment], senders: Sequence[str]) -> Iterator[Point]:
+    """Panel by panel: the amounts, and all of them together."""
+    for mode in Memory:
+        for group in groups([payment for payment in payments if payment.mode is mode]):
+            panel = group.title if mode is Memory.RESET else f"{group.title}, memory kept"
+            rows = common(group.payments, senders)
+            if rows:
+                for place, name in enumerate(senders):
+                    yield _point(panel, name, [row[place] for row in rows])
+
+
+def _point(panel: str, name: str, paid: Sequence[Payment]) -> Point:
+    series, _, label = name.partition("/")
+    first = wilson(sum(payment.first_try for payment in paid), len(paid))
+    fee = sum(fee_ppm(payment) for payment in paid) / len(paid)
+    return panel, series, label, fee, first.value, (first.high - first.low) / 2
+
+
+def write(file: Path, title: str, payments: Sequence[Payment], senders: Sequence[str]) -> None:
+    """As the picture reads it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"title": title, "points": list(points(payments, senders))}, indent=1) + "\n")
