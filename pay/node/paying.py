@@ -31,6 +31,7 @@ from pay.node.checks import (
 )
 from pay.node.earlier import Earlier
 from pay.node.facade import Node
+from pay.node.foresight import Foreseen
 from pay.node.host import HostInfo
 from pay.node.journal import Journal
 from pay.node.orphans import Orphans
@@ -195,12 +196,15 @@ class Paying:
 
     async def _look(self, call: Call) -> Running | Receipt | None:
         """What there is of the payment, or its beginning; None where that has to be looked at again."""
+        # Beside the look, which mostly finds nothing: nothing of it is sent before the approval.
+        foreseen, begun = self._preparation.foreseen(call), None
         try:
             found = await self._start_or_join(call)
             if not isinstance(found, Beginning):
                 return found
             if found.ours:
-                return await self._begin(found.running, call)
+                begun = await self._begin(found.running, call, foreseen)
+                return begun
             call.tell("Another call of this invoice is about to pay it: waiting with that")
             await found.running.begun(LOOK_S)
             return None
@@ -214,6 +218,9 @@ class Paying:
                 error.message,
             )
             raise
+        finally:
+            if foreseen is not None and begun is None:
+                foreseen.forget()
 
     async def _start_or_join(self, call: Call) -> Running | Receipt | Beginning:
         """What there is of the payment, or that it is about to begin. Raises PayError."""
@@ -289,12 +296,12 @@ class Paying:
         self._runner.start(running, past.parts)
         return running
 
-    async def _begin(self, beginning: Running, call: Call) -> Running | None:
+    async def _begin(self, beginning: Running, call: Call, foreseen: Foreseen | None) -> Running | None:
         """Make it ready and start it; None where others have begun meanwhile."""
         began_s = time.monotonic()
         payment_hash, groupid = call.invoice.payment_hash, beginning.session.terms.groupid
         try:
-            running = await self._preparation.prepared(call, groupid)
+            running = await self._preparation.prepared(call, groupid, foreseen)
             async with self._lock(payment_hash):
                 slow = time.monotonic() - began_s > self._quick_s
                 if payment_hash in self._register.live or (slow and await self._changed(payment_hash, groupid)):

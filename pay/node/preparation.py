@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pay.errors import PayError
 from pay.invoice import Invoice, Recipient, recipient_of
 from pay.node.chain import Chain
 from pay.node.checks import check_invoice, check_limits
 from pay.node.facade import Node, PartOrder
+from pay.node.foresight import Foreseen, Foresight
 from pay.node.register import Register
 from pay.node.running import Running, Tell
 from pay.node.shadowing import Shadowing
@@ -53,6 +55,7 @@ class Preparation:
         shadowing: Shadowing,
         chain: Chain,
         settings: Callable[[], Settings],
+        foresight: Foresight | None = None,
     ):
         self._node = node
         self._us = us
@@ -60,13 +63,27 @@ class Preparation:
         self._shadowing = shadowing
         self._chain = chain
         self._settings = settings
+        self._foresight = foresight
         self._secret = os.urandom(32)
 
     def new(self, call: Call, groupid: int) -> Running:
         """A payment as the call asks for it, from now on. Raises PayError where that cannot be."""
         return self._running(call, self._recipient(call), self._terms(call, groupid))
 
-    async def prepared(self, call: Call, groupid: int) -> Running:
+    def foreseen(self, call: Call) -> Foreseen | None:
+        """What can be thought of before anybody has said that the payment may begin: nothing of it is sent."""
+        behind_blocks = self._chain.known_behind()
+        if self._foresight is None or behind_blocks is None:
+            return None
+        try:
+            recipient = self._recipient(call)
+        except PayError:
+            # Whether it is an error depends on what the host knows of the payment.
+            return None
+        kind = shadow_for(call.request, call.invoice, self._settings().shadow)
+        return self._foresight.of(self._terms(call, 0, behind_blocks), recipient, kind)
+
+    async def prepared(self, call: Call, groupid: int, foreseen: Foreseen | None = None) -> Running:
         """The same, approved by the node and with its shadow. Raises PayError where it is declined."""
         request, invoice = call.request, call.invoice
         behind_blocks = self._chain.known_behind()
@@ -78,10 +95,13 @@ class Preparation:
         finally:
             if asked is not None:
                 asked.cancel()
+        # By the clock of now: an approval may take long.
         recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
-        kind = shadow_for(request, invoice, self._settings().shadow)
-        shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
-        return self._running(call, recipient, shadowed)
+        shadowed = None if foreseen is None else await foreseen.shadow(terms)
+        if shadowed is None:
+            kind = shadow_for(request, invoice, self._settings().shadow)
+            shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
+        return self._running(call, recipient, shadowed, foreseen)
 
     def _recipient(self, call: Call) -> Recipient:
         check_invoice(call.request, call.invoice, int(time.time()))
@@ -102,13 +122,16 @@ class Preparation:
             behind_blocks=behind_blocks,
         )
 
-    def _running(self, call: Call, recipient: Recipient, terms: Terms) -> Running:
+    def _running(
+        self, call: Call, recipient: Recipient, terms: Terms, foreseen: Foreseen | None = None
+    ) -> Running:
         return Running(
             PaymentSession(terms),
             recipient,
             order_for(call.request, call.invoice, terms),
             listeners=[call.tell],
             total_chosen=total_chosen(call.request, call.invoice),
+            foreseen=foreseen,
         )
 
     def _seed(self, payment_hash: bytes) -> int:

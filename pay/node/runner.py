@@ -77,7 +77,7 @@ class Runner:
         self._journalling = Journalling(journal, self._detached, register.live.get)
         self._orphans = orphans
         self._height = 0
-        self._own = OwnChannels(node, us)
+        self.own = OwnChannels(node, us)
         self._reconnects = Reconnects(node, us)
         self._reconcile_s = reconcile_s
         self._sender = Sender(node, self._journalling, self.post)
@@ -314,11 +314,17 @@ class Runner:
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
         patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
+        out = self._register.out
+        foreseen, running.foreseen = running.foreseen, None
+        if foreseen is not None:
+            plan = await foreseen.plan()
+            async with self.own.turn:
+                # The session takes the routes before the next plan has its turn.
+                if plan is not None and plan.answers(action, out.changes, time.monotonic()):
+                    return plan.answer
         async with asyncio.timeout(patience_s):
-            listed = await self._own.listed()
-        async with self._own.turn:
-            # The session takes the routes before the next plan has its turn.
-            out = self._register.out
+            listed = await self.own.listed()
+        async with self.own.turn:
             own = less_ordered(listed, out)
             hints = hints_of(running.recipient)
             return await self._planning.find(

@@ -17,6 +17,7 @@ from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
 from pay.node.chain import Chain
 from pay.node.facade import CallError, Node, Unanswered
+from pay.node.foresight import Foresight
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
@@ -135,6 +136,7 @@ class Service:
                 shadowing,
                 self._chain,
                 lambda: options.settings(self._plugin),
+                Foresight(self._planning, shadowing, runner.own, self._register),
             ),
             doubt_s=2 * reconcile_s,
         )

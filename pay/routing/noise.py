@@ -15,10 +15,15 @@ drawn on top of fees, as if nodes asked some tenths and some ppm more: many ways
 is nothing. At riskfactor 0 that makes 1.6 bits over the ways of equal payments, as many as at the usual one, for
 no more fees; the nats of failure are a third more.
 
+A payment draws the same for each of its plans, and a plan of several parts for each of its rounds: what the last
+payments drew is kept.
+
 What it knowingly does not do: vary routes where only one is near the best.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,23 +46,35 @@ _FEES = 0xFEE5
 """Of the numbers drawn from a payment's seed, those of fees."""
 
 
+KEPT = 16
+"""Payments whose prices are kept; 70 kB each on the public network."""
+
+
+@lru_cache(KEPT)
 def fee_noise(nodes: int, seed: int, randomness: float, riskfactor: float) -> NDArray[np.float32] | None:
-    """How much of that is drawn at each node, float32[nodes], >= 0 and 1 on average at most; None for nothing."""
+    """How much of that is drawn at each node, float32[nodes], >= 0 and 1 on average at most; None for nothing.
+
+    The array is shared and cannot be written to.
+    """
     share = randomness * (1 - riskfactor / USUAL_RISKFACTOR)
     if share <= 0:
         return None
     drawn = np.random.default_rng((_FEES, seed)).standard_exponential(nodes, dtype=np.float32)
     drawn *= np.float32(share)
+    drawn.flags.writeable = False
     return drawn
 
 
+@lru_cache(KEPT)
 def noise(nodes: int, seed: int, randomness: float) -> NDArray[np.float32]:
     """The price of a block at each node, as a multiple of what it is, float32[nodes], > 0.
 
     `randomness`, up to 1, is the share of the price that is drawn, exponentially distributed. What a node draws
-    depends on `seed` and its number only, not on how many nodes there are.
+    depends on `seed` and its number only, not on how many nodes there are. The array is shared and cannot be
+    written to.
     """
     drawn = np.random.default_rng(seed).standard_exponential(nodes, dtype=np.float32)
     drawn *= np.float32(MEAN * randomness)
     drawn += np.float32(1 - min(randomness, 1.0))
+    drawn.flags.writeable = False
     return drawn

@@ -1,9 +1,14 @@
-"""How time and memory grow with the network: generated ones of one, four and sixteen times a size."""
+"""How time and memory grow with the network: generated ones of one, four and sixteen times a size.
+
+Plans of a frugal question (one path or 16 parts, nothing drawn, nothing known), and of what a payment asks with
+all options as they come and with memory.
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +16,12 @@ from tempfile import TemporaryDirectory
 from pay.network import GossipStore, OwnChannel
 from pay.units import NodeId, Scid
 from tests.bench.planning import PARTS, SINGLE_MSAT, SPLIT_MSAT, timed
-from tests.bench.setting import SAT, Setting, query
+from tests.bench.setting import SAT, Setting, default_query, query, remembered
 from tests.bench.table import heading, row
 
 LEAST_NODES = 1_250
 TIMES = (1, 4, 16)
-_PAYEES, _LOADS = 60, 3
+_PAYEES, _LOADS, _WARM_UP = 60, 3, 5
 
 
 def run(setting: Setting) -> dict[str, float]:
@@ -54,12 +59,24 @@ def _measured(setting: Setting) -> dict[str, tuple[float, str]]:
     us, own = joined(setting)
     for name, amount, most in (("one_path_ms", SINGLE_MSAT[-1], 1), ("split_ms", SPLIT_MSAT[0], PARTS)):
         payees = setting.payees(_PAYEES, amount)
-        for payee in payees[:5]:
+        for payee in payees[:_WARM_UP]:
             timed(graph, own, query(us, payee, amount, max_parts=most))
         found = [timed(graph, own, query(us, payee, amount, max_parts=most)) for payee in payees]
         ms = [took for took, count in found if count]
-        result[name] = (statistics.median(ms), f"{statistics.median(ms):.2f}") if ms else (0.0, "none")
+        result[name] = _median(ms)
+    known = remembered(graph)
+    for name, amount in (("default_ms", SINGLE_MSAT[-1]), ("default_large_ms", SPLIT_MSAT[0])):
+        ms = []
+        for number, payee in enumerate(setting.payees(_PAYEES, amount)):
+            took, count = timed(graph, own, default_query(us, payee, amount, seed=number + 1), known)
+            if count and number >= _WARM_UP:
+                ms.append(took)
+        result[name] = _median(ms)
     return result
+
+
+def _median(ms: Sequence[float]) -> tuple[float, str]:
+    return (statistics.median(ms), f"{statistics.median(ms):.2f}") if ms else (0.0, "none")
 
 
 def joined(setting: Setting) -> tuple[NodeId, list[OwnChannel]]:

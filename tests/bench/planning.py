@@ -1,5 +1,8 @@
 """How long a plan takes: one path, split, right after gossip changed; beside networkx and the host's commands.
 
+Most questions are frugal ones: one path or 16 parts, nothing drawn, nothing known, so that what is beside them has
+the same to do. What a payment of the plugin asks, with all options as they come and with memory, stands apart.
+
 A plan is timed as the plugin makes it: the overlay of the payment, the routes, their verification. networkx
 searches the whole graph from the payee on the same weights, its graph built beforehand. The host answers over
 its socket, on the same store, from our best-connected peer (a node that is not in the graph cannot be a source
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, Overlay, OwnChannel
 from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.costs import Prices
@@ -28,7 +32,7 @@ from pay.routing.query import BLOCKS_PER_YEAR, Situation
 from pay.routing.terrain import Terrain
 from pay.units import NodeId
 from tests.bench import host
-from tests.bench.setting import SAT, Setting, ours, query
+from tests.bench.setting import SAT, Setting, default_query, ours, query, remembered
 from tests.bench.table import heading, row, spread
 from tests.worlds.kit import Sender
 
@@ -57,6 +61,10 @@ def run(setting: Setting) -> dict[str, float]:
     everything = single.found_ms + single.none_ms + split.found_ms + split.none_ms
     spread("all, with those that end without a route", everything, "ms", "p99 ≤ 40 ms", 2)
     row("slowest of all", f"{max(everything):.0f} ms")
+    default_ms, again_ms, default_parts = _default(setting, own, us)
+    spread("all, with default options", default_ms, "ms", "", 2)
+    spread("the same, a payment's next plan", again_ms, "ms", "", 2)
+    row("parts of a plan with default options", f"{statistics.mean(default_parts):.1f}")
     _parts_of_it(setting, own, us)
     spread("one path, right after a channel_update", _stale_ms(setting, own, us), "ms", "", 2)
     mean = statistics.mean(split.parts) if split.parts else 0.0
@@ -64,6 +72,8 @@ def run(setting: Setting) -> dict[str, float]:
     figures = {
         "plan_single_ms_p50": statistics.median(single.found_ms),
         "plan_split_ms_p50": statistics.median(split.found_ms),
+        "plan_default_ms_p50": statistics.median(default_ms),
+        "plan_default_again_ms_p50": statistics.median(again_ms),
         "plan_ms_p99": float(np.percentile(everything, 99)),
         "plan_ms_max": max(everything),
         "plans_that_split": float(len(split.parts)),
@@ -98,10 +108,35 @@ def _amount(setting: Setting, own: Sequence[OwnChannel], us: NodeId, amount: int
     return times
 
 
-def timed(graph: ChannelGraph, own: Sequence[OwnChannel], asked: RouteQuery) -> tuple[float, int]:
+def _default(
+    setting: Setting, own: Sequence[OwnChannel], us: NodeId
+) -> tuple[list[float], list[float], list[int]]:
+    """As a payment of the plugin asks: 30 parts, routes that vary, 500 channels remembered.
+
+    Milliseconds of the first plan and of another one of the same payment, and the parts.
+    """
+    first_ms, again_ms, parts = list[float](), list[float](), list[int]()
+    known = remembered(setting.graph)
+    for amount in (*SINGLE_MSAT, SPLIT_MSAT[0]):
+        found_ms = []
+        for number, payee in enumerate(setting.payees(_PAYEES, amount)):
+            asked = default_query(us, payee, amount, seed=number + 1)
+            took, count = timed(setting.graph, own, asked, known)
+            if count:
+                found_ms.append(took)
+                parts.append(count)
+                again_ms.append(timed(setting.graph, own, asked, known)[0])
+        spread(f"{amount // SAT:,} sat, default options", found_ms, "ms", "", 2)
+        first_ms += found_ms
+    return first_ms, again_ms, parts
+
+
+def timed(
+    graph: ChannelGraph, own: Sequence[OwnChannel], asked: RouteQuery, known: Knowledge = NOTHING_KNOWN
+) -> tuple[float, int]:
     """Milliseconds that a plan took, and in how many routes it ended."""
     began = time.perf_counter()
-    answer = find(graph, Situation(asked, own))
+    answer = find(graph, Situation(asked, own), known)
     took = (time.perf_counter() - began) * 1000
     return took, 0 if isinstance(answer, NoRoute) else len(answer)
 

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from pay.liquidity.knowledge import Knowledge
+from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS
 from pay.network import ChannelGraph, GossipStore
+from pay.payment import question as asking
+from pay.payment.attempt import Terms
+from pay.payment.settings import Settings
 from pay.routing import RouteQuery
 from pay.sim import networks
 from pay.sim.channel import SimPeer
 from pay.sim.clock import VirtualClock
 from pay.sim.world import World
 from pay.sim.world_store import write_store
-from pay.units import NodeId
+from pay.units import NodeId, Scid
 
 SAT = 1_000
 GENERATED_NODES = 17_000
@@ -30,6 +35,9 @@ GENERATED_NODES = 17_000
 SMALL_CHANNELS = 5
 LARGE_CHANNELS = 100
 """Of the two nodes that pay: a user's, and a service's."""
+
+KNOWN_CHANNELS = 500
+"""Of which something is believed, where a plan is made with memory."""
 
 
 @dataclass
@@ -103,6 +111,33 @@ def read_graph(path: Path) -> ChannelGraph:
         store.read(file)
     store.graph.by_target()
     return store.graph
+
+
+def remembered(graph: ChannelGraph, channels: int = KNOWN_CHANNELS, seed: int = 1) -> Knowledge:
+    """What some hundreds of payments leave behind: bounds on channels of large nodes, half of them from above."""
+    degree = np.bincount(graph.target, minlength=graph.n_nodes)
+    between = np.minimum(degree[graph.source[::2]], degree[graph.target[::2]])
+    largest = np.argsort(between, kind="stable")[::-1][: 4 * channels].tolist()
+    draw, known = random.Random(seed), dict[Scid, tuple[int, int, int]]()
+    for channel in draw.sample(largest, min(channels, len(largest))):
+        size = int(graph.capacity_msat[2 * channel])
+        bound = draw.randrange(size + 1)
+        known[Scid(int(graph.scids[channel]))] = (size, 0, bound) if draw.random() < 0.5 else (size, bound, size)
+    return Knowledge.about(known, prior=PRIORS[DEFAULT_PRIOR])
+
+
+def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> RouteQuery:
+    """The first question of a payment with all options as they come, but for the fee: as in `query`."""
+    chosen = Settings()
+    terms = Terms(
+        payment_hash=bytes(32), groupid=1, source=us, destination=payee, amount_msat=amount_msat,
+        total_msat=amount_msat, final_cltv=18, max_fee_msat=max(5_000, amount_msat // 20), fee_limit_words="",
+        max_delay_blocks=2016, deadline_s=0.0, expires_at_s=0.0, created_at_s=0.0,
+        failure_cost_msat=chosen.failure_cost_msat, failure_cost_ppm=chosen.failure_cost_ppm,
+        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, max_parts=chosen.max_parts,
+        min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
+    )  # fmt: skip
+    return asking.question(terms, amount_msat, 0, 0, 0)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:

@@ -20,6 +20,7 @@ from pay.sim.clock import RealClock
 from pay.sim.jsonstream import RpcError
 from pay.sim.node import DEFAULT_PLUGIN, DEFAULT_VERSION, SimNode
 from pay.sim.world import World
+from tests.bench.many import USUAL_LEVEL
 from tests.bench.table import heading, row, spread
 
 _SPAWNS = 9
@@ -37,13 +38,14 @@ def run(network: Path | None) -> dict[str, float]:
     row("resident after start and payments", f"{rss_mb:.0f} MB", "", "≤ 130 MB")
     row("resident at most", f"{peak_mb:.0f} MB", "", "")
     row("threads", str(threads), "", "")
-    spread("pay to first sendpay, warm", added_ms, "ms", "≤ 15 ms")
+    spread("pay to first sendpay, warm", added_ms, "ms", "≤ 5 ms")
     return {
         "manifest_s": statistics.median(manifest_s),
         "first_payment_s": first_s,
         "rss_mb": rss_mb,
         "peak_mb": peak_mb,
         "added_ms_p50": statistics.median(added_ms),
+        "first_sendpay_ms": statistics.median(added_ms),
     }
 
 
@@ -75,7 +77,7 @@ async def _node(network: Path | None) -> tuple[float, float, float, list[float],
     us = networks.join(world, seed=1)
     payees = [peer for peer in world.nodes.values() if len(peer.channels) > 2 and peer is not us]
     with tempfile.TemporaryDirectory() as directory:
-        async with SimNode(world, us.id, Path(directory)) as node:
+        async with SimNode(world, us.id, Path(directory), options=USUAL_LEVEL) as node:
             await _said(node, "started version=")
             pid = next(iter(node.plugin_pids))
 

@@ -23,6 +23,24 @@ def test_a_node_keeps_its_draw_when_others_come() -> None:
     assert (noise(100, 6, 0.5) != noise(100, 5, 0.5)).any()
 
 
+def test_what_a_payment_drew_is_kept_for_its_later_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are drawn once; nobody who has them can change them for the next plan."""
+    draws = []
+    draw = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: draws.append(seed) or draw(seed))
+    noise.cache_clear()
+    fee_noise.cache_clear()
+    for _ in range(3):
+        times, fees = noise(100, 7, 0.5), fee_noise(100, 7, 0.5, 0.0)
+        assert fees is not None
+        for drawn in (times, fees):
+            with pytest.raises(ValueError, match="read-only"):
+                drawn[0] = 2.0
+    assert len(draws) == 2
+    noise(100, 8, 0.5)
+    assert len(draws) == 3
+
+
 def test_of_fees_the_more_is_drawn_the_less_time_costs() -> None:
     """At riskfactor 0 all of it on average, half at half the usual; from there on nothing."""
     for riskfactor, share in ((0.0, 1.0), (5.0, 0.5), (9.0, 0.1)):

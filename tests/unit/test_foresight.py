@@ -1,0 +1,148 @@
+"""The first plan of a payment is made beside its approval, and is used only where nothing has changed since."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pay.errors import PayError
+from pay.node import foresight
+from pay.node.foresight import Foresight
+from pay.node.preparation import Preparation
+from pay.payment.settings import Settings
+from tests.payment_tools import PREIMAGE, node
+from tests.unit.test_paying import Scene, play
+
+
+class Signer:
+    """A node's approval that somebody gives or refuses, and what is planned meanwhile."""
+
+    def __init__(self, scene: Scene):
+        self.host: Any = scene.host
+        self.asked, self.approved = asyncio.Event(), asyncio.Event()
+        self.refusal: PayError | None = None
+        self.plans: list[Any] = []
+        self.find = self.host.find
+        self.host.preapprove, self.host.find = self.preapprove, self.plan
+        us, register = node("us"), scene.register
+        ahead = Foresight(self.host, self.host, scene.runner.own, register)
+        scene.paying._preparation = Preparation(self.host, us, register, self.host, self.host, Settings, ahead)
+
+    async def preapprove(self, *_: Any, **__: Any) -> None:
+        self.asked.set()
+        await self.approved.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def plan(self, asked: Any) -> Any:
+        self.plans.append(asked)
+        return await self.find(asked)
+
+    async def planned(self, scene: Scene) -> None:
+        """Wait until it is asked, and a plan was made."""
+        await self.asked.wait()
+        await scene.until(lambda: self.plans)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def paid(scene: Scene, call: asyncio.Task[Any]) -> None:
+    await scene.until(lambda: scene.host.orders)
+    scene.settles()
+    assert (await call).paid.preimage == PREIMAGE
+
+
+def test_planned_before_the_approval_and_sent_after_it() -> None:
+    """One plan for one payment, and no order as long as nobody has approved."""
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        call = scene.call()
+        await signer.planned(scene)
+        assert scene.host.orders == [] and not scene.register.live
+        signer.approved.set()
+        await paid(scene, call)
+        assert len(signer.plans) == 1
+
+    play(story)
+
+
+def test_what_is_declined_was_only_thought_of() -> None:
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        signer.refusal = PayError(213, "declined")
+        call = scene.call()
+        await signer.planned(scene)
+        signer.approved.set()
+        with pytest.raises(PayError, match="declined"):
+            await call
+        assert scene.host.orders == [] and not scene.register.in_work()
+
+    play(story)
+
+
+def test_an_approval_that_takes_long_makes_the_plan_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight, "FRESH_S", 0.0)
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        call = scene.call()
+        await signer.planned(scene)
+        signer.approved.set()
+        await paid(scene, call)
+        assert len(signer.plans) == 2 and signer.plans[0] == signer.plans[1]
+
+    play(story)
+
+
+def test_a_part_of_another_payment_has_begun_meanwhile() -> None:
+    """What it holds is not promised twice: the plan is made again."""
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        call = scene.call()
+        await signer.planned(scene)
+        scene.register.out.changes += 1
+        signer.approved.set()
+        await paid(scene, call)
+        assert len(signer.plans) == 2
+
+    play(story)
+
+
+def test_of_two_at_once_the_second_is_not_foreseen() -> None:
+    """It would be void as soon as the first one sends."""
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        first = scene.call()
+        await signer.planned(scene)
+        (beginning,) = scene.register.in_work()
+        ahead, terms = scene.paying._preparation._foresight, beginning.session.terms
+        assert ahead is not None and ahead.of(terms, beginning.recipient, Settings().shadow) is None
+        signer.approved.set()
+        await paid(scene, first)
+
+    play(story)
+
+
+def test_a_plan_that_breaks_costs_nothing() -> None:
+    """The error is in the log, and the payment is planned as all others are."""
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+        find, signer.find = signer.find, broken
+        call = scene.call()
+        await signer.planned(scene)
+        signer.find = find
+        signer.approved.set()
+        await paid(scene, call)
+        assert len(signer.plans) == 2
+
+    play(story)
+
+
+async def broken(_: Any) -> Any:
+    raise ZeroDivisionError("a bug")
