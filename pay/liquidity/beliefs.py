@@ -146,7 +146,7 @@ class LiquidityBeliefs:
                 return
             each = self._returning.follow(scid, rows[scid])
         self._ask(of, each[self.returns])
-        self._returning.learn(of, each, self.prior)
+        self._returning.learn(of, each)
         rows[scid] = each[self.returns]
 
     def _ask(self, of: Passed | Refused | Moved, row: Row) -> None:

@@ -27,7 +27,7 @@ from pay.liquidity.contest import Contest
 from pay.liquidity.facts import LACK
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.observation import Moved, Passed, Refused
-from pay.liquidity.prior import Prior
+from pay.liquidity.prior import UNIFORM
 from pay.liquidity.row import Row, take_in
 from pay.units import Scid
 
@@ -128,13 +128,17 @@ class Returning:
             for name, half_life_s in RETURNS_S.items()
         }
 
-    def learn(self, seen: Passed | Refused | Moved, rows: Mapping[str, Row], prior: Prior) -> None:
-        """Charge the explanations for what was seen, and let them learn it into their `rows`."""
+    def learn(self, seen: Passed | Refused | Moved, rows: Mapping[str, Row]) -> None:
+        """Charge the explanations for what was seen, and let them learn it into their `rows`.
+
+        Within bounds every balance counts as likely as any other: what was moved from where balances lie at the
+        ends lies elsewhere now, and a prior that does not know this would be against whoever says that it moved.
+        """
         scid, side = seen.channel.scid, seen.channel.direction
         bounds = {name: row.bounds(side) for name, row in rows.items()}
         if len(set(bounds.values())) > 1:
             amount, size = seen.amount_msat, seen.capacity_msat
-            said = {both: chance_of(prior, amount, 0, *both, size) for both in set(bounds.values())}
+            said = {both: chance_of(UNIFORM, amount, 0, *both, size) for both in set(bounds.values())}
             chances = {name: said[both] for name, both in bounds.items()}
             # That something was refused a node can make up, that something passed it cannot alone.
             refused = isinstance(seen, Refused)

@@ -140,6 +140,14 @@ def soonest(terrain: Terrain, query: RouteQuery) -> tuple[Floats, Floats]:
     return Forwards(usable.indptr, usable.source).distances(weights, list(terrain.peers), room), toward
 
 
+def least_blocks(terrain: Terrain, query: RouteQuery, most: int) -> float:
+    """No route locks funds for less beside the recipient's blocks, whatever its amount; inf for `most` or more."""
+    usable = terrain.arcs.usable(1, slack_msat=query.amount_msat)
+    weights = usable.terms.weights(Prices(0.0, 1.0, 0.0, 1e-9))
+    tree = Backwards(usable.indptr, usable.source, weights).tree(terrain.target, max(most - 0.5, 0.0))
+    return min(float(tree.distance[peer]) for peer in terrain.peers)
+
+
 def least_fee(terrain: Terrain, query: RouteQuery) -> float:
     """No plan costs less in fees, msat; inf where there is no way at all.
 

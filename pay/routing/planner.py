@@ -15,7 +15,15 @@ from math import ceil
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
-from pay.routing.bounds import ROUNDED_MSAT, door_out, least_fee, most_in_parts, most_through, too_much
+from pay.routing.bounds import (
+    ROUNDED_MSAT,
+    door_out,
+    least_blocks,
+    least_fee,
+    most_in_parts,
+    most_through,
+    too_much,
+)
 from pay.routing.costs import Prices
 from pay.routing.jitter import jittered
 from pay.routing.labels import Labels
@@ -30,6 +38,13 @@ from pay.routing.verify import check
 from pay.units import ScidDir
 
 _NOTHING: Mapping[ScidDir, int] = {}
+
+_MORE_SEARCHES = 60
+"""Of a plan of more parts than usual, some 2 ms each: whoever is told that there is none does not wait long."""
+
+_NEAR = 1.02
+"""A route that uses so many times the least of a limit that any could is as good an answer as a plan that takes
+long."""
 
 USUAL_CHUNKS = 24
 """Where more parts are needed, each of them is a chunk."""
@@ -126,7 +141,8 @@ def _split(
     if routes or single or splitter.over or splitter.spent or query.min_part_msat <= 1:
         return routes, splitter
     # Parts smaller than asked for are better than none.
-    smaller = Splitter(terrain, replace(query, min_part_msat=0), in_flight, splitter.searches)
+    few = replace(query, min_part_msat=0)
+    smaller = Splitter(terrain, few, in_flight, splitter.searches, most_msat=splitter.most_msat)
     return smaller.solve(None), smaller
 
 
@@ -211,7 +227,15 @@ def _solve(
     counts = _counts(terrain, query)
     if terrain is None or not terrain.peers or all(too_much(terrain, asked) for asked in counts):
         return why_none(overlay, terrain, counts[-1])
-    found, searches, spent = _one(terrain, query)
+    found, searches, cut_off = _one(terrain, query)
+    if isinstance(found, OverLimit) and (least := _least(terrain, query, found)) is not None:
+        several = counts[-1].max_parts > 1
+        if several and found.use > least * _NEAR:
+            found = _nearest(terrain, counts[0], in_flight, searches, found)
+        return over_limit(query, found, proven=not several or found.use <= least)
+    spent = searches >= query.max_searches
+    if not isinstance(found, Route) and not cut_off and not spent:
+        found, spent = _exactly(terrain, query, found)
     most, proven = None, True
     for asked in counts:
         if asked.max_parts == 1 or (found is None and not _possible(terrain, asked)):
@@ -221,6 +245,7 @@ def _solve(
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
         if routes is None and not isinstance(found, Route):
+            spent |= splitter.spent
             most = most_in_parts(terrain, asked) if splitter.most_msat is None else splitter.most_msat
             if most >= query.amount_msat and thorough and asked.max_parts <= asked.door_parts:
                 answer, proven = _program(terrain, asked, found)
@@ -245,7 +270,8 @@ def _counts(terrain: Terrain | None, query: RouteQuery) -> list[RouteQuery]:
     most = max(query.max_parts, query.most_parts)
     counts = [replace(query, max_parts=min(query.max_parts, max(slots, 1)), most_parts=most)]
     if min(most, slots) > query.max_parts:
-        counts.append(replace(counts[0], max_parts=min(most, slots)))
+        searches = min(query.max_searches, _MORE_SEARCHES)
+        counts.append(replace(counts[0], max_parts=min(most, slots), max_searches=searches))
     if counts[-1].max_parts > query.door_parts:
         counts.append(replace(counts[-1], door_parts=counts[-1].max_parts))
     return counts
@@ -262,8 +288,31 @@ def _more_may_help(query: RouteQuery, found: OverLimit | None, splitter: Splitte
     return many and (query.door_parts < query.max_parts) <= splitter.crowded
 
 
+def _least(terrain: Terrain, query: RouteQuery, found: OverLimit) -> float | None:
+    """Where no plan in any number of parts keeps the limit: the least that any uses of it. Else None."""
+    match found.limit:
+        case Limit.FEE:
+            fee = least_fee(terrain, query)
+            return fee + ROUNDED_MSAT if fee > query.max_fee_msat + ROUNDED_MSAT else None
+        case Limit.DELAY:
+            blocks = query.final_cltv + least_blocks(terrain, query, found.use - query.final_cltv)
+            return blocks + 0.5 if blocks > query.max_delay + 0.5 else None
+        case Limit.HOPS:
+            return None
+
+
+def _nearest(
+    terrain: Terrain, query: RouteQuery, in_flight: Mapping[ScidDir, int], searches: int, found: OverLimit
+) -> OverLimit:
+    """The plan that breaks its limit least, as far as one look finds, where none keeps it."""
+    splitter = Splitter(terrain, query, in_flight, searches, only=found.limit)
+    splitter.solve(None)
+    over = splitter.over
+    return over if over is not None and _nearer(over, found) else found
+
+
 def _one(terrain: Terrain, query: RouteQuery) -> tuple[Route | OverLimit | None, int, bool]:
-    """The best single route, how many searches that took, and whether it gave up."""
+    """The best single route, how many searches that took, and whether no path carries it."""
     usable = terrain.arcs.usable(query.amount_msat)
     search = SinglePath(terrain, query, terrain.arcs.with_noise(usable, query))
     found = search.solve()
@@ -273,7 +322,4 @@ def _one(terrain: Terrain, query: RouteQuery) -> tuple[Route | OverLimit | None,
         if wider.terms.carries.sum() > usable.terms.carries.sum():
             search = SinglePath(terrain, query, wider, search.searches)
             found = search.solve()
-    spent = search.searches >= query.max_searches
-    if not isinstance(found, Route) and not search.cut_off and not spent:
-        found, spent = _exactly(terrain, query, found)
-    return found, search.searches, spent
+    return found, search.searches, search.cut_off

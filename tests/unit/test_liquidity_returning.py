@@ -8,6 +8,7 @@ from pay.liquidity import returning
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.facts import reserved_by_one
 from pay.liquidity.observation import Beside, Moved, Passed, Refused
+from pay.liquidity.prior import BIMODAL, UNIFORM
 from pay.units import Scid, ScidDir
 from tests.payment_tools import NOW
 
@@ -59,7 +60,19 @@ def test_what_is_refused_afterwards_is_gone() -> None:
     assert scores.outcomes == pytest.approx(10, rel=0.01)
     # Who says that it is gone gives 64 % to that; who is sure that it is there, 2 %.
     assert scores.mean_nats("never") == pytest.approx(0.44, abs=0.01)
-    assert scores.mean_nats("at_once") == pytest.approx(3.9, abs=0.01)
+    assert scores.mean_nats("at_once") == pytest.approx(3.91, abs=0.01)
+
+
+def test_where_balances_are_believed_to_lie_is_no_argument_for_or_against_it() -> None:
+    """A channel that was full and has moved 400,000 sat is neither full nor empty; what is left of it is there."""
+    scores = []
+    for prior in (UNIFORM, BIMODAL):
+        beliefs = LiquidityBeliefs(prior=prior)
+        always_back(beliefs, 2)
+        beliefs.learn([refused(400_000)], NOW)
+        scores.append(beliefs.believed().returns)
+        assert beliefs.returns == "never"
+    assert scores[0] == scores[1]
 
 
 def test_what_is_refused_soon_and_passes_later_comes_back_in_between() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.bench.race.__main__ import arguments, rotated
 from tests.bench.race.network import Node
-from tests.bench.race.record import Part
+from tests.bench.race.record import Crossing, Part
 from tests.bench.race.senders import Limits, Ours, Pay, Xpay, clear, parts_of, read_variant
 from tests.bench.race.tree import COMPRESS, FAKENET, PROGRAMS, SNAPSHOT, Tree, Unusable, find_tree
 from tests.rawrpc import Answer
@@ -198,34 +198,26 @@ def test_the_next_sender_gets_an_invoice_that_nobody_has_paid() -> None:
 
 
 def test_which_parts_arrived() -> None:
-    """Two hops each. One settled, one was refused on the way, one by the payee, one never left us, one is out."""
+    """us ── hub (aa) ── payee (bb). One settled, one was refused on the way, one by the payee, one never left."""
     route = [
-        {"channel": "1x1x0", "direction": 0, "amount_msat": 12},
-        {"channel": "2x1x0", "direction": 1, "amount_msat": 10},
+        {"id": "aa", "channel": "1x1x0", "direction": 0, "amount_msat": 12},
+        {"id": "bb", "channel": "2x1x0", "direction": 1, "amount_msat": 10},
     ]
-    path = "1x1x0/0:12,2x1x0/1:10"
+    times = {"start_time": "1970-01-01T00:00:10.000Z", "end_time": "1970-01-01T00:00:11.500Z"}
+    usual = {"route": route, "probability": 0.9, **times}
     attempts = [
-        {"amount_msat": 1, "probability": 0.9, "route": route, "success": {}},
-        {
-            "amount_msat": 2,
-            "probability": 0.8,
-            "route": route,
-            "failure": {"data": {"erring_index": 1, "failcode": 4103}},
-        },
-        {
-            "amount_msat": 3,
-            "probability": 0.7,
-            "route": route,
-            "failure": {"data": {"erring_index": 2, "failcode": 23}},
-        },
-        {"amount_msat": 4, "probability": 0.6, "route": route, "failure": {"code": 204}},
-        {"amount_msat": 5, "probability": 0.5, "route": route},
+        {**usual, "amount_msat": 1, "success": {}},
+        {**usual, "amount_msat": 2, "failure": {"data": {"erring_index": 1, "failcode": 0x1007}}},
+        {**usual, "amount_msat": 3, "failure": {"data": {"erring_index": 2, "failcode": 23}}},
+        {**usual, "amount_msat": 4, "failure": {"code": 204}},
+        {"route": route, "amount_msat": 5},
     ]
-    settled, refused, late = parts_of(attempts)
-    assert settled == Part(1, 0.9, True, path)
-    assert refused == Part(2, 0.8, False, path, failed_at=1, failcode=4103)
-    assert late == Part(3, 0.7, True, path, failed_at=2, failcode=23)
-    both = [("1x1x0/0", 12, True), ("2x1x0/1", 10, True)]
+    hops = (Crossing("1x1x0", 0, 12, "00"), Crossing("2x1x0", 1, 10, "aa"))
+    settled, refused, late = parts_of(attempts, us="00")
+    assert settled == Part(1, 0.9, True, 10.0, 11.5, hops)
+    assert refused == Part(2, 0.9, False, 10.0, 11.5, hops, failed_at=1, failcode=0x1007)
+    assert late == Part(3, 0.9, True, 10.0, 11.5, hops, failed_at=2, failcode=23)
+    both = [(hops[0], True), (hops[1], True)]
     assert settled.crossings() == late.crossings() == both
-    assert refused.crossings() == [("1x1x0/0", 12, True), ("2x1x0/1", 10, False)]
+    assert refused.crossings() == [(hops[0], True), (hops[1], False)]
     assert replace(refused, failcode=0x2002).crossings() == both[:1]

@@ -1,4 +1,4 @@
-"""The race's figures: intervals, chains of HTLCs, calibration, and the lines that are printed."""
+"""The race's figures: intervals, chains of HTLCs, and the lines that are printed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from tests.bench.race.points import points
-from tests.bench.race.record import Memory, Part, Payment, Results, common, load
-from tests.bench.race.statistics import Bin, bootstrap, calibration, log_loss, mean, quantile, wilson
-from tests.bench.race.table import calibration_lines, comparisons, tables
+from tests.bench.race.record import Crossing, Memory, Part, Payment, Results, common, load
+from tests.bench.race.statistics import bootstrap, mean, quantile, wilson
+from tests.bench.race.table import comparisons, tables
 from tests.bench.race.watch import Ends, rounds
 
 PAID = Payment("pay", 1, 5, 10, 100_000_000, 1, Memory.RESET, 0, True, 1, 0, 10_000, 0.5, 1)
 """100,000 sat over hub 1 to node 10, for 100 ppm."""
 
 UNPAID = replace(PAID, paid=False, htlcs=4, failed=4, fee_msat=None, seconds=60.0, code=210, message="no")
+
+
+FAR = Part(1, 0.5, True, 10.0, 11.5, (Crossing("1x1x0", 0, 12, "02"), Crossing("2x1x0", 1, 10, "03")), 1, 4103)
 
 
 def test_a_share_and_where_it_lies() -> None:
@@ -50,22 +53,7 @@ def test_one_hub_alone() -> None:
 
 def test_nothing_has_no_figures() -> None:
     assert math.isnan(bootstrap(np.empty((0, 1)), [], mean).value)
-    assert math.isnan(quantile([], 0.5)) and math.isnan(log_loss([], []))
-
-
-def test_ten_bins_of_equal_count() -> None:
-    """Of twenty parts, said 0.00 to 0.95, all of 0.5 and more arrived."""
-    said = [number / 20 for number in range(20)]
-    bins = calibration(said[::-1], [chance >= 0.5 for chance in said[::-1]])
-    assert [b.count for b in bins] == [2] * 10
-    assert bins[0] == Bin(2, pytest.approx(0.025), 0.0) and bins[-1] == Bin(2, pytest.approx(0.925), 1.0)
-    assert calibration([0.3], [True]) == [Bin(1, 0.3, 1.0)]
-
-
-def test_log_loss() -> None:
-    """−ln 0.8 of what happened, −ln 0.5 of what did not; a certainty that was wrong costs −ln 0.0001."""
-    assert log_loss([0.8, 0.5], [True, False]) == pytest.approx((0.22314 + 0.69315) / 2, abs=1e-4)
-    assert log_loss([1.0], [False]) == pytest.approx(9.2103, abs=1e-4)
+    assert math.isnan(quantile([], 0.5))
 
 
 @pytest.mark.parametrize(
@@ -140,21 +128,10 @@ def test_nothing_that_all_have_paid() -> None:
     assert list(comparisons([], ["pay", "ours"])) == []
 
 
-def test_what_was_said_beside_what_happened() -> None:
-    parts = (Part(1_000, 0.9, True), Part(1_000, 0.2, False), Part(1_000, None, True))
-    lines = list(calibration_lines([replace(PAID, sender="ours", parts=parts)], ["pay", "ours"]))
-    assert lines == [
-        "",
-        "ours, memory reset: 2 HTLCs, log-loss 0.164 nats",
-        "| said % | 20 | 90 |",
-        "|---|---|---|",
-        "| happened % | 0 | 100 |",
-    ]
-
-
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results = Results({"date": "today", "senders": {"pay": {}}}, [PAID, UNPAID], ["hub 3: gone"])
-    with_parts = replace(PAID, sender="ours", mode=Memory.KEPT, parts=(Part(1, 0.5, True), Part(2, None, False)))
+    with_parts = replace(PAID, sender="ours", mode=Memory.KEPT, parts=(FAR, Part(2, None, False)))
     results.payments.append(with_parts)
+    results.capacity_msat["2x1x0"] = 5_000
     results.save(tmp_path / "new" / "race.json")
     assert load(tmp_path / "new" / "race.json") == results

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from pay.network import Overlay
 from pay.routing import NoRoute, check
 from pay.sim import networks, oracle
 from pay.sim.clock import VirtualClock
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.bench.others import cheapest_first, host_pay
-from tests.bench.setting import SAT, ours, query, question
+from tests.bench.setting import SAT, ours, query
 from tests.bench.truth import Truth
 from tests.worlds.kit import Sender
 
@@ -49,7 +50,7 @@ def test_other_ways_to_choose_keep_the_query(town, planner):
     graph, own, found = sender.graph, sender.own_channels(), 0
     for payee in [node for node in world.nodes if node != us][::3]:
         asked = query(us, payee, 500_000 * SAT, max_parts=16, max_fee_msat=10**12, max_delay=10_000)
-        overlay = question(graph, us, own, payee)
+        overlay = Overlay(graph, us, own, recipient=payee)
         routes = planner(overlay, asked, {})
         if not isinstance(routes, NoRoute):
             check(overlay, asked, routes)

@@ -31,6 +31,7 @@ from tests.bench.race.points import write as write_points
 from tests.bench.race.record import Memory, Payment, Results, load
 from tests.bench.race.senders import PLUGIN, Limits, Ours, Pay, Sender, Xpay, read_variant
 from tests.bench.race.snapshot import Snapshot
+from tests.bench.race.surprise import lines as surprise_lines
 from tests.bench.race.table import tables
 from tests.bench.race.tree import Tree, Unusable, find_tree, version
 
@@ -177,6 +178,7 @@ class Race:
     """All hubs, some of them side by side; keeps the results and says how far it is."""
 
     def __init__(self, all_plans: list[Plan], snapshot: Snapshot, results: Results, file: Path):
+        self._snapshot = snapshot
         self._results = results
         self._file = file
         self._lock = threading.Lock()
@@ -211,9 +213,15 @@ class Race:
                 print(f"\n{why}", file=sys.stderr)
             self._results.save(self._file)
 
+    def _sizes(self, payment: Payment) -> dict[str, int]:
+        known = self._snapshot.capacity_msat
+        scids = {hop.scid for part in payment.parts for hop in part.hops}
+        return {scid: known[scid] for scid in scids if scid in known}
+
     def _done(self, payment: Payment) -> None:
         with self._lock:
             self._results.payments.append(payment)
+            self._results.capacity_msat.update(self._sizes(payment))
             count = len(self._results.payments)
             if count % SAVED_EVERY == 0:
                 self._results.save(self._file)
@@ -257,6 +265,8 @@ def show(results: Results, args: argparse.Namespace) -> None:
         print(f"not raced to the end: {line}")
     print()
     for line in tables(results.payments, list(setting["senders"]), args.by_hub):
+        print(line)
+    for line in surprise_lines(results.payments, list(setting["senders"]), results.capacity_msat):
         print(line)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 TEMPORARY_CHANNEL_FAILURE = 0x1007
 """The only answer by which a node says that its channel had not enough (BOLT 4: UPDATE|7)."""
@@ -20,6 +20,15 @@ class Memory(Enum):
     KEPT = "kept"
 
 
+class Crossing(NamedTuple):
+    """A channel on a part's way, in a direction, what it is to carry, and the id of the node whose it is."""
+
+    scid: str
+    direction: int
+    amount_msat: int
+    forwarder: str
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One HTLC of ours.
@@ -30,8 +39,10 @@ class Part:
         That the plan gave it to arrive at the payee; None where it is not told.
     arrived
         It settled, or the payee itself refused it (as it does where the rest does not come).
-    path
-        Its channels and what each was to carry: `112x1x0/0:1000100,587x1708x587/1:1000000`.
+    started_s, ended_s
+        Unix time.
+    hops
+        Its channels.
     failed_at, failcode
         Which of the nodes refused it, 0 being us, and how (BOLT 4).
     """
@@ -39,21 +50,21 @@ class Part:
     amount_msat: int
     chance: float | None
     arrived: bool
-    path: str = ""
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    hops: tuple[Crossing, ...] = ()
     failed_at: int | None = None
     failcode: int | None = None
 
-    def crossings(self) -> list[tuple[str, int, bool]]:
-        """What it tells of channels: each that was reached, what it was to carry, and whether it did.
+    def crossings(self) -> list[tuple[Crossing, bool]]:
+        """What it tells of channels: each that was reached, and whether it carried what it was to carry.
 
         What another refusal than for want of balance says of the channel after the node that spoke is left out.
         """
-        hops = [hop.rpartition(":") for hop in self.path.split(",") if hop]
-        reached = len(hops) if self.arrived or self.failed_at is None else self.failed_at
-        told = [(name, int(carried), True) for name, _, carried in hops[:reached]]
-        if not self.arrived and self.failcode == TEMPORARY_CHANNEL_FAILURE and reached < len(hops):
-            name, _, carried = hops[reached]
-            told.append((name, int(carried), False))
+        reached = len(self.hops) if self.arrived or self.failed_at is None else self.failed_at
+        told = [(hop, True) for hop in self.hops[:reached]]
+        if not self.arrived and self.failcode == TEMPORARY_CHANNEL_FAILURE and reached < len(self.hops):
+            told.append((self.hops[reached], False))
         return told
 
 
@@ -118,28 +129,40 @@ class Results:
         Date, machine, versions, and all arguments.
     broken
         Hubs that could not be raced to the end, and why.
+    capacity_msat
+        Of the channels on the ways of our parts, by their names; our own is not among them.
     """
 
     setting: dict[str, Any]
     payments: list[Payment] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    capacity_msat: dict[str, int] = field(default_factory=dict)
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         payments = [{**asdict(payment), "mode": payment.mode.value} for payment in self.payments]
-        value = {"setting": self.setting, "broken": self.broken, "payments": payments}
+        value = {
+            "setting": self.setting, "broken": self.broken, "capacity_msat": self.capacity_msat,
+            "payments": payments,
+        }  # fmt: skip
         file.write_text(json.dumps(value, separators=(",", ":")).replace('{"sender"', '\n{"sender"') + "\n")
 
 
 def load(file: Path) -> Results:
     """What `save` wrote."""
     value = json.loads(file.read_text())
-    return Results(value["setting"], [_payment(fields) for fields in value["payments"]], value["broken"])
+    payments = [_payment(fields) for fields in value["payments"]]
+    return Results(value["setting"], payments, value["broken"], value.get("capacity_msat", {}))
 
 
 def _payment(fields: dict[str, Any]) -> Payment:
-    parts = tuple(Part(**part) for part in fields["parts"])
+    parts = tuple(_part(part) for part in fields["parts"])
     return Payment(**{**fields, "mode": Memory(fields["mode"]), "parts": parts})
+
+
+def _part(fields: dict[str, Any]) -> Part:
+    known = {name: value for name, value in fields.items() if name in Part.__dataclass_fields__}
+    return Part(**{**known, "hops": tuple(Crossing(*hop) for hop in fields.get("hops", ()))})
 
 
 def common(payments: Sequence[Payment], senders: Sequence[str]) -> list[list[Payment]]:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from pay.sim.bolt11 import Bolt11, encode
 from tests.bench.race.network import Node
-from tests.bench.race.record import Part
+from tests.bench.race.record import Crossing, Part
 from tests.rawrpc import Answer
 
 PLUGIN = Path(__file__).resolve().parents[3] / "plugin.py"
@@ -143,26 +144,39 @@ class Ours:
 
     def parts(self, node: Node, bolt11: str) -> tuple[Part, ...]:
         shown = node.call("paystatus", bolt11=bolt11)["pay"]
-        return parts_of(shown[-1]["attempts"]) if shown else ()
+        return parts_of(shown[-1]["attempts"], node.call("getinfo")["id"]) if shown else ()
 
 
-def parts_of(attempts: list[dict[str, Any]]) -> tuple[Part, ...]:
+def parts_of(attempts: list[dict[str, Any]], us: str) -> tuple[Part, ...]:
     """Of the attempts of our `paystatus`; those that never left us say nothing."""
     return tuple(
-        _part(attempt) for attempt in attempts if "success" in attempt or "erring_index" in _failure_data(attempt)
+        _part(attempt, us)
+        for attempt in attempts
+        if "success" in attempt or "erring_index" in _failure_data(attempt)
     )
 
 
-def _part(attempt: dict[str, Any]) -> Part:
+def _part(attempt: dict[str, Any], us: str) -> Part:
     failure = _failure_data(attempt)
+    route = attempt["route"]
+    forwarders = [us, *(hop["id"] for hop in route)]
     return Part(
         attempt["amount_msat"],
         attempt.get("probability"),
         _arrived(attempt),
-        ",".join(f"{hop['channel']}/{hop['direction']}:{hop['amount_msat']}" for hop in attempt["route"]),
+        _unix_s(attempt["start_time"]),
+        _unix_s(attempt["end_time"]),
+        tuple(
+            Crossing(hop["channel"], hop["direction"], hop["amount_msat"], forwarder)
+            for hop, forwarder in zip(route, forwarders, strict=False)
+        ),
         failure.get("erring_index"),
         failure.get("failcode"),
     )
+
+
+def _unix_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _arrived(attempt: dict[str, Any]) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pay.network import ChannelGraph
 from pay.sim.keys import node_id
+from pay.units import format_scid
 from tests.bench.race.drawing import Topology, topology
 from tests.bench.race.tree import Tree
 from tests.bench.setting import read_graph
@@ -42,9 +44,19 @@ class Snapshot:
     @cached_property
     def topology(self) -> Topology:
         """Of the network as it was recorded, before a hub took anybody's place."""
-        store = self._unpacked(None)
-        ids = [bytes.fromhex(line) for line in store.with_suffix(".ids").read_text().split()]
-        return topology(read_graph(store), ids)
+        ids = [bytes.fromhex(line) for line in self._unpacked(None).with_suffix(".ids").read_text().split()]
+        return topology(self._graph, ids)
+
+    @cached_property
+    def capacity_msat(self) -> dict[str, int]:
+        """Of every channel, by its name."""
+        graph = self._graph
+        sizes = graph.capacity_msat[0::2].tolist()
+        return {format_scid(scid): size for scid, size in zip(graph.scids.tolist(), sizes, strict=True)}
+
+    @cached_property
+    def _graph(self) -> ChannelGraph:
+        return read_graph(self._unpacked(None))
 
     def store(self, hub: int) -> Path:
         """The gossip_store in which our hub has the place of this node."""

@@ -19,7 +19,6 @@ Z = 1.959964
 
 DRAWS = 2_000
 SEED = 1
-BINS = 10
 
 Floats = npt.NDArray[np.float64]
 
@@ -97,28 +96,3 @@ def difference(sums: Floats, counts: Floats) -> Floats:
 def quantile(values: Sequence[float], share: float) -> float:
     """nan of nothing."""
     return float(np.quantile(values, share)) if len(values) else math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Parts that were given about the same chance."""
-
-    count: int
-    said: float
-    happened: float
-
-
-def calibration(chances: Sequence[float], happened: Sequence[bool], bins: int = BINS) -> list[Bin]:
-    """Ten bins of equal count, from the least chance to the greatest; fewer where there are not as many parts."""
-    order = np.argsort(chances, kind="stable")
-    said = np.asarray(chances, dtype=np.float64)[order]
-    came = np.asarray(happened, dtype=np.float64)[order]
-    pieces = zip(np.array_split(said, bins), np.array_split(came, bins), strict=True)
-    return [Bin(len(s), float(s.mean()), float(c.mean())) for s, c in pieces if len(s)]
-
-
-def log_loss(chances: Sequence[float], happened: Sequence[bool]) -> float:
-    """Mean of −ln of the chance given to what happened, in nats; a certainty counts as 1 in 10,000."""
-    said = np.clip(np.asarray(chances, dtype=np.float64), 1e-4, 1 - 1e-4)
-    came = np.asarray(happened)
-    return float(-np.mean(np.log(np.where(came, said, 1 - said)))) if len(said) else math.nan

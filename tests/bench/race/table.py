@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.bench.race.record import Memory, Part, Payment, common
+from tests.bench.race.record import Memory, Payment, common
 from tests.bench.race.statistics import (
     Interval,
     bootstrap,
-    calibration,
     difference,
-    log_loss,
     mean,
     quantile,
     ratio,
@@ -42,14 +40,14 @@ class Group:
 
 def tables(payments: Sequence[Payment], senders: Sequence[str], by_hub: bool = False) -> Iterator[str]:
     """Lines: a block a mode and amount, one of all amounts, on request one a hub, and the comparison of each."""
-    for mode in Memory:
+    modes = [mode for mode in Memory if any(payment.mode is mode for payment in payments)]
+    for mode in modes:
         of_mode = [payment for payment in payments if payment.mode is mode]
-        if not of_mode:
-            continue
+        if mode is not modes[0]:
+            yield ""
         yield f"memory {mode.value}"
         for group in groups(of_mode, by_hub):
             yield from _block(group, senders)
-    yield from calibration_lines(payments, senders)
 
 
 def groups(payments: Sequence[Payment], by_hub: bool = False) -> Iterator[Group]:
@@ -117,27 +115,6 @@ def comparisons(rows: Sequence[Sequence[Payment]], senders: Sequence[str]) -> It
                 f"{name} beside {other}: fees × {interval_words(times, 2)}, "
                 f"first try {interval_words(points, 1, sign=True)} points"
             )
-
-
-def calibration_lines(payments: Sequence[Payment], senders: Sequence[str]) -> Iterator[str]:
-    """Chance said against what happened, of all HTLCs of ours that were given one."""
-    for name in senders:
-        for mode in Memory:
-            parts = [p for pay in payments if pay.sender == name and pay.mode is mode for p in pay.parts]
-            told = [(part, part.chance) for part in parts if part.chance is not None]
-            if told:
-                yield ""
-                yield from _calibrated(f"{name}, memory {mode.value}", told)
-
-
-def _calibrated(title: str, told: Sequence[tuple[Part, float]]) -> Iterator[str]:
-    chances = [chance for _, chance in told]
-    arrived = [part.arrived for part, _ in told]
-    bins = calibration(chances, arrived)
-    yield f"{title}: {len(told)} HTLCs, log-loss {log_loss(chances, arrived):.3f} nats"
-    yield "| said % | " + " | ".join(f"{b.said * 100:.0f}" for b in bins) + " |"
-    yield "|---|" + "---|" * len(bins)
-    yield "| happened % | " + " | ".join(f"{b.happened * 100:.0f}" for b in bins) + " |"
 
 
 def is_ours(name: str) -> bool:
