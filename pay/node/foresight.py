@@ -126,7 +126,8 @@ class Foresight:
     def of(self, terms: Terms, recipient: Recipient, kind: Shadow) -> Foreseen | None:
         """Begin with it; None where there is nothing to plan, or others would make it void."""
         busy = self._register.in_work() or (self._last is not None and self._last.going_on)
-        if busy or not isinstance(recipient, ClearRecipient):
+        paid = self._register.known(terms.payment_hash) is not None
+        if busy or paid or not isinstance(recipient, ClearRecipient):
             return None
         self._last = Foreseen(self, terms, recipient, kind)
         return self._last

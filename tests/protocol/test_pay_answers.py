@@ -259,15 +259,20 @@ def test_declined(host: Host, code: int, words: str) -> None:
     mark = host.mark()
     with host.faults(errors={"preapproveinvoice": (code, words)}):
         error_of(host.pay(host.invoice()), code, words, routed=False)
-    assert host.methods(mark) == ["decode", "listsendpays", "preapproveinvoice"]
+    assert _but_channels(host, mark) == ["decode", "listsendpays", "preapproveinvoice"]
 
 
 def test_order_of_calls(host: Host) -> None:
-    """decode, the past, the signer, the journal, then channels and the part."""
+    """decode, the past, the signer, the journal, the part; our channels are listed once, beside any of them."""
     mark = host.mark()
     host.pay(host.invoice()).ok()
-    calls = ["decode", "listsendpays", "preapproveinvoice", "datastore", "listpeerchannels", "sendpay"]
-    assert host.methods(mark) == calls
+    assert _but_channels(host, mark) == ["decode", "listsendpays", "preapproveinvoice", "datastore", "sendpay"]
+    assert host.methods(mark).count("listpeerchannels") == 1
+
+
+def _but_channels(host: Host, mark: int) -> list[str]:
+    """A plan is made ahead of the approval, and looks at our channels for it: that changes nothing."""
+    return [method for method in host.methods(mark) if method != "listpeerchannels"]
 
 
 # --- check ------------------------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ import pytest
 
 from pay.routing import NoRoute, Route, RouteQuery, plan
 from pay.routing.costs import Prices
+from pay.routing.find import find
+from pay.routing.query import Situation
 from tests.bench.growth import joined
-from tests.bench.setting import SAT, Setting, query, question
+from tests.bench.setting import SAT, Setting, query
 from tests.routing_tools import Net, names
 from tests.routing_tools import query as small_query
 
@@ -47,15 +49,14 @@ def test_no_cheaper_plan_is_better(setting: Setting, amount: int, parts: int) ->
     us, own = joined(setting)
     cheaper = 0
     for payee in setting.payees(10, amount):
-        overlay = question(setting.graph, us, own, payee)
         asked = query(us, payee, amount, max_parts=parts)
-        first = plan(overlay, asked)
+        first = find(setting.graph, Situation(asked, own))
         if isinstance(first, NoRoute):
             continue
         fee = sum(route.fee_msat for route in first)
-        assert plan(overlay, replace(asked, max_fee_msat=fee)) == first
+        assert find(setting.graph, Situation(replace(asked, max_fee_msat=fee), own)) == first
         for _ in range(STEPS):
-            squeezed = plan(overlay, replace(asked, max_fee_msat=fee - 1))
+            squeezed = find(setting.graph, Situation(replace(asked, max_fee_msat=fee - 1), own))
             if isinstance(squeezed, NoRoute):
                 break
             fee, cheaper = sum(route.fee_msat for route in squeezed), cheaper + 1
