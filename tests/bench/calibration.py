@@ -25,7 +25,7 @@ from typing import NamedTuple, Protocol
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.chance import chance_of
 from pay.liquidity.observation import Moved, Observation, Passed, Refused
-from pay.liquidity.prior import PRIORS
+from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
 from pay.units import NodeId, ScidDir
 from tests.bench.table import heading, row
 
@@ -268,10 +268,13 @@ OURS = "ours"
 
 
 class Recorder(LiquidityBeliefs):
-    """Beliefs that write into `record` what they, and others, said of each channel before they were told."""
+    """Beliefs that write into `record` what they, and others, said of each channel before they were told.
 
-    def __init__(self, record: Record):
-        super().__init__()
+    `prior` is that of the option's default; None is its `auto`.
+    """
+
+    def __init__(self, record: Record, prior: Prior | None = DEFAULT_PRIOR):
+        super().__init__(prior=prior)
         self._record = record
         self._others: dict[str, Formula] = {
             "lnd apriori": LndApriori(), "lnd bimodal": LndBimodal(), "LDK": Ldk(),

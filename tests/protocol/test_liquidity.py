@@ -83,6 +83,8 @@ def test_what_is_out_is_shown(host: Host) -> None:
 
 def test_which_prior_is_used_and_how_well_each_has_foretold_is_shown(host: Host) -> None:
     """Of one channel something passed and of one it was refused: two outcomes, so nothing is ahead yet."""
+    assert liquidity(host)["prior"]["chosen_by"] == "option"
+    host.call("setconfig", {"config": "pay-balance-prior", "val": "auto"}).ok()
     assert liquidity(host)["prior"] == {
         "used": "reserved", "outcomes": 0, "surprise_nats": {}, "chosen_by": "score",
     }  # fmt: skip
