@@ -53,7 +53,7 @@ LISTPAYS_USAGE = "[bolt11] [payment_hash] [status] [index] [start] [limit]"
 LISTPAYS_DESCRIPTION = "List payments, all or those of {bolt11} or {payment_hash}, with {status}"
 
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """So long a plan may keep the other threads from their turn: at Python's own 5 ms an answer of the host that comes
 during a plan is read after it."""
 

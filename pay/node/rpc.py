@@ -114,6 +114,9 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
                 raise Unanswered(f"{method}: {error or 'no answer in time'}") from error
             finally:
                 self._waiting.pop(ident, None)
+                if future.done() and not future.cancelled():
+                    # Where the writing failed as well, nobody else asks what became of the answer.
+                    future.exception()
         if "error" in answer:
             raise CallError(method, answer["error"])
         if "result" not in answer:

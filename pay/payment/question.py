@@ -13,11 +13,18 @@ SEARCHES = 120
 
 
 def question(
-    terms: Terms, left_msat: int, spent_msat: int, live_parts: int, attempts: int, late_parts: int = 0
+    terms: Terms,
+    left_msat: int,
+    spent_msat: int,
+    live_parts: int,
+    attempts: int,
+    late_parts: int = 0,
+    *,
+    many: bool = True,
 ) -> RouteQuery:
     """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled.
 
-    For `late_parts` see `LateGossip`.
+    For `late_parts` see `LateGossip`; `many` is whether there may be more parts than usual.
     """
     free = max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts))
     usual = max(1, min(free, terms.usual_parts - live_parts))
@@ -33,7 +40,7 @@ def question(
         part_cost_msat=terms.part_cost_msat + left_msat * terms.part_cost_ppm // 1_000_000,
         second_cost_msat=terms.second_cost_msat,
         max_parts=usual,
-        most_parts=free if free > usual else 0,
+        most_parts=free if many and free > usual else 0,
         late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,

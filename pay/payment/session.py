@@ -64,6 +64,7 @@ class PaymentSession:
         self._local_failures = 0
         self._busy_naps = 0
         self._late = LateGossip()
+        self._many = False
         self._planned_with: dict[int, Restrictions] = {}
         self._next_partid = terms.first_partid
         self._restrictions = Restrictions(
@@ -203,6 +204,7 @@ class PaymentSession:
         planned_msat, left_msat = sum(route.amount_msat for route in routes), self._ledger.left_msat
         if planned_msat != left_msat or any(route.amount_msat <= 0 for route in routes):
             raise SessionError(f"a plan for {planned_msat} msat where {left_msat} msat are left to pay")
+        self._many |= len(routes) > self.terms.usual_parts
         actions: list[ev.Action] = []
         for route in routes:
             partid = self._next_partid
@@ -361,7 +363,9 @@ class PaymentSession:
         number = self._questions.ask(left_msat)
         self.state = State.WAITING_ROUTES
         tries, late = len(self.attempts), self._late.left(now)
-        query = question(self.terms, left_msat, self._ledger.fees_msat, len(self.live), tries, late)
+        # A payment that had a way in the usual number is not made in crumbs once that has failed.
+        many, fees_msat = self._many or not tries, self._ledger.fees_msat
+        query = question(self.terms, left_msat, fees_msat, len(self.live), tries, late, many=many)
         return [ev.FindRoutes(number, query, self._restrictions, whole(query, self.live))]
 
     def _over(self, now: float) -> list[ev.Action] | None:

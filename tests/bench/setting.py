@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from pay.liquidity.knowledge import Knowledge
-from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS
+from pay.liquidity.prior import DEFAULT_PRIOR
 from pay.network import ChannelGraph, GossipStore
-from pay.payment import question as asking
 from pay.payment.attempt import Terms
+from pay.payment.question import question
 from pay.payment.settings import Settings
 from pay.routing import RouteQuery
 from pay.sim import networks
@@ -123,7 +123,7 @@ def remembered(graph: ChannelGraph, channels: int = KNOWN_CHANNELS, seed: int = 
         size = int(graph.capacity_msat[2 * channel])
         bound = draw.randrange(size + 1)
         known[Scid(int(graph.scids[channel]))] = (size, 0, bound) if draw.random() < 0.5 else (size, bound, size)
-    return Knowledge.about(known, prior=PRIORS[DEFAULT_PRIOR])
+    return Knowledge.about(known, prior=DEFAULT_PRIOR)
 
 
 def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> RouteQuery:
@@ -134,10 +134,10 @@ def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> Rou
         total_msat=amount_msat, final_cltv=18, max_fee_msat=max(5_000, amount_msat // 20), fee_limit_words="",
         max_delay_blocks=2016, deadline_s=0.0, expires_at_s=0.0, created_at_s=0.0,
         failure_cost_msat=chosen.failure_cost_msat, failure_cost_ppm=chosen.failure_cost_ppm,
-        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, max_parts=chosen.max_parts,
-        min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
+        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, usual_parts=chosen.usual_parts,
+        max_parts=chosen.max_parts, min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
     )  # fmt: skip
-    return asking.question(terms, amount_msat, 0, 0, 0)
+    return question(terms, amount_msat, 0, 0, 0)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:

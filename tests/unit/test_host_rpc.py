@@ -6,6 +6,7 @@ The limits of a method are its own: lightningd itself goes on reading a connecti
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -146,3 +147,37 @@ def test_a_call_given_up_frees_its_place(tmp_path: Path) -> None:
         assert await rpc.acall("connect", {}) == {"of": "connect"}
 
     on_socket(tmp_path, {"connect"}, story)
+
+
+class Breaking:
+    """A connection that ends while a call is written to it: the reader sees it first."""
+
+    def __init__(self, rpc: HostRpc):
+        self._rpc = rpc
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None:
+        for future in self._rpc._waiting.values():
+            future.set_exception(ConnectionError("the host closed the connection"))
+        raise ConnectionResetError("Connection lost")
+
+
+def test_a_connection_that_ends_while_it_is_written_to_is_told_once() -> None:
+    """The call is unanswered; nothing is left that Python reports as an error that nobody has looked at."""
+    reported: list[dict[str, Any]] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        rpc = HostRpc("/nowhere")
+        broken: Any = Breaking(rpc)
+        rpc._writer = broken
+        with pytest.raises(Unanswered, match="Connection lost"):
+            await rpc.acall("getinfo", {})
+        gc.collect()
+
+    asyncio.run(story())
+    assert reported == []

@@ -345,3 +345,16 @@ def test_nobody_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TRANSITIONS, (State.DONE, ev.Cancelled), frozenset({State.DONE}))
     with pytest.raises(SessionError, match="finished twice"):
         story.tell(ev.Cancelled(PayError(Code.OTHER, "stop")))
+
+
+def test_more_parts_than_usual_only_where_the_first_plan_had_to() -> None:
+    """Two are usual, four allowed. Once two have failed it is not tried in crumbs: to a recipient that was away 97
+    HTLCs went where there had been 46. What needed three parts from the start may need them again."""
+    story = Teller(terms(usual_parts=2, max_parts=4))
+    assert story.questions[0].query.most_parts == 4
+    story.routes(line(40_000, "ad"), line(60_000, "bd", first=11))
+    assert asked(story.fails(1, no_balance(1))).query.most_parts == 0
+    many = Teller(terms(usual_parts=2, max_parts=4))
+    many.routes(line(30_000, "ad"), line(30_000, "bd", first=11), line(40_000, "cd", first=21))
+    query = asked(many.fails(1, no_balance(1))).query
+    assert (query.max_parts, query.most_parts) == (1, 2)
