@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from pay.network import Overlay
 from pay.routing import NoRoute, Route, RouteQuery, plan
 from pay.routing.costs import Prices
 from tests.bench.growth import joined
-from tests.bench.setting import SAT, Setting, query, question
+from tests.bench.setting import SAT, Setting, query
 from tests.routing_tools import Net, names
 from tests.routing_tools import query as small_query
 
@@ -47,7 +48,7 @@ def test_no_cheaper_plan_is_better(setting: Setting, amount: int, parts: int) ->
     us, own = joined(setting)
     cheaper = 0
     for payee in setting.payees(10, amount):
-        overlay = question(setting.graph, us, own, payee)
+        overlay = Overlay(setting.graph, us, own, recipient=payee)
         asked = query(us, payee, amount, max_parts=parts)
         first = plan(overlay, asked)
         if isinstance(first, NoRoute):
