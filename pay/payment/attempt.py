@@ -28,12 +28,16 @@ in fees."""
 DEFAULT_FAILURE_COST_MSAT = 10_000
 DEFAULT_FAILURE_COST_PPM = 100
 """The price of one nat of failure: for 500,000 sat 42 sat more are paid for a plan that fails half as often. A
-large payment needs many channels, and each failure costs it as much time as a small one."""
+large payment needs many channels, and each failure costs it as much time as a small one. At this price fees are
+0.84 to 0.96 of those by the formula of the host's builtin `pay`, and as few payments fail or fewer. At 30 sat and
+200 ppm fees are as by that formula, and from 100,000 sat three payments more in a hundred are made without a
+failure where balances are uniform, none where they lie at the ends (python -m tests.bench frontier)."""
 
 DEFAULT_PART_COST_MSAT = 10_000
-DEFAULT_PART_COST_PPM = 0
-"""What each further part must save. Measured on mainnet with hidden balances, 500,000 sat: 3.0 HTLCs a payment
-where 2 sat gave 3.9, for 2 % more fees."""
+DEFAULT_PART_COST_PPM = 7
+"""What each further part must save: 11 sat of a payment of 100,000, 45 of 5,000,000. An HTLC is work for all nodes
+on its way, and one channel that has run empty fails all parts that go over it. 20 ppm would save two HTLCs in ten
+at 500,000 sat for 2 % more in fees, but at 1,000,000 sat as many for 23 % more in fees and locked time."""
 
 DEFAULT_RANDOMNESS_PERCENT = 85
 """Spreads equal payments over the nodes between by one bit of entropy, for a sixth more delay and no more fees

@@ -111,7 +111,7 @@ WAYS = (
     ),
     *(
         Way("part price, sat + ppm", f"{sat}+{ppm}", part_cost_msat=sat * SAT, part_cost_ppm=ppm)
-        for sat, ppm in ((0, 0), (10, 0), (10, 15), (20, 20), (50, 50), (100, 200))
+        for sat, ppm in ((0, 0), (10, 0), (10, 7), (10, 20), (20, 50), (100, 200))
     ),
     *(
         Way(f"{prior.name} prior, failure ppm", f"{ppm}", failure_cost_ppm=ppm, prior=prior)
