@@ -111,8 +111,8 @@ BEST_PRIOR = "auto"
 PRIORS = ("reserved", "uniform", "bimodal", "mixed", BEST_PRIOR)
 """The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default.
 
-What foretells best is not yet what pays best: where balances are at the ends of channels `bimodal` foretells best, and
-costs a tenth more in fees than `reserved` without saving a failure (python -m tests.bench regret).
+What foretells best is not yet what pays best: where balances are at the ends of channels `bimodal` foretells best,
+and costs a tenth more in fees than `reserved` without saving a failure (python -m tests.bench regret).
 """
 
 _WORDS = {
