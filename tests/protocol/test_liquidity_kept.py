@@ -43,7 +43,8 @@ def test_what_has_foretold_best_outlives_the_node(tmp_path: Path) -> None:
     scores = {
         "priors": {"outcomes": 20.5, "nats": charged}, "returns": {"outcomes": 12.0, "nats": returns},
     }  # fmt: skip
-    with hosting(tmp_path, **OPTIONS) as host:
+    chosen = {**OPTIONS, "options": {**OPTIONS["options"], "pay-balance-prior": "auto"}}
+    with hosting(tmp_path, **chosen) as host:
         liquidity(host, "import", {"version": 1, "channels": [], "scores": scores})
         host.box.poll(lambda: [piece.get("scores") for piece in stored(host).values()] == [scores])
         host.box.kill()

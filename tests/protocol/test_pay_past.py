@@ -262,7 +262,8 @@ def test_foreign_payment_was_complete(host: Host) -> None:
     row = host.rows(made)[0]
     assert (answer["amount_sent_msat"], answer["created_at"]) == (row["amount_sent_msat"], row["created_at"])
     assert (answer["amount_msat"], answer["parts"]) == (AMOUNT_MSAT, 1)
-    assert host.methods(mark) == ["decode", "listsendpays"]
+    # Our channels may be looked at for a plan that is not needed then.
+    assert [method for method in host.methods(mark) if method != "listpeerchannels"] == ["decode", "listsendpays"]
 
 
 def test_foreign_sender_is_quicker(host: Host) -> None:
