@@ -58,6 +58,10 @@ class Chain:
         """The same without a question, where an answer is young enough."""
         return self._missing() if time.monotonic() < self._fresh_until_s else None
 
+    def likely_behind(self) -> int:
+        """The same by the last answer, however old."""
+        return self._missing()
+
     def _missing(self) -> int:
         headers = self._answer
         if headers is None:

@@ -79,6 +79,7 @@ class Foreseen:
 
     def __init__(self, foresight: Foresight, terms: Terms, recipient: Recipient, kind: Shadow):
         self._terms = terms
+        self._kind = kind
         self._shadowed = asyncio.create_task(foresight.shadowed(terms, recipient, kind))
         self._plan = asyncio.create_task(foresight.plan(self._shadowed, recipient))
 
@@ -86,20 +87,22 @@ class Foreseen:
     def going_on(self) -> bool:
         return not self._plan.done()
 
-    async def shadow(self, terms: Terms) -> Terms | None:
+    async def shadow(self, terms: Terms, kind: Shadow) -> Terms | None:
         """`terms` with the shadow, if they are the foreseen ones but for the time and the number of the group."""
         then = self._terms
         now = replace(
             terms, groupid=then.groupid, created_at_s=then.created_at_s, deadline_s=then.deadline_s
         )
-        if now != then:
+        if now != then or kind is not self._kind:
             return None
         shadowed = await self._shadowed
         return terms.with_shadow(shadowed.shadow_blocks, shadowed.shadow_fee_msat)
 
     async def plan(self) -> Plan | None:
         """None where there is none."""
-        return await self._plan
+        # Who asks is not cancelled with what he waits for.
+        await asyncio.wait({self._plan})
+        return None if self._plan.cancelled() else self._plan.result()
 
     def forget(self) -> None:
         """Nobody will ask for it."""
@@ -138,8 +141,9 @@ class Foresight:
 
     async def plan(self, shadowed: asyncio.Task[Terms], recipient: Recipient) -> Plan | None:
         """The first plan of a payment with such terms; None where it cannot be made now."""
-        listing = asyncio.create_task(self._own.listed())
         out = self._register.out
+        made_s, changes = time.monotonic(), out.changes
+        listing = asyncio.create_task(self._own.listed())
         try:
             terms = await shadowed
             async with asyncio.timeout(CHANNELS_S):
@@ -147,7 +151,6 @@ class Foresight:
             # What a session asks first is asked by one that nobody will hear of again.
             for action in PaymentSession(terms).handle(Started(), time.time()):
                 if isinstance(action, FindRoutes):
-                    made_s, changes = time.monotonic(), out.changes
                     own, held = less_ordered(listed, out), out.held()
                     asked = Situation(action.query, own, action.restrictions, hints_of(recipient), held)
                     return Plan(asked, await self._planning.find(asked), changes, made_s)

@@ -9,11 +9,15 @@ Where the level is not one word for all, because some subsystem or file has its 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from pay.node.facade import CallError, Node
 
 LEVEL_OPTION = "log-level"
+
+ANSWER_S = 10.0
+"""So long the host is waited for."""
 
 _NO_DEBUG = frozenset({"info", "unusual", "warn", "broken", "error"})
 """Words of lightningd's (common/status_levels.c) above debug."""
@@ -22,8 +26,9 @@ _NO_DEBUG = frozenset({"info", "unusual", "warn", "broken", "error"})
 async def host_level(node: Node) -> int:
     """The level of `logging` from which on the host keeps lines in its log; DEBUG where that is not certain."""
     try:
-        told = (await node.patient("listconfigs", {"config": LEVEL_OPTION}))["configs"][LEVEL_OPTION]
+        async with asyncio.timeout(ANSWER_S):
+            told = (await node.patient("listconfigs", {"config": LEVEL_OPTION}))["configs"][LEVEL_OPTION]
         word = str(told["value_str"]).lower()
-    except (CallError, LookupError, TypeError):
+    except (CallError, TimeoutError, LookupError, TypeError):
         return logging.DEBUG
     return logging.INFO if word in _NO_DEBUG else logging.DEBUG

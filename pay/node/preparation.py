@@ -72,8 +72,7 @@ class Preparation:
 
     def foreseen(self, call: Call) -> Foreseen | None:
         """What can be thought of before anybody has said that the payment may begin: nothing of it is sent."""
-        behind_blocks = self._chain.known_behind()
-        if self._foresight is None or behind_blocks is None:
+        if self._foresight is None:
             return None
         try:
             recipient = self._recipient(call)
@@ -81,7 +80,8 @@ class Preparation:
             # Whether it is an error depends on what the host knows of the payment.
             return None
         kind = shadow_for(call.request, call.invoice, self._settings().shadow)
-        return self._foresight.of(self._terms(call, 0, behind_blocks), recipient, kind)
+        # Where the chain turns out to be further ahead, the question is another one.
+        return self._foresight.of(self._terms(call, 0, self._chain.likely_behind()), recipient, kind)
 
     async def prepared(self, call: Call, groupid: int, foreseen: Foreseen | None = None) -> Running:
         """The same, approved by the node and with its shadow. Raises PayError where it is declined."""
@@ -97,9 +97,9 @@ class Preparation:
                 asked.cancel()
         # By the clock of now: an approval may take long.
         recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
-        shadowed = None if foreseen is None else await foreseen.shadow(terms)
+        kind = shadow_for(request, invoice, self._settings().shadow)
+        shadowed = None if foreseen is None else await foreseen.shadow(terms, kind)
         if shadowed is None:
-            kind = shadow_for(request, invoice, self._settings().shadow)
             shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
         return self._running(call, recipient, shadowed, foreseen)
 

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from pay.errors import PayError
+from pay.network.hints import OwnChannel
 from pay.node import foresight
+from pay.node.facade import ListedChannel
 from pay.node.foresight import Foresight
 from pay.node.preparation import Preparation
-from pay.payment.settings import Settings
-from tests.payment_tools import PREIMAGE, node
+from pay.payment.attempt import Terms
+from pay.payment.settings import Settings, Shadow
+from pay.routing.query import NoRoute, NoRouteReason
+from tests.payment_tools import PREIMAGE, node, scid
 from tests.unit.test_paying import Scene, play
 
 
@@ -108,6 +112,84 @@ def test_a_part_of_another_payment_has_begun_meanwhile() -> None:
         signer.approved.set()
         await paid(scene, call)
         assert len(signer.plans) == 2
+
+    play(story)
+
+
+def test_channels_that_were_listed_a_while_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planner was busy with something else, and our peer came back meanwhile: that is seen."""
+    monkeypatch.setattr(foresight, "FRESH_S", 0.05)
+
+    async def story(scene: Scene) -> None:
+        signer, planner = Signer(scene), asyncio.Event()
+        connected, routes = [False], scene.host.plan
+
+        async def own_channels(_us: bytes) -> list[Any]:
+            return [_channel()] if connected[0] else []
+
+        async def find(asked: Any) -> Any:
+            return routes if asked.own else NoRoute(NoRouteReason.NO_OWN_CHANNELS, "none is connected")
+
+        async def shadowed(terms: Terms, *_: Any) -> Terms:
+            await planner.wait()
+            return terms
+
+        signer.find, signer.host.own_channels, signer.host.shadowed = find, own_channels, shadowed
+        signer.approved.set()
+        call = scene.call()
+        await signer.asked.wait()
+        await asyncio.sleep(0.06)
+        connected[0] = True
+        planner.set()
+        await paid(scene, call)
+        assert [len(asked.own) for asked in signer.plans] == [0, 1]
+
+    play(story)
+
+
+def _channel() -> ListedChannel:
+    return ListedChannel(OwnChannel(scid(1), 0, node("a"), 10**9, 0, 1, 10**9, 483, 0, True, False))
+
+
+def test_a_shadow_that_was_switched_off_meanwhile() -> None:
+    async def story(scene: Scene) -> None:
+        signer, chosen = Signer(scene), [Settings(shadow=Shadow.DELAY)]
+
+        async def shadowed(terms: Terms, _recipient: Any, kind: Shadow, _out: Any) -> Terms:
+            return terms if kind is Shadow.OFF else terms.with_shadow(77, 0)
+
+        signer.host.shadowed = shadowed
+        scene.paying._preparation._settings = lambda: chosen[0]
+        call = scene.call()
+        await signer.planned(scene)
+        chosen[0] = Settings(shadow=Shadow.OFF)
+        signer.approved.set()
+        await scene.until(lambda: scene.host.orders)
+        (running,) = scene.register.live.values()
+        assert running.session.terms.shadow_blocks == 0
+        await paid(scene, call)
+
+    play(story)
+
+
+@pytest.mark.parametrize(("behind", "plans"), [(0, 1), (3, 2)])
+def test_the_first_payment_after_a_long_pause_is_foreseen(behind: int, plans: int) -> None:
+    """How far the host is behind the chain has to be asked anew: that it is not is taken for granted till then."""
+
+    async def story(scene: Scene) -> None:
+        signer = Signer(scene)
+
+        async def blocks_behind() -> int:
+            await signer.approved.wait()
+            return behind
+
+        signer.host.known_behind, signer.host.blocks_behind = lambda: None, blocks_behind
+        call = scene.call()
+        await signer.planned(scene)
+        assert len(signer.plans) == 1
+        signer.approved.set()
+        await paid(scene, call)
+        assert len(signer.plans) == plans
 
     play(story)
 

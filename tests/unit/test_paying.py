@@ -85,6 +85,9 @@ class Host:
     def known_behind(self) -> int | None:
         return 0
 
+    def likely_behind(self) -> int:
+        return 0
+
     def learn(self, ended: Any) -> None: ...
 
     async def size_msat(self, scid: Any) -> int | None:
