@@ -204,6 +204,11 @@ class Overlay:
         """The same, with these excluded as well."""
         return self._again(replace(self._said, excluded_nodes=frozenset(nodes) | self._said.excluded_nodes))
 
+    def without_channels(self, channels: Iterable[ScidDir]) -> Overlay:
+        """The same, with these excluded as well."""
+        said = self._said
+        return self._again(replace(said, excluded_channels=frozenset(channels) | said.excluded_channels))
+
     def with_caps(self, caps: Mapping[ScidDir, int]) -> Overlay:
         """The same, with these caps in place of its own."""
         return self._again(replace(self._said, caps=caps))

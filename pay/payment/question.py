@@ -24,7 +24,8 @@ def question(
 ) -> RouteQuery:
     """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled.
 
-    For `late_parts` see `LateGossip`; `many` is whether there may be more parts than usual.
+    For `late_parts` see `LateGossip`; `many` is whether there may be more parts than usual over any channel, also
+    over one that has refused a part of this payment.
     """
     free = max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts))
     usual = max(1, min(free, terms.usual_parts - live_parts))
@@ -41,6 +42,7 @@ def question(
         second_cost_msat=terms.second_cost_msat,
         max_parts=usual,
         most_parts=free if many and free > usual else 0,
+        fresh_parts=free if not many and free > usual else 0,
         late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,

@@ -183,6 +183,7 @@ class PaymentSession:
             self.attempts[part.partid] = Attempt(
                 part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, part.sent_at_s or now
             )
+        self._many = len(adopted) > self.terms.usual_parts
         if self.terms.watched:
             return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
         if adopted and self._ledger.left_msat <= 0:
@@ -363,7 +364,7 @@ class PaymentSession:
         number = self._questions.ask(left_msat)
         self.state = State.WAITING_ROUTES
         tries, late = len(self.attempts), self._late.left(now)
-        # A payment that had a way in the usual number is not made in crumbs once that has failed.
+        # A payment that had a way in the usual number is not sent in crumbs over what has refused it then.
         many, fees_msat = self._many or not tries, self._ledger.fees_msat
         query = question(self.terms, left_msat, fees_msat, len(self.live), tries, late, many=many)
         return [ev.FindRoutes(number, query, self._restrictions, whole(query, self.live))]

@@ -57,6 +57,11 @@ def find(
         caps=restrictions.caps,
     )
     answer = _answer(overlay, asked, knowledge, planner)
+    if isinstance(answer, NoRoute) and query.fresh_parts > query.max_parts:
+        fresh = replace(query, most_parts=query.fresh_parts)
+        untried = overlay.without_channels(restrictions.caps)
+        more = planner(untried, replace(restrictions, caps={}), fresh, asked.held, knowledge)
+        answer = answer if isinstance(more, NoRoute) else more
     if isinstance(answer, NoRoute) and query.late_parts and answer.reason in _MAY_BE_BACK:
         answer = replace(answer, late=_late(overlay, asked, knowledge, planner))
     if not isinstance(answer, NoRoute) or not (asked.held or any(channel.live_htlcs for channel in own)):

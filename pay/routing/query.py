@@ -64,6 +64,8 @@ class RouteQuery:
     most_parts, door_parts
         Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
         `door_parts` go over one channel into the recipient only where there is no way but that.
+    fresh_parts
+        Where there is no way so, up to so many over channels that have not refused the payment a part.
     late_parts
         Where there is none, so many routes at most over channels of the recipient that gossip shows as disabled.
     max_searches
@@ -99,6 +101,7 @@ class RouteQuery:
     shadow_blocks: int = 0
     most_parts: int = 0
     door_parts: int = DOOR_PARTS
+    fresh_parts: int = 0
     late_parts: int = 0
 
 

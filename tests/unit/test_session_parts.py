@@ -348,13 +348,19 @@ def test_nobody_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_more_parts_than_usual_only_where_the_first_plan_had_to() -> None:
-    """Two are usual, four allowed. Once two have failed it is not tried in crumbs: to a recipient that was away 97
-    HTLCs went where there had been 46. What needed three parts from the start may need them again."""
+    """Two are usual, four allowed. Once one of two has failed, crumbs go only over channels that have not refused:
+    to a recipient that was away 97 HTLCs went where there had been 46. What needed three parts from the start may
+    need them again, also if that was before a restart."""
     story = Teller(terms(usual_parts=2, max_parts=4))
     assert story.questions[0].query.most_parts == 4
     story.routes(line(40_000, "ad"), line(60_000, "bd", first=11))
-    assert asked(story.fails(1, no_balance(1))).query.most_parts == 0
+    query = asked(story.fails(1, no_balance(1))).query
+    assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 0, 3)
     many = Teller(terms(usual_parts=2, max_parts=4))
     many.routes(line(30_000, "ad"), line(30_000, "bd", first=11), line(40_000, "cd", first=21))
     query = asked(many.fails(1, no_balance(1))).query
-    assert (query.max_parts, query.most_parts) == (1, 2)
+    assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 2, 0)
+    parts = tuple(ev.AdoptedPart(partid, 30_000, 30_003, NOW) for partid in (1, 2, 3))
+    adopted = Teller(terms(90_000, usual_parts=2, max_parts=4, first_partid=4), parts)
+    query = asked(adopted.fails(1, no_balance(1))).query
+    assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 2, 0)

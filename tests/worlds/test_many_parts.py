@@ -89,3 +89,52 @@ def test_some_of_51_fail():
     told = Counter(part.told for part in story.parts)
     assert story.paid
     assert told["paid"] >= 51
+
+
+def beside(ends: str = "A-D") -> Town:
+    """
+    us ── A ── D     the cheaper way, for any HTLC.
+     └─── B ── D     for HTLCs of 1,980 sat.
+    """
+    town = Town("us-A", (ends, 10))
+    town.join("us-B", htlc_max_msat=SMALL).htlc_limits[:] = [483, 483]
+    town.join("B-D", 100).htlc_limits[:] = [483, 483]
+    return town
+
+
+def test_a_way_of_51_parts_is_found_after_the_first_way_has_failed():
+    """
+    us ─╱─ A ── D     A has disabled its channel, and nobody has heard: one failure, then 51 parts over B.
+     └──── B ── D
+    """
+    town = beside()
+    town.now_asks("A-D", enabled=False)
+    story = town.pay(**WISH)
+    assert Counter(story.lines) == {"us>A>D A: the channel is disabled": 1, "us>B>D paid": 51}
+
+
+def test_a_way_of_51_parts_is_found_after_an_empty_one():
+    """
+    us ── A ╌╌ D     empty: it is tried with less and less, some parts go over B meanwhile, and in the end all.
+     └─── B ── D
+    """
+    town = beside()
+    town.drain("A-D")
+    story = town.pay(**WISH)
+    told = Counter(story.lines)
+    assert told["us>B>D paid"] == 51 and len(story.parts) <= 56
+
+
+def test_what_has_refused_gets_no_crumbs():
+    """
+    us ── hub ══ D     D is away, four channels: no more HTLCs than if 30 parts were all that is allowed.
+    """
+
+    def htlcs(most: int) -> int:
+        town = Town("us-hub", *[("hub-D", ppm) for ppm in (10, 20, 30, 40)])
+        town.faults("D", offline=True)
+        story = town.pay(max_parts=most, min_part_msat=1_000 * SAT)
+        assert story.code == 205
+        return len(story.parts)
+
+    assert htlcs(100) == htlcs(30) <= 50
