@@ -55,8 +55,8 @@ def test_the_upper_figure_is_a_wall() -> None:
     none = refused(hub(), asked(100_000 * SAT, most_parts=50))
     assert none.reason.value == "insufficient_capacity"
     assert none.message == (
-        "100,000 sat is too much in 50 parts: the widest way to the recipient takes at most about 1,976 sat a "
-        "part; pay-max-parts allows no more parts"
+        "100,000 sat is too much in 50 parts: the widest way to the recipient takes at most 1,980 sat a part; "
+        "pay-max-parts allows no more parts"
     )
     assert len(planned(hub(), asked(98_000 * SAT, most_parts=50))) == 50
 
@@ -73,7 +73,7 @@ def test_own_slots_are_a_wall() -> None:
     none = refused(net, asked(100_000 * SAT))
     assert none.message == (
         "100,000 sat is too much in 40 parts, for so many HTLCs our channels have room: the widest way to the "
-        "recipient takes at most about 1,977 sat a part"
+        "recipient takes at most 1,980 sat a part"
     )
     assert len(planned(net, asked(79_000 * SAT))) == 40
 
