@@ -34,7 +34,7 @@ def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> N
     """Routes exist, and the best of them break a limit; `proven` is whether there are none better."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
     percent = 100 * fee / query.amount_msat
-    way = "route" if len(found.routes) == 1 and proven else "plan found"
+    way = "plan found" if not proven else "route" if len(found.routes) == 1 else "plan"
     if len(found.routes) > 1:
         way += f", in {len(found.routes)} parts,"
     match found.limit:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pay.routing import NoRoute, Route, RouteQuery, plan
+from pay.errors import Code
+from pay.routing import NoRoute, Route, RouteQuery, plan, planner
+from pay.routing.split import Splitter
 from tests.routing_tools import SAT, Net, query
 from tests.unit.test_routing_split import planned, refused
 
@@ -110,3 +112,45 @@ def test_more_than_a_hundred_would_do_is_said() -> None:
     assert isinstance(none, NoRoute)
     assert "in 100 parts" in none.message
     assert none.message.endswith("pay-max-parts allows no more parts")
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many parts each look for several routes may have."""
+    made: list[int] = []
+
+    class Counted(Splitter):
+        def solve(self, single: Route | None) -> tuple[Route, ...] | None:
+            made.append(self.query.max_parts)
+            return super().solve(single)
+
+    monkeypatch.setattr(planner, "Splitter", Counted)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("amount", "parts", "costs"),
+    [(100_000, 51, "9.996 sat"), (150_000, 76, "14.972 sat"), (197_990, 100, "19.799 sat")],
+)
+def test_a_limit_that_no_way_keeps_is_told_after_one_look(
+    monkeypatch: pytest.MonkeyPatch, amount: int, parts: int, costs: str
+) -> None:
+    """Every way costs 100 ppm and half of that is allowed: the cheapest plan is looked for, and none within it."""
+    made = looks(monkeypatch)
+    none = refused(hub(), asked(amount * SAT, max_fee_msat=amount * SAT * 50 // 10**6))
+    assert none.code is Code.ROUTE_TOO_EXPENSIVE
+    assert f"the cheapest plan, in {parts} parts, costs {costs} (" in none.message
+    assert made == [100]
+
+
+def test_a_limit_that_is_missed_by_what_is_rounded_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """51 fees of 196 msat are 9.996 sat, 4 msat less than 100 ppm of the amount: that limit is kept."""
+    made = looks(monkeypatch)
+    assert len(planned(hub(), asked(100_000 * SAT, max_fee_msat=9_996))) == 51
+    assert made[0] == 100
+
+
+def test_nothing_that_is_unproven_is_called_the_cheapest_plan() -> None:
+    """us ─ a ─ b: HTLCs of 1,980 sat and a base fee of 1 sat each, which the bound counts once."""
+    net = Net().own(1, "a", 5_000_000 * SAT, max_htlcs=483).link(2, "a", "b", high=SMALL, base=1_000, ppm=100)
+    none = refused(net, asked(100_000 * SAT, max_fee_msat=5_000))
+    assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in none.message
