@@ -119,9 +119,15 @@ def _in_parts(query: RouteQuery) -> str:
     return f"in {query.max_parts} parts" + (", for so many HTLCs our channels have room" if full else "")
 
 
-def _no_more_parts(query: RouteQuery) -> str:
-    """Where more of them would do: what forbids that."""
-    return "; pay-max-parts allows no more parts" if 1 < query.max_parts >= query.most_parts else ""
+def _no_more_parts(terrain: Terrain, query: RouteQuery) -> str:
+    """Which option forbids more parts, where more of them may do."""
+    if query.parts_option is None or query.max_parts < query.most_parts:
+        return ""
+    amount, many_more = query.amount_msat, replace(query, max_parts=MANY)
+    ends = min(most_through(doors_out(terrain), MANY), most_through(doors_in(terrain), MANY))
+    if ends < amount or most_in_parts(terrain, many_more) < amount:
+        return ""
+    return f"; {query.parts_option} allows no more parts"
 
 
 def _tried(terrain: Terrain, query: RouteQuery, gave_up: bool) -> NoRoute:
@@ -244,7 +250,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             what = f"our {len(own)} usable channels"
         idle = sum(channel.spendable_msat for channel in terrain.overlay.idle if not channel.connected)
         more = f"; {format_msat(idle)} more is in channels that are not connected" if idle > 0 else ""
-        more += _no_more_parts(query) if most_through(doors_out(terrain), MANY) >= query.amount_msat else ""
+        more += _no_more_parts(terrain, query)
         return NoRoute(
             NoRouteReason.INSUFFICIENT_SPENDABLE,
             f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
@@ -291,14 +297,12 @@ def _never(reach: Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
 def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, parts = format_msat(query.amount_msat), query.max_parts
-    doors = doors_in(terrain)
-    total = most_through(doors, parts)
+    total = most_through(doors_in(terrain), parts)
     if query.amount_msat > total and parts > 1:
-        more = _no_more_parts(query) if most_through(doors, MANY) >= query.amount_msat else ""
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
             f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take "
-            f"{_in_parts(query)}{more}",
+            f"{_in_parts(query)}{_no_more_parts(terrain, query)}",
             max_sendable_msat=total,
             sendable_bound=True,
         )
@@ -321,7 +325,7 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{amount} is too much {_in_parts(query)}: {where} at most {format_msat(most)}{each}"
-        f"{_no_more_parts(query)}",
+        f"{_no_more_parts(terrain, query)}",
         max_sendable_msat=min(most * parts, total),
         sendable_bound=True,
     )
@@ -335,7 +339,8 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{format_msat(query.amount_msat)} is more than all ways together from us to the recipient can carry "
-        f"{_in_parts(query)}: at most {_at_most(most, query.amount_msat)}",
+        f"{_in_parts(query)}: at most {_at_most(most, query.amount_msat)}"
+        f"{_no_more_parts(terrain, query)}",
         max_sendable_msat=most,
         sendable_bound=True,
     )

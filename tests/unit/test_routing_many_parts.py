@@ -54,7 +54,7 @@ def test_thirty_where_thirty_do() -> None:
 
 def test_the_upper_figure_is_a_wall() -> None:
     """With 50 parts 99,000 sat arrive at most; the words name the option."""
-    none = refused(hub(), asked(100_000 * SAT, most_parts=50))
+    none = refused(hub(), asked(100_000 * SAT, most_parts=50, parts_option="pay-max-parts"))
     assert none.reason.value == "insufficient_capacity"
     assert none.message == (
         "100,000 sat is too much in 50 parts: the widest way to the recipient takes at most 1,980 sat a part; "
@@ -65,8 +65,20 @@ def test_the_upper_figure_is_a_wall() -> None:
 
 def test_one_part_is_a_wall() -> None:
     """As with disable-mpp: no wish of more is made of it."""
-    none = refused(hub(), asked(100_000 * SAT, max_parts=1, most_parts=0))
-    assert "too much in one part" in none.message
+    wall = {"max_parts": 1, "most_parts": 0}
+    words = "100,000 sat is too much in one part: the widest way to the recipient takes at most 1,980 sat"
+    assert refused(hub(), asked(100_000 * SAT, **wall)).message == words
+    none = refused(hub(), asked(100_000 * SAT, parts_option="disable-mpp", **wall))
+    assert none.message == words + "; disable-mpp allows no more parts"
+
+
+def test_no_option_is_named_where_more_parts_would_not_do() -> None:
+    """us ─ a ─ c ─ b: a ─ c is of 100,000 sat, in one part or in many."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "c", 100_000 * SAT).link(3, "c", "b")
+    none = refused(net, query("b", 150_000 * SAT, parts_option="disable-mpp"))
+    assert none.message == (
+        "150,000 sat is too much in one part: the widest way to the recipient takes at most 100,000 sat"
+    )
 
 
 def test_own_slots_are_a_wall() -> None:
@@ -110,8 +122,12 @@ def test_more_than_a_hundred_would_do_is_said() -> None:
     """198,000 sat and a sat more; and without a search for each of the counts."""
     none = plan(hub().overlay("b"), asked(198_001 * SAT))
     assert isinstance(none, NoRoute)
-    assert "in 100 parts" in none.message
-    assert none.message.endswith("pay-max-parts allows no more parts")
+    assert none.message == (
+        "198,001 sat is too much in 100 parts: the widest way to the recipient takes at most 1,980 sat a part"
+    )
+    none = plan(hub().overlay("b"), asked(198_001 * SAT, parts_option="pay-max-attempts"))
+    assert isinstance(none, NoRoute)
+    assert none.message.endswith("a part; pay-max-attempts allows no more parts")
 
 
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
