@@ -45,17 +45,20 @@ _PLAIN = (
     "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
     "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes", "shadow_blocks",
     "shadow_fee_msat", "second_cost_msat", "part_cost_msat", "part_cost_ppm", "usual_parts",
+    "parts_option", "attempts_option",
 )  # fmt: skip
 """Fields of `Terms` that JSON holds as they are."""
 
 _LATER = {
     "shadow_blocks": 0, "shadow_fee_msat": 0, "second_cost_msat": 0, "part_cost_msat": 10_000, "part_cost_ppm": 0,
-    "usual_parts": DEFAULT_USUAL_PARTS,
+    "usual_parts": DEFAULT_USUAL_PARTS, "parts_option": None, "attempts_option": None,
 }  # fmt: skip
 """Those that older entries do not have, with what they meant."""
 
 _NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor", "randomness"})
 """Those that are no whole numbers."""
+
+_TEXTS = {"fee_limit_words": str, "parts_option": str | None, "attempts_option": str | None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,7 @@ def _written_at(stored: dict[str, Any]) -> int:
 
 def _typed(name: str, value: Any) -> Any:
     """A field of `_PLAIN` with the type that `Terms` has it in. Raises TypeError."""
-    wanted = {"fee_limit_words": str}.get(name, (int, float) if name in _NUMBERS else int)
+    wanted = _TEXTS.get(name, (int, float) if name in _NUMBERS else int)
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise TypeError(f"{name} is {value!r}")
     return value

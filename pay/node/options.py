@@ -167,15 +167,18 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
 
 def settings(plugin: Plugin) -> Settings:
     """As they are now; a start value out of range counts as the nearest end, an unknown word as the default."""
+    single = flag(plugin, DISABLE_MPP)
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
         part_cost_msat=_value(plugin, PART_COST),
         part_cost_ppm=_value(plugin, PART_COST_PPM),
         usual_parts=_value(plugin, USUAL_PARTS),
-        max_parts=1 if flag(plugin, DISABLE_MPP) else _value(plugin, MAX_PARTS),
+        max_parts=1 if single else _value(plugin, MAX_PARTS),
         min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
+        parts_option=DISABLE_MPP if single else _if_more(plugin, MAX_PARTS),
+        attempts_option=_if_more(plugin, MAX_ATTEMPTS),
         randomness=_value(plugin, RANDOMNESS) / 100,
         second_cost_msat=_value(plugin, SECOND_COST),
         shadow=Shadow(_word(plugin, SHADOW)),
@@ -205,6 +208,11 @@ def flag(plugin: Plugin, name: str) -> bool:
 
 def _value(plugin: Plugin, number: Number) -> int:
     return max(number.least, min(number.most, int(plugin.get_option(number.name))))
+
+
+def _if_more(plugin: Plugin, number: Number) -> str | None:
+    """Its name, where it can be set to more than it is."""
+    return number.name if _value(plugin, number) < number.most else None
 
 
 def unknown_words(plugin: Plugin) -> list[tuple[str, str, str]]:

@@ -62,6 +62,9 @@ class Terms:
         Unix times in seconds: end of new attempts, of the invoice, and the start.
     usual_parts, max_parts
         The most parts at the same time: where there is a way within them, and at all.
+    parts_option, attempts_option
+        The names of the user's options that `max_parts` and `max_attempts` are from, as far as more can be allowed
+        there.
     wakeable
         Last channels of route hints: the recipient behind one may be asleep and wake up for the payment.
     patient_until_s
@@ -103,6 +106,8 @@ class Terms:
     usual_parts: int = DEFAULT_USUAL_PARTS
     min_part_msat: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    parts_option: str | None = None
+    attempts_option: str | None = None
     exclude_nodes: frozenset[NodeId] = frozenset()
     exclude_channels: frozenset[ScidDir] = field(default_factory=frozenset)
     seed: int = 0

@@ -27,8 +27,10 @@ def question(
     For `late_parts` see `LateGossip`; `many` is whether there may be more parts than usual over any channel, also
     over one that has refused a part of this payment.
     """
-    free = max(1, min(terms.max_parts - live_parts, terms.max_attempts - attempts))
+    parts_left, attempts_left = terms.max_parts - live_parts, terms.max_attempts - attempts
+    free = max(1, min(parts_left, attempts_left))
     usual = max(1, min(free, terms.usual_parts - live_parts))
+    wall = terms.parts_option if parts_left <= attempts_left else terms.attempts_option
     return RouteQuery(
         source=terms.source,
         destination=terms.destination,
@@ -43,6 +45,7 @@ def question(
         max_parts=usual,
         most_parts=free if many and free > usual else 0,
         fresh_parts=free if not many and free > usual else 0,
+        parts_option=wall if many or free == usual else None,
         late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,

@@ -28,7 +28,8 @@ class Shadow(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Amounts in msat; `randomness` from 0 to 1."""
+    """Amounts in msat; `randomness` from 0 to 1. `parts_option` and `attempts_option` name where more parts and
+    attempts can be allowed, if they can."""
 
     failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
     failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
@@ -38,6 +39,8 @@ class Settings:
     max_parts: int = DEFAULT_MAX_PARTS
     min_part_msat: int = DEFAULT_MIN_PART_MSAT
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    parts_option: str | None = None
+    attempts_option: str | None = None
     randomness: float = DEFAULT_RANDOMNESS_PERCENT / 100
     second_cost_msat: int = 0
     shadow: Shadow = Shadow.DELAY

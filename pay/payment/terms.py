@@ -47,6 +47,8 @@ def terms_for(
         part_cost_ppm=settings.part_cost_ppm,
         second_cost_msat=settings.second_cost_msat,
         max_parts=settings.max_parts if _several(recipient) else 1,
+        parts_option=settings.parts_option if _several(recipient) else None,
+        attempts_option=settings.attempts_option,
         usual_parts=settings.usual_parts,
         min_part_msat=settings.min_part_msat,
         max_attempts=settings.max_attempts,

@@ -9,9 +9,9 @@ room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil
+from math import ceil, inf
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import Overlay
@@ -228,11 +228,12 @@ def _solve(
     if terrain is None or not terrain.peers or all(too_much(terrain, asked) for asked in counts):
         return why_none(overlay, terrain, counts[-1])
     found, searches, cut_off = _one(terrain, query)
-    if isinstance(found, OverLimit) and (least := _least(terrain, query, found)) is not None:
+    if not isinstance(found, Route) and (least := _least(terrain, query, found)) is not None:
         several = counts[-1].max_parts > 1
-        if several and found.use > least * _NEAR:
-            found = _nearest(terrain, counts[0], in_flight, searches, found)
-        return over_limit(query, found, proven=not several or found.use <= least)
+        if several and (found is None or found.use > least * _NEAR):
+            found = _nearest(terrain, counts, in_flight, searches, found)
+        if found is not None:
+            return over_limit(query, found, proven=not several or found.use <= least)
     spent = searches >= query.max_searches
     if not isinstance(found, Route) and not cut_off and not spent:
         found, spent = _exactly(terrain, query, found)
@@ -245,7 +246,7 @@ def _solve(
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
         if routes is None and not isinstance(found, Route):
-            spent |= splitter.spent
+            spent, proven = spent | splitter.spent, False
             most = most_in_parts(terrain, asked) if splitter.most_msat is None else splitter.most_msat
             if most >= query.amount_msat and thorough and asked.max_parts <= asked.door_parts:
                 answer, proven = _program(terrain, asked, found)
@@ -288,13 +289,17 @@ def _more_may_help(query: RouteQuery, found: OverLimit | None, splitter: Splitte
     return many and (query.door_parts < query.max_parts) <= splitter.crowded
 
 
-def _least(terrain: Terrain, query: RouteQuery, found: OverLimit) -> float | None:
-    """Where no plan in any number of parts keeps the limit: the least that any uses of it. Else None."""
-    match found.limit:
+def _least(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> float | None:
+    """Where no plan in any number of parts keeps the limit that was broken, or that of fees where one part found
+    no way: the least that any uses of it. Else None."""
+    match Limit.FEE if found is None else found.limit:
         case Limit.FEE:
-            fee = least_fee(terrain, query)
-            return fee + ROUNDED_MSAT if fee > query.max_fee_msat + ROUNDED_MSAT else None
+            fee, rounded = least_fee(terrain, query), ROUNDED_MSAT
+            if found is None:  # So there are many parts, and each fee of each is rounded down.
+                rounded = max(rounded, max(query.max_parts, query.most_parts) * query.max_hops)
+            return fee + ROUNDED_MSAT if query.max_fee_msat + rounded < fee < inf else None
         case Limit.DELAY:
+            assert found is not None
             blocks = query.final_cltv + least_blocks(terrain, query, found.use - query.final_cltv)
             return blocks + 0.5 if blocks > query.max_delay + 0.5 else None
         case Limit.HOPS:
@@ -302,13 +307,23 @@ def _least(terrain: Terrain, query: RouteQuery, found: OverLimit) -> float | Non
 
 
 def _nearest(
-    terrain: Terrain, query: RouteQuery, in_flight: Mapping[ScidDir, int], searches: int, found: OverLimit
-) -> OverLimit:
+    terrain: Terrain,
+    counts: Sequence[RouteQuery],
+    in_flight: Mapping[ScidDir, int],
+    searches: int,
+    found: OverLimit | None,
+) -> OverLimit | None:
     """The plan that breaks its limit least, as far as one look finds, where none keeps it."""
-    splitter = Splitter(terrain, query, in_flight, searches, only=found.limit)
+    asked, full = counts[0], list[int]()
+    if found is None:
+        if not _possible(terrain, asked) and not _possible(terrain, asked := counts[-1]):
+            return None
+        full = _full(terrain, asked) if asked.max_parts > USUAL_CHUNKS else []
+    limit = Limit.FEE if found is None else found.limit
+    splitter = Splitter(terrain, asked, in_flight, searches, only=limit, counts=full)
     splitter.solve(None)
     over = splitter.over
-    return over if over is not None and _nearer(over, found) else found
+    return over if over is not None and (found is None or _nearer(over, found)) else found
 
 
 def _one(terrain: Terrain, query: RouteQuery) -> tuple[Route | OverLimit | None, int, bool]:

@@ -66,6 +66,8 @@ class RouteQuery:
         `door_parts` go over one channel into the recipient only where there is no way but that.
     fresh_parts
         Where there is no way so, up to so many over channels that have not refused the payment a part.
+    parts_option
+        Which of the user's options allows no more parts than that, if it is one's doing and it can be raised.
     late_parts
         Where there is none, so many routes at most over channels of the recipient that gossip shows as disabled.
     max_searches
@@ -102,6 +104,7 @@ class RouteQuery:
     most_parts: int = 0
     door_parts: int = DOOR_PARTS
     fresh_parts: int = 0
+    parts_option: str | None = None
     late_parts: int = 0
 
 

@@ -1,8 +1,8 @@
 """Which amounts find any way from our peers to the recipient, whatever it costs.
 
 Each question is a reachability search over the arcs that remain when one kind of obstacle is lifted (the
-amount, the exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that could
-be sent is found by halving, since a channel that carries an amount also carries less (minima aside).
+amount, the exclusions, the disabled flags), a fraction of a millisecond each. The largest amount that a path
+takes is found by halving, since a channel that takes an amount also takes less (minima aside).
 """
 
 from __future__ import annotations
@@ -54,16 +54,27 @@ class Reach:
         backwards = coo_array((np.ones(len(source)), (target, source)), shape=(n, n)).tocsr()
         return _meets(backwards, terrain.target, terrain.peers)
 
-    def most(self, below_msat: int) -> int:
-        """The largest amount below `below_msat` that `carries`, to within 0.4 % or 1 sat; 0 if none does."""
+    def most(self, up_to_msat: int) -> int:
+        """The largest amount up to `up_to_msat` that all channels of some path take, minima aside; 0 if none does.
+
+        So no part is larger, whatever fees add on the way.
+        """
         own = [most_own(channel) for channels in self.terrain.peers.values() for channel in channels]
-        low, high = 0, min(below_msat, max(own) + 1, largest_into(self.terrain)[1] + 1)
-        if self.carries(high - 1):
-            return high - 1
+        low, high = 0, min(up_to_msat, max(own), largest_into(self.terrain)[1])
+        if self._takes(high):
+            return high
         while high - low > max(1_000, low // 256):
             middle = (low + high) // 2
-            low, high = (middle, high) if self.carries(middle) else (low, middle)
-        return low
+            low, high = (middle, high) if self._takes(middle) else (low, middle)
+        # It is what some channel takes: of those between, the largest that does.
+        arcs = self.terrain.arcs
+        sizes = np.unique(np.concatenate((arcs.known.rows.most_msat, arcs.extra_rows.most_msat, own)))
+        sizes = sizes[(sizes >= max(low, 1)) & (sizes < high)]
+        least, above = 0, len(sizes)
+        while least < above:
+            middle = (least + above) // 2
+            least, above = (middle + 1, above) if self._takes(int(sizes[middle])) else (least, middle)
+        return int(sizes[least - 1]) if least else 0
 
     def least(self, above_msat: int) -> int | None:
         """The smallest amount above `above_msat` that `carries`, to within 0.1 % or 1 msat; None if none does."""
@@ -76,6 +87,10 @@ class Reach:
             middle = (low + high) // 2
             low, high = (low, middle) if self.carries(middle) else (middle, high)
         return high
+
+    def _takes(self, amount_msat: int) -> bool:
+        """Whether some path's channels all take so much, minima aside."""
+        return self._reached(*self.terrain.arcs.carrying(amount_msat, MAX_MSAT), amount_msat)
 
     def _reached(self, in_graph: NDArray[np.bool_], in_extra: NDArray[np.bool_], amount_msat: int) -> bool:
         terrain = self.terrain

@@ -34,7 +34,7 @@ def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> N
     """Routes exist, and the best of them break a limit; `proven` is whether there are none better."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
     percent = 100 * fee / query.amount_msat
-    way = "route" if len(found.routes) == 1 and proven else "plan found"
+    way = "plan found" if not proven else "route" if len(found.routes) == 1 else "plan"
     if len(found.routes) > 1:
         way += f", in {len(found.routes)} parts,"
     match found.limit:
@@ -105,6 +105,13 @@ def _about(amount_msat: int) -> str:
     return f"about {format_msat(amount_msat // digits * digits)}"
 
 
+def _at_most(bound_msat: int, below_msat: int) -> str:
+    """A bound in words, never less than it is; all digits where four would be as much as what was asked for."""
+    digits = 10 ** max(0, len(str(bound_msat)) - 4)
+    rounded = -(-bound_msat // digits) * digits
+    return format_msat(rounded if rounded < below_msat else bound_msat)
+
+
 def _in_parts(query: RouteQuery) -> str:
     if query.max_parts == 1:
         return "in one part"
@@ -112,9 +119,15 @@ def _in_parts(query: RouteQuery) -> str:
     return f"in {query.max_parts} parts" + (", for so many HTLCs our channels have room" if full else "")
 
 
-def _no_more_parts(query: RouteQuery) -> str:
-    """Where more of them would do: what forbids that."""
-    return "; pay-max-parts allows no more parts" if 1 < query.max_parts >= query.most_parts else ""
+def _no_more_parts(terrain: Terrain, query: RouteQuery) -> str:
+    """Which option forbids more parts, where more of them may do."""
+    if query.parts_option is None or query.max_parts < query.most_parts:
+        return ""
+    amount, many_more = query.amount_msat, replace(query, max_parts=MANY)
+    ends = min(most_through(doors_out(terrain), MANY), most_through(doors_in(terrain), MANY))
+    if ends < amount or most_in_parts(terrain, many_more) < amount:
+        return ""
+    return f"; {query.parts_option} allows no more parts"
 
 
 def _tried(terrain: Terrain, query: RouteQuery, gave_up: bool) -> NoRoute:
@@ -158,14 +171,19 @@ def _lifted(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
 
 def _excluded(reach: Reach, everything: Terrain, query: RouteQuery) -> NoRoute | None:
     """Whether there is a way for the amount, but for the exclusions."""
-    count, probe = reach.terrain.overlay.n_excluded, _probe(query)
-    if not count or reach.carries(probe) or not Reach(everything).carries(probe):
+    count, amount, parts = reach.terrain.overlay.n_excluded, query.amount_msat, query.max_parts
+    if not count or reach.carries_mean(amount, parts) or not Reach(everything).carries_mean(amount, parts):
         return None
-    most = reach.most(query.amount_msat)
-    rest = f"{_about(most)} can be sent in one part without it" if most else "nothing can be sent without it"
+    probe, most = _probe(query), None  # None: minima alone forbid it.
+    if (part := reach.most(probe)) < probe:
+        most = part * parts if parts == 1 else min(part * parts, most_in_parts(reach.terrain, query))
+    rest = "nothing can be sent without it"
+    if most is None or most:
+        up_to = "less" if most is None else f"no more than {_at_most(most, amount)}"
+        rest = f"{up_to} can be sent {_in_parts(query)} without it"
     return NoRoute(
         NoRouteReason.EXCLUDED,
-        f"every route for {format_msat(query.amount_msat)} leads through something excluded "
+        f"every route for {format_msat(amount)} leads through something excluded "
         f"({many(count, 'channel direction')} in all); {rest}",
         max_sendable_msat=most,
         sendable_bound=True,
@@ -232,7 +250,7 @@ def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             what = f"our {len(own)} usable channels"
         idle = sum(channel.spendable_msat for channel in terrain.overlay.idle if not channel.connected)
         more = f"; {format_msat(idle)} more is in channels that are not connected" if idle > 0 else ""
-        more += _no_more_parts(query) if most_through(doors_out(terrain), MANY) >= query.amount_msat else ""
+        more += _no_more_parts(terrain, query)
         return NoRoute(
             NoRouteReason.INSUFFICIENT_SPENDABLE,
             f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
@@ -279,22 +297,20 @@ def _never(reach: Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
 def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRoute | None:
     """Ways that are closed for this amount."""
     amount, parts = format_msat(query.amount_msat), query.max_parts
-    doors = doors_in(terrain)
-    total = most_through(doors, parts)
+    total = most_through(doors_in(terrain), parts)
     if query.amount_msat > total and parts > 1:
-        more = _no_more_parts(query) if most_through(doors, MANY) >= query.amount_msat else ""
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
             f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take "
-            f"{_in_parts(query)}{more}",
+            f"{_in_parts(query)}{_no_more_parts(terrain, query)}",
             max_sendable_msat=total,
             sendable_bound=True,
         )
-    probe = _probe(query)
-    if reach.carries(probe):
+    if reach.carries_mean(query.amount_msat, parts):
         return None if parts == 1 else _between(terrain, query, most_msat)
+    probe = _probe(query)
     most = reach.most(probe)
-    if not most:
+    if most == probe:
         least = reach.least(query.amount_msat)
         room = f"; the least that can be sent is {_about(least)}" if least else ""
         return NoRoute(
@@ -302,15 +318,14 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
             f"{amount} is less than channels on every way to the recipient accept{room}",
         )
     last, largest = largest_into(terrain)
-    if largest <= most + max(1_000, most // 128):
-        most, where = largest, f"the largest open channel of the recipient, {format_scid(last)}, takes"
-        takes = format_msat(most)
-    else:
-        where, takes = "the widest way to the recipient takes", _about(most)
+    where = "the widest way to the recipient takes"
+    if largest == most:
+        where = f"the largest open channel of the recipient, {format_scid(last)}, takes"
     each = "" if parts == 1 else " a part"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{amount} is too much {_in_parts(query)}: {where} at most {takes}{each}{_no_more_parts(query)}",
+        f"{amount} is too much {_in_parts(query)}: {where} at most {format_msat(most)}{each}"
+        f"{_no_more_parts(terrain, query)}",
         max_sendable_msat=min(most * parts, total),
         sendable_bound=True,
     )
@@ -323,8 +338,9 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
         return None
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{format_msat(query.amount_msat)} is more than the {_about(most)} that all ways together from us to the "
-        f"recipient can carry {_in_parts(query)}",
+        f"{format_msat(query.amount_msat)} is more than all ways together from us to the recipient can carry "
+        f"{_in_parts(query)}: at most {_at_most(most, query.amount_msat)}"
+        f"{_no_more_parts(terrain, query)}",
         max_sendable_msat=most,
         sendable_bound=True,
     )
@@ -346,12 +362,13 @@ def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     assert peer is not None
     channel = max(terrain.peers[peer], key=most_own)
     most = most_own(channel)
+    largest = max(most_own(other) for own in terrain.peers.values() for other in own)
     return NoRoute(
         NoRouteReason.INSUFFICIENT_SPENDABLE,
         f"{format_msat(query.amount_msat)} with fees of {format_msat(found.fee_msat)} on top is more than the "
         f"{format_msat(most)} that our channel {format_scid(channel.scid)} can send in one part now",
         fee_msat=found.fee_msat,
         delay_blocks=found.delay_blocks,
-        max_sendable_msat=most,
+        max_sendable_msat=largest,
         sendable_bound=True,
     )

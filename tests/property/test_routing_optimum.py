@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from pay.errors import Code
 from pay.routing import NoRoute, NoRouteReason, check, plan
-from tests.optimum import Case, drawn, near_the_most, tight
-from tests.routing_tools import query
+from tests.optimum import Case, Optimum, drawn, near_the_most, tight
+from tests.routing_tools import SAT, node, query
 
 FIXED = range(10)
 FRESH = 3
@@ -53,3 +54,34 @@ def test_what_is_possible_is_never_called_impossible(_number: int) -> None:
         if isinstance(routes, NoRoute):
             proven = routes.code is Code.ROUTE_TOO_EXPENSIVE and "found" not in routes.message
             assert not proven and routes.reason is not NoRouteReason.INSUFFICIENT_CAPACITY, (seed, routes)
+
+
+@pytest.mark.parametrize("seed", FIXED)
+@pytest.mark.parametrize("without", ["", "b"])
+def test_a_bound_is_never_less_than_what_can_be_sent(seed: int, without: str) -> None:
+    """More is asked for than can be sent, also with a node excluded: what is called a bound is no less than the
+    optimum, nor does a plan deliver more; what is said to be sendable is sent."""
+    network = drawn(seed, fees=seed % 2 == 0)
+    excluded = {"excluded_nodes": frozenset({node(without)})} if without else {}
+    net = network.net
+    overlay = net.overlay("a", **excluded)
+    reduced = replace(net, ours=[channel for channel in net.ours if channel.peer != node(without)])
+    reduced.policies = {
+        named: asks for named, asks in net.policies.items() if without not in asks[:2]
+    }
+    try:
+        most = Optimum(reduced, "a", network.parts, seconds=5.0).most_msat() if reduced.ours else 0.0
+    except TimeoutError:
+        return
+    for more in (1.001, 1.2, 3, 20):
+        asked = query("a", int(most * more) + 1_000 * SAT, max_parts=network.parts)
+        none = plan(overlay, asked)
+        if not isinstance(none, NoRoute) or none.max_sendable_msat is None:
+            continue
+        figure = none.max_sendable_msat
+        if not none.sendable_bound:
+            assert not figure or isinstance(plan(overlay, replace(asked, amount_msat=figure)), tuple), (seed, none)
+            continue
+        assert figure >= most - 100, (seed, more, none)
+        for above in (figure + 1, figure + figure // 100 + 1, 2 * figure + 1):
+            assert isinstance(plan(overlay, replace(asked, amount_msat=above)), NoRoute), (seed, more, none)

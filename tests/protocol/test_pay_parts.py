@@ -236,6 +236,8 @@ def test_more_parts_than_usual_up_to_the_options_figure(tmp_path: Path) -> None:
         assert host.sendpays() == []
         with host.option("pay-max-parts", 100):
             assert host.pay(made).ok()["parts"] == 51
+            error = host.pay(host.invoice(amount_msat=198_001 * SAT)).error
+            assert error is not None and error["message"].endswith("can take in 100 parts")
         assert delivered(host.sendpays()) == 100_000 * SAT
 
 
@@ -246,3 +248,4 @@ def test_disable_mpp_is_no_wish(tmp_path: Path) -> None:
         assert error is not None
         assert (error["code"], host.sendpays()) == (205, [])
         assert "too much in one part" in error["message"]
+        assert error["message"].endswith("; disable-mpp allows no more parts")

@@ -29,7 +29,7 @@ TERMS: Terms = terms(
     max_attempts=115, exclude_nodes=frozenset({node("x"), node("y")}),
     exclude_channels=frozenset({ScidDir(scid(1), 0), ScidDir(scid(2), 1)}), seed=116, randomness=0.25,
     metadata_bytes=117, part_cost_msat=119, part_cost_ppm=120, shadow_blocks=118, shadow_fee_msat=100,
-    usual_parts=121,
+    usual_parts=121, parts_option="p", attempts_option="a",
 )  # fmt: skip
 ORDER = PartOrder(HASH.hex(), 103, 102, "lnbc1", "02" * 32, "03", "l", "d", "04" * 32)
 ENTRY = Entry(TERMS, ORDER, (AdoptedPart(1, 60, 61, NOW), AdoptedPart(2, 0, 0, NOW + 0.5)))
@@ -57,6 +57,8 @@ def test_read_as_it_was_written() -> None:
         ("shadow_blocks", 0),
         ("shadow_fee_msat", 0),
         ("second_cost_msat", 0),
+        ("parts_option", None),
+        ("attempts_option", None),
         ("part_cost_msat", 10_000),
         ("part_cost_ppm", 0),
         ("usual_parts", 30),

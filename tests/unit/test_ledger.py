@@ -93,7 +93,8 @@ def test_nothing_is_planned_any_more(ledger: Ledger) -> None:
 PAYMENT: Terms = terms(
     1_000_000, total_msat=3_000_000, max_fee_msat=9_000, riskfactor=3.0, failure_cost_msat=700,
     failure_cost_ppm=200, part_cost_msat=310, part_cost_ppm=15, second_cost_msat=11, max_parts=12,
-    min_part_msat=13, max_attempts=100, seed=14, randomness=0.15, metadata_bytes=16, behind_blocks=17,
+    min_part_msat=13, max_attempts=100, parts_option="parts", attempts_option="attempts", seed=14,
+    randomness=0.15, metadata_bytes=16, behind_blocks=17,
 ).with_shadow(blocks=80, fee_msat=1_900)  # fmt: skip
 
 
@@ -113,6 +114,7 @@ def test_every_field_of_the_question() -> None:
         failure_cost_msat=700 + 120,
         part_cost_msat=310 + 9,
         max_parts=12 - 4,
+        parts_option="parts",
         min_part_msat=13,
         max_searches=SEARCHES,
         seed=14,
@@ -161,6 +163,24 @@ def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: i
 def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usual: int, most: int) -> None:
     asked = question(replace(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
     assert (asked.max_parts, asked.most_parts) == (usual, most)
+
+
+@pytest.mark.parametrize(
+    ("most", "live", "attempts", "many", "wall"),
+    [
+        (12, 3, 3, True, "parts"),
+        (12, 3, 90, True, "parts"),
+        (12, 3, 92, True, "attempts"),
+        (80, 0, 40, True, "attempts"),
+        (80, 0, 0, True, "parts"),
+        # Thirty are usual, and more will be asked for: neither option forbids that.
+        (80, 0, 0, False, None),
+        (20, 0, 0, False, "parts"),
+    ],
+)
+def test_which_option_is_the_wall(most: int, live: int, attempts: int, many: bool, wall: str | None) -> None:
+    payment = replace(PAYMENT, max_parts=most)
+    assert question(payment, 600_000, 0, live, attempts, many=many).parts_option == wall
 
 
 def test_the_last_resort_has_no_more_parts_than_are_left() -> None:

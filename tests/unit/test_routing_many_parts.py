@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pay.routing import NoRoute, Route, RouteQuery, plan
+from pay.errors import Code
+from pay.routing import NoRoute, Route, RouteQuery, plan, planner
+from pay.routing.split import Splitter
 from tests.routing_tools import SAT, Net, query
 from tests.unit.test_routing_split import planned, refused
 
@@ -52,19 +54,31 @@ def test_thirty_where_thirty_do() -> None:
 
 def test_the_upper_figure_is_a_wall() -> None:
     """With 50 parts 99,000 sat arrive at most; the words name the option."""
-    none = refused(hub(), asked(100_000 * SAT, most_parts=50))
+    none = refused(hub(), asked(100_000 * SAT, most_parts=50, parts_option="pay-max-parts"))
     assert none.reason.value == "insufficient_capacity"
     assert none.message == (
-        "100,000 sat is too much in 50 parts: the widest way to the recipient takes at most about 1,976 sat a "
-        "part; pay-max-parts allows no more parts"
+        "100,000 sat is too much in 50 parts: the widest way to the recipient takes at most 1,980 sat a part; "
+        "pay-max-parts allows no more parts"
     )
     assert len(planned(hub(), asked(98_000 * SAT, most_parts=50))) == 50
 
 
 def test_one_part_is_a_wall() -> None:
     """As with disable-mpp: no wish of more is made of it."""
-    none = refused(hub(), asked(100_000 * SAT, max_parts=1, most_parts=0))
-    assert "too much in one part" in none.message
+    wall = {"max_parts": 1, "most_parts": 0}
+    words = "100,000 sat is too much in one part: the widest way to the recipient takes at most 1,980 sat"
+    assert refused(hub(), asked(100_000 * SAT, **wall)).message == words
+    none = refused(hub(), asked(100_000 * SAT, parts_option="disable-mpp", **wall))
+    assert none.message == words + "; disable-mpp allows no more parts"
+
+
+def test_no_option_is_named_where_more_parts_would_not_do() -> None:
+    """us ─ a ─ c ─ b: a ─ c is of 100,000 sat, in one part or in many."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "c", 100_000 * SAT).link(3, "c", "b")
+    none = refused(net, query("b", 150_000 * SAT, parts_option="disable-mpp"))
+    assert none.message == (
+        "150,000 sat is too much in one part: the widest way to the recipient takes at most 100,000 sat"
+    )
 
 
 def test_own_slots_are_a_wall() -> None:
@@ -73,7 +87,7 @@ def test_own_slots_are_a_wall() -> None:
     none = refused(net, asked(100_000 * SAT))
     assert none.message == (
         "100,000 sat is too much in 40 parts, for so many HTLCs our channels have room: the widest way to the "
-        "recipient takes at most about 1,977 sat a part"
+        "recipient takes at most 1,980 sat a part"
     )
     assert len(planned(net, asked(79_000 * SAT))) == 40
 
@@ -108,5 +122,51 @@ def test_more_than_a_hundred_would_do_is_said() -> None:
     """198,000 sat and a sat more; and without a search for each of the counts."""
     none = plan(hub().overlay("b"), asked(198_001 * SAT))
     assert isinstance(none, NoRoute)
-    assert "in 100 parts" in none.message
-    assert none.message.endswith("pay-max-parts allows no more parts")
+    assert none.message == (
+        "198,001 sat is too much in 100 parts: the widest way to the recipient takes at most 1,980 sat a part"
+    )
+    none = plan(hub().overlay("b"), asked(198_001 * SAT, parts_option="pay-max-attempts"))
+    assert isinstance(none, NoRoute)
+    assert none.message.endswith("a part; pay-max-attempts allows no more parts")
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many parts each look for several routes may have."""
+    made: list[int] = []
+
+    class Counted(Splitter):
+        def solve(self, single: Route | None) -> tuple[Route, ...] | None:
+            made.append(self.query.max_parts)
+            return super().solve(single)
+
+    monkeypatch.setattr(planner, "Splitter", Counted)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("amount", "parts", "costs"),
+    [(100_000, 51, "9.996 sat"), (150_000, 76, "14.972 sat"), (197_990, 100, "19.799 sat")],
+)
+def test_a_limit_that_no_way_keeps_is_told_after_one_look(
+    monkeypatch: pytest.MonkeyPatch, amount: int, parts: int, costs: str
+) -> None:
+    """Every way costs 100 ppm and half of that is allowed: the cheapest plan is looked for, and none within it."""
+    made = looks(monkeypatch)
+    none = refused(hub(), asked(amount * SAT, max_fee_msat=amount * SAT * 50 // 10**6))
+    assert none.code is Code.ROUTE_TOO_EXPENSIVE
+    assert f"the cheapest plan, in {parts} parts, costs {costs} (" in none.message
+    assert made == [100]
+
+
+def test_a_limit_that_is_missed_by_what_is_rounded_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """51 fees of 196 msat are 9.996 sat, 4 msat less than 100 ppm of the amount: that limit is kept."""
+    made = looks(monkeypatch)
+    assert len(planned(hub(), asked(100_000 * SAT, max_fee_msat=9_996))) == 51
+    assert made[0] == 100
+
+
+def test_nothing_that_is_unproven_is_called_the_cheapest_plan() -> None:
+    """us ─ a ─ b: HTLCs of 1,980 sat and a base fee of 1 sat each, which the bound counts once."""
+    net = Net().own(1, "a", 5_000_000 * SAT, max_htlcs=483).link(2, "a", "b", high=SMALL, base=1_000, ppm=100)
+    none = refused(net, asked(100_000 * SAT, max_fee_msat=5_000))
+    assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in none.message

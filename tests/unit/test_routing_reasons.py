@@ -43,10 +43,10 @@ LINE_FULL = [(4, "c", "d", 700_000), (5, "d", "e", 10_000_000)]
         (query("d", 900_000 * SAT, max_parts=3), {},
          "900,000 sat is more than the 700,000 sat that the open channels of the recipient can take in 3 parts"),
         (query("e", 900_000 * SAT), {},
-         "900,000 sat is too much in one part: the widest way to the recipient takes at most about 699,600 sat"),
+         "900,000 sat is too much in one part: the widest way to the recipient takes at most 700,000 sat"),
         (query("e", 900_000 * SAT, max_parts=2), {},
-         "900,000 sat is more than the about 700,000 sat that all ways together from us to the recipient can "
-         "carry in 2 parts"),
+         "900,000 sat is more than all ways together from us to the recipient can carry in 2 parts: at most "
+         "700,100 sat"),
         (query("e", 700_000 * SAT), {},
          "no way to send 700,000 sat in one part: with the fees on top, channels on the way are too small; about "
          "697,200 sat can be sent"),
@@ -214,8 +214,7 @@ def test_channels_on_the_way_are_too_small() -> None:
     assert "700,000 sat" in none.message
     net.link(5, "d", "e")
     none = why(net, query("e", 900_000 * SAT))
-    assert none.max_sendable_msat is not None
-    assert 690_000 * SAT <= none.max_sendable_msat <= 700_000 * SAT
+    assert (none.max_sendable_msat, none.sendable_bound) == (700_000 * SAT, True)
 
 
 def test_less_than_any_channel_takes() -> None:
@@ -292,3 +291,53 @@ def test_the_cheap_way_is_long_and_the_quick_way_dear() -> None:
 def test_too_many_hops() -> None:
     none = why(line(), query("c", 10**6, max_hops=2))
     assert (none.reason, none.code) == (NoRouteReason.TOO_MANY_HOPS, Code.ROUTE_NOT_FOUND)
+
+
+@pytest.mark.parametrize(("parts", "asked"), [(1, 150_000), (4, 450_000)])
+def test_no_more_than_a_bound_can_be_sent_and_all_of_it_can(parts: int, asked: int) -> None:
+    """us ─ a ─ c ─ b: a ─ c takes HTLCs of 100,000 sat at most, and nothing costs a fee."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "c", high=100_000 * SAT, ppm=0).link(3, "c", "b", ppm=0)
+    none = why(net, query("b", asked * SAT, max_parts=parts))
+    assert (none.max_sendable_msat, none.sendable_bound) == (parts * 100_000 * SAT, True)
+    assert "the widest way to the recipient takes at most 100,000 sat" in none.message
+    assert not isinstance(plan(net.overlay("b"), query("b", parts * 100_000 * SAT, max_parts=parts)), NoRoute)
+
+
+@pytest.mark.parametrize(
+    ("parts", "bound", "words"),
+    [
+        (1, 10_000, "no more than 10,000 sat can be sent in one part without it"),
+        (3, 30_000, "no more than 30,000 sat can be sent in 3 parts without it"),
+        (10, 100_000, "no more than 100,000 sat can be sent in 10 parts without it"),
+    ],
+)
+def test_what_can_be_sent_without_the_excluded(parts: int, bound: int, words: str) -> None:
+    """us ─ a ─ c ─ b takes 10,000 sat a part; a ─ d ─ b takes all, and d is excluded."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "c", high=10_000 * SAT, ppm=0).link(3, "c", "b", ppm=0)
+    net.link(4, "a", "d", ppm=0).link(5, "d", "b", ppm=0)
+    without = {"excluded_nodes": frozenset({node("d")})}
+    none = why(net, query("b", 400_000 * SAT, max_parts=parts), **without)
+    assert none.message.endswith(words)
+    assert (none.reason, none.max_sendable_msat, none.sendable_bound) == (
+        NoRouteReason.EXCLUDED, bound * SAT, True,
+    )  # fmt: skip
+    assert not isinstance(plan(net.overlay("b", **without), query("b", bound * SAT, max_parts=parts)), NoRoute)
+
+
+def test_minima_make_no_bound() -> None:
+    """us ─ a ═ b by a channel that takes 50,000 sat at most and one of 100,000 at least: 75,000 do not go, and
+    100,000 do."""
+    net = Net().own(1, "a", 10**9).link(2, "a", "b", high=50_000 * SAT, ppm=0).link(3, "a", "b", low=100_000 * SAT)
+    none = why(net, query("b", 75_000 * SAT))
+    assert (none.reason, none.max_sendable_msat) == (NoRouteReason.BELOW_MINIMUM, None)
+    assert "the least that can be sent is about 100,0" in none.message
+
+
+def test_the_widest_of_our_channels_bounds_what_fees_come_on_top_of() -> None:
+    """us ─ a holds 100,000 sat for 1 msat, us ─ d 151,000 for 2,000 sat: 150,000 sat go neither way, but
+    149,000 go by d."""
+    net = Net().own(1, "a", 100_000 * SAT).own(2, "d", 151_000 * SAT)
+    net.link(3, "a", "b", ppm=0, base=1).link(4, "d", "b", ppm=0, base=2_000 * SAT)
+    none = plan(net.overlay("b"), query("b", 150_000 * SAT))
+    assert isinstance(none, NoRoute) and none.max_sendable_msat is not None
+    assert none.max_sendable_msat >= 149_000 * SAT

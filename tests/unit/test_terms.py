@@ -63,6 +63,8 @@ SETTINGS = Settings(
     max_parts=33,
     min_part_msat=34,
     max_attempts=35,
+    parts_option="parts",
+    attempts_option="attempts",
     randomness=0.36,
     second_cost_msat=37,
     shadow=Shadow.FULL,
@@ -99,6 +101,8 @@ def test_every_term() -> None:
         usual_parts=22,
         min_part_msat=34,
         max_attempts=35,
+        parts_option="parts",
+        attempts_option="attempts",
         exclude_nodes=frozenset({node("x")}),
         exclude_channels=frozenset({ScidDir(scid(9), 1)}),
         seed=6,
@@ -128,9 +132,11 @@ def test_our_share_and_the_whole(
 
 
 def test_who_takes_one_part_only() -> None:
-    """Without basic_mpp, and ourselves; nobody is woken up behind a channel that is not a hint's last."""
+    """Without basic_mpp, and ourselves, whatever options say; nobody is woken up behind one that is no hint's
+    last."""
     one = made(recipient=ClearRecipient(D, (), multi_part=False))
     assert (one.max_parts, one.to_self, one.wakeable) == (1, False, frozenset())
+    assert (one.parts_option, one.attempts_option) == (None, "attempts")
     ourselves = made(recipient=SelfRecipient(US))
     assert (ourselves.max_parts, ourselves.to_self, ourselves.wakeable) == (1, True, frozenset())
     assert made(invoice=replace(INVOICE, payment_metadata=None)).metadata_bytes == 0

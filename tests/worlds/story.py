@@ -81,6 +81,8 @@ class Limits:
             max_parts=self.max_parts,
             min_part_msat=self.min_part_msat,
             max_attempts=self.max_attempts,
+            parts_option="pay-max-parts" if self.max_parts < 100 else None,
+            attempts_option="pay-max-attempts",
             randomness=self.randomness,
             second_cost_msat=self.second_cost_msat,
             shadow=self.shadow,

@@ -42,6 +42,9 @@ def test_the_wall_and_nothing_sent():
     assert "pay-max-parts" in story.words
     story = small().pay(max_parts=1)
     assert (story.lines, story.code) == ([], 205)
+    story = small().pay(max_attempts=40, **WISH)
+    assert (story.lines, story.code) == ([], 205)
+    assert story.words.endswith("in 40 parts; pay-max-attempts allows no more parts")
 
 
 def test_the_wish_can_be_smaller():
