@@ -9,17 +9,6 @@ from typing import Any
 from pyln.client import Plugin
 
 from pay.node.memory import Remembering
-from pay.payment.attempt import (
-    DEFAULT_FAILURE_COST_MSAT,
-    DEFAULT_FAILURE_COST_PPM,
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_MAX_PARTS,
-    DEFAULT_MIN_PART_MSAT,
-    DEFAULT_PART_COST_MSAT,
-    DEFAULT_PART_COST_PPM,
-    DEFAULT_RANDOMNESS_PERCENT,
-    DEFAULT_USUAL_PARTS,
-)
 from pay.payment.settings import Settings, Shadow
 from pay.units import show
 
@@ -29,6 +18,8 @@ DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
 DEV_LIQUIDITY = "pay-dev-liquidity-ms"
+
+_DEFAULTS = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +35,52 @@ class Number:
 
 FAILURE_COST = Number(
     "pay-failure-cost",
-    DEFAULT_FAILURE_COST_MSAT,
+    _DEFAULTS.failure_cost_msat,
     1_000_000_000,
     "What a route that fails e times less often may cost more, in msat",
 )
 FAILURE_COST_PPM = Number(
-    "pay-failure-cost-ppm", DEFAULT_FAILURE_COST_PPM, 1_000_000, "As pay-failure-cost, in millionths of the amount"
+    "pay-failure-cost-ppm",
+    _DEFAULTS.failure_cost_ppm,
+    1_000_000,
+    "As pay-failure-cost, in millionths of the amount",
 )
 PART_COST = Number(
-    "pay-part-cost", DEFAULT_PART_COST_MSAT, 1_000_000_000, "What each part beyond the first must save, in msat"
+    "pay-part-cost", _DEFAULTS.part_cost_msat, 1_000_000_000, "What each part beyond the first must save, in msat"
 )
 PART_COST_PPM = Number(
-    "pay-part-cost-ppm", DEFAULT_PART_COST_PPM, 1_000_000, "As pay-part-cost, in millionths of the amount"
+    "pay-part-cost-ppm", _DEFAULTS.part_cost_ppm, 1_000_000, "As pay-part-cost, in millionths of the amount"
 )
 USUAL_PARTS = Number(
     "pay-usual-parts",
-    DEFAULT_USUAL_PARTS,
+    _DEFAULTS.usual_parts,
     100,
     "The most parts of a payment at the same time, where there is a way within them",
     least=1,
 )
 MAX_PARTS = Number(
-    "pay-max-parts", DEFAULT_MAX_PARTS, 100, "The most parts of a payment at the same time, in any case", least=1
+    "pay-max-parts", _DEFAULTS.max_parts, 100, "The most parts of a payment at the same time, in any case", least=1
 )
 MIN_PART = Number(
     "pay-min-part",
-    DEFAULT_MIN_PART_MSAT,
+    _DEFAULTS.min_part_msat,
     10**12,
     "The least that a part of several delivers, where that is possible, in msat",
 )
 MAX_ATTEMPTS = Number(
-    "pay-max-attempts", DEFAULT_MAX_ATTEMPTS, 10_000, "The most attempts of a payment", least=1
+    "pay-max-attempts", _DEFAULTS.max_attempts, 10_000, "The most attempts of a payment", least=1
 )
 RANDOMNESS = Number(
     "pay-randomness",
-    DEFAULT_RANDOMNESS_PERCENT,
+    round(100 * _DEFAULTS.randomness),
     100,
     "How much routes and parts of equal payments vary, in percent; 0: not at all",
 )
 SECOND_COST = Number(
-    "pay-second-cost", 0, 1_000_000_000, "What a route that takes a second less may cost more, in msat"
+    "pay-second-cost",
+    _DEFAULTS.second_cost_msat,
+    1_000_000_000,
+    "What a route that takes a second less may cost more, in msat",
 )
 FAILURE_HALF_LIFE = Number(
     "pay-failure-half-life",
@@ -116,7 +113,7 @@ and costs a tenth more in fees than `reserved` without saving a failure (python 
 """
 
 _WORDS = {
-    SHADOW: (tuple(shadow.value for shadow in Shadow), Shadow.DELAY.value),
+    SHADOW: (tuple(shadow.value for shadow in Shadow), _DEFAULTS.shadow.value),
     PRIOR: (PRIORS, PRIORS[0]),
 }
 """Options that take one of some words, and their defaults."""
@@ -141,7 +138,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         )
     plugin.add_option(
         SHADOW,
-        Shadow.DELAY.value,
+        _DEFAULTS.shadow.value,
         "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
         opt_type="string",
         dynamic=True,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pay.liquidity.beliefs import LiquidityBeliefs
@@ -130,11 +130,24 @@ def make_orders(setting: Setting, balances: str, count: int, seed: int, world_se
         for payee in setting.payees(PAYEES, MOST_MSAT, seed=seed)
         if truth.cheapest(payee, MOST_MSAT, PARTS, (1,)) is not None
     ]
-    popularity = [1 / (rank + 1) for rank in range(len(payees))]
+    return draw_orders(draw, payees, count, (LEAST_MSAT, MOST_MSAT))
+
+
+def draw_orders(
+    draw: random.Random,
+    payees: Sequence[NodeId],
+    count: int,
+    between_msat: tuple[int, int],
+    popularity: Sequence[float] | None = None,
+) -> list[Order]:
+    """Drawn amounts in whole sat, log-uniform; the n-th payee 1/n as often as the first unless said otherwise."""
+    if popularity is None:
+        popularity = [1 / (rank + 1) for rank in range(len(payees))]
+    least, most = map(math.log, between_msat)
     return [
         Order(
             draw.choices(payees, popularity)[0],
-            int(math.exp(draw.uniform(math.log(LEAST_MSAT), math.log(MOST_MSAT)))) // SAT * SAT,
+            int(math.exp(draw.uniform(least, most))) // SAT * SAT,
             draw.getrandbits(32),
         )
         for _ in range(count)

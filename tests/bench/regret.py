@@ -20,7 +20,6 @@ anew. Fees are limited as by default. Compared are payments that were made both 
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ from pay.sim.liars import Claim, Liar, Lie, Place
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.bench.calibration import Record, Recorder, report
-from tests.bench.learning import MOST_ATTEMPTS, Order, Traffic, pass_time
+from tests.bench.learning import MOST_ATTEMPTS, Order, Traffic, draw_orders, pass_time
 from tests.bench.quality import BALANCES, PARTS
 from tests.bench.setting import SAT, Setting, ours
 from tests.bench.table import heading, row
@@ -167,15 +166,8 @@ def make_orders(
     truth = _truth(world, _payer(world, name == "narrow", setting.graph).id)
     drawn = setting.payees(PAYEES, MOST_MSAT, seed=seed)
     payees = [payee for payee in drawn if truth.max_flow_msat(payee, MOST_MSAT) >= MOST_MSAT]
-    popularity = [1.0 if name == "narrow" else 1 / (rank + 1) for rank in range(len(payees))]
-    return [
-        Order(
-            draw.choices(payees, popularity)[0],
-            int(math.exp(draw.uniform(math.log(LEAST_MSAT), math.log(MOST_MSAT)))) // SAT * SAT,
-            draw.getrandbits(32),
-        )
-        for _ in range(count)
-    ]
+    popularity = [1.0] * len(payees) if name == "narrow" else None
+    return draw_orders(draw, payees, count, (LEAST_MSAT, MOST_MSAT), popularity)
 
 
 def sequence(
