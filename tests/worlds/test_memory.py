@@ -87,13 +87,13 @@ def test_a_refusal_wins_at_once_over_what_was_found_elsewhere() -> None:
 
 def test_what_is_empty_is_looked_at_again_now_and_then() -> None:
     """
-    L-D is empty, and H asks 10 sat more for 100,000. Each hour one payment: L is asked again after five, when half
-    a nat is cheaper than H; once it has something it is found at the next look, and used.
+    L-D is empty, and H asks 10 sat more for 100,000. Each hour one payment: L is asked again after nine, when a
+    fifth of a nat is cheaper than H, and then after six; once it has something that is found at the next look, and used.
     """
     we = Payer(Town("us-L", "us-H", ("L-D", 0), ("H-D", 100)))
     we.town.drain("L-D")
     hourly = partial(we.pay, every_s=HOUR, amount=LARGE // 4)
-    looks = [number for number, line in enumerate(hourly(9)) if len(line) == 2]
-    assert looks == [0, 5]
+    looks = [number for number, line in enumerate(hourly(15)) if len(line) == 2]
+    assert looks == [0, 9]
     we.town.drain("L-D", left=LARGE)
     assert list(hourly(3)) == [["us>L>D paid"]] * 3
