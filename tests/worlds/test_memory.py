@@ -88,7 +88,7 @@ def test_a_refusal_wins_at_once_over_what_was_found_elsewhere() -> None:
 def test_what_is_empty_is_looked_at_again_now_and_then() -> None:
     """
     L-D is empty, and H asks 10 sat more for 100,000. Each hour one payment: L is asked again after nine, when a
-    fifth of a nat is cheaper than H, and then after six; once it has something that is found at the next look, and used.
+    fifth of a nat is cheaper than H, and then after six. Once it has something, the next look finds it.
     """
     we = Payer(Town("us-L", "us-H", ("L-D", 0), ("H-D", 100)))
     we.town.drain("L-D")
