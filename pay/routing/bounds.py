@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from heapq import nlargest
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy.sparse.csgraph import maximum_flow
 from pay.network import OwnChannel
 from pay.routing.costs import Prices, Rows
 from pay.routing.query import RouteQuery
+from pay.routing.reach import Reach
 from pay.routing.search import Backwards, Forwards
 from pay.routing.terrain import Terrain
 from pay.units import MAX_MSAT
@@ -149,16 +151,24 @@ def least_blocks(terrain: Terrain, query: RouteQuery, most: int) -> float:
 
 
 def least_fee(terrain: Terrain, query: RouteQuery) -> float:
-    """No plan costs less in fees, msat; inf where there is no way at all.
+    """No plan costs less in fees, msat, but for what is rounded; inf where there is no way at all.
 
-    That is the cheapest way for the whole amount, if HTLCs had no maximum: each part pays its share of a rate like
-    that, and base fees of its own.
+    A part of `most` or less pays at least as much for each msat as one of `most` on the cheapest way, if HTLCs had
+    no maximum: its share of a rate like that, and base fees of its own.
     """
-    usable = terrain.arcs.usable(query.amount_msat)
+    most = Reach(terrain).most(query.amount_msat)
+    if not most:
+        return inf
+    usable = terrain.arcs.usable(most)
     carries = terrain.arcs.layout.merged(*terrain.arcs.carrying(1, slack_msat=MAX_MSAT))
     weights = replace(usable.terms, carries=carries).weights(Prices(1.0, 0.0, 0.0, 1e-9))
     tree = Backwards(usable.indptr, usable.source, weights).tree(terrain.target)
-    return min(float(tree.distance[peer]) for peer in terrain.peers)
+    return query.amount_msat / most * min(float(tree.distance[peer]) for peer in terrain.peers)
+
+
+def rounded_msat(parts: int, hops: int) -> int:
+    """What the fees of so many parts may be less than the least: each fee of each part is rounded down."""
+    return max(ROUNDED_MSAT, parts * hops)
 
 
 def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:

@@ -22,6 +22,7 @@ from pay.routing.bounds import (
     least_fee,
     most_in_parts,
     most_through,
+    rounded_msat,
     too_much,
 )
 from pay.routing.costs import Prices
@@ -196,8 +197,8 @@ def _program(
 ) -> tuple[tuple[Route, ...] | OverLimit | None, bool]:
     """Several routes over many ways at once, or the best plan that breaks a limit; and whether there are none
     better."""
-    floor_msat = least_fee(terrain, query)
-    too_dear = found is not None and found.limit is Limit.FEE and query.max_fee_msat < floor_msat - ROUNDED_MSAT
+    floor_msat, rounded = least_fee(terrain, query), rounded_msat(query.max_parts, query.max_hops)
+    too_dear = found is not None and found.limit is Limit.FEE and query.max_fee_msat < floor_msat - rounded
     if found is not None and too_dear:
         return found, found.use <= floor_msat + ROUNDED_MSAT
     # Imported where it is needed, which is seldom: SciPy's programs take 17 MB and 150 ms.
@@ -296,7 +297,7 @@ def _least(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> floa
         case Limit.FEE:
             fee, rounded = least_fee(terrain, query), ROUNDED_MSAT
             if found is None:  # So there are many parts, and each fee of each is rounded down.
-                rounded = max(rounded, max(query.max_parts, query.most_parts) * query.max_hops)
+                rounded = rounded_msat(max(query.max_parts, query.most_parts), query.max_hops)
             return fee + ROUNDED_MSAT if query.max_fee_msat + rounded < fee < inf else None
         case Limit.DELAY:
             assert found is not None

@@ -165,8 +165,12 @@ def test_a_limit_that_is_missed_by_what_is_rounded_proves_nothing(monkeypatch: p
     assert made[0] == 100
 
 
-def test_nothing_that_is_unproven_is_called_the_cheapest_plan() -> None:
-    """us ─ a ─ b: HTLCs of 1,980 sat and a base fee of 1 sat each, which the bound counts once."""
+def test_nothing_that_is_unproven_is_called_the_cheapest_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """us ─ a ─ b: HTLCs of 1,980 sat and a base fee of 1 sat each: 51, and the bound counts 50.5. One look tells
+    that neither 5 nor 50 sat are enough."""
+    made = looks(monkeypatch)
     net = Net().own(1, "a", 5_000_000 * SAT, max_htlcs=483).link(2, "a", "b", high=SMALL, base=1_000, ppm=100)
-    none = refused(net, asked(100_000 * SAT, max_fee_msat=5_000))
-    assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in none.message
+    for limit in (5_000, 50_000):
+        none = refused(net, asked(100_000 * SAT, max_fee_msat=limit))
+        assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in none.message
+    assert made == [100, 100]
