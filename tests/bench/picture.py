@@ -11,6 +11,7 @@ series of one point is a mark. What lies above and to the left is better.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -18,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.bench.arguments import Unreadable, existing
 
 _PANEL, _PLOT, _LEFT, _TOP = (470, 380), (380, 290), 62, 34
 _COLUMNS = 2
@@ -40,10 +43,25 @@ class Point(NamedTuple):
 
 
 def read(path: Path) -> tuple[str, list[Point]]:
-    """Title and points of a file of results."""
-    found = json.loads(path.read_text())
-    title, rows = ("", found) if isinstance(found, list) else (found.get("title", ""), found["points"])
-    return title, [Point(*row) for row in rows]
+    """Title and points of a file of results.
+
+    Raises
+    ------
+    Unreadable
+        There is no such file, or it has no points.
+    """
+    try:
+        found = json.loads(path.read_text())
+        title, rows = ("", found) if isinstance(found, list) else (found.get("title", ""), found["points"])
+        return str(title), [_point(*row) for row in rows]
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"{path} has no points for a picture: {error!r}") from error
+
+
+def _point(panel: str, series: str, label: str, fee: float, first: float, plus_minus: float = 0.0) -> Point:
+    return Point(str(panel), str(series), str(label), float(fee), float(first), float(plus_minus))
 
 
 def draw(points: Iterable[Point], title: str = "") -> str:
@@ -123,14 +141,27 @@ def _ticks(low: float, top: float) -> list[float]:
     return [fee for fee in fees if low <= math.log10(fee) <= top]
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print(__doc__)
-        return 2
-    title, points = read(Path(sys.argv[1]))
-    Path(sys.argv[2]).write_text(draw(points, title))
+def main(given: Sequence[str]) -> int:
+    """Draw, or say in one line why not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.picture",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("points", type=existing, metavar="POINTS.json")
+    parser.add_argument("picture", type=Path, metavar="PICTURE.svg")
+    args = parser.parse_args(given)
+    try:
+        title, points = read(args.points)
+        args.picture.write_text(draw(points, title))
+    except Unreadable as reason:
+        print(reason, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{args.picture}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
