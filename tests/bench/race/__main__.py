@@ -86,8 +86,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME:OPTION=VALUE,…",
-        help="another sender, ours-NAME, with these options beside those of --set; may be repeated; of names "
-        "SERIES/LABEL a picture joins those of one series; plugin=… among them races another checkout's plugin.py",
+        help="another sender, ours-NAME, with these options beside those of --set; may be repeated; a picture "
+        "joins ours and all these, but of names SERIES/LABEL those of one series; plugin=… among them races "
+        "another checkout's plugin.py",
     )
     add("--plugin", type=Path, default=None, help="race this plugin.py as ours (default: this checkout's)")
     add("--retry-for", type=positive, metavar="SECONDS", help="for all (default: each sender's own, 60)")
