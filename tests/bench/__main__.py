@@ -11,7 +11,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from tests.bench import (
     regret,
     start,
 )
+from tests.bench.arguments import existing
 from tests.bench.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,13 +61,21 @@ SLOW = frozenset(
 )
 
 
-def main() -> int:
-    """Run the sections that were asked for, all unless some are named."""
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """The command line, checked."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("sections", nargs="*", help=f"some of: {', '.join(SECTIONS)}")
-    parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}")
+    parser.add_argument("--network", type=existing, default=SNAPSHOT if SNAPSHOT.exists() else None)
     parser.add_argument("--quick", action="store_true", help="without the slow ones: a minute")
-    args = parser.parse_args()
+    args = parser.parse_args(given)
+    if unknown := [name for name in args.sections if name not in SECTIONS]:
+        parser.error(f"no section {unknown[0]!r}: {', '.join(SECTIONS)}")
+    return args
+
+
+def main(given: Sequence[str]) -> int:
+    """Run the sections that were asked for, all unless some are named."""
+    args = arguments(given)
     names = args.sections or [name for name in SECTIONS if not (args.quick and name in SLOW)]
     where = args.network.name if args.network else "a generated network of 17,000 nodes"
     print(f"{platform.machine()}, Python {platform.python_version()}, {date.today()}, network: {where}\n")
@@ -84,4 +93,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

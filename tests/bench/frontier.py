@@ -18,8 +18,8 @@ and the prior. Beside it, the cost formula of the host's builtin `pay` in the sa
 Fees may be as high as 5 %: what counts is what is wanted. `.bench/frontier.json` has all points,
 `.bench/frontier.svg` is the picture.
 
-    python -m tests.bench frontier            all of it
-    python -m tests.bench.frontier --quick    a sixth of the payments, a few of the points
+    python -m tests.bench frontier            all of it: 24 hubs, up to 10 payees each (3 of large payments)
+    python -m tests.bench.frontier --quick    10 hubs, up to 3 payees each (1), a few of the points
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from pay.routing.query import BLOCKS_PER_YEAR
 from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
+from tests.bench.arguments import existing
 from tests.bench.others import host_pay, incautious
 from tests.bench.picture import Point, draw
 from tests.bench.setting import SAT, Setting
@@ -328,8 +329,8 @@ def main() -> int:
     from tests.bench.__main__ import SNAPSHOT
 
     parser = argparse.ArgumentParser(prog="python -m tests.bench.frontier")
-    parser.add_argument("--network", type=Path, default=SNAPSHOT if SNAPSHOT.exists() else None)
-    parser.add_argument("--quick", action="store_true", help="a few minutes")
+    parser.add_argument("--network", type=existing, default=SNAPSHOT if SNAPSHOT.exists() else None)
+    parser.add_argument("--quick", action="store_true", help="fewer payments and points: a few minutes")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         setting = Setting(args.network, Path(directory))

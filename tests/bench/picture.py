@@ -11,6 +11,7 @@ series of one point is a mark. What lies above and to the left is better.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -19,11 +20,19 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.arguments import Unreadable, existing
+
 _PANEL, _PLOT, _LEFT, _TOP = (470, 380), (380, 290), 62, 34
 _COLUMNS = 2
 _LEGEND_ROW = 18
 _LEAST_PPM = 1.0
 """Fees below this are drawn here: a logarithm has no zero."""
+
+_LABEL = 9
+"""Height of a point's label."""
+
+_AWAY = (-4, 13, -14, 23, -24, 33)
+"""From a point down to its label's base line: tried in this order."""
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#8e44ad", "#b8860b", "#555555", "#d81b60", "#00838f")
 
@@ -39,11 +48,39 @@ class Point(NamedTuple):
     plus_minus: float = 0.0
 
 
+class _Box(NamedTuple):
+    """Where a label is; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: _Box) -> bool:
+        beside = self.right <= other.left or other.right <= self.left
+        return not beside and self.top < other.bottom and other.top < self.bottom
+
+
 def read(path: Path) -> tuple[str, list[Point]]:
-    """Title and points of a file of results."""
-    found = json.loads(path.read_text())
-    title, rows = ("", found) if isinstance(found, list) else (found.get("title", ""), found["points"])
-    return title, [Point(*row) for row in rows]
+    """Title and points of a file of results.
+
+    Raises
+    ------
+    Unreadable
+        There is no such file, or it has no points.
+    """
+    try:
+        found = json.loads(path.read_text())
+        title, rows = ("", found) if isinstance(found, list) else (found.get("title", ""), found["points"])
+        return str(title), [_point(*row) for row in rows]
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"{path} has no points for a picture: {error!r}") from error
+
+
+def _point(panel: str, series: str, label: str, fee: float, first: float, plus_minus: float = 0.0) -> Point:
+    return Point(str(panel), str(series), str(label), float(fee), float(first), float(plus_minus))
 
 
 def draw(points: Iterable[Point], title: str = "") -> str:
@@ -98,6 +135,7 @@ def _panel(title: str, points: Sequence[Point], colours: dict[str, str]) -> list
     for tenth in range(round(floor * 10), 11):
         lines.append(f'<path d="M0 {y(tenth / 10):.1f}H{wide}" stroke="#eee"/>')
         lines.append(f'<text x="-6" y="{y(tenth / 10) + 4:.1f}" text-anchor="end">{tenth * 10} %</text>')
+    taken: list[_Box] = []
     for name, colour in colours.items():
         mine = [point for point in points if point.series == name]
         if len(mine) > 1:
@@ -111,10 +149,27 @@ def _panel(title: str, points: Sequence[Point], colours: dict[str, str]) -> list
                 f'<circle cx="{at:.1f}" cy="{here:.1f}" r="3.2" fill="{colour}">'
                 f"<title>{escape(f'{name}, {point.label}')}: {point.fee_ppm:.1f} ppm, "
                 f"{100 * point.first_try:.1f} % ± {100 * point.plus_minus:.1f}</title></circle>"
-                f'<text x="{at + 5:.1f}" y="{here - 4:.1f}" font-size="9" fill="{colour}">'
-                f"{escape(point.label)}</text>"
             )
+            if point.label:
+                base = _base(at + 5, here, point.label, taken)
+                lines.append(
+                    f'<text x="{at + 5:.1f}" y="{base:.1f}" font-size="{_LABEL}" fill="{colour}">'
+                    f"{escape(point.label)}</text>"
+                )
     return lines
+
+
+def _base(left: float, here: float, label: str, taken: list[_Box]) -> float:
+    """The base line of a label right of a point: above it, or where earlier labels lie, below it or farther away.
+
+    Where there is no room near by, above it all the same. Letters are taken to be as wide as digits are.
+    """
+    right = left + len(label) * _LABEL * 0.6
+    boxes = [_Box(left, here + away - _LABEL, right, here + away) for away in _AWAY]
+    free = [box for box in boxes if not any(box.overlaps(other) for other in taken)]
+    chosen = free[0] if free else boxes[0]
+    taken.append(chosen)
+    return chosen.bottom
 
 
 def _ticks(low: float, top: float) -> list[float]:
@@ -123,14 +178,27 @@ def _ticks(low: float, top: float) -> list[float]:
     return [fee for fee in fees if low <= math.log10(fee) <= top]
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print(__doc__)
-        return 2
-    title, points = read(Path(sys.argv[1]))
-    Path(sys.argv[2]).write_text(draw(points, title))
+def main(given: Sequence[str]) -> int:
+    """Draw, or say in one line why not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.picture",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("points", type=existing, metavar="POINTS.json")
+    parser.add_argument("picture", type=Path, metavar="PICTURE.svg")
+    args = parser.parse_args(given)
+    try:
+        title, points = read(args.points)
+        args.picture.write_text(draw(points, title))
+    except Unreadable as reason:
+        print(reason, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{args.picture}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

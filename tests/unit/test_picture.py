@@ -63,3 +63,33 @@ def test_points_of_a_race_are_read_with_a_title_or_without(tmp_path: Path) -> No
     assert read(file) == ("race", POINTS)
     file.write_text(json.dumps(POINTS))
     assert read(file) == ("", POINTS)
+
+
+def labels(points: list[Point]) -> list[tuple[str, float, float]]:
+    """The text of each label, and where its base line begins."""
+    texts = drawn(points).findall(f"{SVG}g")[0].findall(f"{SVG}text")
+    found = [text for text in texts if text.attrib.get("font-size") == "9"]
+    return [(text.text or "", float(text.attrib["x"]), float(text.attrib["y"])) for text in found]
+
+
+def test_labels_of_points_that_lie_close_to_each_other_do_not_overlap() -> None:
+    """Three at the same place: above it, below it, and above the first. A far one is not moved."""
+    crowd = [Point("p", "series", label, 100.0, 0.75) for label in ("first", "second", "third")]
+    found = labels([*crowd, Point("p", "series", "far", 1_000.0, 0.9)])
+    assert [label for label, *_ in found] == ["first", "second", "third", "far"]
+    (_, left, here), *others, (_, _, far) = found
+    at = here + 4
+    assert [(x - left, round(y - at, 1)) for _, x, y in others] == [(0, 13), (0, -14)]
+    panel = drawn([*crowd, Point("p", "series", "far", 1_000.0, 0.9)]).findall(f"{SVG}g")[0]
+    assert far == pytest.approx(dots(panel)["series, far: 1000.0 ppm, 90.0 % ± 0.0"][1] - 4, abs=0.11)
+
+
+def test_where_all_is_full_a_label_stands_above_its_point() -> None:
+    crowd = [Point("p", "series", f"{number}", 100.0, 0.75) for number in range(8)]
+    heights = [y for _, _, y in labels(crowd)]
+    assert len(set(heights)) == 6 and heights[6] == heights[7] == heights[0]
+
+
+def test_a_point_without_a_label_takes_no_room() -> None:
+    found = labels([Point("p", "pay", "", 100.0, 0.75), Point("p", "ours", "default", 100.0, 0.75)])
+    assert [label for label, *_ in found] == ["default"]

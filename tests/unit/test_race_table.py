@@ -124,6 +124,15 @@ def test_a_race_as_points() -> None:
     assert next(points(kept, ["pay"]))[0] == "100,000 sat, memory kept"
 
 
+def test_ours_and_its_variants_are_one_series() -> None:
+    """So the picture joins them; `oursel` is somebody else."""
+    names = ["pay", "ours", "ours-dear", "ours-price/30", "oursel"]
+    found = points([replace(PAID, sender=name) for name in names], names)
+    assert [point[1:3] for point in found if point[0] == "all amounts"] == [
+        ("pay", ""), ("ours", "default"), ("ours", "dear"), ("ours-price", "30"), ("oursel", ""),
+    ]  # fmt: skip
+
+
 def test_nothing_that_all_have_paid() -> None:
     assert list(comparisons([], ["pay", "ours"])) == []
 

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.bench.arguments import Unreadable, existing, positive, positives
 from tests.bench.race.drawing import MOST_INVOICES, Hub, Topology, draw_hubs, draw_orders
 from tests.bench.race.hub import HubRace, Plan
 from tests.bench.race.network import Ways
@@ -41,6 +42,9 @@ AMOUNTS_SAT = (1_000, 10_000, 100_000, 500_000, 2_000_000, 4_000_000)
 SAVED_EVERY = 50
 """Payments: --show prints the tables of a race that is still on."""
 
+SHOWN = frozenset({"date", "machine", "lightningd", "snapshot", "senders", "hubs"})
+"""What stands above the tables, of `head`."""
+
 STOPPED = 130
 """Exit status of what was interrupted, as shells have it."""
 
@@ -56,7 +60,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.race", description=__doc__, formatter_class=plain)
     add = parser.add_argument
     add("--quick", action="store_true", help="2 hubs, 4 payees, 3 amounts: less than five minutes")
-    add("--hubs", type=int, metavar="N", help="as many, of 5 to 200 channels, drawn (default 10)")
+    add("--hubs", type=positive, metavar="N", help="as many, of 5 to 200 channels, drawn (default 10)")
     add(
         "--hub",
         type=int,
@@ -65,8 +69,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="NUMBER",
         help="this node of the snapshot instead of drawn ones; may be repeated",
     )
-    add("--payees", type=int, metavar="N", help="for every amount, over every hub (default 20)")
-    add("--amounts", type=_numbers, metavar="SAT,SAT", help=f"default {','.join(map(str, AMOUNTS_SAT))}")
+    add("--payees", type=positive, metavar="N", help="for every amount, over every hub (default 20)")
+    add("--amounts", type=positives, metavar="SAT,SAT", help=f"default {','.join(map(str, AMOUNTS_SAT))}")
     add("--seed", type=int, default=1, help="of hubs, payees and balances (default 1)")
     add("--balances", type=int, metavar="SEED", help="of balances and latencies alone (default: --seed)")
     add(
@@ -82,16 +86,17 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME:OPTION=VALUE,…",
-        help="another sender, ours-NAME, with these options beside those of --set; may be repeated; of names "
-        "SERIES/LABEL a picture joins those of one series; plugin=… among them races another checkout's plugin.py",
+        help="another sender, ours-NAME, with these options beside those of --set; may be repeated; a picture "
+        "joins ours and all these, but of names SERIES/LABEL those of one series; plugin=… among them races "
+        "another checkout's plugin.py",
     )
     add("--plugin", type=Path, default=None, help="race this plugin.py as ours (default: this checkout's)")
-    add("--retry-for", type=int, metavar="SECONDS", help="for all (default: each sender's own, 60)")
+    add("--retry-for", type=positive, metavar="SECONDS", help="for all (default: each sender's own, 60)")
     add("--maxfeepercent", type=float, help="for all, exemptfee 0 (default: each sender's own; xpay's is 1 %%)")
-    add("--max-htlcs", type=int, default=483, help="at once in our own channel (default 483)")
-    add("--side-by-side", type=int, metavar="N", help="hubs at the same time; each takes a core (default 1)")
+    add("--max-htlcs", type=positive, default=483, help="at once in our own channel (default 483)")
+    add("--side-by-side", type=positive, metavar="N", help="hubs at the same time; each takes a core (default 1)")
     add("--json", type=Path, metavar="FILE", help="where every payment goes (default .bench/race-….json)")
-    add("--show", type=Path, metavar="FILE", help="print the tables of an earlier race and end")
+    add("--show", type=existing, metavar="FILE", help="print the tables of an earlier race and end")
     add(
         "--points",
         type=Path,
@@ -122,7 +127,7 @@ def line_up(args: argparse.Namespace) -> list[Sender]:
         It names nobody, or options that are not of the form.
     """
     shared = read_variant(f"ours:{','.join(args.set)}")[1]
-    usual = PLUGIN if args.plugin is None else args.plugin.resolve()
+    usual = PLUGIN if args.plugin is None else _plugin(args.plugin)
     known: dict[str, Sender] = {"pay": Pay(), "xpay": Xpay(), "ours": Ours("ours", shared, usual)}
     names = [name for name in args.senders.split(",") if name]
     unknown = [name for name in names if name not in known]
@@ -144,15 +149,29 @@ def line_up(args: argparse.Namespace) -> list[Sender]:
 
 def _variant(name: str, options: dict[str, str], usual: Path) -> Ours:
     """`plugin` among the options is that of another checkout."""
-    plugin = Path(options.pop("plugin", usual)).resolve()
-    if plugin.name != PLUGIN.name or not plugin.is_file():
-        raise ValueError(f"no {PLUGIN.name}: {plugin}")
+    plugin = _plugin(Path(options.pop("plugin", usual)))
     return Ours(f"ours-{name}", options, plugin)
 
 
+def _plugin(path: Path) -> Path:
+    plugin = path.resolve()
+    if plugin.name != PLUGIN.name or not plugin.is_file():
+        raise ValueError(f"no {PLUGIN.name}: {plugin}")
+    return plugin
+
+
 def plans(args: argparse.Namespace, topology: Topology) -> list[Plan]:
-    """One a hub."""
+    """One a hub.
+
+    Raises
+    ------
+    Unusable
+        --hub names a node that the snapshot does not have.
+    """
     channels = {number: int(count) for number, count in enumerate(topology.channels)}
+    for number in args.hub:
+        if number not in channels:
+            raise Unusable(f"no hub {number}: nodes of the snapshot are 0 to {len(channels) - 1}")
     drawn = draw_hubs(channels, args.hubs, args.seed)
     hubs = [Hub(number, channels[number]) for number in args.hub] or drawn
     able = {sat * 1000: topology.able(sat * 1000) for sat in args.amounts}
@@ -274,7 +293,14 @@ def main(given: Sequence[str]) -> int:
     """Race, or say in one line why not."""
     args = arguments(given)
     if args.show is not None:
-        show(load(args.show), args)
+        try:
+            results = load(args.show)
+            if missing := SHOWN - results.setting.keys():
+                raise Unreadable(f"{args.show} does not say of its race: {', '.join(sorted(missing))}")
+            show(results, args)
+        except Unreadable as reason:
+            print(reason, file=sys.stderr)
+            return 1
         return 0
     try:
         tree = find_tree(os.environ)
@@ -285,6 +311,9 @@ def main(given: Sequence[str]) -> int:
         signal.signal(name, signal.default_int_handler)
     try:
         return race(args, tree)
+    except Unusable as reason:
+        print(reason, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped before the race began", file=sys.stderr)
         return STOPPED
@@ -307,10 +336,6 @@ def race(args: argparse.Namespace, tree: Tree) -> int:
     show(results, args)
     print(f"\nevery payment is in {file}")
     return code or (1 if results.broken else 0)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 if __name__ == "__main__":

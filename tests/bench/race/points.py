@@ -1,7 +1,8 @@
 """A race as points of fee against first-try success, for `python -m tests.bench.picture POINTS.json PICTURE.svg`.
 
 A row is (panel, series, label, fee in ppm, share paid at the first try, half of its interval), of what all senders
-paid. A sender called `ours-SERIES/LABEL` is the point LABEL of that series, whose points are joined.
+paid. Points of one series are joined: ours, called `default`, and each `ours-LABEL`, in the order of the senders.
+A sender called `ours-SERIES/LABEL` is the point LABEL of a series of its own, `ours-SERIES`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.race.record import Memory, Payment, common
 from tests.bench.race.statistics import wilson
-from tests.bench.race.table import fee_ppm, groups
+from tests.bench.race.table import OURS, fee_ppm, groups, is_ours
 
 Point = tuple[str, str, str, float, float, float]
 
@@ -29,10 +30,18 @@ def points(payments: Sequence[Payment], senders: Sequence[str]) -> Iterator[Poin
 
 
 def _point(panel: str, name: str, paid: Sequence[Payment]) -> Point:
-    series, _, label = name.partition("/")
+    series, label = _named(name)
     first = wilson(sum(payment.first_try for payment in paid), len(paid))
     fee = sum(fee_ppm(payment) for payment in paid) / len(paid)
     return panel, series, label, fee, first.value, (first.high - first.low) / 2
+
+
+def _named(sender: str) -> tuple[str, str]:
+    """Series and label of a point."""
+    series, slash, label = sender.partition("/")
+    if slash or not is_ours(sender):
+        return series, label
+    return OURS, sender.removeprefix(OURS).removeprefix("-") or "default"
 
 
 def write(file: Path, title: str, payments: Sequence[Payment], senders: Sequence[str]) -> None:

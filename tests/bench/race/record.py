@@ -9,6 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.bench.arguments import Unreadable
+
 TEMPORARY_CHANNEL_FAILURE = 0x1007
 """The only answer by which a node says that its channel had not enough (BOLT 4: UPDATE|7)."""
 
@@ -149,10 +151,21 @@ class Results:
 
 
 def load(file: Path) -> Results:
-    """What `save` wrote."""
-    value = json.loads(file.read_text())
-    payments = [_payment(fields) for fields in value["payments"]]
-    return Results(value["setting"], payments, value["broken"], value.get("capacity_msat", {}))
+    """What `save` wrote.
+
+    Raises
+    ------
+    Unreadable
+        It is no such file.
+    """
+    try:
+        value = json.loads(file.read_text())
+        payments = [_payment(fields) for fields in value["payments"]]
+        return Results(dict(value["setting"]), payments, value["broken"], value.get("capacity_msat", {}))
+    except OSError as error:
+        raise Unreadable(f"{file}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise Unreadable(f"{file} is not what a race writes with --json: {error!r}") from error
 
 
 def _payment(fields: dict[str, Any]) -> Payment:

@@ -28,6 +28,8 @@ COLUMNS = (
     "sender", "paid", "first try", "HTLCs", "failed", "fee, ppm", "p50 s", "p95 s", "rounds", "cannot, s",
 )  # fmt: skip
 PPM = 1_000_000
+OURS = "ours"
+"""Who races as we are; variants are called `ours-…`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def comparisons(rows: Sequence[Sequence[Payment]], senders: Sequence[str]) -> It
 
 def is_ours(name: str) -> bool:
     """By the names that the command line gives."""
-    return name.startswith("ours")
+    return name == OURS or name.startswith(f"{OURS}-")
 
 
 def fee_ppm(payment: Payment) -> float:
