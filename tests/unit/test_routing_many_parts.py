@@ -9,7 +9,9 @@ import pytest
 
 from pay.errors import Code
 from pay.routing import NoRoute, Route, RouteQuery, plan, planner
+from pay.routing.bounds import least_fee
 from pay.routing.split import Splitter
+from pay.routing.terrain import Terrain
 from tests.routing_tools import SAT, Net, query
 from tests.unit.test_routing_split import planned, refused
 
@@ -165,12 +167,12 @@ def test_a_limit_that_is_missed_by_what_is_rounded_proves_nothing(monkeypatch: p
     assert made[0] == 100
 
 
-def test_nothing_that_is_unproven_is_called_the_cheapest_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """us ─ a ─ b: HTLCs of 1,980 sat and a base fee of 1 sat each: 51, and the bound counts 50.5. One look tells
-    that neither 5 nor 50 sat are enough."""
-    made = looks(monkeypatch)
+def test_nothing_that_is_unproven_is_called_the_cheapest_plan() -> None:
+    """us ─ a ─ b: HTLCs of 1,980 sat, each for 1 sat and 198 msat: 51 of them, and the bound counts as
+    many as the amount fills, 50.5."""
     net = Net().own(1, "a", 5_000_000 * SAT, max_htlcs=483).link(2, "a", "b", high=SMALL, base=1_000, ppm=100)
-    for limit in (5_000, 50_000):
-        none = refused(net, asked(100_000 * SAT, max_fee_msat=limit))
-        assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in none.message
-    assert made == [100, 100]
+    question = asked(100_000 * SAT, max_fee_msat=50_000)
+    terrain = Terrain.of(net.overlay("b"), question.destination, {})
+    assert terrain is not None
+    assert least_fee(terrain, question) == pytest.approx(1_198 * 100_000 / 1_980)
+    assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in refused(net, question).message
