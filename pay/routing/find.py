@@ -58,6 +58,7 @@ def find(
     )
     answer = _answer(overlay, asked, knowledge, planner)
     if isinstance(answer, NoRoute) and query.fresh_parts > query.max_parts:
+        # Whoever has refused a part gets no crumbs of it: a recipient that is away would get a hundred.
         fresh = replace(query, most_parts=query.fresh_parts)
         untried = overlay.without_channels(restrictions.caps)
         more = planner(untried, replace(restrictions, caps={}), fresh, asked.held, knowledge)
