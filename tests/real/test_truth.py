@@ -38,6 +38,8 @@ CAPACITY_SAT = 500_000
 SPLIT_MSAT = 600_000 * SAT
 """More than one channel of the payer carries."""
 
+FILLED_MSAT = 50_000 * SAT
+
 SLOTS = 20
 """Of its two channels."""
 
@@ -79,6 +81,21 @@ def split_paid(road: Road, made: dict[str, Any], **more: Any) -> tuple[dict[str,
     assert received(road.middle, made) == SPLIT_MSAT
     road.over()
     return without_warning(answer), settled
+
+
+def both_can_send(road: Road) -> None:
+    """Each channel has money and so its slots: what was split before may have emptied one of them."""
+    for channel in channels(road.payer):
+        if channel["spendable_msat"] < FILLED_MSAT:
+            made = invoice(road.payer, FILLED_MSAT)
+            hop = {"id": road.payer.id, "channel": channel["short_channel_id"], "amount_msat": FILLED_MSAT}
+            road.middle.call(
+                "sendpay", route=[{**hop, "delay": 20}], payment_hash=made["payment_hash"],
+                payment_secret=made["payment_secret"], amount_msat=FILLED_MSAT,
+            )  # fmt: skip
+            road.middle.call("waitsendpay", payment_hash=made["payment_hash"], timeout=30)
+    wait_until(lambda: all(channel["spendable_msat"] >= FILLED_MSAT // 2 for channel in channels(road.payer)))
+    road.over()
 
 
 def without_warning(answer: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +177,7 @@ def test_a_wrong_call_stays_one_for_a_paid_invoice(road: Road) -> None:
 
 def test_more_payments_at_once_than_slots(road: Road) -> None:
     """The payee holds what fills all slots; the others wait for theirs, and none meets a channel without one."""
+    both_can_send(road)
     made = [invoice(road.middle, 100 * SAT) for _ in range(2 * SLOTS + 5)]
     for each in made:
         road.middle.call("hold", each["payment_hash"])
@@ -202,6 +220,7 @@ def test_a_hundred_invoices_that_a_person_has_to_approve(road: Road) -> None:
 
 def test_parts_in_a_slow_hook(road: Road) -> None:
     """Their payments have no answer, and there is none to give; others are paid and answered all the same."""
+    both_can_send(road)
     paid = invoice(road.middle)
     answer = pay(road.payer, paid["bolt11"]).ok()
     made = [invoice(road.middle) for _ in range(SLOTS // 2)]
