@@ -57,6 +57,23 @@ def test_what_has_foretold_best_outlives_the_node(tmp_path: Path) -> None:
         assert shown["prior"]["surprise_nats"]["bimodal"] == round(22.0 / 20.5, 4)
 
 
+def test_scores_are_replaced_by_an_import_and_kept_by_a_merge(host: Host) -> None:
+    """What earlier versions exported has none: imported, nothing is known of explanations; merged, what was is."""
+    nats = {"reserved": 45.5, "uniform": 46.0, "bimodal": 22.0, "mixed": 35.0}
+    heard = {"priors": {"outcomes": 20.5, "nats": nats}}
+    fewer = {"priors": {"outcomes": 2.0, "nats": {name: 1.5 for name in nats}}}
+    plain = {"version": 1, "channels": []}
+    liquidity(host, "import", {**plain, "scores": heard})
+    liquidity(host, "merge", plain)
+    assert liquidity(host, "export")["scores"] == heard
+    liquidity(host, "merge", {**plain, "scores": fewer})
+    assert liquidity(host, "export")["scores"] == heard, "of two the one with more outcomes"
+    liquidity(host, "import", {**plain, "scores": fewer})
+    assert liquidity(host, "export")["scores"] == fewer
+    liquidity(host, "import", plain)
+    assert liquidity(host, "export")["scores"] == {}
+
+
 def test_a_start_before_the_clock_is_set_loses_nothing(tmp_path: Path) -> None:
     """What was kept is of the future then."""
     with hosting(tmp_path, **OPTIONS) as host:

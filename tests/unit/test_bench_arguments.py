@@ -124,3 +124,17 @@ def test_pictures_of_nothing_and_to_nowhere(tmp_path: Path, capsys: pytest.Captu
     refused(capsys, f"{tmp_path}/no/picture.svg: No such file or directory")
     assert picture.main([str(file), str(tmp_path / "picture.svg")]) == 0
     assert "series, label: 10.0 ppm, 50.0 %" in (tmp_path / "picture.svg").read_text()
+
+
+@pytest.mark.parametrize("given", [["--json"], ["--quick", "--points"]], ids=str)
+def test_results_of_an_hour_have_a_place_before_it_begins(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for nowhere in (tmp_path, tmp_path / "file" / "below"):
+        with pytest.raises(SystemExit, match="2"):
+            race.arguments([*given, str(nowhere)])
+        refused(capsys, f"cannot be written: {nowhere}")
+    made = race.arguments([*given, str(tmp_path / "new" / "race.json")])
+    assert tmp_path / "new" / "race.json" in (made.json, made.points)
+    assert (tmp_path / "new").is_dir()

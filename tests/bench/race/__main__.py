@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.arguments import Unreadable, existing, positive, positives
+from tests.bench.arguments import Unreadable, existing, positive, positives, writable
 from tests.bench.race.drawing import MOST_INVOICES, Hub, Topology, draw_hubs, draw_orders
 from tests.bench.race.hub import HubRace, Plan
 from tests.bench.race.network import Ways
@@ -95,11 +95,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     add("--maxfeepercent", type=float, help="for all, exemptfee 0 (default: each sender's own; xpay's is 1 %%)")
     add("--max-htlcs", type=positive, default=483, help="at once in our own channel (default 483)")
     add("--side-by-side", type=positive, metavar="N", help="hubs at the same time; each takes a core (default 1)")
-    add("--json", type=Path, metavar="FILE", help="where every payment goes (default .bench/race-….json)")
+    add("--json", type=writable, metavar="FILE", help="where every payment goes (default .bench/race-….json)")
     add("--show", type=existing, metavar="FILE", help="print the tables of an earlier race and end")
     add(
         "--points",
-        type=Path,
+        type=writable,
         metavar="FILE",
         help="also write fee against first try, for python -m tests.bench.picture FILE PICTURE.svg",
     )
