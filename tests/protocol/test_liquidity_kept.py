@@ -61,7 +61,7 @@ def test_scores_are_replaced_by_an_import_and_kept_by_a_merge(host: Host) -> Non
     """What earlier versions exported has none: imported, nothing is known of explanations; merged, what was is."""
     nats = {"reserved": 45.5, "uniform": 46.0, "bimodal": 22.0, "mixed": 35.0}
     heard = {"priors": {"outcomes": 20.5, "nats": nats}}
-    fewer = {"priors": {"outcomes": 2.0, "nats": {name: 1.5 for name in nats}}}
+    fewer = {"priors": {"outcomes": 2.0, "nats": dict.fromkeys(nats, 1.5)}}
     plain = {"version": 1, "channels": []}
     liquidity(host, "import", {**plain, "scores": heard})
     liquidity(host, "merge", plain)
