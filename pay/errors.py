@@ -48,6 +48,23 @@ class PayError(Exception):
         self.data: dict[str, Any] = data or {}
 
 
+_FLAT = (
+    "attempts", "erring_index", "erring_node", "erring_channel", "erring_direction", "failcode", "failcodename",
+)  # fmt: skip
+"""What stands beside `code` and `message` as in the host's own `pay`, whose readers look for it there."""
+
+_ONLY_FLAT = frozenset({"attempts"})
+"""A list, that stands once; the few others are in `data` as well, where the manual has them."""
+
+
+def error_json(error: PayError) -> dict[str, Any]:
+    """The member `error` of an answer: what a person reads comes first."""
+    answer: dict[str, Any] = {"code": error.code, "message": error.message}
+    answer |= {name: error.data[name] for name in _FLAT if name in error.data}
+    data = {name: value for name, value in error.data.items() if name not in _ONLY_FLAT}
+    return {**answer, "data": data} if data else answer
+
+
 def invalid_param(name: str, problem: str) -> PayError:
     """-32602 in the host's form: the parameter's name, then what is wrong with it."""
     return PayError(Code.INVALID_PARAMS, f"{name}: {problem}")

@@ -65,8 +65,9 @@ def show(value: Any, limit: int = 60) -> str:
     except (TypeError, ValueError):
         text = str(value)
     except RecursionError:
-        return "…"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+        return "..."
+    # Plain dots: whatever is not ASCII arrives in the host's log as question marks.
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def format_msat(amount_msat: int) -> str:

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from pay.errors import invalid_param
+from pay.invoice.unreadable import ASK, UNPARSABLE, unreadable
 from pay.units import NodeId, Scid, parse_node_id, parse_scid
 
 CURRENCIES = {
@@ -102,12 +103,17 @@ class Invoice:
         if kind is None or valid is None:
             raise GarbledInvoice("it has no `type` or no `valid`")
         if kind == "bolt12 offer":
-            raise invalid_param("bolt11", "this is an offer: `fetchinvoice` gets an invoice for it to pay")
+            raise invalid_param("bolt11", "this is an offer, not an invoice: `fetchinvoice` gets one for it")
         if kind not in ("bolt11 invoice", "bolt12 invoice"):
-            raise invalid_param("bolt11", f"this is a {kind}, not an invoice")
+            words = f"this is a {kind}, not an invoice: {ASK}"
+            if kind == "rune":
+                # Almost any letters are one to the host.
+                words = unreadable(invstring, UNPARSABLE, CURRENCIES.get(network))
+            raise invalid_param("bolt11", words)
         if valid is not True:
             warnings = [str(value) for key, value in decoded.items() if key.startswith("warning")]
-            raise invalid_param("bolt11", "; ".join(["the invoice is not valid", *warnings]))
+            words = "; ".join(["the invoice is not valid", *warnings])
+            raise invalid_param("bolt11", f"{words}: {ASK}")
         try:
             if kind == "bolt12 invoice":
                 return _bolt12(invstring, decoded)
@@ -152,7 +158,10 @@ def normalise(invstring: str) -> str:
 def _bolt11(invstring: str, decoded: dict[str, Any], network: str) -> Invoice:
     currency, ours = decoded["currency"], CURRENCIES.get(network)
     if currency != ours:
-        raise invalid_param("bolt11", f"the invoice is for another network (ln{currency}); ours is {network}")
+        raise invalid_param(
+            "bolt11",
+            f"the invoice is for another network (ln{currency}); ours is {network}: ask for one of ours",
+        )
     features = int(decoded.get("features") or "0", 16)
     return Invoice(
         kind=InvoiceKind.BOLT11,
@@ -196,7 +205,9 @@ def _refuse_unknown_features(features: int) -> None:
     unknown = [bit for bit in bits if bit not in _KNOWN_FEATURES]
     if unknown:
         raise invalid_param(
-            "bolt11", f"the invoice requires feature bit {unknown[0]}, which this payer does not know"
+            "bolt11",
+            f"the invoice requires feature bit {unknown[0]}, which this payer does not know: ask the recipient "
+            "for one without it",
         )
 
 

@@ -24,6 +24,8 @@ from pay.units import NodeId
 
 def check_request(request: PayRequest, invoice: Invoice, us: NodeId) -> None:
     """What the parameters say against what the invoice says. Raises -32602."""
+    if invoice.amount_msat == 0 and request.amount_msat is not None:
+        raise _for_nothing()
     if invoice.amount_msat is not None and request.amount_msat is not None:
         raise invalid_param(
             "amount_msat", f"unnecessary, the invoice asks for {invoice.amount_msat}msat: leave it out"
@@ -31,7 +33,9 @@ def check_request(request: PayRequest, invoice: Invoice, us: NodeId) -> None:
     amount = invoice.amount_msat if invoice.amount_msat is not None else request.amount_msat
     if request.partial_msat is not None:
         if amount is not None and request.partial_msat > amount:
-            raise invalid_param("partial_msat", f"must be less or equal to total amount {amount}msat")
+            # The builtin's words, which callers look for.
+            problem = f"partial_msat must be less or equal to total amount {amount}msat"
+            raise PayError(Code.INVALID_PARAMS, problem)
         if invoice.payee == us:
             raise invalid_param("partial_msat", "not supported for a payment to ourselves")
     if request.description is not None and not invoice.describe_hash_matches(request.description):
@@ -45,13 +49,22 @@ def check_invoice(request: PayRequest, invoice: Invoice, now: int) -> None:
     if amount is None:
         raise PayError(Code.INVALID_PARAMS, "missing required parameter: amount_msat (the invoice has none)")
     if amount == 0:
-        raise invalid_param("bolt11", "the invoice asks for 0msat: nothing can be sent")
+        raise _for_nothing()
     if now > invoice.expires_at:
         raise PayError(
             Code.INVOICE_EXPIRED,
             f"Invoice expired {now - invoice.expires_at} s ago: ask the recipient for a new one",
             {"now": now, "expiry": invoice.expires_at},
         )
+
+
+def _for_nothing() -> PayError:
+    """Of an invoice for 0: neither with an amount nor without one can a call of it be right."""
+    return invalid_param(
+        "bolt11",
+        "the invoice asks for 0msat, which cannot be sent, nor anything else for it: ask the recipient for one "
+        "with an amount, or for any amount",
+    )
 
 
 def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us: NodeId) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from pyln.client import Plugin
 from pyln.client.plugin import MethodType, Request, RequestState
 
-from pay.errors import Code, PayError
+from pay.errors import Code, PayError, error_json
 from pay.node.incoming import Incoming, Unreadable
 from pay.units import show
 
@@ -97,12 +97,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
                     self.stdout.flush()
 
     def fail(self, request: Request, error: PayError) -> None:
-        """Answer with an error: `data` as documented, and its fields flat beside it as the host's `pay` does."""
-        flat = {key: value for key, value in error.data.items() if key not in ("code", "message", "data")}
-        answer: dict[str, Any] = {"code": error.code, "message": error.message, **flat}
-        if error.data:
-            answer["data"] = error.data
-        self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": answer})
+        """Answer with an error."""
+        self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": error_json(error)})
 
     def announce(self, topic: str, fields: dict[str, Any]) -> None:
         """Emit a notification for other plugins, in the form of the host's own."""

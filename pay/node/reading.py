@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 
 from pay.errors import Code, PayError, invalid_param
-from pay.invoice import Invoice, normalise
+from pay.invoice import CURRENCIES, Invoice, normalise
+from pay.invoice.unreadable import unreadable
 from pay.node.facade import METHOD_NOT_FOUND, CallError, Node
 from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
 from pay.payment.receipt import Receipt
@@ -39,7 +40,7 @@ async def read_invoice(node: Node, text: str, network: str) -> Invoice:
     except CallError as error:
         if error.code == METHOD_NOT_FOUND:
             raise DecodeMissing(invstring) from error
-        problem = f"{_host_words(error.message)}: copy the invoice again, in full"
+        problem = unreadable(invstring, _host_words(error.message), CURRENCIES.get(network))
         raise invalid_param("bolt11", problem) from error
 
 

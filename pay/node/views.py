@@ -58,9 +58,10 @@ class Views:
     # --- paystatus --------------------------------------------------------------------------------------
 
     async def paystatus(self, params: Any) -> dict[str, Any]:
-        """All payments, newest last, or those of one invoice or payment_hash. Raises PayError.
+        """All payments, newest last, or those of one invoice or payment_hash, newest first. Raises PayError.
 
-        What was finished before our start, or is not kept any more, comes from the host's rows.
+        Who asks for one invoice reads the first entry, and means the payment that is in work. What was finished
+        before our start, or is not kept any more, comes from the host's rows.
         """
         wanted = paystatus_param(params)
         finished, in_work = self._register.finished(), self._register.in_work()
@@ -69,6 +70,8 @@ class Views:
             in_work = [running for running in in_work if _runs(running, wanted)]
         # As of now: payments go on while the answer is made.
         shown = [*finished, *map(snapshot_of, in_work)]
+        if wanted is not None:
+            shown.reverse()
         # Of what somebody else sent, the rows tell more than our watching, which is over.
         if wanted is not None and not any(payment.ours or payment.standing.live for payment in shown):
             rows = await self._from_rows(wanted)
@@ -109,7 +112,7 @@ class Views:
             rows = (await self._node.patient("listsendpays", {key: wanted}))["payments"]
         except CallError as error:
             raise PayError(Code.INVALID_PARAMS, f"{key}: {error.message}") from error
-        return [entry_of_rows(group) for group in groups_of(rows).values()]
+        return [entry_of_rows(group) for group in reversed(groups_of(rows).values())]
 
     # --- listpays ---------------------------------------------------------------------------------------
 

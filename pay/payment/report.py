@@ -1,6 +1,7 @@
 """What a caller reads: the result and the error of `pay` as the manual and the host's own `pay` give them.
 
-Readers of errors use both `data` and the same fields flat beside it; the edge writes both from one `data`.
+An error is read by people first: of a payment that took a hundred attempts it has the last few, and says how many
+there were. `paystatus` has them all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from pay.payment.states import AttemptStatus
 from pay.payment.verdict import failure_object, in_words, last_refusal
 
 PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
+
+
+LAST = 3
+"""Attempts and failures that an error shows: its own words are to be found without scrolling."""
 
 
 def success_json(receipt: Receipt) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def success_json(receipt: Receipt) -> dict[str, Any]:
 
 
 def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
-    """The fields of `error`, with those that every error has once routing began."""
+    """The fields of `error`, with those that every error has once routing began; see `error_json`."""
     terms = session.terms
     last = session.failures[-1] if session.failures else None
     refusal = {} if last is None else last_refusal(terms, session.attempts[last.partid].route, last.failure)
@@ -57,9 +62,9 @@ def error_data(session: PaymentSession, error: PayError) -> dict[str, Any]:
                 **failure_object(terms, session.attempts[part.partid].route, part.failure),
                 "message": in_words(part.failure),
             }
-            for part in session.failures
+            for part in session.failures[-LAST:]
         ],
-        "attempts": [attempt_json(attempt) for attempt in session.attempts.values()],
+        "attempts": [attempt_json(attempt) for attempt in list(session.attempts.values())[-LAST:]],
     }
 
 

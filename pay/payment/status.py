@@ -255,6 +255,8 @@ def _failure(attempt: Attempt, terms: Terms) -> dict[str, Any]:
     if failure is None:
         return {"code": 204, "message": NOT_TAKEN}
     data = {"id": attempt.partid, **failure_object(terms, attempt.route, failure)}
+    if failure.raw_message:
+        data["raw_message"] = failure.raw_message.hex()
     if failure.failcode is not None:
         data["failcodename"] = FAILCODE_NAMES.get(failure.failcode, f"{failure.failcode}")
     return {"code": 202 if failure.erring_index is None else 204, "message": in_words(failure), "data": data}

@@ -43,11 +43,11 @@ _FINAL_WORDS = re.compile("incorrect_or_unknown_payment_details|invoice expired"
 
 def host_words(text: str) -> str:
     """What the host said, without the two phrases that callers take for a final verdict."""
-    return _FINAL_WORDS.sub("…", text)
+    return _FINAL_WORDS.sub("...", text)
 
 
 def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
-    """The routing failure object of lightning-pay(7), with numeric codes only."""
+    """The routing failure object of lightning-pay(7), with numeric codes; `said` has the rest."""
     data: dict[str, Any] = {}
     index = failure.erring_index
     if index is not None:
@@ -66,12 +66,15 @@ def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[
             data["erring_channel"] = DESTINATION_CHANNEL
     if failure.failcode is not None:
         data["failcode"] = failure.failcode
-    if failure.raw_message:
-        data["raw_message"] = failure.raw_message.hex()
-        update = read_details(failure.failcode, failure.raw_message).update_bytes
-        if update is not None:
-            data["channel_update"] = update.hex()
     return data
+
+
+def said(failure: Failure) -> dict[str, str]:
+    """What the refusing node sent: its `channel_update`, or else the whole message, which would have that in it."""
+    update = read_details(failure.failcode, failure.raw_message).update_bytes
+    if update is not None:
+        return {"channel_update": update.hex()}
+    return {"raw_message": failure.raw_message.hex()} if failure.raw_message else {}
 
 
 def in_words(failure: Failure) -> str:
@@ -119,7 +122,7 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
         message = f"The recipient refuses ({name}): it does not know this payment, or not with this amount"
     else:
         message = f"The recipient refuses ({name}): {describe(failure.failcode)}"
-    data = failure_object(terms, route, failure)
+    data = failure_object(terms, route, failure) | said(failure)
     if failure.failcode is not None:
         data["failcodename"] = name
     return PayError(Code.DESTINATION_FAILED, message, data)
@@ -254,7 +257,7 @@ def last_refusal(terms: Terms, route: Route | None, failure: Failure) -> dict[st
 
     The name of the code that only a final verdict may carry is left out, see above.
     """
-    data = failure_object(terms, route, failure)
+    data = failure_object(terms, route, failure) | said(failure)
     name = _name_to_say(failure)
     return data if name is None else {**data, "failcodename": name}
 

@@ -30,8 +30,9 @@ ATTEMPTS = {
     Moment.REFUSED: ["failure"],
     Moment.PARTS_OUT: ["pending", "pending"],
     Moment.PARTS_PAID: ["success", "success"],
-    Moment.RETRIED_OUT: ["failure"],
-    Moment.RETRIED_PAID: ["failure"],
+    # Unlike the entries of listpays: the first one is of the payment that is in work.
+    Moment.RETRIED_OUT: ["pending"],
+    Moment.RETRIED_PAID: ["success"],
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

@@ -67,7 +67,7 @@ def crossing(line: Line) -> Crossing:
 
 def status_of(node: Node, made: dict[str, Any]) -> dict[str, Any]:
     """What `paystatus` says of the last payment of this invoice."""
-    entry: dict[str, Any] = node.call("paystatus", made["payment_hash"])["pay"][-1]
+    entry: dict[str, Any] = node.call("paystatus", made["payment_hash"])["pay"][0]
     return entry
 
 

@@ -86,12 +86,12 @@ def code(check: Callable[..., Any], *given: Any) -> int | None:
         (OPEN, {"amount_msat": 5}, None),
         (INVOICE, {"amount_msat": 100_000}, "amount_msat: unnecessary, the invoice asks for 100000msat"),
         (INVOICE, {"partial_msat": 100_000}, None),
-        (INVOICE, {"partial_msat": 100_001}, "partial_msat: must be less or equal to total amount 100000msat"),
+        (INVOICE, {"partial_msat": 100_001}, "partial_msat must be less or equal to total amount 100000msat"),
         (OPEN, {"amount_msat": 70, "partial_msat": 70}, None),
         (
             OPEN,
             {"amount_msat": 70, "partial_msat": 71},
-            "partial_msat: must be less or equal to total amount 70msat",
+            "partial_msat must be less or equal to total amount 70msat",
         ),
         # Without an amount the call is refused for that, later.
         (OPEN, {"partial_msat": 10**9}, None),
@@ -117,6 +117,16 @@ def test_what_the_invoice_itself_refutes(invoice: Invoice, fields: dict[str, Any
         assert found is None
     else:
         assert found is not None and found[0] == Code.INVALID_PARAMS and found[1].startswith(words)
+
+
+@pytest.mark.parametrize("fields", [{}, {"amount_msat": 5}])
+def test_an_invoice_for_nothing(fields: dict[str, Any]) -> None:
+    """With an amount or without one it is refused alike: no advice leads into the other refusal."""
+    nothing = replace(INVOICE, amount_msat=0)
+    with pytest.raises(PayError, match="ask the recipient for one with an amount") as error:
+        check_request(request(**fields), nothing, US)
+        check_invoice(request(**fields), nothing, EXPIRES)
+    assert error.value.code == Code.INVALID_PARAMS
 
 
 # --- after it: what the invoice requires, and time ---------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_the_hosts_own_answers(case: dict) -> None:
     [
         ({"type": "bolt12 offer"}, "fetchinvoice"),
         ({"type": "bolt12 invoice_request"}, "not an invoice"),
-        ({"type": "rune"}, "not an invoice"),
+        ({"valid": False, "warning_x": "no signature"}, "ask the recipient for another invoice"),
         ({"valid": False, "warning_x": "no signature"}, "not valid; no signature"),
         ({"valid": "true"}, "not valid"),
         ({"currency": "bc"}, "another network (lnbc)"),
@@ -97,6 +97,12 @@ def test_what_cannot_be_meant_by_the_caller(changes: dict, words: str) -> None:
         read(changes)
     assert caught.value.code == Code.INVALID_PARAMS
     assert caught.value.message.startswith("bolt11: ") and words in caught.value.message
+
+
+def test_almost_any_letters_are_a_rune_to_the_host() -> None:
+    with pytest.raises(PayError, match="this is an LNURL") as caught:
+        Invoice.from_decode("lnurl1dp68gurn8ghj7um9wfmxjcm99e3k7", {"type": "rune", "valid": True}, "regtest")
+    assert caught.value.code == Code.INVALID_PARAMS
 
 
 REQUIRED = ["type", "valid", "currency", "created_at", "expiry", "payee", "min_final_cltv_expiry", "payment_hash"]
