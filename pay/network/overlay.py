@@ -131,8 +131,8 @@ class Overlay:
         Arcs of the graph that this query must not use, ascending.
     extra : ExtraArcs
         Arcs that it may use beside the graph's.
-    n_hints : int
-        How many route hints were given, usable or not.
+    hints : tuple of RouteHint
+        Those that were given, usable or not.
     n_excluded : int
         How many arcs, of the graph and of the extra ones, the exclusions closed.
 
@@ -179,7 +179,7 @@ class Overlay:
             self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
-        self.n_hints = len(hints)
+        self.hints = tuple(hints)
         self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
         self.n_nodes = graph.n_nodes + len(self._unknown_ids)
         self.closed: Numbers = np.array(sorted(self._closed), np.int32)
@@ -191,6 +191,11 @@ class Overlay:
         """As `ChannelGraph.node_number`, also for the nodes that only this query knows."""
         number = self.graph.node_number(node)
         return self._unknown.get(node) if number is None else number
+
+    @property
+    def entries(self) -> frozenset[NodeId]:
+        """Where the hints start."""
+        return frozenset(hint[0].node for hint in self.hints if hint)
 
     def node_id(self, number: int) -> NodeId:
         known = self.graph.n_nodes

@@ -41,13 +41,18 @@ FAILCODE_NAMES: dict[int, str] = {
 _FINAL_WORDS = re.compile("incorrect_or_unknown_payment_details|invoice expired", re.IGNORECASE)
 
 
-def host_words(text: str) -> str:
-    """What the host said, without the two phrases that callers take for a final verdict."""
-    return _FINAL_WORDS.sub("...", text)
+MOST_LETTERS = 120
+"""Of a reason that the host gives: another plugin may have written it."""
+
+
+def host_words(text: str, most: int = MOST_LETTERS) -> str:
+    """What the host said, cut, and without the two phrases that callers take for a final verdict."""
+    words = _FINAL_WORDS.sub("...", text)
+    return words if len(words) <= most else words[: most - 3].rstrip() + "..."
 
 
 def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
-    """The routing failure object of lightning-pay(7), with numeric codes; `said` has the rest."""
+    """The routing failure object of lightning-pay(7), with numeric codes."""
     data: dict[str, Any] = {}
     index = failure.erring_index
     if index is not None:
@@ -70,7 +75,7 @@ def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[
 
 
 def said(failure: Failure) -> dict[str, str]:
-    """What the refusing node sent: its `channel_update`, or else the whole message, which would have that in it."""
+    """What the refusing node sent: its `channel_update`, or else the whole message, which has it as well."""
     update = read_details(failure.failcode, failure.raw_message).update_bytes
     if update is not None:
         return {"channel_update": update.hex()}
@@ -114,14 +119,15 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     """203: the recipient refuses for good."""
     name = FAILCODE_NAMES.get(failure.failcode or 0, f"failure {failure.failcode}")
     if failure.failcode is None:
-        message = host_words(failure.reason) or "The node refused the payment"
+        message = f"The node refused the payment: {host_words(failure.reason) or 'it does not say why'}"
     elif terms.to_self:
         # The host says what it has of its own invoice.
-        message = f"{host_words(failure.reason) or 'Unknown invoice'} ({name}): the invoice is this node's own"
+        unknown = host_words(failure.reason) or "Unknown invoice"
+        message = f"{unknown} (failed: {name}): the invoice is this node's own"
     elif failure.failcode == FailCode.UNKNOWN_PAYMENT:
-        message = f"The recipient refuses ({name}): it does not know this payment, or not with this amount"
+        message = f"The recipient refuses (failed: {name}): it does not know this payment, or not with this amount"
     else:
-        message = f"The recipient refuses ({name}): {describe(failure.failcode)}"
+        message = f"The recipient refuses (failed: {name}): {describe(failure.failcode)}"
     data = failure_object(terms, route, failure) | said(failure)
     if failure.failcode is not None:
         data["failcodename"] = name
@@ -134,6 +140,7 @@ _NOT_BY_FAILURES = frozenset({
     NoRouteReason.TOO_MANY_HOPS,
     NoRouteReason.INSUFFICIENT_SPENDABLE,
     NoRouteReason.NO_OWN_CHANNELS,
+    NoRouteReason.OWN_CHANNEL,
     NoRouteReason.GAVE_UP,
 })
 """Reasons that stand whatever has failed before."""
@@ -147,7 +154,8 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         data["feepercent"] = round(data["fee"] * 100 / terms.asked_msat, 6)
     if why.delay_blocks is not None:
         data["delay"] = why.delay_blocks - terms.behind_blocks
-    if why.max_sendable_msat is not None:
+    # What was refused is known not to pass, and nothing more is known: a little less is no figure to go by.
+    if why.max_sendable_msat is not None and not tries:
         data["max_sendable_bound_msat" if why.sendable_bound else "max_sendable_msat"] = why.max_sendable_msat
     data["maxfee_msat"] = terms.max_fee_msat
     data["maxdelay"] = terms.max_delay_blocks
@@ -161,14 +169,19 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     elif tries:
         # What is too small or left out now is so because of what failed: the planner's words would mislead.
         own = why.reason is NoRouteReason.EXCLUDED and (terms.exclude_nodes or terms.exclude_channels)
-        rest = words if own or why.reason in _NOT_BY_FAILURES else "every other route was tried"
-        words = f"No route is left after {_tries(tries)}{_last(failures)}; {rest}"
+        rest = "nothing else is left to try" + (" but what this call excludes" if own else "")
+        spoilt = why.reason is NoRouteReason.INSUFFICIENT_SPENDABLE and any(
+            part.failure.erring_index == 0 for part in failures
+        )
+        rest = words if why.reason in _NOT_BY_FAILURES and not spoilt else rest
+        amount = format_msat(terms.asked_msat)
+        words = f"No route is left for {amount} after {_tries(tries)}{_last(failures)}; {rest}"
     return PayError(why.code, words, data)
 
 
 def cancelled(error: PayError) -> PayError:
     """`error` as the reason of no further parts; where it repeats the host's words, they are no final verdict."""
-    return PayError(error.code, host_words(error.message), error.data)
+    return PayError(error.code, host_words(error.message, 2 * MOST_LETTERS), error.data)
 
 
 def orphaned() -> PayError:
@@ -207,9 +220,8 @@ def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int, b
 
 def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
     """210: the payment's budget of attempts is spent, and nothing is out."""
-    return PayError(
-        Code.STOPPED_RETRYING, f"Not paid: stopped after {_tries(tries)}, the most allowed{_last(failures)}"
-    )
+    wall = f"the most that {terms.attempts_option} allows" if terms.attempts_option else "the most allowed"
+    return PayError(Code.STOPPED_RETRYING, f"Not paid: stopped after {_tries(tries)}, {wall}{_last(failures)}")
 
 
 def expired(terms: Terms, now: int, failures: Sequence[FailedPart], tries: int) -> PayError:

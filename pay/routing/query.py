@@ -223,6 +223,8 @@ class NoRouteReason(Enum):
     """The recipient is neither in the graph nor at the end of a route hint."""
     NO_OWN_CHANNELS = "no_own_channels"
     """None of our channels is connected and can send."""
+    OWN_CHANNEL = "own_channel"
+    """The way would be a channel of ours, with the recipient or the start of a hint, that cannot be used now."""
     INSUFFICIENT_SPENDABLE = "insufficient_spendable"
     """Our own channels together cannot send the amount now."""
     UNREACHABLE = "unreachable"

@@ -6,25 +6,28 @@ Each question is asked of the arcs that remain when one kind of obstacle is lift
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from pay.network import Overlay
-from pay.routing.bounds import doors_in, doors_out, most_in_parts, most_through
+from pay.routing.bounds import doors_in, least_fee, most_in_parts, most_through
 from pay.routing.costs import Prices
 from pay.routing.exact import most_own
+from pay.routing.figures import about, at_most, in_parts, many, share
 from pay.routing.labels import Labels
+from pay.routing.ours import blocked, connected_to, no_more_parts, no_own, only_door, too_small
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.reach import Reach, largest_into
 from pay.routing.single import TIE, Limit, OverLimit, SinglePath
 from pay.routing.terrain import Terrain
-from pay.units import MAX_MSAT, format_msat, format_scid
+from pay.units import MAX_MSAT, fee_msat, format_msat, format_scid
 
 MAX_DELAY = 1 << 16
 """Blocks: more than any route locks funds."""
 
-MANY = 1_000
-"""Parts: more than any option allows."""
+_OURS_MAY_HELP = frozenset({NoRouteReason.INSUFFICIENT_CAPACITY, NoRouteReason.GAVE_UP})
+"""Reasons beside which it is said that a channel of ours with the recipient cannot be used now."""
 
 _ANY_FEE_MSAT = 10**15
 """10,000 BTC: no limit to speak of."""
@@ -33,7 +36,6 @@ _ANY_FEE_MSAT = 10**15
 def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> NoRoute:
     """Routes exist, and the best of them break a limit; `proven` is whether there are none better."""
     fee, delay = Limit.FEE.use(found.routes), Limit.DELAY.use(found.routes)
-    percent = 100 * fee / query.amount_msat
     way = "plan found" if not proven else "route" if len(found.routes) == 1 else "plan"
     if len(found.routes) > 1:
         way += f", in {len(found.routes)} parts,"
@@ -43,23 +45,30 @@ def over_limit(query: RouteQuery, found: OverLimit, *, proven: bool = True) -> N
             reason, message = (
                 NoRouteReason.TOO_EXPENSIVE,
                 (
-                    f"the cheapest {way} {within}costs {format_msat(fee)} ({percent:.4g} %) and at most "
-                    f"{format_msat(query.max_fee_msat)} is allowed; raise maxfee or maxfeepercent to pay"
+                    f"the cheapest {way} {within}costs {format_msat(fee)} ({share(fee, query.amount_msat)}) and "
+                    f"at most {format_msat(query.max_fee_msat)} is allowed"
                 ),
             )
+            if delay > query.max_delay:
+                message += f", and it may lock funds for {delay} blocks, more than the {query.max_delay} allowed"
         case Limit.DELAY:
             reason, message = (
                 NoRouteReason.TOO_LONG,
-                (
-                    f"the quickest {way} may lock funds for {delay} blocks and at most {query.max_delay} are "
-                    f"allowed; raise maxdelay to pay"
-                ),
+                f"the quickest {way} may lock funds for {delay} blocks and at most {query.max_delay} are allowed",
             )
+            if fee > query.max_fee_msat:
+                allowed = format_msat(query.max_fee_msat)
+                message += f", and it costs {format_msat(fee)}, more than the {allowed} allowed"
         case Limit.HOPS:
             over = found.use > query.max_hops
             room = f"at most {query.max_hops} are allowed" if over else "they fit in no onion"
             reason = NoRouteReason.TOO_MANY_HOPS
             message = f"the shortest {way} has {many(found.use, 'hop')} and {room}"
+    if reason is not NoRouteReason.TOO_MANY_HOPS:
+        # Both, where one alone would only lead to the next refusal.
+        raised = ["maxfee or maxfeepercent"] if fee > query.max_fee_msat else []
+        raised += ["maxdelay"] if delay > query.max_delay else []
+        message += f"; raise {' and '.join(raised)} to pay"
     return NoRoute(reason, message, fee_msat=fee, delay_blocks=delay)
 
 
@@ -79,84 +88,62 @@ def why_none(
     everything = Terrain.of(lifted, query.destination, {})
     if everything is None or not _known(everything):
         return _unknown(overlay, query)
+
     if terrain is None or not terrain.peers:
-        return _no_own(overlay, everything)
+        return no_own(overlay, everything, query)
     reach = Reach(terrain)
     why = (
         _excluded(reach, everything, query)
-        or _own_too_small(terrain, query)
-        or _never(reach, terrain, query)
+        or too_small(terrain, query)
+        or _never(reach, query)
+        or only_door(terrain, query)
         or _amount(reach, terrain, query, most_msat)
     )
     if why is not None and why.reason is not NoRouteReason.BELOW_MINIMUM:
-        return why
+        return _with_ours(why, overlay, query)
     dear = None if gave_up and why is None else _lifted(terrain, query)
-    return dear or why or _fees_too_much(terrain, query) or _tried(terrain, query, gave_up)
+    why = dear or why or _too_dear(terrain, query) or _fees_too_much(terrain, query)
+    return _with_ours(why or _tried(terrain, query, gave_up), overlay, query)
 
 
-def many(number: int, thing: str, plural: str = "") -> str:
-    """`1 channel`, `1,000 channels`."""
-    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
-
-
-def _about(amount_msat: int) -> str:
-    """An estimate: four digits of it."""
-    digits = 10 ** max(0, len(str(amount_msat)) - 4)
-    return f"about {format_msat(amount_msat // digits * digits)}"
-
-
-def _at_most(bound_msat: int, below_msat: int) -> str:
-    """A bound in words, never less than it is; all digits where four would be as much as what was asked for."""
-    digits = 10 ** max(0, len(str(bound_msat)) - 4)
-    rounded = -(-bound_msat // digits) * digits
-    return format_msat(rounded if rounded < below_msat else bound_msat)
-
-
-def _in_parts(query: RouteQuery) -> str:
-    if query.max_parts == 1:
-        return "in one part"
-    full = query.max_parts < query.most_parts
-    return f"in {query.max_parts} parts" + (", for so many HTLCs our channels have room" if full else "")
-
-
-def _no_more_parts(terrain: Terrain, query: RouteQuery) -> str:
-    """Which option forbids more parts, where more of them may do."""
-    if query.parts_option is None or query.max_parts < query.most_parts:
-        return ""
-    amount, many_more = query.amount_msat, replace(query, max_parts=MANY)
-    ends = min(most_through(doors_out(terrain), MANY), most_through(doors_in(terrain), MANY))
-    if ends < amount or most_in_parts(terrain, many_more) < amount:
-        return ""
-    return f"; {query.parts_option} allows no more parts"
+def _with_ours(why: NoRoute, overlay: Overlay, query: RouteQuery) -> NoRoute:
+    """`why`, with a channel of ours that would be the shortest way if it could be used."""
+    if why.reason not in _OURS_MAY_HELP or not (ours := blocked(overlay, query)) or ours in why.message:
+        return why
+    return replace(why, message=f"{why.message}; {ours}")
 
 
 def _tried(terrain: Terrain, query: RouteQuery, gave_up: bool) -> NoRoute:
-    amount = format_msat(query.amount_msat)
+    amount, hinted = format_msat(query.amount_msat), _hinted(terrain, query)
+    dear = f"; the invoice's route hint asks {format_msat(hinted)} for that" if hinted > query.amount_msat else ""
     if gave_up:
         return NoRoute(
             NoRouteReason.GAVE_UP,
-            f"no way to send {amount} {_in_parts(query)} was found in "
-            f"{many(query.max_searches, 'search', 'searches')}; there may be one",
+            f"no way to send {amount} {in_parts(query)} was found in "
+            f"{many(query.max_searches, 'search', 'searches')}; there may be one{dear}",
         )
     most = _most_with_fees(terrain, query) if query.max_parts == 1 else 0
+    fee = _least_fee(terrain, query)
+    fees = f"fees of about {format_msat(fee)} or more" if fee else "the fees"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"no way to send {amount} {_in_parts(query)}: with the fees on top, channels on the way are too small"
-        + (f"; {_about(most)} can be sent" if most else ""),
+        f"no way to send {amount} {in_parts(query)}: with {fees} on top, channels on the way are too small"
+        + (f"; {about(most)} can be sent" if most else "") + dear,
         max_sendable_msat=most or None,
     )
 
 
 def _most_with_fees(terrain: Terrain, query: RouteQuery) -> int:
     """The largest amount below the query's that one route carries with its fees, to within 1/256 of it; 0 if none
-    was found."""
-    lifted = replace(query, max_fee_msat=MAX_MSAT, max_delay=MAX_DELAY)
+    was found. The fee limit is taken to be a share of the amount."""
     low, high = 0, query.amount_msat
     for _ in range(8):
         middle = (low + high) // 2
         if not middle:
             break
-        found = SinglePath(terrain, replace(lifted, amount_msat=middle), terrain.arcs.usable(middle)).solve()
+        limit = -(-query.max_fee_msat * middle // query.amount_msat)
+        smaller = replace(query, amount_msat=middle, max_fee_msat=limit)
+        found = SinglePath(terrain, smaller, terrain.arcs.usable(middle)).solve()
         low, high = (middle, high) if isinstance(found, Route) else (low, middle)
     return low
 
@@ -179,8 +166,8 @@ def _excluded(reach: Reach, everything: Terrain, query: RouteQuery) -> NoRoute |
         most = part * parts if parts == 1 else min(part * parts, most_in_parts(reach.terrain, query))
     rest = "nothing can be sent without it"
     if most is None or most:
-        up_to = "less" if most is None else f"no more than {_at_most(most, amount)}"
-        rest = f"{up_to} can be sent {_in_parts(query)} without it"
+        up_to = "less" if most is None else f"no more than {at_most(most, amount)}"
+        rest = f"{up_to} can be sent {in_parts(query)} without it"
     return NoRoute(
         NoRouteReason.EXCLUDED,
         f"every route for {format_msat(amount)} leads through something excluded "
@@ -203,9 +190,14 @@ def _known(terrain: Terrain) -> bool:
 
 
 def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
-    node = query.destination.hex()
-    if overlay.n_hints:
-        hints = many(overlay.n_hints, "route hint")
+    node, number = query.destination.hex(), len(overlay.hints)
+    hints = "route hint" if number == 1 else f"{number} route hints"
+    if ours := blocked(overlay, query):
+        rest = f"its {hints} cannot be used" if overlay.hints else "the invoice has no route hint"
+        return NoRoute(
+            NoRouteReason.OWN_CHANNEL, f"{ours}; no public channel of node {node} is known, and {rest}"
+        )
+    if overlay.hints:
         return NoRoute(
             NoRouteReason.BAD_HINTS,
             f"node {node} has no public channel that we know of, and its {hints} cannot be used; ask for a new "
@@ -214,83 +206,40 @@ def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
     return NoRoute(
         NoRouteReason.UNKNOWN_NODE,
         f"node {node} has no channel that we know of and the invoice no route hint; its channels may be private, "
-        f"or newer than our gossip",
+        f"or newer than our gossip: ask for an invoice with route hints",
     )
 
 
-def _no_own(overlay: Overlay, everything: Terrain) -> NoRoute:
-    if everything.peers:
-        return NoRoute(NoRouteReason.EXCLUDED, "all of our channels that can send, or their peers, are excluded")
-    idle = overlay.idle
-    away = [channel for channel in idle if not channel.connected]
-    empty = [channel for channel in idle if channel.connected and channel.spendable_msat <= 0]
-    held = sum(channel.spendable_msat for channel in away)
-    counts = (
-        (len(away), f"not connected, with {format_msat(held)} in them"),
-        (len(empty), "without anything to spend"),
-        (len(idle) - len(away) - len(empty), "full of HTLCs"),
-    )
-    why = "; ".join(f"{number} {what}" for number, what in counts if number)
-    words = f"none of our {many(len(idle), 'channel')} can send now: {why}" if idle else "we have no open channel"
-    return NoRoute(NoRouteReason.NO_OWN_CHANNELS, words, max_sendable_msat=0)
-
-
-def _own_too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
-    """The amount against our own channels."""
-    own = [channel for channels in terrain.peers.values() for channel in channels]
-    largest, parts = max(own, key=most_own), query.max_parts
-    most = most_own(largest) if parts == 1 else most_through(doors_out(terrain), parts)
-    amount = format_msat(query.amount_msat)
-    if query.amount_msat > most:
-        if len(own) == 1:
-            what = f"our only usable channel, {format_scid(largest.scid)},"
-        elif parts == 1:
-            what = f"the largest of our {len(own)} usable channels, {format_scid(largest.scid)},"
-        else:
-            what = f"our {len(own)} usable channels"
-        idle = sum(channel.spendable_msat for channel in terrain.overlay.idle if not channel.connected)
-        more = f"; {format_msat(idle)} more is in channels that are not connected" if idle > 0 else ""
-        more += _no_more_parts(terrain, query)
-        return NoRoute(
-            NoRouteReason.INSUFFICIENT_SPENDABLE,
-            f"{amount} is more than the {format_msat(most)} that {what} can send now {_in_parts(query)}{more}",
-            max_sendable_msat=most,
-            sendable_bound=True,
-        )
-    least = min(channel.htlc_min_msat for channel in own)
-    if query.amount_msat < least:
-        return NoRoute(
-            NoRouteReason.BELOW_MINIMUM,
-            f"{amount} is less than the {format_msat(least)} that our channels send at least",
-        )
-    return None
-
-
-def _never(reach: Reach, terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def _never(reach: Reach, query: RouteQuery) -> NoRoute | None:
     """Ways that are closed for any amount."""
     if reach.some_way():
         return None
-    arcs, graph, hints = terrain.arcs, terrain.overlay.graph, terrain.overlay.n_hints
-    into = np.flatnonzero(graph.target == terrain.target)
+    terrain, overlay, graph = reach.terrain, reach.terrain.overlay, reach.terrain.overlay.graph
+    ours, reason = blocked(overlay, query), NoRouteReason.UNREACHABLE
+    if ours:
+        ours, reason = f"{ours}; ", NoRouteReason.OWN_CHANNEL
+    into = np.flatnonzero((graph.target == terrain.target) & (graph.source != overlay.source))
     if not reach.any_way():
         what = "the recipient"
-        if hints and not len(into):
-            what = f"the start of the invoice's {many(hints, 'route hint')}"
-        return NoRoute(NoRouteReason.UNREACHABLE, f"no channels lead from us to {what}")
-    hinted = bool((arcs.extra.target == terrain.target).any())
+        if overlay.hints and not len(into):
+            what = "where the invoice's route hints start"
+        return NoRoute(reason, f"{ours}no{' other' if ours else ''} channels lead from us to {what}")
+    hinted = bool((terrain.arcs.extra.target == terrain.target).any())
     if len(into) and not graph.enabled[into].any() and not hinted:
         strange = np.count_nonzero(~graph.routable[into >> 1])
         more = f" ({strange} of them demand features that we do not know)" if strange else ""
-        each = "the only known channel of the recipient is" if len(into) == 1 else (
-            f"all {len(into):,} known channels of the recipient are"
+        other = "other " if ours else ""
+        each = f"the only {other}known channel of the recipient is" if len(into) == 1 else (
+            f"all {len(into):,} {other}known channels of the recipient are"
         )  # fmt: skip
+        offline = "" if connected_to(overlay, query) else "; it is probably offline"
         return NoRoute(
-            NoRouteReason.RECIPIENT_DISABLED, f"{each} disabled towards it{more}; it is probably offline"
+            NoRouteReason.RECIPIENT_DISABLED, f"{ours}{each} disabled towards it{more}{offline}"
         )
     return NoRoute(
-        NoRouteReason.UNREACHABLE,
-        "all ways from us to the recipient lead over channels that are disabled, or nodes that demand features "
-        "we do not know",
+        reason,
+        f"{ours}all {'other ' if ours else ''}ways from us to the recipient lead over channels that are disabled, "
+        "or nodes that demand features we do not know",
     )
 
 
@@ -299,10 +248,11 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
     amount, parts = format_msat(query.amount_msat), query.max_parts
     total = most_through(doors_in(terrain), parts)
     if query.amount_msat > total and parts > 1:
+        which = "of the recipient" + (", ours among them," if terrain.target in terrain.peers else "")
         return NoRoute(
             NoRouteReason.INSUFFICIENT_CAPACITY,
-            f"{amount} is more than the {format_msat(total)} that the open channels of the recipient can take "
-            f"{_in_parts(query)}{_no_more_parts(terrain, query)}",
+            f"{amount} is more than the {format_msat(total)} that the open channels {which} can take "
+            f"{in_parts(query)}{no_more_parts(terrain, query)}",
             max_sendable_msat=total,
             sendable_bound=True,
         )
@@ -312,7 +262,7 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
     most = reach.most(probe)
     if most == probe:
         least = reach.least(query.amount_msat)
-        room = f"; the least that can be sent is {_about(least)}" if least else ""
+        room = f"; the least that can be sent is {about(least)}" if least else ""
         return NoRoute(
             NoRouteReason.BELOW_MINIMUM,
             f"{amount} is less than channels on every way to the recipient accept{room}",
@@ -320,12 +270,14 @@ def _amount(reach: Reach, terrain: Terrain, query: RouteQuery, most_msat: int | 
     last, largest = largest_into(terrain)
     where = "the widest way to the recipient takes"
     if largest == most:
-        where = f"the largest open channel of the recipient, {format_scid(last)}, takes"
+        own = {channel.scid for channel in terrain.peers.get(terrain.target, ())}
+        whose = " and ours" if last in own else ""
+        where = f"the largest open channel of the recipient{whose}, {format_scid(last)}, takes"
     each = "" if parts == 1 else " a part"
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
-        f"{amount} is too much {_in_parts(query)}: {where} at most {format_msat(most)}{each}"
-        f"{_no_more_parts(terrain, query)}",
+        f"{amount} is too much {in_parts(query)}: {where} at most {format_msat(most)}{each}"
+        f"{no_more_parts(terrain, query)}",
         max_sendable_msat=min(most * parts, total),
         sendable_bound=True,
     )
@@ -339,11 +291,43 @@ def _between(terrain: Terrain, query: RouteQuery, most_msat: int | None) -> NoRo
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"{format_msat(query.amount_msat)} is more than all ways together from us to the recipient can carry "
-        f"{_in_parts(query)}: at most {_at_most(most, query.amount_msat)}"
-        f"{_no_more_parts(terrain, query)}",
+        f"{in_parts(query)}: at most {at_most(most, query.amount_msat)}"
+        f"{no_more_parts(terrain, query)}",
         max_sendable_msat=most,
         sendable_bound=True,
     )
+
+
+def _too_dear(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+    """Fees of more than the amount itself: they lift it over what channels carry, so no plan shows them, and yet
+    they are the reason."""
+    fee, amount = _least_fee(terrain, query), query.amount_msat
+    if fee is None or fee <= max(amount, query.max_fee_msat):
+        return None
+    advice = "and with them on top channels on the way are too small"
+    if 2 * _hinted(terrain, query) >= fee:
+        advice = "the invoice's route hint asks for it: ask the recipient for an invoice with another one"
+    return NoRoute(
+        NoRouteReason.TOO_EXPENSIVE,
+        f"the fees of every way come to about {format_msat(fee)} or more ({share(fee, amount)}) and at most "
+        f"{format_msat(query.max_fee_msat)} is allowed; {advice}",
+        fee_msat=fee,
+    )
+
+
+def _least_fee(terrain: Terrain, query: RouteQuery) -> int | None:
+    """What any plan costs at least, four digits of it as it is reckoned in float32; None if there is no way."""
+    least = least_fee(terrain, query)
+    return int(float(f"{least:.4g}")) if least < inf else None
+
+
+def _hinted(terrain: Terrain, query: RouteQuery) -> int:
+    """What the nodes of the cheapest route hint ask for the amount, fees on fees aside; 0 without hints."""
+    fees = (
+        sum(fee_msat(query.amount_msat, hop.fee_base_msat, hop.fee_ppm) for hop in hint)
+        for hint in terrain.overlay.hints
+    )
+    return min(fees, default=0)
 
 
 def _fees_too_much(terrain: Terrain, query: RouteQuery) -> NoRoute | None:

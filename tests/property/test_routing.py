@@ -107,6 +107,9 @@ def plain(net: Net, routes: list[Route]) -> list[Route]:
 
 def _is_justified(none: NoRoute, asked: RouteQuery, routes: list[Route], plain_ones: list[Route]) -> None:
     match none.reason:
+        case NoRouteReason.TOO_EXPENSIVE if not routes:
+            # More than the amount: no channel carries that, and the fee is what is wrong.
+            assert none.fee_msat is not None and none.fee_msat > max(AMOUNT, asked.max_fee_msat)
         case NoRouteReason.TOO_EXPENSIVE:
             assert none.code is Code.ROUTE_TOO_EXPENSIVE and none.fee_msat is not None
             within = [r for r in routes if r.delay_blocks <= asked.max_delay and len(r.hops) <= asked.max_hops]

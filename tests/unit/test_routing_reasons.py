@@ -48,13 +48,13 @@ LINE_FULL = [(4, "c", "d", 700_000), (5, "d", "e", 10_000_000)]
          "900,000 sat is more than all ways together from us to the recipient can carry in 2 parts: at most "
          "700,100 sat"),
         (query("e", 700_000 * SAT), {},
-         "no way to send 700,000 sat in one part: with the fees on top, channels on the way are too small; about "
-         "697,200 sat can be sent"),
+         "no way to send 700,000 sat in one part: with fees of about 4 sat or more on top, channels on the way "
+         "are too small; about 697,200 sat can be sent"),
         (query("c", 10**6), {"excluded_channels": frozenset({ScidDir(scid(3), 0), ScidDir(scid(3), 1)})},
          "every route for 1,000 sat leads through something excluded (2 channel directions in all); nothing can "
          "be sent without it"),
         (query("c", 1), {"excluded_nodes": frozenset({node("a")})},
-         "all of our channels that can send, or their peers, are excluded"),
+         "all of our channels that can send, or their peers, are excluded; nothing can be sent without them"),
         (query("c", 10**6, max_hops=2), {}, "the shortest route has 3 hops and at most 2 are allowed"),
         (query("c", 10**6, max_fee_msat=1_999), {},
          "the cheapest route costs 2 sat (0.2 %) and at most 1.999 sat is allowed; raise maxfee or maxfeepercent "
@@ -91,7 +91,7 @@ def test_what_an_operator_reads_of_own_channels() -> None:
         "1,000 sat is more than the 500 sat that our only usable channel, 6x1x0, can send now in one part; 5,000 "
         "sat more is in channels that are not connected"
     )
-    assert why(Net().link(1, "a", "b"), query("b", 10**6)).message == "we have no open channel"
+    assert why(Net().link(1, "a", "b"), query("b", 10**6)).message == "we have no open channel: open one to pay"
 
 
 def test_what_an_operator_reads_of_the_recipient_s_channels() -> None:
@@ -101,7 +101,7 @@ def test_what_an_operator_reads_of_the_recipient_s_channels() -> None:
     )
     hints = [(HintHop(node("y"), scid(9), 0, 0, 0),)]
     assert why(line(), query("z", 10**6), hints=hints).message == (
-        "no channels lead from us to the start of the invoice's 1 route hint"
+        "no channels lead from us to where the invoice's route hints start"
     )
 
 
@@ -118,7 +118,7 @@ def test_unknown_node() -> None:
 def test_hints_that_lead_nowhere() -> None:
     """The only hint claims that an announced channel of other nodes leads to z."""
     none = why(line(), query("z", 10**6), hints=[(HintHop(node("a"), scid(3), 0, 0, 0),)])
-    assert none.reason is NoRouteReason.BAD_HINTS and "1 route hint" in none.message
+    assert none.reason is NoRouteReason.BAD_HINTS and "its route hint cannot" in none.message
 
 
 def test_hints_that_start_where_we_cannot_get() -> None:

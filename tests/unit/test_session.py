@@ -178,7 +178,7 @@ def test_no_route_is_left() -> None:
     story.fails(1, no_balance(2))
     error = error_of(story.no_route())
     assert error.code == Code.ROUTE_NOT_FOUND
-    assert error.message.startswith("No route is left after 1 attempt; last failure: the channel could not")
+    assert error.message.startswith("No route is left for 100 sat after 1 attempt; last failure: the channel ")
 
 
 def test_no_route_for_one_half_waits_for_the_other() -> None:

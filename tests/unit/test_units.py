@@ -64,7 +64,7 @@ def test_no_amounts(written: object) -> None:
 
 def test_messages_stay_short() -> None:
     for written in ("x" * 10_000, -(10**4_000), 10**4_000, ["a"] * 10_000):
-        with pytest.raises(ValueError, match=r"…$") as caught:
+        with pytest.raises(ValueError, match=r"\.\.\.$") as caught:
             parse_msat(written)
         assert len(str(caught.value)) < 160
     assert show("a") == "'a'" and show(1) == "1"
