@@ -154,7 +154,8 @@ def order_for(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:
         payment_secret=invoice.payment_secret.hex() if invoice.payment_secret else None,
         payment_metadata=invoice.payment_metadata.hex() if invoice.payment_metadata else None,
         label=request.label,
-        # What lists of payments show it was for. An invoice with a hash has none; the host takes any text here.
+        # What lists of payments show it was for; an invoice with a hash has none. The host takes any text and
+        # keeps it as JSON writes it, quotes with their backslashes.
         description=(invoice.description or None) if request.description is None else request.description,
         localinvreqid=request.localinvreqid,
     )

@@ -145,6 +145,11 @@ def string(value: Any) -> str:
     return text_of(value)
 
 
+def raw_string(value: Any) -> str:
+    """The host keeps it as JSON writes it: a quote comes back with a backslash."""
+    return json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else text_of(value)
+
+
 def escaped_string(value: Any) -> str:
     if not isinstance(value, str):
         raise BadParam("should be a string (without \\u)")

@@ -169,7 +169,8 @@ class Host:
         return format_scid(self.channel(start, end).scid)
 
     def invoice(self, payee: str = "far", amount_msat: int | None = 100_000 * SAT, **more: Any) -> SimInvoice:
-        return self.world(lambda world: world.create_invoice(self.id(payee), amount_msat, "test", **more))
+        words = {"description": "test", **more}
+        return self.world(lambda world: world.create_invoice(self.id(payee), amount_msat, **words))
 
     def release(self, invoice: SimInvoice) -> None:
         self.world(lambda world: world.release_invoice(invoice))

@@ -72,7 +72,8 @@ def test_a_refused_payment(host: Host) -> None:
     error = host.pay(made).error
     told = host.until(lambda: len(found := news(host, made.payment_hash)) == 3 and found)
     assert [topic for topic, _ in told] == ["pay_part_start", "pay_part_end", "pay_failure"]
-    assert told[1][1]["failed_msg"] == error["raw_message"] and told[1][1]["error_code"] == error["failcode"]
+    ended = told[1][1]
+    assert (ended["failed_msg"], ended["error_code"]) == (error["data"]["raw_message"], error["failcode"])
 
 
 def test_a_channel_refuses(host: Host) -> None:

@@ -134,7 +134,7 @@ def test_refusal_is_not_told(host: Host) -> None:
         answer = host.pay(made)
     assert answer.code == 205
     assert answer.error is not None
-    assert answer.error["sendpay_tries"] == 2
+    assert answer.error["data"]["sendpay_tries"] == 2
 
 
 def test_late_failure_of_a_part_that_was_found_failed(host: Host) -> None:

@@ -119,12 +119,33 @@ def test_numeric_label(host: Host) -> None:
     assert host.pay(host.invoice(), label=7).ok()
 
 
+@pytest.mark.parametrize(
+    ("words", "given", "shown"),
+    [
+        ("tea", None, "tea"),
+        ("tea", "coffee", "coffee"),
+        ('"d\u00e9j\u00e0" \\', None, '\\"d\u00e9j\u00e0\\" \\\\'),
+        ("x" * 639, None, "x" * 639),
+        ("", None, None),
+    ],
+    ids=["the invoice's", "the caller's", "quotes", "long", "none"],
+)
+def test_what_it_was_for(words: str, given: str | None, shown: str | None, host: Host) -> None:
+    """What lists show: the caller's words, else the invoice's, as the host keeps them."""
+    made = host.invoice(description=words)
+    assert host.pay(made, **({} if given is None else {"description": given})).ok()
+    (row,) = host.rows(made)
+    (entry,) = host.call("listpays", {"payment_hash": made.payment_hash.hex()}).ok()["pays"]
+    assert row.get("description") == entry.get("description") == shown
+
+
 def test_description_hash(host: Host) -> None:
     """A description that is given must be the one that the invoice commits to; it may be left out."""
     words = "a long description é"
     digest = hashlib.sha256(words.encode()).digest()
     assert host.pay(host.invoice(description_hash=digest), description=words).ok()
-    assert host.pay(host.invoice(description_hash=digest)).ok()
+    silent = host.invoice(description_hash=digest)
+    assert host.pay(silent).ok() and "description" not in host.rows(silent)[0]
     made = host.invoice(description_hash=digest)
     refused(host, {"bolt11": made.bolt11, "description": words + "!"}, "description")
 
@@ -253,7 +274,7 @@ def test_required_feature_that_is_unknown(host: Host) -> None:
 
 def test_without_payment_secret(host: Host) -> None:
     # v26.06 refuses it already in `decode`.
-    refused(host, [signed(host, payment_secret=None, features=0)], "bolt11", "payment secret")
+    refused(host, [signed(host, payment_secret=None, features=0)], "bolt11", "no payment_secret")
 
 
 def test_developer_parameter(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_refused_while_parts_are_held(host: Host) -> None:
     answer = pending.answer()
     assert answer.code == 203
     assert answer.error is not None
-    assert len(answer.error["failures"]) == 3
+    assert len(answer.error["data"]["failures"]) == 3
     assert {row["status"] for row in host.rows(made)} == {"failed"}
 
 

@@ -360,7 +360,7 @@ def test_without_gossip(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert host.pay(host.invoice("phone", hints=[hint])).ok()["status"] == "complete"
         answer = host.pay(host.invoice("far"))
         assert answer.code == 205
-        assert answer.error is not None and answer.error["reason"] == "unknown_node"
+        assert answer.error is not None and answer.error["data"]["reason"] == "unknown_node"
         if line is not None:
             assert len(host.lines(line)) == 1
 

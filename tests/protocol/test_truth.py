@@ -304,7 +304,7 @@ def test_an_orphan_from_a_clock_that_was_ahead(tmp_path: Path) -> None:
         host.log("started version=", mark)
         answer = host.pay(made)
         assert answer.error is not None
-        assert (answer.code, answer.error["reason"]) == (-1, "orphaned_part")
+        assert (answer.code, answer.error["data"]["reason"]) == (-1, "orphaned_part")
 
 
 def test_a_clock_set_back_makes_no_wait_longer(tmp_path: Path) -> None:

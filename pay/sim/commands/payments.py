@@ -20,6 +20,7 @@ from pay.sim.params import (
     number,
     one_of,
     opt,
+    raw_string,
     req,
     secret,
     sha256,
@@ -80,7 +81,7 @@ def _either(element: Any, new: str, old: str) -> Any:
     "sendpay", req("route", _route), req("payment_hash", sha256), opt("label", escaped_string),
     opt("amount_msat", msat), opt("bolt11", invstring), opt("payment_secret", secret), opt("partid", u64, 0),
     opt("localinvreqid", sha256), opt("groupid", u64), opt("payment_metadata", hex_bytes),
-    opt("description", string), checks_itself=True,
+    opt("description", raw_string), checks_itself=True,
 )  # fmt: skip
 def sendpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer | Awaitable[Answer]:
     route, total_msat, partid = args["route"], args["amount_msat"], args["partid"]
