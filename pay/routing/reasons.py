@@ -193,10 +193,8 @@ def _unknown(overlay: Overlay, query: RouteQuery) -> NoRoute:
     node, number = query.destination.hex(), len(overlay.hints)
     hints = "route hint" if number == 1 else f"{number} route hints"
     if ours := blocked(overlay, query):
-        rest = f"its {hints} cannot be used" if overlay.hints else "the invoice has no route hint"
-        return NoRoute(
-            NoRouteReason.OWN_CHANNEL, f"{ours}; no public channel of node {node} is known, and {rest}"
-        )
+        rest = f"its invoice's {hints} cannot be used" if overlay.hints else "its invoice no route hint"
+        return NoRoute(NoRouteReason.OWN_CHANNEL, f"{ours}; it has no public channel that we know of, and {rest}")
     if overlay.hints:
         return NoRoute(
             NoRouteReason.BAD_HINTS,

@@ -272,6 +272,19 @@ def test_required_feature_that_is_unknown(host: Host) -> None:
     refused(host, [signed(host, features=1 << 8 | 1 << 14 | 1 << 100)], "bolt11", "100")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("lnurl1dp68gurn8ghj7um9wfmxjcm99e3k7", "LNURL"), ("bob@host.example", "Lightning address"),
+     ("bitcoin:bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080?amount=0.1", "`withdraw`")],
+)  # fmt: skip
+def test_what_is_no_invoice_at_all(text: str, words: str, host: Host) -> None:
+    refused(host, [text], "bolt11", words)
+
+
+def test_a_letter_is_missing(host: Host) -> None:
+    refused(host, [host.invoice().bolt11[:-1]], "bolt11", "copy the invoice again, in full")
+
+
 def test_without_payment_secret(host: Host) -> None:
     # v26.06 refuses it already in `decode`.
     refused(host, [signed(host, payment_secret=None, features=0)], "bolt11", "no payment_secret")

@@ -53,12 +53,12 @@ THEIRS = "\u00fc\u00df"
 """What callers and other plugins may write: that is handed on as it is."""
 
 
-def fit(message: str) -> None:
+def fit(message: str, most_letters: int = MOST_LETTERS) -> None:
     """What holds for every message: it arrives, it is read, and it is for people."""
     for letter in THEIRS:
         message = message.replace(letter, "?")
     assert message.isascii(), "anything else arrives in the log as question marks"
-    assert 10 < len(message) <= MOST_LETTERS, f"{len(message)} letters: {message}"
+    assert 10 < len(message) <= most_letters, f"{len(message)} letters: {message}"
     assert "\n" not in message and not message.startswith(("{", "["))
     assert not re.search(r"\bNone\b|msat msat|sat sat|  |;;|\b1 (channels|attempts|parts|hints|hops)\b", message)
     assert not re.search(r"\de[+-]\d", message), "a figure is for people"
@@ -293,6 +293,17 @@ def test_all_verdicts_are_fit_to_be_read() -> None:
         if failure is not None:
             assert in_words(failure)[:60].encode("ascii", "ignore").decode()[:20] in error.message
     assert seen == {-1, 203, 205, 206, 207, 210}
+
+
+def test_a_verdict_that_repeats_the_planner_is_short_enough(answers: list[tuple[Scene, NoRoute]]) -> None:
+    """The longest of both together."""
+    longest = {none.reason: none for _, none in sorted(answers, key=lambda answer: len(answer[1].message))}
+    failure = max(FAILURES, key=lambda failure: len(in_words(failure)))
+    for none in longest.values():
+        for payment in (terms(10**11, fee_limit_words="maxfeepercent 0.5 % = 500000000msat"), terms(10**11)):
+            fit(no_route(payment, none, [], 0).message)
+            fit(no_route(payment, none, [FailedPart(1, failure)], 100).message, 480)
+            fit(no_route(payment, none, [FailedPart(1, FAILURES[0])], 100).message, 400)
 
 
 def test_after_a_failure_no_planner_s_figure_is_a_promise() -> None:

@@ -76,6 +76,21 @@ def test_what_the_register_dropped_is_shown_by_its_rows(monkeypatch: pytest.Monk
     assert alone == entries[0]
 
 
+def test_of_one_invoice_the_newest_payment_comes_first() -> None:
+    """Its readers take the first entry for the payment that is in work; a list of all has the newest last."""
+    first, again = row(1, 1, "failed"), row(2, 1) | {"groupid": 2}
+    wanted = {"payment_hash": first["payment_hash"]}
+    entries = answer(Host(first, again), Register(), "paystatus", wanted)
+    assert [entry["groupid"] for entry in entries] == [2, 1]
+    register = Register()
+    over(register, 1, failing=1)
+    over(register, 1, failing=1, paid=True)
+    entries = answer(Host(), register, "paystatus", wanted)
+    assert [entry["session_status"] for entry in entries] == ["Success", "Failed"]
+    everything = answer(Host(), register, "paystatus", {})
+    assert [entry["session_status"] for entry in everything] == ["Failed", "Success"]
+
+
 def test_listpays_reads_a_long_table_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """A payment whose rows are on two pages is one."""
     monkeypatch.setattr(views, "PAGE_ROWS", 2)

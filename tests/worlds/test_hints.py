@@ -45,6 +45,16 @@ def test_a_hint_with_a_fee_of_yesterday():
     assert story.fee_msat == 8 * SAT + 100_008 * SAT // 10_000
 
 
+def test_a_hint_that_asks_a_thousand_times_the_amount():
+    """
+    us ── A ──100── C ┄┄┄┄ D       Its fee is the reason, in one part or in several, and no channel is called small.
+    """
+    for parts in (1, 6):
+        town, invoice = hidden(ppm=1_000_000_000)
+        story = town.pay(invoice=invoice, max_parts=parts)
+        assert (story.lines, story.code, story.reason) == ([], 206, "too_expensive")
+
+
 def test_two_hints_and_the_first_is_empty():
     """
     us ── A ──100── C ┄┄50┄┄× D    D named two channels; C's has nothing left for it.

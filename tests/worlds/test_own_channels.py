@@ -98,6 +98,18 @@ def test_all_peers_are_away():
     assert (story.lines, story.code, story.reason) == ([], 205, "no_own_channels")
 
 
+def test_the_recipient_is_our_peer_and_away():
+    """
+    us ┄╱   D              Gossip knows nothing of D; we do.
+     └───── B ──200── C
+    """
+    town = Town("us-B", ("B-C", 200))
+    town.join("us-D", announced=False)
+    town.faults("D", offline=True)
+    story = town.pay()
+    assert (story.lines, story.code, story.reason) == ([], 205, "own_channel")
+
+
 def test_a_peer_that_leaves_between_plan_and_part():
     """
     us ─╱── A ──100── D     A goes away after the plan was made: lightningd refuses the part before there is an
