@@ -213,14 +213,14 @@ def _never(reach: Reach, query: RouteQuery) -> NoRoute | None:
     if reach.some_way():
         return None
     terrain, overlay, graph = reach.terrain, reach.terrain.overlay, reach.terrain.overlay.graph
-    ours, reason = blocked(overlay, query), NoRouteReason.UNREACHABLE
-    if ours:
-        ours, reason = f"{ours}; ", NoRouteReason.OWN_CHANNEL
+    ours = blocked(overlay, query)
+    ours = f"{ours}; " if ours else ""
     into = np.flatnonzero((graph.target == terrain.target) & (graph.source != overlay.source))
     if not reach.any_way():
         what = "the recipient"
         if overlay.hints and not len(into):
             what = "where the invoice's route hints start"
+        reason = NoRouteReason.OWN_CHANNEL if ours else NoRouteReason.UNREACHABLE
         return NoRoute(reason, f"{ours}no{' other' if ours else ''} channels lead from us to {what}")
     hinted = bool((terrain.arcs.extra.target == terrain.target).any())
     if len(into) and not graph.enabled[into].any() and not hinted:
@@ -235,7 +235,7 @@ def _never(reach: Reach, query: RouteQuery) -> NoRoute | None:
             NoRouteReason.RECIPIENT_DISABLED, f"{ours}{each} disabled towards it{more}{offline}"
         )
     return NoRoute(
-        reason,
+        NoRouteReason.UNREACHABLE,
         f"{ours}all {'other ' if ours else ''}ways from us to the recipient lead over channels that are disabled, "
         "or nodes that demand features we do not know",
     )

@@ -47,7 +47,7 @@ def test_a_hint_with_a_fee_of_yesterday():
 
 def test_a_hint_that_asks_a_thousand_times_the_amount():
     """
-    us ── A ──100── C ┄┄┄┄ D       Its fee is the reason, in one part or in several, and no channel is called small.
+    us ── A ──100── C ┄┄┄┄ D       The fee is the reason, in one part or in several: no channel is called small.
     """
     for parts in (1, 6):
         town, invoice = hidden(ppm=1_000_000_000)
