@@ -34,6 +34,9 @@ CHECK = "check"
 _NAMED_BEFORE = {"channel_hint_update": "channel_hint"}
 """What fields of a topic stood under when those of others stood alone."""
 
+_PLAIN = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "...", "\N{EN DASH}": "-"})
+"""Of the characters of our own words."""
+
 RawHandler = Callable[["Request"], None]
 
 
@@ -139,7 +142,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def log(self, message: str, level: str = "info") -> None:
         # As pyln-client does it, but each line said once and not twice.
-        for line in message.split("\n"):
+        for line in map(_legible, message.split("\n")):
             self._write_locked({"jsonrpc": "2.0", "method": "log", "params": {"level": level, "message": line}})
 
     def _write_locked(self, obj: Any) -> None:
@@ -217,6 +220,14 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             words = f"the parameters cannot be read: {message.error}"
             answer["error"] = {"code": int(Code.INVALID_PARAMS), "message": words}
         self._write_locked(answer)
+
+
+def _legible(line: str) -> str:
+    """A line in characters that arrive: of each byte of any other lightningd's log makes a question mark."""
+    if line.isascii() and line.isprintable():
+        return line
+    plain = line.translate(_PLAIN).encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in plain)
 
 
 def _unbound() -> None:
