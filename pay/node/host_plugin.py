@@ -49,6 +49,11 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         lightningd runs with --developer.
     named_notifications
         Whether what is announced stands under its topic's name.
+
+    Attributes
+    ----------
+    on_option_set
+        Called after each change of an option, on the thread that reads.
     """
 
     def __init__(self, developer: bool = False, named_notifications: bool = True):
@@ -57,6 +62,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
+        self.on_option_set: Callable[[], None] = lambda: None
         self._long_turn = threading.Lock()
         self._long_goes_out = False
         self._behind: list[bytes] = []
@@ -133,6 +139,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         option.value = value
         self.log(f"option_set name={name} value={value}")
         request.set_result({})
+        self.on_option_set()
 
     def get_usage(self) -> str:
         """What somebody reads who runs the plugin himself."""

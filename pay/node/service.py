@@ -23,6 +23,7 @@ from pay.node.foresight import Foresight
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
+from pay.node.lasting import SOON_S, Lasting
 from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
 from pay.node.liquidity_view import LiquidityRequest, LiquidityView, Subcommand
 from pay.node.log_level import host_level
@@ -95,14 +96,14 @@ class Service:
         self._height = 0
         self._calls = Calls()
         self._views = Views(self._node, self._planning, self._register, self._calls)
+        self._lasting = Lasting(self._node, plugin.options, directory)
         self._xpay_said = ""
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
-        for name, word, used in options.unknown_words(self._plugin):
-            log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
+        await self._mend_options()
         loading = asyncio.create_task(self._planning.load())
         # What the host counts expiries from, as near to its own start as we can tell.
         headers = asyncio.create_task(self._chain.begin())
@@ -175,6 +176,7 @@ class Service:
         await loading
         await headers
         await journal.forget_totals()
+        await self.option_set()
         await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, doubt))
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
@@ -266,7 +268,22 @@ class Service:
         await asyncio.sleep(doubt.quiet_in_s())
         await adoption.forget()
 
+    async def option_set(self) -> None:
+        """An option of ours was changed."""
+        if not self._host_restarted:
+            await self._lasting.look(SOON_S)
+
     # --- steps ------------------------------------------------------------------------------------------
+
+    async def _mend_options(self) -> None:
+        """Say which values of the configuration are none, and let the host show what is used instead."""
+        for bad in options.bad_values(self._plugin):
+            log.warning("option_refused name=%s used=%s reason=%r", bad.name, bad.used, bad.problem)
+            if self._version.since(TRANSIENT_SINCE):
+                try:
+                    await self._node.call("setconfig", {"config": bad.name, "val": bad.used, "transient": True})
+                except (CallError, Unanswered) as error:
+                    log.warning("option_shown_wrongly name=%s error=%r", bad.name, str(error))
 
     async def _has_command(self, name: str) -> bool:
         try:
