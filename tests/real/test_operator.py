@@ -14,7 +14,8 @@ import pytest
 from tests.real.bench import Line
 from tests.real.conftest import PLUGIN, WITH_PLUGIN, Shop
 from tests.real.network import Node
-from tests.real.paying import invoice, pay, wait_until
+from tests.real.paying import begin, invoice, pay, wait_until
+from tests.real.road import GATE
 
 BAD = {"pay-max-parts": 0, "pay-randomness": 500, "pay-shadow": "maybe", "pay-failure-cost": "5 sats"}
 USED = {"pay-max-parts": 100, "pay-randomness": 85, "pay-shadow": "delay", "pay-failure-cost": "10000msat"}
@@ -89,6 +90,32 @@ def test_set_for_good_stop_and_start(alone: Node) -> None:
     file.write_text("\n".join([lines[0], *lines[2:]]) + "\n")
     alone.peer.daemon.start()
     wait_until(lambda: alone.raw.call("getinfo", {}).error is None)
+
+
+@pytest.fixture(scope="module")
+def gated(line: Line) -> Node:
+    """A node with a channel to far, on which commands can be kept back."""
+    (node,) = line.regtest.start({**WITH_PLUGIN, "plugin": [str(PLUGIN), str(GATE)]})
+    line.regtest.open_channels((node, line.far), announce=False)
+    return node
+
+
+@pytest.mark.parametrize("method", ["listsendpays", "preapproveinvoice", "sendpay"])
+def test_a_payment_is_pending_from_its_call_on(method: str, gated: Node, line: Line) -> None:
+    """lightningd has no row of it at any of these moments: cln-xpay shows nothing, which wallets read as failed."""
+    made = invoice(line.far)
+
+    def listed() -> list[str]:
+        return [pay["status"] for pay in gated.call("listpays", payment_hash=made["payment_hash"])["pays"]]
+
+    assert listed() == []
+    gated.call("shut", method, 1)
+    answer = begin(gated, made["bolt11"])
+    wait_until(lambda: gated.call("waiting", method)["calls"] == 1)
+    assert listed() == ["pending"]
+    gated.call("open", method)
+    answer.result(60).ok()
+    assert listed() == ["complete"]
 
 
 def test_the_terminal_says_something_soon(shop: Shop) -> None:
