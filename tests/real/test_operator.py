@@ -102,7 +102,7 @@ def gated(line: Line) -> Node:
 
 @pytest.mark.parametrize("method", ["listsendpays", "preapproveinvoice", "sendpay"])
 def test_a_payment_is_pending_from_its_call_on(method: str, gated: Node, line: Line) -> None:
-    """lightningd has no row of it at any of these moments: cln-xpay shows nothing, which wallets read as failed."""
+    """lightningd has no row of it at any of these moments; cln-xpay shows nothing then, which reads as failed."""
     made = invoice(line.far)
 
     def listed() -> list[str]:
