@@ -83,6 +83,25 @@ def test_the_next_try_of_a_payment_that_failed(host: Host) -> None:
     assert listed(host, made) == ["failed", "failed"]
 
 
+def test_a_list_waits_until_the_invoice_of_a_call_is_read(host: Host) -> None:
+    """Asked for while the node still reads it, which takes a moment: the list has the payment that came before."""
+    made = host.invoice(hold=True)
+    with host.faults(hold={"decode"}):
+        pending = host.pay_soon(made)
+        host.until(lambda: len(host.node.dispatcher.held) == 1)
+        mark = host.mark()
+        listing = host.soon("listpays", {"payment_hash": made.payment_hash.hex()})
+        host.until(lambda: any(entry.method == "listpays" for entry in list(host.node.recorded)[mark:]))
+        # What the plugin answers to has come after the list to it.
+        host.call("payliquidity").ok()
+        assert not listing.answered
+        host.let_go()
+    assert [pay["status"] for pay in listing.answer().ok()["pays"]] == ["pending"]
+    host.until(lambda: made.parts)
+    host.release(made)
+    pending.answer().ok()
+
+
 def test_a_host_that_does_not_read_invoices_keeps_no_list_waiting(host: Host) -> None:
     """Of which payment the call is nobody knows: a list waits for that for two seconds, then goes on without."""
     made = host.invoice()
