@@ -9,10 +9,18 @@ BIN := $(VENV)/bin
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-$(VENV)/.installed: requirements.txt
+# A .venv of which the Python is gone or is another one now, or that was not finished, is made anew.
+NEEDED := numpy scipy networkx pyln.client pyln.proto
+SOUND := $(shell { test -f $(VENV)/.installed && $(BIN)/python -c 'import sys; from importlib.util import find_spec; \
+	sys.exit(sys.prefix == sys.base_prefix or not all(map(find_spec, sys.argv[1:])))' $(NEEDED); } 2>/dev/null && echo yes)
+
+.PHONY: unsound
+
+$(VENV)/.installed: requirements.txt $(if $(filter yes,$(SOUND)),,unsound)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@rm -f $@
+	$(PYTHON) -m venv $(if $(filter yes,$(SOUND)),,--clear) $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt
 	@touch $@
 

@@ -3,19 +3,25 @@
 
 Standard library only, in a syntax that Python 3.8 reads, so that an old interpreter gets as far as the refusal:
 a plugin that exits before its manifest shows no reason to the operator, and an important one takes the node along.
+So the Python of the `.venv` is tried before this process becomes it.
 """
 
 import json
 import os
+import pwd
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(HERE, ".venv")
-REMEDY = f"run `make -C '{HERE}' install` as the user that runs lightningd"
+PYTHON = os.path.join(VENV, "bin", "python")
+REMEDY = "run `make -C '{}' install` as the user that runs lightningd".format(HERE)
+TRIED_S = 30
 
 
 def refuse(reason):
     """Answer getmanifest with `disable: reason`; on a terminal print it."""
+    reason = " ".join(reason.split())
     if os.environ.get("LIGHTNINGD_PLUGIN") != "1":
         sys.exit("This is a Core Lightning plugin, to be started with lightningd --plugin=.... " + reason)
     received = ""
@@ -34,13 +40,85 @@ def refuse(reason):
             os.write(1, json.dumps(answer).encode() + b"\n\n")
 
 
+def closed(path):
+    """The first of the directories and links on the way to a file, or it itself, that this user may not enter or
+    read; None if there is none."""
+    for _ in range(40):
+        parts = path.split(os.sep)
+        for end in range(2, len(parts) + 1):
+            step = os.sep.join(parts[:end])
+            wanted = os.X_OK if end < len(parts) or os.path.isdir(step) else os.R_OK
+            if os.path.exists(step) and not os.access(step, wanted):
+                return step
+        if not os.path.islink(path):
+            return None
+        path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return None
+
+
+def refuse_closed(*paths):
+    """Refuse because of a file that this user may not have, if it is so."""
+    step = next(filter(None, map(closed, paths)), None)
+    if step is None:
+        return
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    whose = "user {} may not read {}".format(user, step)
+    if step == HERE or step.startswith(HERE + os.sep):
+        refuse("{}: run `chmod -R a+rX '{}'` as its owner".format(whose, HERE))
+    elif HERE.startswith(step + os.sep):
+        refuse("{}: move {} to where that user may read, and {}".format(whose, HERE, REMEDY))
+    else:
+        refuse("{}, the Python of {}: remove that directory, and {}".format(whose, VENV, REMEDY))
+
+
+def try_venv():
+    """Refuse where the Python of the `.venv` is none."""
+    if not os.path.exists(PYTHON):
+        refuse("{} leads to {}, which is not there any more: {}".format(PYTHON, os.path.realpath(PYTHON), REMEDY))
+    try:
+        tried = subprocess.run(
+            [PYTHON, "-c", "import sys; print(sys.prefix)"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=TRIED_S, universal_newlines=True, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        refuse("{} does not run ({}): {}".format(PYTHON, getattr(error, "strerror", None) or error, REMEDY))
+    if tried.returncode != 0:
+        said = tried.stderr.strip().split("\n")[0] or "status {}".format(tried.returncode)
+        refuse("{} does not run ({}): {}".format(PYTHON, said, REMEDY))
+    if os.path.realpath(tried.stdout.strip()) != os.path.realpath(VENV):
+        refuse("{} is no whole virtual environment (its pyvenv.cfg is missing): {}".format(VENV, REMEDY))
+
+
+def refuse_packages(error):
+    """Refuse because what the plugin needs cannot be imported."""
+    library, mine = os.path.join(VENV, "lib"), "python{}.{}".format(*sys.version_info)
+    packages = os.path.join(library, mine, "site-packages")
+    refuse_closed(os.path.join(HERE, "pay", "node", "app.py"), packages)
+    if os.path.isdir(packages):
+        refuse_closed(*[os.path.join(packages, name) for name in os.listdir(packages)])
+    refuse("{}: {}".format(why_not(error, library, mine), REMEDY))
+
+
+def why_not(error, library, mine):
+    """What is wrong with the `.venv`."""
+    others = [name for name in sorted(os.listdir(library)) if name != mine] if os.path.isdir(library) else []
+    if not os.path.isdir(VENV):
+        return "{} has not been made ({})".format(VENV, error)
+    if others and not os.path.isdir(os.path.join(library, mine, "site-packages", "pyln")):
+        return "{} was made with {}, and its Python is {} now".format(VENV, others[0], mine)
+    if not os.path.exists(os.path.join(VENV, ".installed")):
+        return "the installation into {} was not finished ({})".format(VENV, error)
+    return "{} is not whole ({})".format(VENV, error)
+
+
 def main():
-    python = os.path.join(VENV, "bin", "python")
-    if os.path.exists(python) and os.path.realpath(sys.prefix) != os.path.realpath(VENV):
-        try:
-            os.execv(python, [python, os.path.join(HERE, "plugin.py")] + sys.argv[1:])
-        except OSError as error:
-            refuse(f"{python}: {error.strerror}: {REMEDY}")
+    refuse_closed(PYTHON, os.path.join(VENV, "pyvenv.cfg"))
+    if os.path.lexists(PYTHON) and os.path.realpath(sys.prefix) != os.path.realpath(VENV):
+        try_venv()
+        os.execv(PYTHON, [PYTHON, os.path.join(HERE, "plugin.py")] + sys.argv[1:])
     if sys.version_info < (3, 11):
         refuse("Python 3.11 or newer is needed, this is {}.{}: ".format(*sys.version_info) + REMEDY)
     # One thread is all that the small arrays need; more would only cost the node memory.
@@ -48,8 +126,8 @@ def main():
     sys.path.insert(0, HERE)
     try:
         from pay.node.app import UnsupportedHost, run
-    except ImportError as error:
-        refuse(f"{error}: {REMEDY}")
+    except Exception as error:
+        refuse_packages(error)
     try:
         run(sys.argv[1:])
     except UnsupportedHost as error:

@@ -50,7 +50,7 @@ IMPURE = {
 """Clocks, chance, the outside world, and threads: only at the edges."""
 
 EDGES = {"plugin", "pay.node", "pay.sim"}
-ENTRY_MODULES = {"os", "sys", "json"}
+ENTRY_MODULES = {"os", "sys", "json", "pwd", "subprocess"}
 
 
 def room_of(path: Path) -> str:
@@ -192,7 +192,7 @@ def test_the_test_sees_who_writes(source: str, seen: bool) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_can_be_read_in_one_go(path: Path) -> None:
-    most = 60 if path.name == "plugin.py" else 400
+    most = 150 if path.name == "plugin.py" else 400
     assert len(path.read_text(encoding="utf-8").splitlines()) <= most
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from pay.node.host import (
 )
 from pay.node.host_plugin import CHECK, HostPlugin
 from pay.node.liquidity_view import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
-from pay.node.options import add_options
+from pay.node.options import add_options, bad_values
 from pay.node.streaming import encoded
 from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
@@ -39,10 +40,16 @@ from pay.payment.request import parse_request, usage
 if TYPE_CHECKING:
     from pay.node.service import Service
 
+_FINISHED = Path(__file__).parents[2] / ".venv" / ".installed"
+"""`make install` writes it at its end."""
+
 for _needed in ("numpy", "scipy"):
     # They are imported after the manifest; without them the plugin must not come up at all.
     if find_spec(_needed) is None:
         raise ImportError(f"No module named '{_needed}'")
+    if not _FINISHED.exists():
+        # Where that was interrupted they can be found and are not whole.
+        import_module(_needed)
 
 log = logging.getLogger("pay")
 
@@ -139,6 +146,7 @@ class Application:
         elif self.version.since(HOOK_FILTERS_SINCE):
             plugin.add_raw_hook("rpc_command", self._on_listpays, ["listpays"])
         add_options(plugin, plugin.developer)
+        plugin.on_option_set = lambda: self._hand_over(self._option_set())
         plugin.init()(self._on_init)
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
@@ -146,9 +154,14 @@ class Application:
             plugin.add_subscription(topic, self._notification(topic))
         plugin.add_subscription("shutdown", _on_shutdown)
 
-    def _on_init(self, **_kwargs: Any) -> None:
+    def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
+        bad = bad_values(self.plugin)
+        if bad and not self.plugin.startup:
+            # Somebody has just typed it, and reads this.
+            return {"disable": "; ".join(each.problem for each in bad)}
         directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
         self._hand_over(self._start(str(Path(directory) / name), directory))
+        return {}
 
     def _on_pay(self, request: Request) -> None:
         caller = RequestCaller(self.plugin, request)
@@ -244,6 +257,10 @@ class Application:
         except Exception:
             log.exception("hook_failed")
         request.set_result({"result": "continue"})
+
+    async def _option_set(self) -> None:
+        if self._service is not None:
+            await self._service.option_set()
 
     async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
         if self._service is not None:

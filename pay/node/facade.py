@@ -190,7 +190,8 @@ class Node:
                         await self._rpc.acall(method, params, timeout_s=patience_s)
                         return
                     except Unanswered as error:
-                        log.warning("host_unanswered method=%s error=%r", method, str(error))
+                        if pause_s == _RETRY_FIRST_S:
+                            log.warning("host_unanswered method=%s error=%r", method, str(error))
                         await asyncio.sleep(pause_s)
                         pause_s = min(pause_s * 2, _RETRY_MOST_S)
         except CallError as error:

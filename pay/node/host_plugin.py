@@ -34,6 +34,9 @@ CHECK = "check"
 _NAMED_BEFORE = {"channel_hint_update": "channel_hint"}
 """What fields of a topic stood under when those of others stood alone."""
 
+_PLAIN = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "...", "\N{EN DASH}": "-"})
+"""Of the characters of our own words."""
+
 RawHandler = Callable[["Request"], None]
 
 
@@ -46,6 +49,11 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         lightningd runs with --developer.
     named_notifications
         Whether what is announced stands under its topic's name.
+
+    Attributes
+    ----------
+    on_option_set
+        Called after each change of an option, on the thread that reads.
     """
 
     def __init__(self, developer: bool = False, named_notifications: bool = True):
@@ -54,6 +62,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
+        self.on_option_set: Callable[[], None] = lambda: None
         self._long_turn = threading.Lock()
         self._long_goes_out = False
         self._behind: list[bytes] = []
@@ -126,6 +135,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         option.value = value
         self.log(f"option_set name={name} value={value}")
         request.set_result({})
+        self.on_option_set()
 
     def get_usage(self) -> str:
         """What somebody reads who runs the plugin himself."""
@@ -135,7 +145,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def log(self, message: str, level: str = "info") -> None:
         # As pyln-client does it, but each line said once and not twice.
-        for line in message.split("\n"):
+        for line in map(_legible, message.split("\n")):
             self._write_locked({"jsonrpc": "2.0", "method": "log", "params": {"level": level, "message": line}})
 
     def _write_locked(self, obj: Any) -> None:
@@ -213,6 +223,14 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             words = f"the parameters cannot be read: {message.error}"
             answer["error"] = {"code": int(Code.INVALID_PARAMS), "message": words}
         self._write_locked(answer)
+
+
+def _legible(line: str) -> str:
+    """A line in characters that arrive: of each byte of any other lightningd's log makes a question mark."""
+    if line.isascii() and line.isprintable():
+        return line
+    plain = line.translate(_PLAIN).encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in plain)
 
 
 def _unbound() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pay.errors import Code, PayError, invalid_param
 from pay.node.out import Out
 from pay.node.planning import Planning
+from pay.payment.request import too_many
 from pay.units import NodeId, Scid, ScidDir, format_msat, format_scid, parse_scid, show
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def liquidity_params(params: Any) -> LiquidityRequest:
     """Raises PayError (-32602)."""
     if isinstance(params, list):
         if len(params) > len(_NAMES):
-            raise PayError(Code.INVALID_PARAMS, f"too many parameters: got {len(params)}, expected {len(_NAMES)}")
+            raise too_many("payliquidity", len(params), len(_NAMES))
         params = dict(zip(_NAMES, params, strict=False))
     given = {name: value for name, value in (params or {}).items() if value is not None}
     for name in given:

@@ -1,19 +1,26 @@
-"""The options of the plugin: names, defaults, ranges, and how they are read."""
+"""The options of the plugin: names, defaults, ranges, and how they are read.
+
+lightningd checks of a value that it is a number, true or false, and does not start where it is not, as with its
+own options. What it cannot check is ours: a value that cannot be is refused where somebody sets it, by `setconfig`
+or `plugin start`. In a configuration it must not cost the node: then the default is used, and said so.
+
+Amounts are texts to lightningd, which has no amounts among the types that a plugin may give an option.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from pyln.client import Plugin
 
 from pay.node.memory import Remembering
 from pay.payment.settings import Settings, Shadow
-from pay.units import show
+from pay.units import parse_msat, show
 
 ALLOW_XPAY = "pay-allow-xpay"
-SHADOW = "pay-shadow"
 DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
@@ -22,9 +29,12 @@ DEV_LIQUIDITY = "pay-dev-liquidity-ms"
 _DEFAULTS = Settings()
 
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A whole-number option that `setconfig` changes at run time."""
+    """A whole number that `setconfig` changes at run time."""
 
     name: str
     default: int
@@ -32,12 +42,84 @@ class Number:
     about: str
     least: int = 0
 
+    @property
+    def kind(self) -> str:
+        """lightningd's type of it."""
+        return "int"
 
-FAILURE_COST = Number(
+    @property
+    def shown(self) -> Any:
+        """The default, as `listconfigs` shows it."""
+        return self.default
+
+    def read(self, value: Any) -> int:
+        """The number in a value from the host. Raises ValueError."""
+        text = str(value)
+        number = int(text) if _WHOLE.fullmatch(text) else None
+        if number is None or not self.least <= number <= self.most:
+            raise ValueError(
+                f"{self.name} should be a whole number from {self.least} to {self.most}, not {show(value)}"
+            )
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Amount(Number):
+    """An amount in msat, given like one of lightningd's own: 5000, 5000msat or 5sat."""
+
+    @property
+    def kind(self) -> str:
+        return "string"
+
+    @property
+    def shown(self) -> Any:
+        return f"{self.default}msat"
+
+    def read(self, value: Any) -> int:
+        """The amount in a value from the host. Raises ValueError."""
+        try:
+            amount_msat = parse_msat(value)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {error}") from None
+        if not self.least <= amount_msat <= self.most:
+            raise ValueError(f"{self.name} should be {self.most}msat at the most, not {show(value)}")
+        return amount_msat
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One of some words, the first of them where nothing is set; `setconfig` changes it at run time."""
+
+    name: str
+    words: tuple[str, ...]
+    about: str
+
+    @property
+    def kind(self) -> str:
+        """lightningd's type of it."""
+        return "string"
+
+    @property
+    def default(self) -> str:
+        return self.words[0]
+
+    @property
+    def shown(self) -> Any:
+        """The default, as `listconfigs` shows it."""
+        return self.default
+
+    def read(self, value: Any) -> str:
+        """The word. Raises ValueError."""
+        if value not in self.words:
+            raise ValueError(f"{self.name} should be one of {', '.join(self.words)}, not {show(value)}")
+        return str(value)
+
+
+FAILURE_COST = Amount(
     "pay-failure-cost",
     _DEFAULTS.failure_cost_msat,
     1_000_000_000,
-    "What a route that fails e times less often may cost more, in msat",
+    "What a route that fails e times less often may cost more (msat)",
 )
 FAILURE_COST_PPM = Number(
     "pay-failure-cost-ppm",
@@ -45,8 +127,8 @@ FAILURE_COST_PPM = Number(
     1_000_000,
     "As pay-failure-cost, in millionths of the amount",
 )
-PART_COST = Number(
-    "pay-part-cost", _DEFAULTS.part_cost_msat, 1_000_000_000, "What each part beyond the first must save, in msat"
+PART_COST = Amount(
+    "pay-part-cost", _DEFAULTS.part_cost_msat, 1_000_000_000, "What each part beyond the first must save (msat)"
 )
 PART_COST_PPM = Number(
     "pay-part-cost-ppm", _DEFAULTS.part_cost_ppm, 1_000_000, "As pay-part-cost, in millionths of the amount"
@@ -61,11 +143,11 @@ USUAL_PARTS = Number(
 MAX_PARTS = Number(
     "pay-max-parts", _DEFAULTS.max_parts, 100, "The most parts of a payment at the same time, in any case", least=1
 )
-MIN_PART = Number(
+MIN_PART = Amount(
     "pay-min-part",
     _DEFAULTS.min_part_msat,
     10**12,
-    "The least that a part of several delivers, where that is possible, in msat",
+    "The least that a part of several delivers, where that is possible (msat)",
 )
 MAX_ATTEMPTS = Number(
     "pay-max-attempts", _DEFAULTS.max_attempts, 10_000, "The most attempts of a payment", least=1
@@ -76,11 +158,11 @@ RANDOMNESS = Number(
     100,
     "How much routes and parts of equal payments vary, in percent; 0: not at all",
 )
-SECOND_COST = Number(
+SECOND_COST = Amount(
     "pay-second-cost",
     _DEFAULTS.second_cost_msat,
     1_000_000_000,
-    "What a route that takes a second less may cost more, in msat",
+    "What a route that takes a second less may cost more (msat)",
 )
 FAILURE_HALF_LIFE = Number(
     "pay-failure-half-life",
@@ -101,22 +183,38 @@ NUMBERS = (
     RANDOMNESS, SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
 )  # fmt: skip
 
-PRIOR = "pay-balance-prior"
 BEST_PRIOR = "auto"
 """Whichever of the others has foretold our own outcomes best."""
 
-PRIORS = ("reserved", "uniform", "bimodal", "mixed", BEST_PRIOR)
+PRIOR = Word(
+    "pay-balance-prior",
+    ("reserved", "uniform", "bimodal", "mixed", BEST_PRIOR),
+    "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
+    "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
+)
 """The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default.
 
 What foretells best is not yet what pays best: where balances are at the ends of channels `bimodal` foretells best,
 and costs a tenth more in fees than `reserved` without saving a failure (python -m tests.bench regret).
 """
 
-_WORDS = {
-    SHADOW: (tuple(shadow.value for shadow in Shadow), _DEFAULTS.shadow.value),
-    PRIOR: (PRIORS, PRIORS[0]),
-}
-"""Options that take one of some words, and their defaults."""
+SHADOW = Word(
+    "pay-shadow",
+    (_DEFAULTS.shadow.value, *(shadow.value for shadow in Shadow if shadow is not _DEFAULTS.shadow)),
+    "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
+)
+
+DYNAMIC: tuple[Number | Word, ...] = (*NUMBERS, SHADOW, PRIOR)
+"""Those that `setconfig` changes, and of which a value can be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """An option with a value that is none: in words why, and what is used instead."""
+
+    name: str
+    problem: str
+    used: Any
 
 
 def add_options(plugin: Plugin, developer: bool = False) -> None:
@@ -127,32 +225,10 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         "Let cln-xpay answer `pay` in our place where its xpay-handle-pay says so (default: that is switched off)",
         opt_type="bool",
     )
-    for number in NUMBERS:
+    for option in DYNAMIC:
         plugin.add_option(
-            number.name,
-            number.default,
-            number.about,
-            opt_type="int",
-            dynamic=True,
-            on_change=_checker(number),
+            option.name, option.shown, option.about, opt_type=option.kind, dynamic=True, on_change=_checker(option)
         )
-    plugin.add_option(
-        SHADOW,
-        _DEFAULTS.shadow.value,
-        "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
-        opt_type="string",
-        dynamic=True,
-        on_change=_check_word,
-    )
-    plugin.add_option(
-        PRIOR,
-        PRIORS[0],
-        "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
-        "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
-        opt_type="string",
-        dynamic=True,
-        on_change=_check_word,
-    )
     plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
         # Minutes are too long for a test to wait.
@@ -163,7 +239,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
 
 
 def settings(plugin: Plugin) -> Settings:
-    """As they are now; a start value out of range counts as the nearest end, an unknown word as the default."""
+    """As they are now."""
     single = flag(plugin, DISABLE_MPP)
     return Settings(
         failure_cost_msat=_value(plugin, FAILURE_COST),
@@ -178,13 +254,13 @@ def settings(plugin: Plugin) -> Settings:
         attempts_option=_if_more(plugin, MAX_ATTEMPTS),
         randomness=_value(plugin, RANDOMNESS) / 100,
         second_cost_msat=_value(plugin, SECOND_COST),
-        shadow=Shadow(_word(plugin, SHADOW)),
+        shadow=Shadow(_value(plugin, SHADOW)),
     )
 
 
 def remembering(plugin: Plugin) -> Remembering:
     """How beliefs are kept, as the options say now."""
-    prior = _word(plugin, PRIOR)
+    prior = _value(plugin, PRIOR)
     return Remembering(
         failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
         success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
@@ -203,8 +279,29 @@ def flag(plugin: Plugin, name: str) -> bool:
     return str(plugin.get_option(name)).lower() in ("true", "1")
 
 
-def _value(plugin: Plugin, number: Number) -> int:
-    return max(number.least, min(number.most, int(plugin.get_option(number.name))))
+def bad_values(plugin: Plugin) -> list[Bad]:
+    """Options that a configuration or `plugin start` has given what is no value of theirs."""
+    found = []
+    for option in DYNAMIC:
+        try:
+            option.read(plugin.get_option(option.name))
+        except ValueError as error:
+            found.append(Bad(option.name, str(error), option.shown))
+    return found
+
+
+@overload
+def _value(plugin: Plugin, option: Number) -> int: ...
+@overload
+def _value(plugin: Plugin, option: Word) -> str: ...
+
+
+def _value(plugin: Plugin, option: Number | Word) -> int | str:
+    """As it is now; the default in the place of what is no value."""
+    try:
+        return option.read(plugin.get_option(option.name))
+    except ValueError:
+        return option.default
 
 
 def _if_more(plugin: Plugin, number: Number) -> str | None:
@@ -212,31 +309,8 @@ def _if_more(plugin: Plugin, number: Number) -> str | None:
     return number.name if _value(plugin, number) < number.most else None
 
 
-def unknown_words(plugin: Plugin) -> list[tuple[str, str, str]]:
-    """Options that a configuration file gives a word that is none of theirs: name, word, and what is used."""
-    given = ((name, str(plugin.get_option(name))) for name in _WORDS)
-    return [(name, word, _WORDS[name][1]) for name, word in given if word not in _WORDS[name][0]]
-
-
-def _word(plugin: Plugin, name: str) -> str:
-    words, default = _WORDS[name]
-    given = str(plugin.get_option(name))
-    return given if given in words else default
-
-
-def _check_word(_plugin: Plugin, name: str, value: Any) -> None:
-    words, _ = _WORDS[name]
-    if value not in words:
-        raise ValueError(f"{name} should be one of {', '.join(words)}, not {show(value)}")
-
-
-def _checker(number: Number) -> Callable[[Plugin, str, Any], None]:
+def _checker(option: Number | Word) -> Callable[[Plugin, str, Any], None]:
     def check(_plugin: Plugin, name: str, value: Any) -> None:
-        try:
-            good = number.least <= int(value) <= number.most
-        except (TypeError, ValueError):
-            good = False
-        if not good:
-            raise ValueError(f"{name} should be a whole number from {number.least} to {number.most}")
+        option.read(value)
 
     return check

@@ -57,6 +57,7 @@ class Orphans:
         self._out = Together(self._all_out)
         self._certain_at_s = time.monotonic() + doubt_s if together else math.inf
         self._found: frozenset[tuple[str, int, int]] = frozenset()
+        self._trouble = ""
 
     def found_at_start(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """The rows of `listsendpays` that were pending before this run sent anything."""
@@ -88,10 +89,14 @@ class Orphans:
         """How many HTLCs of this hash and each amount in msat go out of us; None where the host does not tell."""
         name = payment_hash.hex()
         try:
-            return (await self._out.answer()).get(name, Counter())
+            out = (await self._out.answer()).get(name, Counter())
         except (CallError, AttributeError, LookupError, TypeError, ValueError) as error:
-            log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
+            if repr(error) != self._trouble:
+                self._trouble = repr(error)
+                log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
             return None
+        self._trouble = ""
+        return out
 
     async def _all_out(self) -> dict[str, Counter[int]]:
         """By payment_hash, how many HTLCs of each amount in msat go out of us."""

@@ -4,8 +4,7 @@
     → other checks → preapproval → journal → first part
 
 Callers book most errors as "surely unpaid", so none is given before what the host knows of the hash was looked at,
-nor while anything of the hash can still settle, whoever sent it. That takes a second look where somebody may send
-unseen: another sender between two of its tries, or an order of an earlier run of ours that waits in the host.
+nor while anything of the hash can still settle, whoever sent it (`doubt`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from weakref import WeakValueDictionary
 from pay.errors import Code, PayError
 from pay.invoice import Invoice, recipient_of
 from pay.invoice.recipient import ClearRecipient
+from pay.node.calls import OpenCall
 from pay.node.checks import (
     amount_of_known,
     amount_of_past,
@@ -29,7 +29,7 @@ from pay.node.checks import (
     check_watches,
     chosen_msat,
 )
-from pay.node.earlier import Earlier
+from pay.node.doubt import Doubt
 from pay.node.facade import Node
 from pay.node.foresight import Foreseen
 from pay.node.host import HostInfo
@@ -41,6 +41,7 @@ from pay.node.reading import DecodeMissing, past_without_decode, read_invoice
 from pay.node.register import Known, Register
 from pay.node.runner import Runner
 from pay.node.running import Running, Source, Tell
+from pay.node.words import refusal
 from pay.payment import events as ev
 from pay.payment.attempt import watch_terms
 from pay.payment.receipt import Receipt
@@ -57,6 +58,10 @@ MOST_LOOKS = 10
 LOOK_AGAIN_S = 0.2
 """Between two such looks, growing."""
 
+PARTS_S = 1.0
+"""So long after the preimage of a payment in parts its success waits for the others: most settle within a tenth of
+it, and then the answer has no warning that some have not."""
+
 LOOK_S = 5.0
 """How often the host's table is looked at where nothing else tells of an end."""
 
@@ -64,15 +69,6 @@ QUICK_S = 2.0
 """What is asked between the look at the host's table and the first part mostly takes less; if it took longer, the
 table is looked at once more: other senders count groups as we do. If one was quicker than that, the host's answer
 to our first part tells, which goes alone."""
-
-JUST_NOW_S = 0.25
-"""What the table showed so short ago is what it shows."""
-
-OTHERS_S = 10.0
-"""So long another sender that was seen is given between two of its tries before an error of ours is believed."""
-
-EARLIER_S = 60.0
-"""So long after our start an order of an earlier run may still be in the host's queue: behind a slow hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +80,7 @@ class Beginning:
 
 
 class Paying:
-    """Takes calls of `pay`.
-
-    Parameters
-    ----------
-    earlier
-        What an earlier run of ours began: an order of that run may still be queued in the host, and the host mixes
-        parts of one group only. Set before the first call.
-    doubt_s
-        The most that `OTHERS_S`, `EARLIER_S` and `QUICK_S` come to.
-    """
+    """Takes calls of `pay`."""
 
     def __init__(
         self,
@@ -104,7 +91,8 @@ class Paying:
         journal: Journal,
         orphans: Orphans,
         preparation: Preparation,
-        doubt_s: float = EARLIER_S,
+        doubt: Doubt,
+        quick_s: float = QUICK_S,
     ):
         self._node = node
         self._host = host
@@ -114,52 +102,55 @@ class Paying:
         self._journal = journal
         self._orphans = orphans
         self._preparation = preparation
-        self._others_s, self._quick_s = min(OTHERS_S, doubt_s), min(QUICK_S, doubt_s)
-        self._quiet_at_s = time.monotonic() + min(EARLIER_S, doubt_s)
-        self.earlier = Earlier()
+        self._doubt = doubt
+        self._quick_s = quick_s
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
-    async def pay(self, request: PayRequest, tell: Tell) -> Receipt:
+    async def pay(self, opened: OpenCall) -> Receipt:
         """Pay, attach or repeat: returns once it is paid.
-
-        Parameters
-        ----------
-        tell
-            Takes words for the caller while it waits.
 
         Raises
         ------
         PayError
             Once nothing of the hash can settle any more.
         """
+        request, tell = opened.request, opened.tell
+        opened.waits_for = "the node to read the invoice"
         try:
             invoice = await read_invoice(self._node, request.invstring, self._host.network)
-            check_request(request, invoice, self._us)
         except DecodeMissing as missing:
             return await self._without_decode(missing, tell)
         except PayError as error:
-            log.info("pay_refused code=%d message=%r", error.code, error.message)
+            log.info("pay_refused %s", refusal(error, request))
+            raise
+        opened.is_of(invoice)
+        try:
+            check_request(request, invoice, self._us)
+        except PayError as error:
+            log.info("pay_refused %s", refusal(error, request, invoice))
             raise
         try:
-            return await self._paid(Call(request, invoice, tell))
+            return await self._paid(Call(request, invoice, tell), opened)
         except PayError:
             raise
         except Exception as error:
             log.exception("pay_crashed payment_hash=%s", invoice.payment_hash.hex())
             return await self._after_a_bug(invoice, error)
 
-    async def _paid(self, call: Call) -> Receipt:
-        refusals, others = 0, False
+    async def _paid(self, call: Call, opened: OpenCall) -> Receipt:
+        payment_hash, refusals, others = call.invoice.payment_hash, 0, False
         while True:
-            looked_s = time.monotonic()
+            looked_s, found = time.monotonic(), None
             try:
-                found = await self._look(call)
+                found = await self._look(call, opened)
                 if found is None:
                     continue
                 if isinstance(found, Receipt):
                     return found
+                opened.waits_for = ""
                 match await found.outcome(call.tell):
                     case ev.Paid():
+                        await found.ends_soon(PARTS_S)
                         if found.whole and (receipt := found.receipt()) is not None:
                             return receipt
                     case ev.NotPaid(error) if found.ours:
@@ -170,16 +161,21 @@ class Paying:
                     case ev.Elsewhere(reason):
                         refusals, others = refusals + 1, True
                         if refusals >= MOST_LOOKS:
+                            found = None
                             raise _too_many_looks(reason)
                         await asyncio.sleep(LOOK_AGAIN_S * (refusals - 1))
             except PayError as error:
-                if _stands(error):
-                    raise
-                if await self._nothing_comes(call.invoice.payment_hash, others, looked_s, call.tell):
-                    self._runner.given_up(call.invoice.payment_hash, error)
-                    raise
-                # Whoever has something out beside us may try again after that.
-                others = not self._in_work(call.invoice.payment_hash)
+                stands = _stands(error)
+                if not stands and not await self._doubt.is_over(payment_hash, others, looked_s, call.tell):
+                    # Whoever has something out beside us may try again after that.
+                    others = not self._register.has(payment_hash)
+                    continue
+                if found is None:
+                    # Of a payment that had begun the log has its end.
+                    log.info("pay_refused %s", refusal(error, call.request, call.invoice))
+                if not stands:
+                    self._runner.given_up(payment_hash, error)
+                raise
 
     async def check(self, request: PayRequest) -> None:
         """All that can be said of a call without paying. Raises PayError."""
@@ -194,8 +190,9 @@ class Paying:
 
     # --- one look ---------------------------------------------------------------------------------------
 
-    async def _look(self, call: Call) -> Running | Receipt | None:
+    async def _look(self, call: Call, opened: OpenCall) -> Running | Receipt | None:
         """What there is of the payment, or its beginning; None where that has to be looked at again."""
+        opened.waits_for = "the node to list earlier payments of the invoice"
         # Beside the look, which mostly finds nothing: nothing of it is sent before the approval.
         foreseen, begun = self._preparation.foreseen(call), None
         try:
@@ -203,21 +200,12 @@ class Paying:
             if not isinstance(found, Beginning):
                 return found
             if found.ours:
+                opened.waits_for = "the node to approve the payment"
                 begun = await self._begin(found.running, call, foreseen)
                 return begun
             call.tell("Another call of this invoice is about to pay it: waiting with that")
             await found.running.begun(LOOK_S)
             return None
-        except PayError as error:
-            log.info(
-                "pay_refused payment_hash=%s payee=%s amount_msat=%s code=%d message=%r",
-                call.invoice.payment_hash.hex(),
-                call.invoice.payee.hex(),
-                chosen_msat(call.request, call.invoice) or call.invoice.amount_msat,
-                error.code,
-                error.message,
-            )
-            raise
         finally:
             if foreseen is not None and begun is None:
                 foreseen.forget()
@@ -225,6 +213,10 @@ class Paying:
     async def _start_or_join(self, call: Call) -> Running | Receipt | Beginning:
         """What there is of the payment, or that it is about to begin. Raises PayError."""
         payment_hash = call.invoice.payment_hash
+        settling = self._register.live.get(payment_hash)
+        if settling is not None and settling.answered:
+            # Of one that was paid just now the last parts are about to be.
+            await settling.ends_soon(PARTS_S)
         # Two calls for one hash: the second must see what the first one started.
         async with self._lock(payment_hash):
             running = self._register.live.get(payment_hash)
@@ -246,7 +238,8 @@ class Paying:
                     beginning = self._register.beginning_of(payment_hash)
                     if beginning is not None:
                         return Beginning(beginning, ours=False)
-                    used = max(self.earlier.group(payment_hash), self._register.highest_groupid(payment_hash))
+                    earlier = self._doubt.earlier.group(payment_hash)
+                    used = max(earlier, self._register.highest_groupid(payment_hash))
                     running = self._preparation.new(call, max(next_groupid, used + 1))
                     self._register.begin(running)
                     return Beginning(running, ours=True)
@@ -316,31 +309,7 @@ class Paying:
         past = past_of(await self._node.rows(payment_hash))
         return not isinstance(past, Unpaid) or past.next_groupid > groupid
 
-    # --- before an error --------------------------------------------------------------------------------
-
-    async def _nothing_comes(self, payment_hash: bytes, others: bool, looked_s: float, tell: Tell) -> bool:
-        """Whether an error may be given: nothing is out for the hash, nor can come from where it is not seen.
-
-        `looked_s`: when the host's table was looked at for the call.
-        """
-        earlier_s = self.quiet_in_s() if self.earlier.may_come(payment_hash) else 0.0
-        wait_s = max(self._others_s if others else 0.0, earlier_s)
-        if wait_s > 0:
-            whose = "another sender" if others else "an earlier run of this plugin"
-            tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
-            await asyncio.sleep(wait_s)
-        if self._in_work(payment_hash):
-            return False
-        if wait_s <= 0 and time.monotonic() - looked_s < JUST_NOW_S:
-            return True
-        return isinstance(past_of(await self._node.rows(payment_hash)), Unpaid)
-
-    def quiet_in_s(self) -> float:
-        """Until nothing of an earlier run can come any more."""
-        return max(0.0, self._quiet_at_s - time.monotonic())
-
-    def _in_work(self, payment_hash: bytes) -> bool:
-        return payment_hash in self._register.live or self._register.beginning_of(payment_hash) is not None
+    # --- where something of ours or of the host is missing -----------------------------------------------
 
     async def _without_decode(self, missing: DecodeMissing, tell: Tell) -> Receipt:
         """The answer where no invoice can be read: what is known of its text. Raises PayError (-1)."""
@@ -349,7 +318,7 @@ class Paying:
                 receipt = await past_without_decode(self._node, missing)
                 if receipt is not None:
                     return receipt
-                if not self.earlier.anything_may_come or not self.quiet_in_s():
+                if not self._doubt.earlier.anything_may_come or not self._doubt.quiet_in_s():
                     raise PayError(Code.OTHER, f"{missing}: nothing was sent, and nothing is out for this invoice")
             tell(f"{missing}; parts of this payment may be out: waiting for them")
             await asyncio.sleep(LOOK_S)
@@ -360,7 +329,7 @@ class Paying:
             known = self._register.known(invoice.payment_hash)
             if known is not None:
                 return known.receipt
-            if not self._in_work(invoice.payment_hash):
+            if not self._register.has(invoice.payment_hash):
                 past = past_of(await self._node.rows(invoice.payment_hash))
                 if isinstance(past, PaidBefore):
                     amount_msat = invoice.amount_msat or past.delivered_msat or 0

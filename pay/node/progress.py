@@ -8,8 +8,11 @@ from pay.node.running import Running
 from pay.payment.states import State
 from pay.payment.status import how_it_stands
 
+FIRST_S = 2.0
+"""Most payments are over before the first word; a terminal that says nothing for longer is taken for stuck."""
+
 TELL_S = 30.0
-"""Most payments are over long before the first word."""
+"""Between two words."""
 
 
 async def tell_progress(running: Running, every_s: float = TELL_S, at_once: bool = False) -> None:

@@ -101,6 +101,10 @@ class Register:
         """The payment that is about to begin, if there is one."""
         return self._beginning.get(payment_hash)
 
+    def has(self, payment_hash: bytes) -> bool:
+        """Whether it is in work, or about to begin."""
+        return payment_hash in self.live or payment_hash in self._beginning
+
     def in_work(self) -> list[Running]:
         """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
         return [*self.live.values(), *self._beginning.values()]

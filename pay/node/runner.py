@@ -28,7 +28,7 @@ from pay.node.journalling import Journalling
 from pay.node.learning import Learning
 from pay.node.orphans import Orphans
 from pay.node.planning import Planning
-from pay.node.progress import TELL_S, tell_progress
+from pay.node.progress import FIRST_S, tell_progress
 from pay.node.reconciliation import RECONCILE_S, Reconciliation
 from pay.node.reconnects import Reconnects
 from pay.node.register import Register
@@ -119,7 +119,7 @@ class Runner:
             self._task(running, reconcile())
         else:
             self._later(running, self._reconcile_s, reconcile)
-        self._later(running, TELL_S, partial(tell_progress, running, at_once=True))
+        self._later(running, FIRST_S, partial(tell_progress, running, at_once=True))
 
     def given_up(self, payment_hash: bytes, error: PayError) -> None:
         """The callers of the payment are told that it was not made: so are other plugins, once."""
@@ -283,6 +283,7 @@ class Runner:
         """It is over, its last part too."""
         if self._register.end(running):
             self._journalling.end(running)
+        running.over.set()
         if running.timer is not None:
             running.timer.cancel()
         for wait in running.waits:

@@ -78,6 +78,8 @@ class Running:
     ----------
     times
         By partid: when a part was sent and ended, and at which block.
+    over
+        Set once its last part has ended as well.
     called_back
         Peers that were away and have been asked to come back for it.
     """
@@ -94,6 +96,8 @@ class Running:
     foreseen: Foreseen | None = None
     _answer: ev.Result | None = field(init=False, default=None)
     _answered: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _answered_at: float = field(init=False, default=0.0)
+    over: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     sending: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     timer: asyncio.TimerHandle | None = field(init=False, default=None)
@@ -169,6 +173,13 @@ class Running:
         """The host has answered a part: its group is ours, or the session knows that it is not."""
         self._group_answered.set()
 
+    async def ends_soon(self, most_s: float) -> None:
+        """Wait until its last part has ended too; until `most_s` after its answer at the most."""
+        left_s = self._answered_at + most_s - time.monotonic()
+        if not self.over.is_set() and left_s > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), left_s)
+
     async def begun(self, most_s: float) -> None:
         """Wait until one that is about to begin has, or was declined; so long at the most."""
         with suppress(TimeoutError):
@@ -182,6 +193,7 @@ class Running:
         """The end for those who wait; the first one stays."""
         if self._answer is None:
             self._answer = result
+            self._answered_at = time.monotonic()
             self._answered.set()
 
     def receipt(self) -> Receipt | None:

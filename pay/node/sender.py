@@ -19,6 +19,7 @@ from pay.node.journalling import Journalling
 from pay.node.running import Running
 from pay.node.words import path_words
 from pay.payment import events as ev
+from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import NOT_TAKEN
 from pay.routing.query import Route
@@ -69,13 +70,15 @@ class Sender:
     async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
-        pause_s, lost_at_s = _REPEAT_FIRST_S, None
+        pause_s, lost_at_s, said = _REPEAT_FIRST_S, None, ""
         while True:
             try:
                 answer = await self._node.sendpay(order, partid, route)
             except Unanswered as error:
                 lost_at_s = lost_at_s or time.monotonic()
-                log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, str(error))
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, said)
                 if await self._is_heard_of(running, partid, route, pause_s):
                     return
                 pause_s = min(pause_s * 2, _REPEAT_MOST_S)
@@ -152,8 +155,10 @@ class Sender:
             self._not_sent(running, partid, "The node refused to send a part", error)
 
     def tell_row(self, running: Running, row: Row) -> None:
-        """Tell the session what the host's table has of a part of its."""
+        """Tell the session what the host's table has of a part of its, where it does not know that yet."""
         running.was_begun(row.created_at)
+        if _is_known(running.session.attempts[row.partid], row):
+            return
         match row.status:
             case RowStatus.COMPLETE:
                 if row.preimage is not None:
@@ -163,6 +168,19 @@ class Sender:
                 self._post(running, ev.AttemptFailed(row.partid, failure, running.sent_height(row.partid)))
             case RowStatus.PENDING:
                 self._post(running, ev.AttemptAccepted(row.partid))
+
+
+def _is_known(attempt: Attempt, row: Row) -> bool:
+    """Whether a row is as the session has its part: the table is looked at twice a minute, and told of every time
+    a payment of a hundred parts would fill a log in an hour."""
+    match row.status:
+        case RowStatus.COMPLETE:
+            return attempt.status is AttemptStatus.SETTLED
+        case RowStatus.FAILED:
+            # A part that has settled here has the preimage, whatever the table says.
+            return not attempt.live
+        case RowStatus.PENDING:
+            return attempt.status is not AttemptStatus.CREATED
 
 
 def is_of(running: Running, partid: int, sent_msat: int) -> bool:

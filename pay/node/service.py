@@ -15,18 +15,21 @@ from pay.errors import Code, PayError
 from pay.node import options
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
+from pay.node.calls import Calls, OpenCall
 from pay.node.chain import Chain
+from pay.node.doubt import Doubt
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.foresight import Foresight
 from pay.node.host import TRANSIENT_SINCE, HostInfo, Version
 from pay.node.host_plugin import HostPlugin
 from pay.node.journal import Journal
+from pay.node.lasting import SOON_S, Lasting
 from pay.node.liquidity_store import WRITE_EVERY_S, LiquidityStore
 from pay.node.liquidity_view import LiquidityRequest, LiquidityView, Subcommand
 from pay.node.log_level import host_level
 from pay.node.memory import Memory
 from pay.node.orphans import DOUBT_S, Orphans, host_started_s
-from pay.node.paying import Paying
+from pay.node.paying import QUICK_S, Paying
 from pay.node.planning import Planning
 from pay.node.preparation import Preparation
 from pay.node.reconciliation import RECONCILE_S
@@ -89,17 +92,18 @@ class Service:
         self._chain = Chain(self._node)
         self._runner: Runner | None = None
         self._paying: Paying | None = None
-        self._views = Views(self._node, self._planning, self._register)
         self._ready = asyncio.Event()
         self._height = 0
+        self._calls = Calls()
+        self._views = Views(self._node, self._planning, self._register, self._calls)
+        self._lasting = Lasting(self._node, plugin.options, directory)
         self._xpay_said = ""
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
-        for name, word, used in options.unknown_words(self._plugin):
-            log.warning("option_unknown name=%s value=%r used=%s", name, word, used)
+        await self._mend_options()
         loading = asyncio.create_task(self._planning.load())
         # What the host counts expiries from, as near to its own start as we can tell.
         headers = asyncio.create_task(self._chain.begin())
@@ -122,6 +126,7 @@ class Service:
             orphans,
             reconcile_s,
         )
+        doubt = Doubt(self._node, self._register, 2 * reconcile_s)
         self._paying = Paying(
             self._node,
             host,
@@ -138,7 +143,8 @@ class Service:
                 lambda: options.settings(self._plugin),
                 Foresight(self._planning, shadowing, runner.own, self._register),
             ),
-            doubt_s=2 * reconcile_s,
+            doubt,
+            min(QUICK_S, 2 * reconcile_s),
         )
         self._height = max(self._height, we.height)
         self._views.height = self._height
@@ -157,7 +163,7 @@ class Service:
             host.network,
             self._host_restarted,
         )
-        self._paying.earlier = await adoption.run()
+        doubt.earlier = await adoption.run()
         self._ready.set()
         log.setLevel(await level)
         log.info(
@@ -170,13 +176,18 @@ class Service:
         await loading
         await headers
         await journal.forget_totals()
-        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, self._paying))
+        await self.option_set()
+        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, doubt))
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
+        with self._calls.open(request, caller.tell) as call:
+            await self._answer(call, caller)
+
+    async def _answer(self, call: OpenCall, caller: Caller) -> None:
         await self._ready.wait()
         assert self._paying is not None
         try:
-            receipt = await self._paying.pay(request, caller.tell)
+            receipt = await self._paying.pay(call)
         except PayError as error:
             caller.fail(error)
         except Exception as error:
@@ -201,6 +212,7 @@ class Service:
     async def show(self, command: str, params: Any, caller: Caller) -> None:
         """Answer `paystatus` or `listpays`."""
         await self._ready.wait()
+        await self._calls.all_read()
         try:
             look = self._views.paystatus if command == "paystatus" else self._views.listpays
             await caller.succeed_at_length(await look(params))
@@ -226,6 +238,7 @@ class Service:
 
     async def hooked_listpays(self, params: Any) -> dict[str, Any]:
         """The answer to the hook on a `listpays` that somebody calls; for `streaming`."""
+        await self._calls.all_read()
         if not self._views.concerns(params):
             return {"result": "continue"}
         try:
@@ -251,11 +264,26 @@ class Service:
                 await self._ready.wait()
                 await self._keep_pay()
 
-    async def _forget_earlier(self, adoption: Adoption, paying: Paying) -> None:
-        await asyncio.sleep(paying.quiet_in_s())
+    async def _forget_earlier(self, adoption: Adoption, doubt: Doubt) -> None:
+        await asyncio.sleep(doubt.quiet_in_s())
         await adoption.forget()
 
+    async def option_set(self) -> None:
+        """An option of ours was changed."""
+        if not self._host_restarted:
+            await self._lasting.look(SOON_S)
+
     # --- steps ------------------------------------------------------------------------------------------
+
+    async def _mend_options(self) -> None:
+        """Say which values of the configuration are none, and let the host show what is used instead."""
+        for bad in options.bad_values(self._plugin):
+            log.warning("option_refused name=%s used=%s reason=%r", bad.name, bad.used, bad.problem)
+            if self._version.since(TRANSIENT_SINCE):
+                try:
+                    await self._node.call("setconfig", {"config": bad.name, "val": bad.used, "transient": True})
+                except (CallError, Unanswered) as error:
+                    log.warning("option_shown_wrongly name=%s error=%r", bad.name, str(error))
 
     async def _has_command(self, name: str) -> bool:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import normalise
+from pay.payment.request import too_many
 from pay.units import show
 
 _PAYSTATUS = ("bolt11", "payment_hash")
@@ -25,7 +26,7 @@ def listpays_params(params: Any) -> dict[str, Any]:
     """The parameters of `listpays` that were given, under their names. Raises PayError."""
     given = dict(zip(_LISTPAYS, params, strict=False)) if isinstance(params, list) else dict(params or {})
     if isinstance(params, list) and len(params) > len(_LISTPAYS):
-        raise PayError(Code.INVALID_PARAMS, f"too many parameters: got {len(params)}, expected {len(_LISTPAYS)}")
+        raise too_many("listpays", len(params), len(_LISTPAYS))
     for name in given:
         if name not in _LISTPAYS:
             raise PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(name)}")
@@ -44,7 +45,7 @@ def paystatus_param(params: Any) -> str | None:
                 raise PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(name)}")
     given = [value for value in values if value is not None]
     if len(values) > 1 and (isinstance(params, list) or len(given) > 1):
-        raise PayError(Code.INVALID_PARAMS, f"too many parameters: got {len(values)}, expected 1")
+        raise too_many("paystatus", len(values), 1)
     if not given:
         return None
     if not isinstance(given[0], str):

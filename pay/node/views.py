@@ -22,6 +22,7 @@ from pay.errors import Code, PayError
 from pay.invoice import normalise
 from pay.invoice.recipient import ClearRecipient
 from pay.node.archive import PAGE_ROWS, Archive, Rows, add_to_groups, entry_of_rows, groups_of
+from pay.node.calls import Calls
 from pay.node.facade import CallError, Node
 from pay.node.planning import Planning
 from pay.node.register import MOST_FINISHED, Register, Snapshot, snapshot_of
@@ -39,6 +40,10 @@ LOOK_S = 5.0
 """So long `paystatus` waits for the host's list of HTLCs; without it, it does not say where parts are."""
 
 
+NO_GROUP = -1
+"""In the place of a group's number, of a payment that has not begun."""
+
+
 class Views:
     """What is shown of payments.
 
@@ -46,12 +51,15 @@ class Views:
     ----------
     register
         All payments of this run.
+    calls
+        Those that have no answer yet.
     """
 
-    def __init__(self, node: Node, planning: Planning, register: Register):
+    def __init__(self, node: Node, planning: Planning, register: Register, calls: Calls | None = None):
         self._node = node
         self._planning = planning
         self._register = register
+        self._calls = calls or Calls()
         self._archive = Archive(node, time.time())
         self.height = 0
 
@@ -118,22 +126,22 @@ class Views:
 
     def concerns(self, params: Any) -> bool:
         """Whether a `listpays` with these params would have to show a payment in work."""
-        if not self._register.in_work():
+        if not self._register.in_work() and not self._calls.known():
             return False
         try:
             given = listpays_params(params)
         except PayError:
             return False
         wanted = given.get("payment_hash") or given.get("bolt11")
-        return wanted is None or any(_runs(running, str(wanted)) for running in self._register.in_work())
+        return wanted is None or bool(self._live(str(wanted)) or self._called(str(wanted)))
 
     async def listpays(self, params: Any) -> dict[str, Any]:
         """The host's `listpays`, right about payments in work. Raises PayError."""
         given = listpays_params(params)
         status = given.pop("status", None)
         wanted = given.get("payment_hash") or given.get("bolt11")
-        chosen = [r for r in self._register.in_work() if wanted is None or _runs(r, str(wanted))]
-        live = {_key(running.session.terms): _live_pay(running) for running in chosen}
+        wanted = None if wanted is None else str(wanted)
+        live, called = self._live(wanted), self._called(wanted)
         try:
             if given:
                 groups = groups_of((await self._node.patient("listsendpays", given))["payments"])
@@ -141,8 +149,30 @@ class Views:
                 groups = await self._all_groups()
         except CallError as error:
             raise PayError(error.code, error.message, error.data) from error
+        if called:
+            # What is out or paid says so itself.
+            told = {key[0] for key, parts in groups.items() if any(part["status"] != "failed" for part in parts)}
+            told |= {key[0] for key in live}
+            live |= {key: pay for key, pay in called.items() if key[0] not in told}
         pays = pays_of_groups(groups, live, unsent="index" not in given)
         return {"pays": (pay for pay in pays if status is None or pay["status"] == status)}
+
+    def _live(self, wanted: str | None) -> dict[PayKey, LivePay]:
+        """Payments in work, all or those that are meant."""
+        chosen = [r for r in self._register.in_work() if wanted is None or _runs(r, wanted)]
+        return {_key(running.session.terms): _live_pay(running) for running in chosen}
+
+    def _called(self, wanted: str | None) -> dict[PayKey, LivePay]:
+        """Payments of calls without an answer: one of them may be about to begin, or between two senders."""
+        return {
+            (invoice.payment_hash.hex(), NO_GROUP): LivePay(
+                invoice.invstring, invoice.payee.hex(), int(call.began_s), call.request.label,
+                call.request.description,
+            )
+            for call, invoice in self._calls.known()
+            if wanted is None or wanted.lower() in (invoice.payment_hash.hex(), invoice.invstring)
+            or normalise(wanted) == invoice.invstring
+        }  # fmt: skip
 
     async def _all_groups(self) -> dict[PayKey, Rows]:
         """The rows of all payments there ever were. Raises CallError."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pay.errors import PayError
+from pay.invoice import Invoice
 from pay.payment import events as ev
+from pay.payment.request import PayRequest
 from pay.routing.query import Route
 from pay.units import format_scid
 
@@ -12,6 +15,17 @@ def path_words(route: Route | None) -> str:
     if route is None:
         return "self"
     return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)
+
+
+def refusal(error: PayError, request: PayRequest, invoice: Invoice | None = None) -> str:
+    """A call that is not paid because of what it asks for, with what is known of that."""
+    words = f"code={error.code} message={error.message!r}"
+    if invoice is None:
+        return words
+    amount_msat = invoice.amount_msat if request.partial_msat is None else request.partial_msat
+    amount_msat = request.amount_msat if amount_msat is None else amount_msat
+    amount = "" if amount_msat is None else f" amount_msat={amount_msat}"
+    return f"payment_hash={invoice.payment_hash.hex()} payee={invoice.payee.hex()}{amount} {words}"
 
 
 def brief(value: ev.Event | ev.Action) -> str:

@@ -15,7 +15,10 @@ from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import failure_object, in_words, last_refusal
 
-PARTIAL_COMPLETION = "Not all parts of a multi-part payment have completed"
+PARTIAL_COMPLETION = (
+    "Some parts of the payment are not yet completed, but we have the confirmation from the recipient."
+)
+PARTIAL_FAILURE = "Some parts of the payment failed, but we have the confirmation from the recipient: it is paid"
 
 
 LAST = 3
@@ -36,7 +39,8 @@ def success_json(receipt: Receipt) -> dict[str, Any]:
         "status": "complete",
     }
     if paid.incomplete:
-        result["warning_partial_completion"] = PARTIAL_COMPLETION
+        failed = paid.sent_msat < paid.amount_msat
+        result["warning_partial_completion"] = PARTIAL_FAILURE if failed else PARTIAL_COMPLETION
     return result
 
 

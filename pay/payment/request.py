@@ -162,14 +162,21 @@ def _is_text(value: Any) -> bool:
     return not isinstance(value, str) or value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
+def too_many(command: str, given: int, most: int) -> PayError:
+    """-32602: more values by position than a command has parameters, which mostly is one that lacks its quotes."""
+    return PayError(
+        Code.INVALID_PARAMS,
+        f"too many parameters: {given} values were given, and `{command}` takes {most} at the most: put one that "
+        "has spaces in quotes",
+    )
+
+
 def _by_name(params: Any, developer: bool) -> dict[str, Any]:
     """The parameters that were given, under their names; null is absent."""
     names = PARAMETERS + (DEVELOPER_PARAMETERS if developer else ())
     if isinstance(params, list):
         if len(params) > len(names):
-            raise PayError(
-                Code.INVALID_PARAMS, f"too many parameters: got {len(params)}, expected {len(names)}"
-            )
+            raise too_many("pay", len(params), len(names))
         return {name: value for name, value in zip(names, params, strict=False) if value is not None}
     if not isinstance(params, dict):
         raise PayError(Code.INVALID_PARAMS, "Expected array or object for params")

@@ -18,7 +18,15 @@ from pay.payment.attempt import Attempt, Terms
 from pay.payment.session import PaymentSession
 from pay.payment.standing import Standing
 from pay.payment.states import AttemptStatus, State
-from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
+from pay.payment.verdict import (
+    FAILCODE_NAMES,
+    NOT_TAKEN,
+    failure_object,
+    in_words,
+    must_stop,
+    outcome_lost,
+    parts_out,
+)
 from pay.payment.whereabouts import OwnHtlc, Whereabouts, htlcs_of, nodes_of_failures, whereabouts
 from pay.routing.query import Hop
 from pay.units import NodeId, ScidDir, format_msat, format_scid
@@ -137,7 +145,7 @@ def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s
                 return f"Waiting {since}: nothing is out, another try follows in a moment"
             case _:
                 return f"Waiting {since}: nothing is out, routes are being looked for"
-    words = f"Waiting {since}: {len(live)} of {format_msat(sum(part.amount_msat for part in live))} in all out"
+    words = f"Waiting {since}: {parts_out(live)}"
     ends = [_latest_block(part, times.get(part.partid)) for part in live]
     known = [end for end in ends if end is not None]
     return f"{words}, over by block {max(known)} at the latest" if len(known) == len(live) else words

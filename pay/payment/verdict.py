@@ -94,23 +94,29 @@ def in_words(failure: Failure) -> str:
 
 def part_failed(attempt: Attempt, failure: Failure) -> str:
     """For callers that wait: which part failed, and why."""
-    return f"Part {attempt.partid} of {format_msat(attempt.amount_msat)} failed: {in_words(failure)}"
+    return f"Part {attempt.partid} ({format_msat(attempt.amount_msat)}) failed: {in_words(failure)}"
+
+
+def parts_out(parts: Sequence[Attempt], still: str = "") -> str:
+    """How many, and with how much; `still` before "out"."""
+    amount = format_msat(sum(part.amount_msat for part in parts))
+    if len(parts) == 1:
+        return f"1 part is {still}out, {amount}"
+    return f"{len(parts)} parts are {still}out, {amount} in all"
 
 
 def time_is_up(parts: Sequence[Attempt], retry_for_s: float) -> str:
     """For callers that wait: retry_for has passed with parts out, whose outcome is still open."""
-    amount = format_msat(sum(part.amount_msat for part in parts))
     return (
-        f"retry_for ({retry_for_s:.0f} s) is over: no new parts are sent; {len(parts)} of {amount} in all still "
-        "out: waiting for what becomes of them"
+        f"retry_for ({retry_for_s:.0f} s) is over: no new parts are sent; {parts_out(parts, 'still ')}: waiting "
+        "for what becomes of them"
     )
 
 
 def still_out(parts: Sequence[Attempt], code: int) -> str:
     """For callers that wait: no new parts, and the answer depends on those that are out."""
-    amount = format_msat(sum(part.amount_msat for part in parts))
     return (
-        f"No new parts are sent; {len(parts)} of {amount} in all still out: waiting for what becomes of them "
+        f"No new parts are sent; {parts_out(parts, 'still ')}: waiting for what becomes of them "
         f"(error {code} if none is paid)"
     )
 

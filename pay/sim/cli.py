@@ -101,13 +101,16 @@ async def _run_node(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     await node.start()
-    _mark(args.directory, node.rpc_path)
-    _greet(node, args)
-    waiting = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(node.stopped())]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    await node.stop()
+    marker = _mark(args.directory, node.rpc_path)
+    try:
+        _greet(node, args)
+        waiting = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(node.stopped())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+    finally:
+        marker.unlink(missing_ok=True)
+        await node.stop()
     print("Stopped.")
     return 0
 
@@ -117,9 +120,11 @@ def _option(text: str) -> tuple[str, Any]:
     return name, value if equals else True
 
 
-def _mark(directory: Path, rpc_path: Path) -> None:
-    """So that `call` finds it whatever its network is."""
-    (directory / "running").write_text(f"{rpc_path}\n")
+def _mark(directory: Path, rpc_path: Path) -> Path:
+    """The file by which `call` finds a node, whatever its network is, as long as it is up."""
+    marker = directory / "running"
+    marker.write_text(f"{rpc_path}\n")
+    return marker
 
 
 def _greet(node: SimNode, args: argparse.Namespace) -> None:
@@ -165,7 +170,7 @@ def run_call(args: argparse.Namespace) -> int:
     try:
         rpc_path = Path(marker.read_text().strip())
     except OSError:
-        print("No simulated node has been started here: run `make simnode` first.", file=sys.stderr)
+        print("No simulated node is up here: run `make simnode` first.", file=sys.stderr)
         return 2
     try:
         result = asyncio.run(call(rpc_path, args.method, parameters(args.arguments), _show_message))

@@ -307,6 +307,9 @@ class SimNode:
             self.configs.declare(xpay_option(self.release))
         if self.developer:
             self.configs.give("developer", True, "cmdline")
+        if self._plugin_paths:
+            kind = "important-plugin" if self._important else "plugin"
+            self.configs.give(kind, list(map(str, self._plugin_paths)), "cmdline")
         for name, value in self._given_options.items():
             self.configs.give(name, value, "cmdline")
         for row in self.db.query("SELECT name, value FROM setconfig"):

@@ -63,7 +63,7 @@ def test_a_payment_with_a_failed_part(host: Host) -> None:
     assert parts[2]["hops"][-1]["channel_out_msat"] == parts[2]["attempt_msat"] == AMOUNT_MSAT
     assert all(type(part["duration"]) is float and 0 <= part["duration"] < 30 for part in parts[1::2])
     (message,) = messages
-    assert message["params"]["message"] == "Part 1 of 100,000 sat failed: the node failed for now"
+    assert message["params"]["message"] == "Part 1 (100,000 sat) failed: the node failed for now"
 
 
 def test_a_refused_payment(host: Host) -> None:

@@ -38,7 +38,7 @@ def test_arguments_mean_what_they_mean_to_lightning_cli(arguments: list[str], me
 
 
 def test_a_node_to_leave_running(tmp_path: Path) -> None:
-    """It greets, answers `call` from elsewhere with exit statuses, and leaves on SIGTERM."""
+    """It greets, answers `call` from elsewhere with exit statuses, and leaves on Ctrl-C without a trace of it."""
     home = ["--directory", str(tmp_path)]
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,9 +68,10 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
         refused = call("nonsense")
         assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, -32601)
         assert "sendpay route payment_hash" in call("help").stdout
-        node.send_signal(signal.SIGTERM)
+        node.send_signal(signal.SIGINT)
         assert node.wait(20) == 0
         assert node.stdout.read().endswith("Stopped.\n")
+        assert not (tmp_path / "running").exists()
     finally:
         node.kill()
         node.wait()

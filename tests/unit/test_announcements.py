@@ -157,8 +157,8 @@ def test_callers_hear_of_failed_parts() -> None:
     story.routes(line(50_000, "cd", first=21))
     story.fails(3, failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Capacity exceeded"))
     assert story.told == [
-        "Part 1 of 50 sat failed: the channel could not carry the amount just now",
-        "Part 3 of 50 sat failed: our own channel: Capacity exceeded",
+        "Part 1 (50 sat) failed: the channel could not carry the amount just now",
+        "Part 3 (50 sat) failed: our own channel: Capacity exceeded",
     ]
 
 
@@ -167,12 +167,12 @@ def test_callers_hear_what_is_still_out() -> None:
     story = halves()
     story.fails(1, no_balance(1), at=DEADLINE)
     assert story.told[1:] == [
-        "No new parts are sent; 1 of 50 sat in all still out: waiting for what becomes of them "
+        "No new parts are sent; 1 part is still out, 50 sat: waiting for what becomes of them "
         "(error 210 if none is paid)"
     ]
     error = error_of(story.fails(2, no_balance(1)))
     assert error.code == Code.STOPPED_RETRYING
-    assert len(story.told) == 3 and story.told[-1].startswith("Part 2 of 50 sat failed")
+    assert len(story.told) == 3 and story.told[-1].startswith("Part 2 (50 sat) failed")
 
 
 def test_both_parts_are_out_when_time_is_up() -> None:
@@ -182,7 +182,7 @@ def test_both_parts_are_out_when_time_is_up() -> None:
     story.tell(ev.Cancelled(PayError(Code.OTHER, "stop")))
     first, second = story.told
     assert first.startswith("retry_for (60 s) is over: no new parts are sent") and "error" not in first
-    assert "2 of 100 sat in all still out" in second and "error -1" in second
+    assert "2 parts are still out, 100 sat in all" in second and "error -1" in second
 
 
 def test_no_words_that_mean_a_verdict() -> None:

@@ -224,8 +224,8 @@ def test_options_hold_at_once(clock: Clock) -> None:
 
 def test_the_names_of_priors_and_the_half_lives_are_those_of_the_beliefs() -> None:
     """The manifest cannot wait for numpy, so they are written down twice."""
-    assert set(options.PRIORS) == {options.BEST_PRIOR, *prior.PRIORS}
-    assert options.PRIORS[0] == prior.DEFAULT_PRIOR.name
+    assert set(options.PRIOR.words) == {options.BEST_PRIOR, *prior.PRIORS}
+    assert options.PRIOR.default == prior.DEFAULT_PRIOR.name
     assert options.FAILURE_HALF_LIFE.default == DEFAULT_FAILURE_S
     assert options.SUCCESS_HALF_LIFE.default == DEFAULT_SUCCESS_S
 

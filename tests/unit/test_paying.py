@@ -16,6 +16,8 @@ from pay.errors import PayError
 from pay.invoice.invoice import Invoice, InvoiceKind
 from pay.node import paying
 from pay.node.announcements import Announcements
+from pay.node.calls import OpenCall
+from pay.node.doubt import Doubt
 from pay.node.facade import CallError, PartOrder, Row, RowStatus
 from pay.node.host import HostInfo
 from pay.node.orphans import Orphans
@@ -71,8 +73,8 @@ class Host:
         self.orders.append(order)
         if self.refuse is not None:
             raise self.refuse
-        self.row(RowStatus.PENDING, order.groupid, partid)
-        return {"status": "pending", "groupid": order.groupid, "amount_sent_msat": AMOUNT_MSAT}
+        self.row(RowStatus.PENDING, order.groupid, partid, route.sent_msat)
+        return {"status": "pending", "groupid": order.groupid, "amount_sent_msat": route.sent_msat}
 
     async def find(self, *_: Any) -> Any:
         return self.plan
@@ -114,7 +116,7 @@ class Scene:
         us = node("us")
         self.paying = Paying(
             fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, Orphans(fake, 0.0),
-            Preparation(fake, us, self.register, fake, fake, Settings), doubt_s=0.02,
+            Preparation(fake, us, self.register, fake, fake, Settings), Doubt(fake, self.register, 0.02), 0.02,
         )  # fmt: skip
         self.told: list[str] = []
 
@@ -122,15 +124,17 @@ class Scene:
         self.told.append(message)
 
     def call(self, **params: Any) -> asyncio.Task[Receipt]:
-        return asyncio.create_task(self.paying.pay(parse_request({"bolt11": "lnbc1", **params}), self.tell))
+        return asyncio.create_task(
+            self.paying.pay(OpenCall(parse_request({"bolt11": "lnbc1", **params}), self.tell))
+        )
 
     async def until(self, holds: Callable[[], Any]) -> None:
         async with asyncio.timeout(SOON_S):
             while not holds():
                 await asyncio.sleep(0)
 
-    def settles(self, groupid: int = 1, partid: int = 1) -> None:
-        self.host.row(RowStatus.COMPLETE, groupid, partid)
+    def settles(self, groupid: int = 1, partid: int = 1, amount_msat: int = AMOUNT_MSAT) -> None:
+        self.host.row(RowStatus.COMPLETE, groupid, partid, amount_msat)
         self.runner.sendpay_success({
             "payment_hash": HASH.hex(), "groupid": groupid, "partid": partid, "payment_preimage": PREIMAGE.hex(),
             "created_at": int(NOW),
@@ -163,6 +167,97 @@ def test_paid() -> None:
         assert (await scene.call()).paid == receipt.paid
 
     play(story)
+
+
+# --- in parts ---------------------------------------------------------------------------------------------------
+
+
+HALF_MSAT = AMOUNT_MSAT // 2
+HALVES = (line(HALF_MSAT, "ad", fee_msat=0), line(HALF_MSAT, "ad", fee_msat=0, first=5))
+
+
+async def first_half_settled(scene: Scene, **params: Any) -> asyncio.Task[Receipt]:
+    """A payment in two parts, of which one has settled."""
+    scene.host.plan = HALVES
+    call = scene.call(**params)
+    await scene.until(lambda: len(scene.host.orders) == 2)
+    await scene.until(lambda: all(a.status.value == "Inflight" for a in scene.register.live[HASH].session.live))
+    scene.settles(amount_msat=HALF_MSAT)
+    return call
+
+
+def test_a_success_in_parts_waits_for_the_last_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others hear of the preimage at once; the answer is that of a payment that is complete."""
+    monkeypatch.setattr(paying, "PARTS_S", 60.0)
+
+    async def story(scene: Scene) -> None:
+        call = await first_half_settled(scene)
+        again = scene.call()
+        assert ("pay_success", {"payment_hash": HASH.hex(), "bolt11": "lnbc1"}) in scene.heard
+        await asyncio.sleep(0.02)
+        assert not call.done() and not again.done()
+        scene.settles(partid=2, amount_msat=HALF_MSAT)
+        for answered in (call, again):
+            paid = (await asyncio.wait_for(answered, SOON_S)).paid
+            assert (paid.incomplete, paid.parts, paid.sent_msat, paid.amount_msat) == (
+                False, 2, AMOUNT_MSAT, AMOUNT_MSAT,
+            )  # fmt: skip
+
+    play(story)
+
+
+def test_a_part_that_does_not_settle_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second after the preimage, whoever calls when: the figures count what is out."""
+    monkeypatch.setattr(paying, "PARTS_S", 0.05)
+
+    async def story(scene: Scene) -> None:
+        call = await first_half_settled(scene)
+        began = asyncio.get_running_loop().time()
+        paid = (await call).paid
+        assert asyncio.get_running_loop().time() - began >= 0.04
+        assert (paid.incomplete, paid.sent_msat, paid.preimage) == (True, AMOUNT_MSAT, PREIMAGE)
+        monkeypatch.setattr(paying, "PARTS_S", 0.0)
+        assert (await scene.call()).paid == paid
+        scene.settles(partid=2, amount_msat=HALF_MSAT)
+        assert (await scene.call()).paid.incomplete is False
+
+    play(story)
+
+
+def test_a_part_that_fails_after_the_preimage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a success, at the end of the last part, and less was sent."""
+    monkeypatch.setattr(paying, "PARTS_S", 60.0)
+
+    async def story(scene: Scene) -> None:
+        call = await first_half_settled(scene)
+        scene.fails(0x1007, partid=2)
+        paid = (await asyncio.wait_for(call, SOON_S)).paid
+        assert (paid.incomplete, paid.sent_msat, paid.amount_msat) == (True, HALF_MSAT, AMOUNT_MSAT)
+
+    play(story)
+
+
+def test_a_bug_while_the_last_part_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preimage is known: the table's word for the figures, and a success."""
+    monkeypatch.setattr(paying, "PARTS_S", 0.2)
+
+    async def story(scene: Scene) -> None:
+        call = await first_half_settled(scene)
+        running = scene.register.live[HASH]
+
+        def breaks(*_: Any) -> Any:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(running.session, "handle", breaks)
+        scene.settles(partid=2, amount_msat=HALF_MSAT)
+        monkeypatch.undo()
+        paid = (await asyncio.wait_for(call, SOON_S)).paid
+        assert (paid.preimage, paid.sent_msat, paid.amount_msat) == (PREIMAGE, AMOUNT_MSAT, AMOUNT_MSAT)
+
+    play(story)
+
+
+# --- several calls ----------------------------------------------------------------------------------------------
 
 
 def test_a_caller_that_goes_away_ends_nothing() -> None:
@@ -266,6 +361,50 @@ def test_paid_after_its_callers_were_told_that_it_was_not(caplog: pytest.LogCapt
 
     with caplog.at_level(logging.DEBUG, "pay"):
         play(story)
+
+
+# --- the log ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "amount"),
+    [
+        ({"amount_msat": 5}, -32602, AMOUNT_MSAT),
+        ({"maxdelay": 1}, 206, AMOUNT_MSAT),
+        ({"partial_msat": 7, "maxdelay": 1}, 206, 7),
+    ],
+)
+def test_a_refused_call_is_in_the_log_once(
+    params: dict[str, Any], code: int, amount: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With all that is known of it, so that the story of its payment_hash has it."""
+
+    async def story(scene: Scene) -> None:
+        with pytest.raises(PayError) as refused:
+            await scene.call(**params)
+        assert refused.value.code == code
+        (words,) = [r.message for r in caplog.records if r.message.startswith("pay_refused")]
+        about = f"payment_hash={HASH.hex()} payee={node('d').hex()} amount_msat={amount}"
+        assert words == f"pay_refused {about} code={code} message={refused.value.message!r}"
+
+    with caplog.at_level(logging.INFO, "pay"):
+        play(story)
+
+
+def test_a_payment_that_failed_was_not_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        call = scene.call()
+        await scene.until(lambda: scene.host.orders)
+        scene.fails(0x400F)
+        with pytest.raises(PayError):
+            await call
+        assert [r.message.split()[0] for r in caplog.records] == ["payment_start", "payment_failed"]
+
+    with caplog.at_level(logging.INFO, "pay"):
+        play(story)
+
+
+# --- errors of ours ---------------------------------------------------------------------------------------------
 
 
 def test_an_error_of_ours_before_anything_was_sent() -> None:

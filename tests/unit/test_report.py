@@ -69,8 +69,15 @@ def test_success_with_parts_out() -> None:
     """The documented warning, and no other field: the schema forbids them."""
     paid = ev.Paid(PREIMAGE, 100_000, 101_000, parts=2, incomplete=True)
     answer = success_json(receipt(paid))
-    assert answer["warning_partial_completion"] == "Not all parts of a multi-part payment have completed"
+    assert "not yet completed, but we have the confirmation" in answer["warning_partial_completion"]
     assert len(answer) == 9 and answer["created_at"] == int(NOW)
+
+
+def test_success_with_a_part_that_failed() -> None:
+    """Nothing more will be completed, so that is not said."""
+    paid = ev.Paid(PREIMAGE, 100_000, 51_000, parts=2, incomplete=True)
+    words = success_json(receipt(paid))["warning_partial_completion"]
+    assert "failed" in words and "confirm" in words and "not yet" not in words
 
 
 # --- errors ---------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_for_developers() -> None:
         (None, "params"),
         ("lnbc1", "params"),
         (7, "params"),
-        (["lnbc1"] + [None] * 13, "too many parameters: got 14, expected 13"),
+        (["lnbc1"] + [None] * 13, "too many parameters: 14 values were given, and `pay` takes 13"),
         ({"bolt11": "lnbc1", "amount": 1}, "unknown parameter: 'amount'"),
         ({"bolt11": "lnbc1", "BOLT11": "lnbc1"}, "unknown parameter"),
         ({"bolt11": "lnbc1", "x" * 5_000: 1}, "unknown parameter"),

@@ -127,6 +127,25 @@ def test_complete_at_once() -> None:
     assert sent(Host(answer), payment()) == [ev.AttemptSettled(5, PREIMAGE)]
 
 
+def test_what_the_session_knows_is_not_told_again() -> None:
+    """A part that is held for a day is looked at 2,880 times: each would be a line of the log."""
+    assert looked(accepted(), [MINE], [MINE], [MINE]).posts == []
+    failed = replace(MINE, status=F)
+    (event,) = looked(accepted(), [MINE], [failed], [failed]).posts
+    assert isinstance(event, ev.AttemptFailed)
+    assert looked(accepted(), [PAID_ROW], [PAID_ROW]).posts == [ev.AttemptSettled(5, PREIMAGE)]
+
+
+def test_a_part_that_failed_here_and_is_paid_there_is_told() -> None:
+    """The preimage is the truth, whatever was heard before."""
+    running = accepted()
+    running.session.handle(ev.AttemptFailed(5, Failure(None, None, "gone"), HEIGHT), NOW)
+    host = Host()
+    me: Any = host
+    Sender(me, me, host.post).tell_row(running, PAID_ROW)
+    assert host.posts == [ev.AttemptSettled(5, PREIMAGE)]
+
+
 @pytest.mark.parametrize("other", [{"groupid": 2}, {"groupid": 4}, {"amount_sent_msat": 103_001}])
 @pytest.mark.parametrize("status", ["pending", "complete"])
 def test_the_answer_is_of_another_senders_part(other: dict[str, int], status: str) -> None:
@@ -301,8 +320,7 @@ def test_a_row_that_is_pending_for_ever() -> None:
     """The payment ends with it; only rows of our group are asked for."""
     running = accepted()
     host = looked(running, [MINE, replace(MINE, groupid=2)], stuck=[5])
-    accepted_again, cancelled, failed = host.posts
-    assert accepted_again == ev.AttemptAccepted(5)
+    cancelled, failed = host.posts
     assert isinstance(cancelled, ev.Cancelled) and cancelled.error.data["reason"] == ORPHANED
     assert failed == ev.AttemptFailed(5, Failure(None, None, ORPHANED), HEIGHT)
     assert host.asked_of == [(3,)]

@@ -172,7 +172,7 @@ def test_time_is_up_with_parts_out() -> None:
     assert more(story, DEADLINE) == "retry_for is over"
     assert story.tell(ev.TimerFired(), at=DEADLINE) == []
     assert story.told == [
-        "retry_for (60 s) is over: no new parts are sent; 2 of 100 sat in all still out: waiting for what "
+        "retry_for (60 s) is over: no new parts are sent; 2 parts are still out, 100 sat in all: waiting for what "
         "becomes of them"
     ]
     story.settles(1)
@@ -215,9 +215,10 @@ def words(story: Teller, now: float = NOW + 30) -> str:
 def test_how_it_stands() -> None:
     """Two parts with 18 blocks and 40 for the hop between are out, later one of them."""
     story, block = halves(), HEIGHT + 18 + 40 + 1
-    assert words(story) == f"Waiting after 30 s: 2 of 100 sat in all out, over by block {block} at the latest"
+    over = f"over by block {block} at the latest"
+    assert words(story) == f"Waiting after 30 s: 2 parts are out, 100 sat in all, {over}"
     story.settles(1)
-    assert words(story, NOW + 90).startswith("Waiting after 90 s: 1 of 50 sat in all out, over by block")
+    assert words(story, NOW + 90).startswith("Waiting after 90 s: 1 part is out, 50 sat, over by block")
 
 
 def test_how_it_stands_with_nothing_out() -> None:
@@ -241,7 +242,7 @@ def test_callers_hear_how_it_stands() -> None:
         telling = asyncio.create_task(tell_progress(running, every_s=0.001))
         running.listeners.append(hear)
         for _ in range(2):
-            assert "2 of 100 sat in all out" in await asyncio.wait_for(heard.get(), 5)
+            assert "2 parts are out, 100 sat in all" in await asyncio.wait_for(heard.get(), 5)
         story.settles(1)
         story.settles(2)
         await asyncio.wait_for(telling, 5)

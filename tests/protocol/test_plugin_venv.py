@@ -1,0 +1,204 @@
+"""A `.venv` that is broken: the plugin says which way and what mends it, and `make install` mends it.
+
+Each test breaks one that works. Its packages are those of the tests' own, by a `.pth` file; so nothing is
+installed, and of `make` it is looked at what it would do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.protocol.kit import PLUGIN, environment
+from tests.protocol.test_plugin_start import GETMANIFEST, ask, bare_python, disabled
+
+ROOT = PLUGIN.parent
+MINE = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a `.venv` that works."""
+    here = Path(tmp_path_factory.mktemp("checkout"))
+    for name in ("plugin.py", "Makefile", "requirements.txt"):
+        shutil.copy2(ROOT / name, here)
+    (here / "pay").symlink_to(ROOT / "pay")
+    subprocess.run([bare_python(), "-m", "venv", "--without-pip", here / ".venv"], check=True)
+    packages = sysconfig.get_paths()["purelib"]
+    (here / ".venv" / "lib" / MINE / "site-packages" / "tests.pth").write_text(packages + "\n")
+    (here / ".venv" / ".installed").touch()
+    return here
+
+
+@pytest.fixture
+def checkout(made: Path, tmp_path: Path) -> Path:
+    """One of them to break."""
+    here = tmp_path / "my pay"
+    shutil.copytree(made, here, symlinks=True)
+    for name in ("plugin.py", "Makefile", "requirements.txt"):
+        os.utime(here / name, (1, 1))
+    return here
+
+
+def start(checkout: Path) -> list[dict[str, object]]:
+    """What it answers, started by a Python that has no packages."""
+    return ask([bare_python(), "-I", "-S", str(checkout / "plugin.py")])
+
+
+def made_anew(checkout: Path) -> bool:
+    """Whether `make install` would begin with an empty `.venv`; else it has nothing to do."""
+    done = subprocess.run(
+        ["make", "-n", "install"], cwd=checkout, capture_output=True, text=True, timeout=60, check=True
+    )
+    if "-m venv --clear .venv" in done.stdout:
+        assert "-m pip install" in done.stdout and "touch .venv/.installed" in done.stdout
+        return True
+    assert "Nothing to be done" in done.stdout, done.stdout
+    return False
+
+
+def test_one_that_works(checkout: Path) -> None:
+    (answer,) = start(checkout)
+    assert "rpcmethods" in answer["result"]  # type: ignore[operator]
+    assert not made_anew(checkout)
+
+
+def another_python(venv: Path) -> None:
+    """The system's Python is a newer one now; packages of the old one are not looked for."""
+    (venv / "lib" / MINE).rename(venv / "lib" / "python3.9")
+
+
+def gone(venv: Path) -> None:
+    """The Python that it was made with was removed."""
+    for link in (venv / "bin").glob("python*"):
+        link.unlink()
+    (venv / "bin" / "python").symlink_to("python3")
+    (venv / "bin" / "python3").symlink_to("/usr/lib/no-more/python3.11")
+
+
+def no_program(venv: Path) -> None:
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").write_text("not a program")
+    (venv / "bin" / "python").chmod(0o755)
+
+
+def fails_at_once(venv: Path) -> None:
+    """The program is there, its standard library is not."""
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").write_text("#!/bin/sh\necho 'Fatal Python error: no encodings' >&2\nexit 1\n")
+    (venv / "bin" / "python").chmod(0o755)
+
+
+def no_config(venv: Path) -> None:
+    (venv / "pyvenv.cfg").unlink()
+
+
+def interrupted(venv: Path) -> None:
+    """pip had not come to the packages."""
+    (venv / ".installed").unlink()
+    (venv / "lib" / MINE / "site-packages" / "tests.pth").unlink()
+
+
+def in_the_midst(venv: Path) -> None:
+    """pip was in the midst of numpy: it can be found, and not imported."""
+    (venv / ".installed").unlink()
+    half = venv / "lib" / MINE / "site-packages" / "numpy"
+    half.mkdir()
+    (half / "__init__.py").write_text("from numpy import _core\n")
+
+
+def package_lost(venv: Path) -> None:
+    (venv / "lib" / MINE / "site-packages" / "tests.pth").unlink()
+
+
+BROKEN: dict[Callable[[Path], None], str] = {
+    another_python: f"was made with python3.9, and its Python is {MINE} now",
+    gone: "leads to /usr/lib/no-more/python3.11, which is not there any more",
+    no_program: "does not run (Exec format error)",
+    fails_at_once: "does not run (Fatal Python error: no encodings)",
+    no_config: "is no whole virtual environment",
+    interrupted: "was not finished (No module named",
+    in_the_midst: "was not finished (cannot import name '_core'",
+    package_lost: "is not whole (No module named",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_broken(broken: Callable[[Path], None], checkout: Path) -> None:
+    """The cause, the command that mends it, and that this does."""
+    broken(checkout / ".venv")
+    reason = disabled(start(checkout))
+    assert BROKEN[broken] in reason
+    assert str(checkout / ".venv") in reason
+    assert f"run `make -C '{checkout}' install`" in reason
+    assert made_anew(checkout)
+
+
+def test_no_stamp_of_make(checkout: Path) -> None:
+    """Whoever has made it otherwise need not have been interrupted."""
+    (checkout / ".venv" / ".installed").unlink()
+    (answer,) = start(checkout)
+    assert "rpcmethods" in answer["result"]  # type: ignore[operator]
+    assert made_anew(checkout)
+
+
+# --- another user -----------------------------------------------------------------------------------------------
+
+
+def as_nobody(checkout: Path) -> list[dict[str, object]]:
+    """As `start`, by a user to whom nothing belongs."""
+    import json
+
+    python = "/usr/bin/python3"
+    text = json.dumps(GETMANIFEST) + "\n\n"
+    done = subprocess.run(
+        [python, "-I", "-S", str(checkout / "plugin.py")], input=text, capture_output=True, text=True, timeout=60,
+        env=environment(), check=False, cwd="/", user=NOBODY, group=NOBODY, extra_groups=[],
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
+
+
+@pytest.fixture
+def shared(checkout: Path) -> Path:
+    """A checkout that everybody may enter, whose `.venv` has a Python that everybody may run."""
+    if os.getuid() != 0 or not os.path.exists("/usr/bin/python3"):
+        pytest.skip("only root can become another user")
+    for folder in checkout.parents:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    link = checkout / ".venv" / "bin" / "python"
+    link.unlink()
+    link.symlink_to("/usr/bin/python3")
+    subprocess.run(["chmod", "-R", "a+rX", str(checkout)], check=True)
+    return checkout
+
+
+@pytest.mark.parametrize(
+    "closed", [".venv", ".venv/bin", ".venv/pyvenv.cfg", f".venv/lib/{MINE}/site-packages/tests.pth"]
+)
+def test_closed_to_the_user_of_the_node(closed: str, shared: Path) -> None:
+    """Made by root, who keeps it to himself."""
+    (shared / closed).chmod(0o600 if (shared / closed).is_file() else 0o700)
+    reason = disabled(as_nobody(shared))
+    assert f"may not read {shared / closed}" in reason and "user nobody" in reason
+    assert f"chmod -R a+rX '{shared}'" in reason
+
+
+def test_the_python_is_in_somebodys_home(shared: Path, tmp_path: Path) -> None:
+    """The `.venv` may be read, and leads to where only its maker may go."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "python3").symlink_to("/usr/bin/python3")
+    link = shared / ".venv" / "bin" / "python"
+    link.unlink()
+    link.symlink_to(home / "python3")
+    reason = disabled(as_nobody(shared))
+    assert f"may not read {home}, the Python of" in reason and "remove that directory" in reason
