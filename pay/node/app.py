@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from pay.node.host_plugin import CHECK, HostPlugin
 from pay.node.liquidity_view import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
 from pay.node.options import add_options
 from pay.node.streaming import encoded
+from pay.node.threads import Mailbox
 from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
 
@@ -112,6 +114,7 @@ class Application:
             raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
         self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
         self.loop = asyncio.new_event_loop()
+        self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
         self._register()
         _set_logging()
@@ -200,7 +203,7 @@ class Application:
 
     def _hand_over(self, work: Coroutine[Any, Any, None]) -> None:
         # Nobody waits for it on this side: asyncio's own way makes two futures for who would.
-        self.loop.call_soon_threadsafe(_begin, work)
+        self._mailbox.put(partial(_begin, work))
 
     # --- on the driver's loop ---------------------------------------------------------------------------
 

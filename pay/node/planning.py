@@ -6,16 +6,17 @@ the host has our manifest long before. Where there is no gossip, payments go on 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.feedback.observations import Ended
 from pay.node.memory import Memory
+from pay.node.threads import Aside
 from pay.routing.query import Answer, Situation
 from pay.units import NodeId, Scid, ScidDir
 
@@ -42,23 +43,28 @@ class Planning:
     def __init__(self, gossip_path: str, memory: Memory):
         self._path = gossip_path
         self._memory = memory
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
+        self._thread = Aside("planner")
+        self._ended: deque[Ended] = deque()
+        self._to_learn = False
         self._store: GossipStore | None = None
         self._file: IO[bytes] | None = None
         self._missing_said = False
 
     async def load(self) -> None:
         """Read the graph; a plan that is asked for meanwhile waits for it."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        await self._thread.ask(self._load)
 
     async def find(self, asked: Situation) -> Answer:
         """Routes, checked against their query, or why there are none."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._find, asked)
+        return await self._thread.ask(partial(self._find, asked))
 
     def learn(self, ended: Ended) -> None:
         """Take in what a part that is over shows; the next plan knows it."""
-        now_s = time.time()
-        self._thread.submit(lambda: self._memory.learn(ended, self._graph(), now_s))
+        self._ended.append(ended)
+        # What ends until that is looked at is learnt with it: ten cost hardly more than one.
+        if not self._to_learn:
+            self._to_learn = True
+            self._thread.tell(self._learn)
 
     async def with_memory(
         self, work: Callable[[LiquidityBeliefs, ChannelGraph], T], current: bool = False
@@ -73,11 +79,11 @@ class Planning:
                 self._refresh()
             return work(self._memory.beliefs(), self._graph())
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     async def shadow(self, asked: Situation, fee: bool) -> Walk:
         """A shadow route for the payment that is asked about; without `fee` blocks only."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._shadow, asked, fee)
+        return await self._thread.ask(partial(self._shadow, asked, fee))
 
     async def aliases(self, nodes: Iterable[NodeId]) -> dict[NodeId, str]:
         """The names that nodes give themselves, of those that have one."""
@@ -89,12 +95,11 @@ class Planning:
             names = ((node, self._store.graph.alias(node)) for node in wanted)
             return {node: name for node, name in names if name}
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     async def size_msat(self, scid: Scid) -> int | None:
         """The capacity of a channel; None where gossip does not tell."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: self._graph().size_msat(scid))
+        return await self._thread.ask(lambda: self._graph().size_msat(scid))
 
     async def closed(self, channels: Iterable[ScidDir]) -> frozenset[ScidDir]:
         """Those of some announced channels that gossip now has as disabled, or not at all."""
@@ -105,7 +110,7 @@ class Planning:
             policies = ((channel, self._graph().policy(channel)) for channel in wanted)
             return frozenset(channel for channel, policy in policies if policy is None or not policy.enabled)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     # --- on the planner's thread ----------------------------------------------------------------------
 
@@ -132,6 +137,11 @@ class Planning:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
             log.exception("plan_broken: planned again without beliefs and randomness")
             return find_plainly(graph, asked)
+
+    def _learn(self) -> None:
+        self._to_learn = False
+        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        self._memory.learn(ended, self._graph(), time.time())
 
     def _shadow(self, asked: Situation, fee: bool) -> Walk:
         from pay.routing.find import shadow
