@@ -146,8 +146,9 @@ class Application:
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "plugin_started"):
-            plugin.add_subscription(topic, self._notification(topic))
-        plugin.add_subscription("shutdown", _on_shutdown)
+            plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
+        # The host holds all that must outlive us; nothing is written at the end.
+        plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
 
     def _on_init(self, **_kwargs: Any) -> None:
         directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
@@ -191,15 +192,8 @@ class Application:
     def _on_listpays(self, request: Request) -> None:
         self._hand_over(self._hooked(request))
 
-    def _notification(self, topic: str) -> Callable[..., None]:
-        def handle(**params: Any) -> None:
-            fields = params.get(topic)
-            if not isinstance(fields, dict):
-                fields = params.get("payload")
-            self._hand_over(self._tell(topic, fields if isinstance(fields, dict) else {}))
-
-        handle.__name__ = f"on_{topic}"
-        return handle
+    def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
+        self._hand_over(self._tell(topic, fields))
 
     def _hand_over(self, work: Coroutine[Any, Any, None]) -> None:
         # Nobody waits for it on this side: asyncio's own way makes two futures for who would.
@@ -256,11 +250,6 @@ class Application:
 def run(arguments: Sequence[str]) -> None:
     """Entry point of `plugin.py`. Raises UnsupportedHost before anything is read or written."""
     Application(arguments).run()
-
-
-def _on_shutdown(**_kwargs: Any) -> None:
-    # The host holds all that must outlive us; nothing is written at the end.
-    os._exit(0)
 
 
 def _set_logging() -> None:

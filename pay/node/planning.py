@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from math import inf
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.feedback.observations import Ended
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("pay.gossip")
 
 T = TypeVar("T")
+
+FRESH_S = 0.02
+"""The file is what it was so short ago: of many plans at once not each looks."""
 
 
 class Planning:
@@ -49,6 +53,7 @@ class Planning:
         self._store: GossipStore | None = None
         self._file: IO[bytes] | None = None
         self._missing_said = False
+        self._read_s = -inf
 
     async def load(self) -> None:
         """Read the graph; a plan that is asked for meanwhile waits for it."""
@@ -162,6 +167,10 @@ class Planning:
 
         self._graph()
         assert self._store is not None
+        now_s = time.monotonic()
+        if now_s < self._read_s + FRESH_S:
+            return
+        self._read_s = now_s
         try:
             if self._file is None:
                 self._reopen()

@@ -101,6 +101,11 @@ class Register:
         """The payment that is about to begin, if there is one."""
         return self._beginning.get(payment_hash)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any is in work or about to begin."""
+        return bool(self.live or self._beginning)
+
     def in_work(self) -> list[Running]:
         """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
         return [*self.live.values(), *self._beginning.values()]
