@@ -32,7 +32,7 @@ log = logging.getLogger("pay.gossip")
 T = TypeVar("T")
 
 FRESH_S = 0.02
-"""The file is what it was so short ago: of many plans at once not each looks."""
+"""Gossip is minutes old: of many plans at once not each looks whether there is more."""
 
 
 class Planning:
@@ -132,7 +132,7 @@ class Planning:
     def _find(self, asked: Situation) -> Answer:
         from pay.routing.find import find, find_plainly
 
-        self._refresh()
+        self._refresh_unless_fresh()
         graph = self._graph()
         # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
         self._memory.see_own(asked.own, graph, time.time())
@@ -151,7 +151,7 @@ class Planning:
     def _shadow(self, asked: Situation, fee: bool) -> Walk:
         from pay.routing.find import shadow
 
-        self._refresh()
+        self._refresh_unless_fresh()
         return shadow(self._graph(), asked, self._memory.knowledge(), fee=fee)
 
     def _graph(self) -> ChannelGraph:
@@ -161,16 +161,18 @@ class Planning:
             self._store = GossipStore()
         return self._store.graph
 
+    def _refresh_unless_fresh(self) -> None:
+        """For a plan; others ask for what is there now."""
+        if time.monotonic() >= self._read_s + FRESH_S:
+            self._refresh()
+
     def _refresh(self) -> None:
         """Take in what the host has written since; the old graph stays where that cannot be read."""
         from pay.network import GossipStoreError
 
         self._graph()
         assert self._store is not None
-        now_s = time.monotonic()
-        if now_s < self._read_s + FRESH_S:
-            return
-        self._read_s = now_s
+        self._read_s = time.monotonic()
         try:
             if self._file is None:
                 self._reopen()
