@@ -2,8 +2,8 @@
 
 What pyln-client lacks and this adds: parameters handed over as they came (it binds them to a Python signature and
 calls the misfits -32600), errors with `data`, a manifest with `cancheck` and the manual's usage strings,
-notifications in the form of the host's own plugins, handlers of notifications without a look at their signature each
-time, and a reader that survives what it cannot parse.
+notifications in the form of the host's own plugins, handlers of those it sends without a look at their signature
+each time, and a reader that survives what it cannot parse.
 
 Handlers run on the thread that reads stdin and must return at once: they hand over to the loop of the driver.
 
