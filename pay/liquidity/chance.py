@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pay.liquidity.prior import Floats, Ints, Prior
+from pay.liquidity.prior import Floats, Ints, Prior, within
 
 DOUBT = 0.05
 """Share of beliefs that are taken to be wrong, at any age. An amount that is believed not to pass costs 3 nats
@@ -52,8 +52,8 @@ def chance_of(
 
 def _passes(prior: Prior, amount: Ints, low: Ints, high: Ints, capacity: Ints) -> Floats:
     """P(amount) of the head of this file."""
-    low = np.clip(low, 0, capacity)
-    high = np.clip(high, low, capacity)
+    low = within(low, 0, capacity)
+    high = within(high, low, capacity)
     above = prior.mass(np.maximum(amount, low), high, capacity)
     all_of_it = prior.mass(low, high, capacity)
     return (1 - DOUBT) * (above / all_of_it) + DOUBT * prior.survival(amount, capacity)

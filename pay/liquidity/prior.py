@@ -38,6 +38,12 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 
+def within(value: Ints, least: Ints | int, most: Ints) -> Ints:
+    """`np.clip`, which takes three times as long on as few as are known."""
+    result: Ints = np.minimum(np.maximum(value, least), most)
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class Prior:
     """A distribution of balances; the same for both sides of a channel.
@@ -64,7 +70,7 @@ class Prior:
         """P(balance >= amount) of many channels. int64[k] each (or shapes that broadcast), float64[k]."""
         count = capacity_msat + 1
         # Subtracted as integers: where the amount is nearly all there is, a difference of floats means little.
-        share: Floats = np.clip(count - amount_msat, 0, count) / count
+        share: Floats = within(count - amount_msat, 0, count) / count
         share = np.where(np.asarray(amount_msat) > 0, share * (1 - self.reserve), share)
         if self.uniform == 1:
             return share
@@ -110,8 +116,8 @@ class Prior:
         The difference of two survivals, but exact where they are nearly the same.
         """
         count = capacity_msat + 1
-        low = np.clip(first_msat, 0, count)
-        high = np.clip(last_msat + 1, low, count)
+        low = within(first_msat, 0, count)
+        high = within(last_msat + 1, low, count)
         width: Floats = (high - low) / count * (1 - self.reserve)
         width = np.where((low > 0) | (high == 0), width, width + self.reserve)
         if self.uniform == 1:

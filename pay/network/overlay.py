@@ -27,7 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -163,8 +164,9 @@ class Overlay:
             excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back,
         )  # fmt: skip
         self.graph = graph
-        self.own = tuple(channel for channel in own if _usable(channel))
-        self.idle = tuple(channel for channel in own if not _usable(channel))
+        usable = [(channel, _usable(channel)) for channel in own]
+        self.own = tuple(channel for channel, does in usable if does)
+        self.idle = tuple(channel for channel, does in usable if not does)
         self._unknown: dict[bytes, int] = {}
         self._unknown_ids: list[NodeId] = []
         self._rows: dict[ScidDir, _Row] = {}
@@ -367,22 +369,22 @@ def _usable(channel: OwnChannel) -> bool:
 
 
 def _columns(rows: Mapping[ScidDir, _Row]) -> ExtraArcs:
-    values = rows.values()
-
-    def ints(name: str) -> Ints:
-        return np.array([getattr(row, name) for row in values], np.int64)
-
+    figures = np.array([_FIGURES(row) for row in rows.values()], np.int64).reshape(len(rows), 9)
+    source, target, base, ppm, cltv, low, high, capacity, own = figures.T.copy()
     return ExtraArcs(
-        source=ints("source").astype(np.int32),
-        target=ints("target").astype(np.int32),
-        fee_base_msat=ints("fee_base_msat"),
-        fee_ppm=ints("fee_ppm"),
-        cltv_delta=ints("cltv_delta").astype(np.int32),
-        htlc_min_msat=ints("htlc_min_msat"),
-        htlc_max_msat=ints("htlc_max_msat"),
-        capacity_msat=ints("capacity_msat"),
+        source=source.astype(np.int32),
+        target=target.astype(np.int32),
+        fee_base_msat=base,
+        fee_ppm=ppm,
+        cltv_delta=cltv.astype(np.int32),
+        htlc_min_msat=low,
+        htlc_max_msat=high,
+        capacity_msat=capacity,
         enabled=np.ones(len(rows), np.bool_),
         scid=np.array([named.scid for named in rows], np.uint64),
         direction=np.array([named.direction for named in rows], np.int8),
-        own=ints("own").astype(np.int32),
+        own=own.astype(np.int32),
     )
+
+
+_FIGURES = attrgetter(*(field.name for field in fields(_Row)))

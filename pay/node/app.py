@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,7 @@ from pay.node.host_plugin import CHECK, HostPlugin
 from pay.node.liquidity_view import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
 from pay.node.options import add_options, bad_values
 from pay.node.streaming import encoded
+from pay.node.threads import Mailbox
 from pay.node.view_params import check_params
 from pay.payment.request import parse_request, usage
 
@@ -119,6 +121,7 @@ class Application:
             raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
         self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
         self.loop = asyncio.new_event_loop()
+        self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
         self._register()
         _set_logging()
@@ -151,8 +154,9 @@ class Application:
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "plugin_started"):
-            plugin.add_subscription(topic, self._notification(topic))
-        plugin.add_subscription("shutdown", _on_shutdown)
+            plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
+        # The host holds all that must outlive us; nothing is written at the end.
+        plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
 
     def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
         bad = bad_values(self.plugin)
@@ -201,19 +205,12 @@ class Application:
     def _on_listpays(self, request: Request) -> None:
         self._hand_over(self._hooked(request))
 
-    def _notification(self, topic: str) -> Callable[..., None]:
-        def handle(**params: Any) -> None:
-            fields = params.get(topic)
-            if not isinstance(fields, dict):
-                fields = params.get("payload")
-            self._hand_over(self._tell(topic, fields if isinstance(fields, dict) else {}))
-
-        handle.__name__ = f"on_{topic}"
-        return handle
+    def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
+        self._hand_over(self._tell(topic, fields))
 
     def _hand_over(self, work: Coroutine[Any, Any, None]) -> None:
         # Nobody waits for it on this side: asyncio's own way makes two futures for who would.
-        self.loop.call_soon_threadsafe(_begin, work)
+        self._mailbox.put(partial(_begin, work))
 
     # --- on the driver's loop ---------------------------------------------------------------------------
 
@@ -270,11 +267,6 @@ class Application:
 def run(arguments: Sequence[str]) -> None:
     """Entry point of `plugin.py`. Raises UnsupportedHost before anything is read or written."""
     Application(arguments).run()
-
-
-def _on_shutdown(**_kwargs: Any) -> None:
-    # The host holds all that must outlive us; nothing is written at the end.
-    os._exit(0)
 
 
 def _set_logging() -> None:

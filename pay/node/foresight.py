@@ -126,11 +126,14 @@ class Foresight:
         self._register = register
         self._last: Foreseen | None = None
 
+    def idle(self, payment_hash: bytes) -> bool:
+        """Whether there may be something to plan for this payment, and no other would make it void."""
+        busy = self._register.busy or (self._last is not None and self._last.going_on)
+        return not busy and self._register.known(payment_hash) is None
+
     def of(self, terms: Terms, recipient: Recipient, kind: Shadow) -> Foreseen | None:
-        """Begin with it; None where there is nothing to plan, or others would make it void."""
-        busy = self._register.in_work() or (self._last is not None and self._last.going_on)
-        paid = self._register.known(terms.payment_hash) is not None
-        if busy or paid or not isinstance(recipient, ClearRecipient):
+        """Begin with it, where it is `idle`; None where there is nothing to plan."""
+        if not isinstance(recipient, ClearRecipient):
             return None
         self._last = Foreseen(self, terms, recipient, kind)
         return self._last

@@ -2,7 +2,8 @@
 
 What pyln-client lacks and this adds: parameters handed over as they came (it binds them to a Python signature and
 calls the misfits -32600), errors with `data`, a manifest with `cancheck` and the manual's usage strings,
-notifications in the form of the host's own plugins, and a reader that survives what it cannot parse.
+notifications in the form of the host's own plugins, handlers of those it sends without a look at their signature
+each time, and a reader that survives what it cannot parse.
 
 Handlers run on the thread that reads stdin and must return at once: they hand over to the loop of the driver.
 
@@ -63,6 +64,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
         self.on_option_set: Callable[[], None] = lambda: None
+        self._notified: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._long_turn = threading.Lock()
         self._long_goes_out = False
         self._behind: list[bytes] = []
@@ -80,6 +82,11 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         """Register a hook whose handler answers with `request.set_result`, now or later."""
         self.add_hook(name, _ignored, background=True, filters=filters)
         self._raw[name] = handler
+
+    def add_raw_subscription(self, topic: str, handler: Callable[[dict[str, Any]], None]) -> None:
+        """Subscribe a handler that gets a notification's fields, whatever they stood under."""
+        self.add_subscription(topic, _ignored)
+        self._notified[topic] = handler
 
     def succeed(self, request: Request, result: Any) -> None:
         """Answer as `request.set_result` does, without the stack: it takes as long as all else of an answer."""
@@ -182,6 +189,16 @@ class HostPlugin(Plugin):  # type: ignore[misc]
                 request.set_result({"result": "continue"})
                 return
             self.fail(request, PayError(-1, f"Internal error: {error!r}"))
+
+    def _dispatch_notification(self, request: Request) -> None:
+        handler = self._notified.get(request.method)
+        if handler is None:
+            super()._dispatch_notification(request)
+            return
+        fields = request.params.get(request.method)
+        if not isinstance(fields, dict):
+            fields = request.params.get("payload")
+        handler(fields if isinstance(fields, dict) else {})
 
     def run(self) -> None:
         """Dispatch what the host writes, until it closes stdin."""

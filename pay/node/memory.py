@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -70,10 +70,10 @@ class Memory:
             self._as, self._knowledge = wanted, None
         return self._beliefs
 
-    def learn(self, ended: Ended, graph: ChannelGraph, now_s: float) -> None:
-        """What a part that is over shows."""
+    def learn(self, ended: Iterable[Ended], graph: ChannelGraph, now_s: float) -> None:
+        """What parts that are over show."""
         try:
-            seen = observations(ended, partial(place_in, graph))
+            seen = [each for part in ended for each in observations(part, partial(place_in, graph))]
             if seen:
                 self.beliefs().learn(seen, now_s)
                 log.debug("learnt observations=%d channels=%d", len(seen), len(self.beliefs()))

@@ -6,16 +6,18 @@ the host has our manifest long before. Where there is no gossip, payments go on 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import inf
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.feedback.observations import Ended
 from pay.node.memory import Memory
+from pay.node.threads import Aside
 from pay.routing.query import Answer, Situation
 from pay.units import NodeId, Scid, ScidDir
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("pay.gossip")
 
 T = TypeVar("T")
+
+FRESH_S = 0.02
+"""Gossip is minutes old: of many plans at once not each looks whether there is more."""
 
 
 class Planning:
@@ -42,23 +47,29 @@ class Planning:
     def __init__(self, gossip_path: str, memory: Memory):
         self._path = gossip_path
         self._memory = memory
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
+        self._thread = Aside("planner")
+        self._ended: deque[Ended] = deque()
+        self._to_learn = False
         self._store: GossipStore | None = None
         self._file: IO[bytes] | None = None
         self._missing_said = False
+        self._read_s = -inf
 
     async def load(self) -> None:
         """Read the graph; a plan that is asked for meanwhile waits for it."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        await self._thread.ask(self._load)
 
     async def find(self, asked: Situation) -> Answer:
         """Routes, checked against their query, or why there are none."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._find, asked)
+        return await self._thread.ask(partial(self._find, asked))
 
     def learn(self, ended: Ended) -> None:
         """Take in what a part that is over shows; the next plan knows it."""
-        now_s = time.time()
-        self._thread.submit(lambda: self._memory.learn(ended, self._graph(), now_s))
+        self._ended.append(ended)
+        # What ends until that is looked at is learnt with it: ten cost hardly more than one.
+        if not self._to_learn:
+            self._to_learn = True
+            self._thread.tell(self._learn)
 
     async def with_memory(
         self, work: Callable[[LiquidityBeliefs, ChannelGraph], T], current: bool = False
@@ -73,11 +84,11 @@ class Planning:
                 self._refresh()
             return work(self._memory.beliefs(), self._graph())
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     async def shadow(self, asked: Situation, fee: bool) -> Walk:
         """A shadow route for the payment that is asked about; without `fee` blocks only."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._shadow, asked, fee)
+        return await self._thread.ask(partial(self._shadow, asked, fee))
 
     async def aliases(self, nodes: Iterable[NodeId]) -> dict[NodeId, str]:
         """The names that nodes give themselves, of those that have one."""
@@ -89,12 +100,11 @@ class Planning:
             names = ((node, self._store.graph.alias(node)) for node in wanted)
             return {node: name for node, name in names if name}
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     async def size_msat(self, scid: Scid) -> int | None:
         """The capacity of a channel; None where gossip does not tell."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: self._graph().size_msat(scid))
+        return await self._thread.ask(lambda: self._graph().size_msat(scid))
 
     async def closed(self, channels: Iterable[ScidDir]) -> frozenset[ScidDir]:
         """Those of some announced channels that gossip now has as disabled, or not at all."""
@@ -105,7 +115,7 @@ class Planning:
             policies = ((channel, self._graph().policy(channel)) for channel in wanted)
             return frozenset(channel for channel, policy in policies if policy is None or not policy.enabled)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await self._thread.ask(look)
 
     # --- on the planner's thread ----------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class Planning:
     def _find(self, asked: Situation) -> Answer:
         from pay.routing.find import find, find_plainly
 
-        self._refresh()
+        self._refresh_unless_fresh()
         graph = self._graph()
         # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
         self._memory.see_own(asked.own, graph, time.time())
@@ -133,10 +143,15 @@ class Planning:
             log.exception("plan_broken: planned again without beliefs and randomness")
             return find_plainly(graph, asked)
 
+    def _learn(self) -> None:
+        self._to_learn = False
+        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        self._memory.learn(ended, self._graph(), time.time())
+
     def _shadow(self, asked: Situation, fee: bool) -> Walk:
         from pay.routing.find import shadow
 
-        self._refresh()
+        self._refresh_unless_fresh()
         return shadow(self._graph(), asked, self._memory.knowledge(), fee=fee)
 
     def _graph(self) -> ChannelGraph:
@@ -146,12 +161,18 @@ class Planning:
             self._store = GossipStore()
         return self._store.graph
 
+    def _refresh_unless_fresh(self) -> None:
+        """For a plan; others ask for what is there now."""
+        if time.monotonic() >= self._read_s + FRESH_S:
+            self._refresh()
+
     def _refresh(self) -> None:
         """Take in what the host has written since; the old graph stays where that cannot be read."""
         from pay.network import GossipStoreError
 
         self._graph()
         assert self._store is not None
+        self._read_s = time.monotonic()
         try:
             if self._file is None:
                 self._reopen()

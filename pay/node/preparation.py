@@ -68,20 +68,23 @@ class Preparation:
 
     def new(self, call: Call, groupid: int) -> Running:
         """A payment as the call asks for it, from now on. Raises PayError where that cannot be."""
-        return self._running(call, self._recipient(call), self._terms(call, groupid))
+        recipient = self._recipient(call)
+        return self._running(call, recipient, self._terms(call, recipient, self._settings(), groupid))
 
     def foreseen(self, call: Call) -> Foreseen | None:
         """What can be thought of before anybody has said that the payment may begin: nothing of it is sent."""
-        if self._foresight is None:
+        if self._foresight is None or not self._foresight.idle(call.invoice.payment_hash):
             return None
         try:
             recipient = self._recipient(call)
         except PayError:
             # Whether it is an error depends on what the host knows of the payment.
             return None
-        kind = shadow_for(call.request, call.invoice, self._settings().shadow)
+        settings = self._settings()
+        kind = shadow_for(call.request, call.invoice, settings.shadow)
         # Where the chain turns out to be further ahead, the question is another one.
-        return self._foresight.of(self._terms(call, 0, self._chain.likely_behind()), recipient, kind)
+        terms = self._terms(call, recipient, settings, 0, self._chain.likely_behind())
+        return self._foresight.of(terms, recipient, kind)
 
     async def prepared(self, call: Call, groupid: int, foreseen: Foreseen | None = None) -> Running:
         """The same, approved by the node and with its shadow. Raises PayError where it is declined."""
@@ -96,8 +99,9 @@ class Preparation:
             if asked is not None:
                 asked.cancel()
         # By the clock of now: an approval may take long.
-        recipient, terms = self._recipient(call), self._terms(call, groupid, behind_blocks or 0)
-        kind = shadow_for(request, invoice, self._settings().shadow)
+        recipient, settings = self._recipient(call), self._settings()
+        terms = self._terms(call, recipient, settings, groupid, behind_blocks or 0)
+        kind = shadow_for(request, invoice, settings.shadow)
         shadowed = None if foreseen is None else await foreseen.shadow(terms, kind)
         if shadowed is None:
             shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
@@ -109,12 +113,14 @@ class Preparation:
         check_limits(call.request, call.invoice, recipient, self._us)
         return recipient
 
-    def _terms(self, call: Call, groupid: int, behind_blocks: int = 0) -> Terms:
+    def _terms(
+        self, call: Call, recipient: Recipient, settings: Settings, groupid: int, behind_blocks: int = 0
+    ) -> Terms:
         return terms_for(
             call.request,
             call.invoice,
-            recipient_of(call.invoice, self._us),
-            self._settings(),
+            recipient,
+            settings,
             us=self._us,
             groupid=groupid,
             now=time.time(),

@@ -105,6 +105,11 @@ class Register:
         """Whether it is in work, or about to begin."""
         return payment_hash in self.live or payment_hash in self._beginning
 
+    @property
+    def busy(self) -> bool:
+        """Whether any is in work or about to begin."""
+        return bool(self.live or self._beginning)
+
     def in_work(self) -> list[Running]:
         """With those about to begin: preapproval may keep them waiting, and who looks meanwhile must find them."""
         return [*self.live.values(), *self._beginning.values()]

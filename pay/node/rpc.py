@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyln.client.lightning import LightningRpc
 
@@ -36,6 +36,13 @@ ANSWER_TIMEOUT_S = 60.0
 
 _READ_BYTES = 1 << 18
 _SUN_PATH_MAX = 100
+
+
+class _Waiting(NamedTuple):
+    """A call without an answer yet, and the loop's time after which it is given up."""
+
+    future: asyncio.Future[dict[str, Any]]
+    due_s: float
 
 
 class Unanswered(Exception):
@@ -72,7 +79,8 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         self._lanes: dict[str, asyncio.Semaphore] = {}
         self._connecting = asyncio.Lock()
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._look: asyncio.TimerHandle | None = None
         self._reader_task: asyncio.Task[None] | None = None
 
     async def acall(
@@ -99,17 +107,21 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         async with self._lane(method):
             ident = self.get_json_id(method, prefix)
             self.next_id += 1
-            future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[dict[str, Any]] = loop.create_future()
+            due_s = loop.time() + (self._timeout_s if timeout_s is None else timeout_s)
             try:
-                async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
-                    writer = self._writer
-                    if writer is None or writer.is_closing():
+                writer = self._writer
+                if writer is None or writer.is_closing():
+                    async with asyncio.timeout_at(due_s):
                         writer = await self._connect()
-                    self._waiting[ident] = future
-                    request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
-                    writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")
-                    await writer.drain()
-                    answer = await future
+                self._waiting[ident] = _Waiting(future, due_s)
+                if self._look is None or due_s < self._look.when():
+                    self._look_at(due_s)
+                request = {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
+                # Not waited until it has gone: the lanes bound what can be on its way.
+                writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n\n")
+                answer = await future
             except (OSError, TimeoutError) as error:
                 raise Unanswered(f"{method}: {error or 'no answer in time'}") from error
             finally:
@@ -122,6 +134,22 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         if "result" not in answer:
             raise Unanswered(f"{method}: an answer with neither result nor error")
         return answer["result"]
+
+    def _look_at(self, due_s: float) -> None:
+        """One timer for all calls: nearly all are answered long before, and a timer costs as much as a call."""
+        if self._look is not None:
+            self._look.cancel()
+        self._look = asyncio.get_running_loop().call_at(due_s, self._give_up)
+
+    def _give_up(self) -> None:
+        """Those whose time is over; the others later."""
+        self._look, now_s = None, asyncio.get_running_loop().time()
+        for call in self._waiting.values():
+            if call.due_s <= now_s and not call.future.done():
+                call.future.set_exception(TimeoutError("no answer in time"))
+        left = [call.due_s for call in self._waiting.values() if call.due_s > now_s]
+        if left:
+            self._look_at(min(left))
 
     def _lane(self, method: str) -> asyncio.Semaphore:
         lane = self._lanes.get(method)
@@ -161,9 +189,9 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
             writer.close()
             if self._writer is writer:
                 self._writer = None
-                for future in self._waiting.values():
-                    if not future.done():
-                        future.set_exception(ConnectionError(reason))
+                for call in self._waiting.values():
+                    if not call.future.done():
+                        call.future.set_exception(ConnectionError(reason))
 
     def _deliver(self, message: bytes) -> None:
         if not message.strip():
@@ -171,9 +199,9 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         answer = json.loads(message)
         if not isinstance(answer, dict):
             raise ValueError("not an object")
-        future = self._waiting.get(str(answer.get("id")))
-        if future is not None and not future.done():
-            future.set_result(answer)
+        call = self._waiting.get(str(answer.get("id")))
+        if call is not None and not call.future.done():
+            call.future.set_result(answer)
 
 
 @contextlib.contextmanager

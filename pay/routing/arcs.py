@@ -378,9 +378,10 @@ class Arcs:
         """The same arcs with time and fees as drawn for the node that each leads out of; see `noise`."""
         if query.randomness <= 0:
             return usable
-        drawn, top = noise(self.n_nodes, query.seed, query.randomness)[usable.source], None
+        # `take` is twice as fast as an index.
+        drawn, top = noise(self.n_nodes, query.seed, query.randomness).take(usable.source), None
         fees = fee_noise(self.n_nodes, query.seed, query.randomness, query.riskfactor)
         if fees is not None:
             top = usable.terms.fee * np.float32(FEE_SHARE) + np.float32(query.amount_msat * FEE_PPM / 1e6)
-            top *= fees[usable.source]
+            top *= fees.take(usable.source)
         return replace(usable, terms=replace(usable.terms, noise=drawn, drawn_fee=top))

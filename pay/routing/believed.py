@@ -77,6 +77,11 @@ class Beliefs(NamedTuple):
     def nothing(cls) -> Beliefs:
         return cls(*(np.zeros(0, np.int64) for _ in cls._fields))
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is held on any, and nothing but the size of the channel limits it: all in all likely."""
+        return not self.held_msat.any() and bool((self.limit_msat >= self.size_msat).all())
+
     def take(self, at: NDArray[np.intp]) -> Beliefs:
         return Beliefs(*(column[at] for column in self))
 
@@ -92,13 +97,16 @@ class Beliefs(NamedTuple):
     def _nats(self, prior: Prior, amount_msat: int) -> NDArray[np.float32]:
         nothing = np.zeros(1, np.int64)
 
-        def passes(amount: Ints) -> NDArray[np.float64]:
+        def passes(amount: Ints | int) -> NDArray[np.float64]:
             return chance(prior, amount, nothing, self.low_msat, self.high_msat, self.size_msat)
 
-        beyond = passes(self.limit_msat + 1)
-        after, before = passes(self.held_msat + amount_msat) - beyond, passes(self.held_msat) - beyond
-        share = np.full(len(after), FAINTEST)
-        np.divide(after, before, out=share, where=before > 0)
+        if self.free:
+            share = passes(amount_msat)
+        else:
+            beyond = passes(self.limit_msat + 1)
+            after, before = passes(self.held_msat + amount_msat) - beyond, passes(self.held_msat) - beyond
+            share = np.full(len(after), FAINTEST)
+            np.divide(after, before, out=share, where=before > 0)
         np.maximum(share, FAINTEST, out=share)
         nats: NDArray[np.float32] = -np.log(share).astype(np.float32)
         return nats

@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
 from pay.routing.costs import Prices, Rows
+from pay.routing.exact import most_own
 from pay.routing.query import RouteQuery
 from pay.routing.reach import Reach
 from pay.routing.search import Backwards, Forwards
@@ -82,9 +83,10 @@ def doors_in(terrain: Terrain, htlcs: int = _UNKNOWN) -> list[Door]:
 def too_much(terrain: Terrain, query: RouteQuery) -> bool:
     """Whether the channels at either end cannot carry the amount, whatever is between."""
     amount, parts = query.amount_msat, query.max_parts
-    if most_through(doors_out(terrain), parts) < amount:
+    # The usual answers, without a look at each of the thousand channels that a node may have.
+    one = any(most_own(channel) >= amount for channels in terrain.peers.values() for channel in channels)
+    if not one and most_through(doors_out(terrain), parts) < amount:
         return True
-    # The usual answer, without a look at each of the thousand channels that a recipient may have.
     if any((htlc >= amount).any() for _, htlc in _rooms_in(terrain)):
         return False
     return most_through(doors_in(terrain, query.door_parts), parts) < amount
@@ -177,10 +179,9 @@ def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:
     at = np.flatnonzero(arcs.extra_rows.target == target)
     rooms = [_room(arcs.extra_rows, at)] if len(at) else []
     if target + 1 < len(arcs.known.start):
-        rows = np.arange(arcs.known.start[target], arcs.known.start[target + 1])
-        if len(arcs.closed):
-            rows = rows[~np.isin(rows, arcs.closed)]
-        rooms.append(_room(arcs.known.rows, rows))
+        first, behind = arcs.known.start[target : target + 2].tolist()
+        shut = arcs.closed[(arcs.closed >= first) & (arcs.closed < behind)]
+        rooms.append(_room(arcs.known.rows, np.delete(np.arange(first, behind), shut - first)))
     return rooms
 
 

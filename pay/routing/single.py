@@ -86,7 +86,8 @@ class SinglePath:
     """The work on one path of one query.
 
     `searches` counts the shortest-path searches made; `cut_off` is whether no path of arcs that carry the query's
-    amount leads to the recipient.
+    amount leads to the recipient; `peers` are those whom one channel of ours can send it to, once that was looked
+    for.
     """
 
     terrain: Terrain
@@ -95,6 +96,7 @@ class SinglePath:
     searches: int = 0
     cut_off: bool = False
     seen: list[Route] = field(default_factory=list)
+    peers: list[int] | None = None
 
     def solve(self) -> Route | OverLimit | None:
         """The best route found within the limits; None if no path carries the amount at all."""
@@ -189,9 +191,10 @@ class SinglePath:
     def _trace_best(self, tree: Tree, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """The best of the ways from our peers that can be traced, and what stood in the way of better ones."""
         terrain, query = self.terrain, self.query
-        peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
+        if self.peers is None:
+            self.peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
         blocked: set[int] = set()
-        ways = ((float(tree.distance[peer]) + terrain.toll(peer, tracer.prices), peer) for peer in peers)
+        ways = ((float(tree.distance[peer]) + terrain.toll(peer, tracer.prices), peer) for peer in self.peers)
         met = sorted((distance, peer) for distance, peer in ways if isfinite(distance))
         self.cut_off = not met and not tracer.shut
         for _, peer in met:

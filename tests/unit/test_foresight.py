@@ -203,7 +203,7 @@ def test_of_two_at_once_the_second_is_not_foreseen() -> None:
         await signer.planned(scene)
         (beginning,) = scene.register.in_work()
         ahead, terms = scene.paying._preparation._foresight, beginning.session.terms
-        assert ahead is not None and ahead.of(terms, beginning.recipient, Settings().shadow) is None
+        assert ahead is not None and not ahead.idle(terms.payment_hash)
         signer.approved.set()
         await paid(scene, first)
 

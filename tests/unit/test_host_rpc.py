@@ -158,11 +158,9 @@ class Breaking:
     def is_closing(self) -> bool:
         return False
 
-    def write(self, data: bytes) -> None: ...
-
-    async def drain(self) -> None:
-        for future in self._rpc._waiting.values():
-            future.set_exception(ConnectionError("the host closed the connection"))
+    def write(self, data: bytes) -> None:
+        for call in self._rpc._waiting.values():
+            call.future.set_exception(ConnectionError("the host closed the connection"))
         raise ConnectionResetError("Connection lost")
 
 
@@ -181,3 +179,24 @@ def test_a_connection_that_ends_while_it_is_written_to_is_told_once() -> None:
 
     asyncio.run(story())
     assert reported == []
+
+
+def test_each_call_has_its_own_time(tmp_path: Path) -> None:
+    """A patient one first, then one in a hurry and one between: each is given up when its own time is over."""
+
+    async def story(host: Socket, rpc: HostRpc) -> None:
+        ended: list[str] = []
+
+        async def ask(method: str, timeout_s: float) -> None:
+            with pytest.raises(Unanswered, match=f"{method}: no answer in time"):
+                await rpc.acall(method, {}, timeout_s=timeout_s)
+            ended.append(method)
+
+        patient = asyncio.create_task(rpc.acall("connect", {}, timeout_s=60))
+        await host.until_asked("connect", 1)
+        await asyncio.gather(ask("sendpay", 0.3), ask("decode", 0.05))
+        assert ended == ["decode", "sendpay"]
+        host.held[0]()
+        assert await patient == {"of": "connect"}, "the others' time is none of its"
+
+    on_socket(tmp_path, {"connect", "sendpay", "decode"}, story)

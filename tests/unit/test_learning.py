@@ -189,7 +189,7 @@ def graph() -> ChannelGraph:
 def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
     kept = Memory(remembering)
     assert len(kept.knowledge()) == 0
-    kept.learn(Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight()), graph(), NOW)
+    kept.learn([Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())], graph(), NOW)
     known = kept.knowledge().of(ROUTE.hops[2].scid_dir)
     assert known is not None and known.high_msat == 99_999
     assert kept.knowledge().of(ROUTE.hops[1].scid_dir) is not None
@@ -198,24 +198,24 @@ def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
 def test_a_plan_may_use_what_the_last_one_knew_for_a_moment(clock: Clock) -> None:
     """As long as nothing was learnt: a planner that is asked twice finds its rows again."""
     kept = Memory(remembering)
-    kept.learn(Ended(ROUTE, None, 1.0, InFlight()), graph(), NOW)
+    kept.learn([Ended(ROUTE, None, 1.0, InFlight())], graph(), NOW)
     first = kept.knowledge()
     clock.now_s += KNOWLEDGE_S / 2
     assert kept.knowledge() is first
     clock.now_s += KNOWLEDGE_S
     second = kept.knowledge()
     assert second is not first
-    kept.learn(Ended(ROUTE, None, 1.0, InFlight()), graph(), NOW)
+    kept.learn([Ended(ROUTE, None, 1.0, InFlight())], graph(), NOW)
     assert kept.knowledge() is not second
 
 
 def test_options_hold_at_once(clock: Clock) -> None:
     now = [remembering()]
     kept = Memory(lambda: now[0])
-    kept.learn(Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight()), graph(), NOW)
+    kept.learn([Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())], graph(), NOW)
     assert kept.knowledge().prior is prior.UNIFORM
     now[0] = remembering(prior="mixed", failure_s=1.0)
-    kept.learn(Ended(ROUTE, blamed(ROUTE, failed(3, FailCode.UNKNOWN_PAYMENT)), 1.0, InFlight()), graph(), NOW)
+    kept.learn([Ended(ROUTE, blamed(ROUTE, failed(3, FailCode.UNKNOWN_PAYMENT)), 1.0, InFlight())], graph(), NOW)
     clock.now_s += 60
     assert kept.knowledge().prior is prior.MIXED
     known = kept.knowledge().of(ROUTE.hops[2].scid_dir)
@@ -256,7 +256,7 @@ def test_trouble_on_the_planners_thread_costs_knowledge_only(
     kept = Memory(remembering)
     nothing: Any = None
     with caplog.at_level(logging.ERROR):
-        kept.learn(Ended(ROUTE, None, 1.0, InFlight()), nothing, NOW)
+        kept.learn([Ended(ROUTE, None, 1.0, InFlight())], nothing, NOW)
         kept.see_own([own(1, 1)], nothing, NOW)
         monkeypatch.setattr(LiquidityBeliefs, "knowledge", lambda self, now_s: 1 / 0)
         assert kept.knowledge() is NOTHING_KNOWN
