@@ -6,7 +6,9 @@ nothing was heard yet, the largest first. The others wait for as long as a failu
 only sign that parts have passed. Then they follow, all of them. Whatever fails meanwhile, they are planned anew
 together with what failed.
 
-Measured on mainnet with hidden balances, 1,000,000 and 5,000,000 sat: see the README.
+Measured on mainnet with hidden balances, 1,000,000 and 5,000,000 sat: no dearer and no slower, and 15 in a hundred
+HTLCs less where balances are bimodal (README, Measured). Waiting for channels as well saves more there and nothing
+where balances are uniform, and makes the slowest payments slower.
 
 What it knowingly does not do: prove anything. A node that keeps HTLCs for longer than that and fails them then
 gets the rest as well; it is known to be slow afterwards. And what earlier payments have shown is not asked for: a
@@ -23,12 +25,12 @@ from pay.units import NodeId
 
 MOST_UNHEARD = 5
 """Parts at a time through one node that has neither forwarded a part of this payment nor kept quiet for long
-enough: what one node may cost a payment (`pay.routing.caution.MOST_LOST`). With 3, every seventh payment of
-5,000,000 sat waits, and nothing more is saved."""
+enough: what one node may cost a payment (`pay.routing.caution.MOST_LOST`). With 3 a few HTLCs less are lost where
+balances are bimodal, and payments in four or five parts, which are common, would wait as well."""
 
 HOP_S = 0.5
 """Seconds that news from one hop further away take, forth and back: two commitments with a node half the globe
-away. With 0.75 as many parts failed, and payments took longer."""
+away. With 0.75 as many parts failed, and payments took 0.4 s longer (where one at a time went over a channel)."""
 
 HELD_S = 30.0
 """A part that has been out for so long lets no other part wait: the recipient gives up the first one after 60 s
