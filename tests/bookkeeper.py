@@ -98,6 +98,8 @@ class Bookkeeper:
             case ("clock", seconds):
                 self.now += seconds
                 self.set_back |= seconds < 0
+                if self.wake_at is not None and self.now >= self.wake_at:
+                    self.tell(ev.TimerFired())
 
     def answer(self, which: int, plan: tuple[list[int], int, int, int]) -> None:
         """Routes that keep to their question, whichever that is."""
