@@ -6,6 +6,7 @@ The `Bookkeeper` sees only what goes into the session and what comes out of it, 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from pay.errors import Code, PayError
@@ -17,7 +18,7 @@ from pay.payment.receipt import Receipt
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
-from pay.units import ScidDir
+from pay.units import NodeId, ScidDir
 from tests.payment_tools import HEIGHT, NOW, failed, node, scid, unknown_payment, update_bytes
 
 FINAL_WORDS = ("incorrect_or_unknown_payment_details", "invoice expired")
@@ -57,6 +58,9 @@ class Bookkeeper:
         self.log: list[tuple[ev.Event, float]] = []
         self.actions: list[list[ev.Action]] = []
         self.wake_at: float | None = None
+        self.began: dict[int, float] = {}
+        self.forwarded: set[NodeId] = set()
+        self.set_back = False
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -93,22 +97,25 @@ class Bookkeeper:
                 self.tell(ev.Started())
             case ("clock", seconds):
                 self.now += seconds
+                self.set_back |= seconds < 0
+                if self.wake_at is not None and self.now >= self.wake_at:
+                    self.tell(ev.TimerFired())
 
-    def answer(self, which: int, plan: tuple[list[int], int, int]) -> None:
+    def answer(self, which: int, plan: tuple[list[int], int, int, int]) -> None:
         """Routes that keep to their question, whichever that is."""
         query_id = self._question(which)
         asked = next((q.query for q in self.questions if q.query_id == query_id), None)
         if asked is None:
             self.tell(ev.RoutesFound(query_id, (self._route(1, 0, 0, 1),)))
             return
-        weights, fee_percent, delay_percent = plan
+        weights, fee_percent, delay_percent, nodes = plan
         weights = weights[: min(asked.max_parts, asked.amount_msat)]
         amounts = [asked.amount_msat * weight // sum(weights) for weight in weights]
         amounts[0] += asked.amount_msat - sum(amounts)
         amounts = [amount for amount in amounts if amount]
         fee = asked.max_fee_msat * fee_percent // 100 // len(amounts)
         delay = (asked.max_delay - asked.final_cltv) * delay_percent // 100
-        routes = tuple(self._route(amount, fee, delay, i) for i, amount in enumerate(amounts))
+        routes = tuple(self._route(amount, fee, delay, i, i % nodes) for i, amount in enumerate(amounts))
         void = query_id != self.open_question
         self.open_question = None if not void else self.open_question
         actions = self.tell(ev.RoutesFound(query_id, routes))
@@ -136,6 +143,8 @@ class Bookkeeper:
         news = partid in self.out
         self.out.discard(partid)
         failure = self._failure(partid, kind)
+        if partid in self.routes and failure.erring_index is not None:
+            self.forwarded |= {hop.node for hop in self.routes[partid].hops[: max(0, failure.erring_index - 1)]}
         if news:
             # A part to ourselves, or of somebody else: there is no other way to try. One of an earlier life
             # of ours, whose route is forgotten, is tried again.
@@ -205,7 +214,26 @@ class Bookkeeper:
         self._within_limits()
         if not (self.finishes or self.out or self.open_question):
             assert self.wake_at is not None and self.wake_at <= self.terms.deadline_s, "a wait without an end"
+        if any(isinstance(action, ev.SendAttempt) for action in actions):
+            self._a_handful()
         return actions
+
+    def _a_handful(self) -> None:
+        """7: what waits is sent before long, and five parts at most hang on a node that has forwarded nothing."""
+        hanging = Counter[NodeId]()
+        for partid in self.out & set(self.routes):
+            for place, hop in enumerate(self.routes[partid].hops[:-1], 1):
+                if self.now >= self.began[partid] + place / 2:
+                    self.forwarded.add(hop.node)
+                hanging[hop.node] += 1
+        if self.set_back:
+            return
+        last_s, held_s = min(self.terms.deadline_s, self.terms.expires_at_s), self.now - 30
+        if self._committed()[0] < self.terms.amount_msat:
+            assert self.wake_at is not None and self.now < self.wake_at < min(self.now + 1.001, last_s)
+        most = max((parts for name, parts in hanging.items() if name not in self.forwarded), default=0)
+        hurried = last_s - self.now <= 1 or any(self.began.get(partid, NOW) <= held_s for partid in self.out)
+        assert most <= 5 or hurried, f"{most} parts on the word of one node"
 
     def _ordered(self, partid: int, route: Route | None) -> None:
         assert partid not in self.sent, "a partid is never used again"
@@ -214,7 +242,7 @@ class Bookkeeper:
         amount = self.terms.amount_msat
         self.sent[partid] = (amount, amount) if route is None else (route.amount_msat, route.sent_msat)
         if route is not None:
-            self.routes[partid] = route
+            self.routes[partid], self.began[partid] = route, self.now
             assert route.delay_blocks <= self.terms.max_delay_blocks + self.terms.behind_blocks, "2: the delay"
         self.out.add(partid)
 
@@ -285,14 +313,16 @@ class Bookkeeper:
     def _question(self, which: int) -> int:
         return self.questions[-1 - which].query_id if which < len(self.questions) else 50_000 + which
 
-    def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int) -> Route:
-        """us ─ a ─ b ─ d, with the whole fee at a."""
-        base = 10 * number + 1
+    def _route(
+        self, amount_msat: int, fee_msat: int, delay: int, number: int, by: int | None = None
+    ) -> Route:
+        """us ─ a ─ b ─ d, with the whole fee at a; the channels are those of `number`, the nodes those of `by`."""
+        base, by = 10 * number + 1, number if by is None else by
         final = self.terms.final_cltv + self.terms.behind_blocks
         return Route(
             (
-                Hop(scid(base), 0, node(f"a{number}"), amount_msat + fee_msat, final + delay),
-                Hop(scid(base + 1), 1, node(f"b{number}"), amount_msat, final),
+                Hop(scid(base), 0, node(f"a{by}"), amount_msat + fee_msat, final + delay),
+                Hop(scid(base + 1), 1, node(f"b{by}"), amount_msat, final),
                 Hop(scid(base + 2), 0, node("d"), amount_msat, final),
             ),
             probability=0.5,

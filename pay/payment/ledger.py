@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pay.payment.attempt import Attempt, Terms
-from pay.payment.events import Paid
+from pay.payment.events import Elsewhere, NotPaid, Paid, Result
 from pay.payment.states import AttemptStatus
+from pay.routing.query import Route
 
 
 class Ledger:
@@ -21,6 +22,7 @@ class Ledger:
 
     def __init__(self, terms: Terms):
         self._terms = terms
+        self._next_partid = terms.first_partid
         self.attempts: dict[int, Attempt] = {}
 
     @property
@@ -61,6 +63,24 @@ class Ledger:
             parts=max((len(self.attempts), *self.attempts)),
             incomplete=bool(self.live),
         )
+
+    def as_of_now(self, result: Result | None) -> Paid | None:
+        """The success that was answered, with the figures of now; None where it was none."""
+        match result:
+            case Paid(preimage):
+                now = self.paid(preimage)
+                short = self.delivered_msat < self._terms.amount_msat
+                return replace(now, incomplete=now.incomplete or short)
+            case NotPaid() | Elsewhere() | None:
+                return None
+
+    def create(self, route: Route, now: float, *, late: bool) -> int:
+        """A new part, not with the host yet: its partid."""
+        partid = self._next_partid
+        self._next_partid += 1
+        sums = route.amount_msat, route.sent_msat
+        self.attempts[partid] = Attempt(partid, route, *sums, AttemptStatus.CREATED, now, late=late)
+        return partid
 
     def mark(self, partid: int, status: AttemptStatus, only_from: AttemptStatus | None = None) -> None:
         """Give a part another status; nothing where there is no such part, or not with the status `only_from`."""

@@ -30,6 +30,7 @@ from pay.payment.ledger import Ledger
 from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
 from pay.payment.question import Questions, question, whole
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
+from pay.payment.waiting import Waiting
 from pay.routing.query import NoRoute, Restrictions, Route
 
 
@@ -64,9 +65,9 @@ class PaymentSession:
         self._local_failures = 0
         self._busy_naps = 0
         self._late = LateGossip()
+        self._waiting = Waiting()
         self._many = False
         self._planned_with: dict[int, Restrictions] = {}
-        self._next_partid = terms.first_partid
         self._restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
         )
@@ -91,13 +92,7 @@ class PaymentSession:
     @property
     def paid(self) -> ev.Paid | None:
         """The success, with the figures of now: parts that were out when it was answered may have ended since."""
-        match self.result:
-            case ev.Paid(preimage):
-                now = self._ledger.paid(preimage)
-                short = self.delivered_msat < self.terms.amount_msat
-                return replace(now, incomplete=now.incomplete or short)
-            case ev.NotPaid() | ev.Elsewhere() | None:
-                return None
+        return self._ledger.as_of_now(self.result)
 
     @property
     def delivered_msat(self) -> int:
@@ -140,6 +135,8 @@ class PaymentSession:
             return []
         self._unix_s = now if unix_s is None else unix_s
         actions = self._dispatch(event, now)
+        if self.state is not State.IN_FLIGHT:
+            self._waiting.drop()
         # News that is old or told twice (a void query, a part that is over) leaves every state as it is.
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
@@ -207,16 +204,16 @@ class PaymentSession:
             raise SessionError(f"a plan for {planned_msat} msat where {left_msat} msat are left to pay")
         self._many |= len(routes) > self.terms.usual_parts
         actions: list[ev.Action] = []
+        if not late:
+            last_s = min(self.terms.deadline_s, now + self.terms.expires_at_s - self._unix_s)
+            routes = self._waiting.stage(routes, self.attempts.values(), now, last_s)
         for route in routes:
-            partid = self._next_partid
-            self._next_partid += 1
-            sums = route.amount_msat, route.sent_msat
-            self.attempts[partid] = Attempt(partid, route, *sums, AttemptStatus.CREATED, now, late=late)
+            partid = self._ledger.create(route, now, late=late)
             self._planned_with[partid] = self._restrictions
             actions.append(ev.SendAttempt(partid, route))
         self._busy_naps = 0
         self.state = State.IN_FLIGHT
-        return actions
+        return [*actions, ev.WakeAt(self._waiting.until_s)] if self._waiting else actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
         may_come = self._restrictions.asleep or now < self.terms.patient_until_s
@@ -316,9 +313,12 @@ class PaymentSession:
                 return [ev.WakeAt(self._pause_until_s)]
             self._restrictions = replace(self._restrictions, asleep=frozenset())
             return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
+        if self._waiting and now < self._waiting.until_s:
+            return [ev.WakeAt(self._waiting.until_s)]
         if now < self.terms.deadline_s:
-            return [ev.WakeAt(self.terms.deadline_s)]
-        if self.state is State.IN_FLIGHT:
+            sent = self._send(self._waiting.routes, now) if self._waiting else []
+            return [ev.WakeAt(self.terms.deadline_s), *sent]
+        if self.state is State.IN_FLIGHT and not self._waiting:
             return [ev.Notify(words.time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.

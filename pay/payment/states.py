@@ -67,7 +67,7 @@ TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_I, ev.AttemptAccepted): frozenset({_I}),
     (_I, ev.AttemptSettled): frozenset({_P, _D}),
     (_I, ev.AttemptFailed): frozenset({_R, _H, _Z, _F, _D}),
-    (_I, ev.TimerFired): frozenset({_I}),
+    (_I, ev.TimerFired): frozenset({_I, _F}),
     (_I, ev.HashTaken): frozenset({_F, _D}),
     (_I, ev.Cancelled): frozenset({_F, _D}),
     (_H, ev.HeightReached): frozenset({_H, _R, _F, _D}),

@@ -26,8 +26,14 @@ from tests.payment_tools import NOW, scid, terms
 
 # --- scripts --------------------------------------------------------------------------------------------------
 
-PLANS = st.tuples(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 100), st.integers(0, 100))
-"""Weights of the parts, and how much of the fee budget and of the room for delay they use, in percent."""
+PLANS = st.tuples(
+    st.lists(st.integers(1, 5), min_size=1, max_size=4) | st.lists(st.integers(1, 5), min_size=6, max_size=9),
+    st.integers(0, 100),
+    st.integers(0, 100),
+    st.sampled_from([1, 2, 9]),
+)
+"""Weights of the parts, how much of the fee budget and of the room for delay they use, in percent, and over how
+many nodes they go."""
 
 WHICH = st.integers(0, 5)
 """Counted from the newest part or question: 0 is the newest, 5 may be one that never was."""
@@ -42,7 +48,7 @@ OFTEN = {
     "fail": (12, st.tuples(st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5]), st.sampled_from(FAILURES))),
     "accept": (2, st.tuples(WHICH)),
     "height": (3, st.tuples(st.integers(0, 3))),
-    "clock": (2, st.tuples(st.sampled_from([0.001, 1, 1, 20, 59.999, 60, 3_600, -30, -0.001]))),
+    "clock": (2, st.tuples(st.sampled_from([0.001, 0.5, 1, 1, 20, 59.999, 60, 3_600, -30, -0.001]))),
     "timer": (2, st.tuples()),
     "settle": (1, st.tuples(st.sampled_from([0, 1, 1, 2, 3, 5]))),
     "taken": (1, st.tuples(WHICH)),
@@ -76,7 +82,7 @@ TERMS = st.builds(
     )),
     st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
     st.sampled_from([5_000, 5_000, 10**9, 1, 0]),
-    st.sampled_from([4, 3, 2, 1]),
+    st.sampled_from([9, 9, 4, 3, 2, 1]),
     st.sampled_from([100, 100, 100, 5, 2, 1]),
     st.sampled_from([60, 60, 60, 10_000, 1, 0]),
     st.sampled_from([3_600] * 8 + [30, 0, -1]),

@@ -17,6 +17,7 @@ import pytest
 
 from pay.sim.clock import RealClock
 from pay.sim.failures import FailCode, failure
+from pay.sim.faults import Faults
 from pay.sim.invoices import fail_parts
 from pay.sim.payments_db import Status
 from pay.sim.world import World
@@ -244,6 +245,20 @@ def test_more_parts_than_usual_up_to_the_options_figure(tmp_path: Path) -> None:
             error = host.pay(host.invoice(amount_msat=198_001 * SAT)).error
             assert error is not None and error["message"].endswith("can take in 100 parts")
         assert delivered(host.sendpays()) == 100_000 * SAT
+
+
+def test_of_fifty_parts_over_one_node_five_go_first(tmp_path: Path) -> None:
+    """51 parts by way of the hub: where it refuses all that it is given, it gets five; where it forwards, it gets the
+    others half a second later."""
+    with hosting(tmp_path, build=build_small) as host:
+        hub = host.id("hub")
+        host.world(lambda world: world.set_faults(hub, Faults(fail_code=TEMPORARY_CHANNEL_FAILURE)))
+        error = host.pay(host.invoice(amount_msat=100_000 * SAT)).error
+        assert error is not None and error["code"] == 205
+        assert len(host.sendpays()) == 5
+        host.world(lambda world: world.set_faults(hub, None))
+        answer = host.pay(host.invoice(amount_msat=100_000 * SAT)).ok()
+        assert answer["parts"] == 51
 
 
 def test_disable_mpp_is_no_wish(tmp_path: Path) -> None:

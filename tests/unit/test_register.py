@@ -35,7 +35,10 @@ def payment(payment_hash: bytes = HASH, groupid: int = 1, parts: int = 2, ours: 
     adopted = tuple(ev.AdoptedPart(partid, share, share + 10) for partid in range(1, parts + 1))
     session.handle(ev.Started(() if ours else adopted), NOW)
     if ours and parts:
-        routes = tuple(line(share, "ad", first=10 * number, fee_msat=10) for number in range(parts))
+        # Over two nodes: more than five parts over one would not go at once.
+        routes = tuple(
+            line(share, "ab"[number % 2] + "d", first=10 * number, fee_msat=10) for number in range(parts)
+        )
         session.handle(ev.RoutesFound(1, routes), NOW)
     return Running(session, ClearRecipient(node("d"), (), False), ORDER if ours else None, created_at_s=77)
 
