@@ -248,8 +248,9 @@ def test_more_parts_than_usual_up_to_the_options_figure(tmp_path: Path) -> None:
 
 
 def test_of_fifty_parts_over_one_node_five_go_first(tmp_path: Path) -> None:
-    """51 parts by way of the hub: where it refuses all that it is given, it gets five; where it forwards, it gets the
-    others half a second later."""
+    """51 parts by way of the hub. It refuses all that it is given: that is five. It forwards: the others follow
+    half a second later.
+    """
     with hosting(tmp_path, build=build_small) as host:
         hub = host.id("hub")
         host.world(lambda world: world.set_faults(hub, Faults(fail_code=TEMPORARY_CHANNEL_FAILURE)))
