@@ -43,9 +43,9 @@ def test_a_refused_payment_is_paid_later(shop: Shop) -> None:
         assert fields["failcode"] == 0x400F
         assert fields["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
         assert (fields["erring_index"], fields["erring_node"]) == (2, far.id)
-        assert fields["raw_message"] == UNKNOWN_DETAILS
-        assert [attempt["status"] for attempt in fields["attempts"]] == ["failed"]
-        assert (fields["status"], fields["sendpay_tries"]) == ("failed", 1)
+    assert [attempt["status"] for attempt in error["attempts"]] == ["failed"]
+    data = error["data"]
+    assert (data["raw_message"], data["status"], data["sendpay_tries"]) == (UNKNOWN_DETAILS, "failed", 1)
     pay(shop.payer, made["bolt11"]).ok()
     assert [(row["groupid"], row["partid"], row["status"]) for row in rows(shop.payer, made)] == [
         (1, 1, "failed"), (2, 1, "complete"),
