@@ -20,6 +20,7 @@ from pay.units import ScidDir
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import LiquidityBeliefs
     from pay.liquidity.knowledge import Knowledge
+    from pay.liquidity.observation import Observation
     from pay.network import ChannelGraph, OwnChannel
 
 log = logging.getLogger("pay.liquidity")
@@ -71,9 +72,14 @@ class Memory:
         return self._beliefs
 
     def learn(self, ended: Iterable[Ended], graph: ChannelGraph, now_s: float) -> None:
-        """What parts that are over show."""
+        """What parts that are over show; one that cannot be read costs the others nothing."""
+        seen: list[Observation] = []
+        for part in ended:
+            try:
+                seen += observations(part, partial(place_in, graph))
+            except Exception:
+                self._trouble("learning_failed")
         try:
-            seen = [each for part in ended for each in observations(part, partial(place_in, graph))]
             if seen:
                 self.beliefs().learn(seen, now_s)
                 log.debug("learnt observations=%d channels=%d", len(seen), len(self.beliefs()))

@@ -195,6 +195,17 @@ def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
     assert kept.knowledge().of(ROUTE.hops[1].scid_dir) is not None
 
 
+def test_a_part_that_cannot_be_read_costs_those_that_ended_with_it_nothing(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, unreadable = Memory(remembering), Ended(None, None, 1.0, InFlight())  # type: ignore[arg-type]
+    readable = Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())
+    with caplog.at_level(logging.ERROR):
+        kept.learn([unreadable, readable, unreadable], graph(), NOW)
+    assert kept.knowledge().of(ROUTE.hops[2].scid_dir) is not None
+    assert len(caplog.records) == 1, "said once"
+
+
 def test_a_plan_may_use_what_the_last_one_knew_for_a_moment(clock: Clock) -> None:
     """As long as nothing was learnt: a planner that is asked twice finds its rows again."""
     kept = Memory(remembering)
