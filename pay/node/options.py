@@ -88,20 +88,17 @@ class Amount(Number):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of some words, the first of them where nothing is set; `setconfig` changes it at run time."""
+    """One of some words; `setconfig` changes it at run time."""
 
     name: str
     words: tuple[str, ...]
+    default: str
     about: str
 
     @property
     def kind(self) -> str:
         """lightningd's type of it."""
         return "string"
-
-    @property
-    def default(self) -> str:
-        return self.words[0]
 
     @property
     def shown(self) -> Any:
@@ -189,10 +186,11 @@ BEST_PRIOR = "auto"
 PRIOR = Word(
     "pay-balance-prior",
     ("reserved", "uniform", "bimodal", "mixed", BEST_PRIOR),
+    "reserved",
     "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
     "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
 )
-"""The names of `pay.liquidity.prior`, which the manifest cannot wait for; the first is the default.
+"""The names of `pay.liquidity.prior`, which the manifest cannot wait for.
 
 What foretells best is not yet what pays best: where balances are at the ends of channels `bimodal` foretells best,
 and costs a tenth more in fees than `reserved` without saving a failure (python -m tests.bench regret).
@@ -200,7 +198,8 @@ and costs a tenth more in fees than `reserved` without saving a failure (python 
 
 SHADOW = Word(
     "pay-shadow",
-    (_DEFAULTS.shadow.value, *(shadow.value for shadow in Shadow if shadow is not _DEFAULTS.shadow)),
+    tuple(shadow.value for shadow in Shadow),
+    _DEFAULTS.shadow.value,
     "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
 )
 

@@ -116,6 +116,8 @@ class Runner:
         self.post(running, ev.Started(adopted))
         reconcile = partial(self._reconciliation.run, running, at_once=True)
         if adopted:
+            # The host has had them: should their rows go, an error would be a guess.
+            self._journalling.changed(running)
             self._task(running, reconcile())
         else:
             self._later(running, self._reconcile_s, reconcile)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from pyln.client.plugin import PluginLogHandler
 
 from pay.node import app
 from pay.node.host_plugin import HostPlugin
@@ -28,14 +29,19 @@ class Told:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     root, kept = logging.getLogger(), logging.getLogger().handlers[:]
+    # Each plugin of other tests has left one, and some a level of theirs.
+    root.handlers[:] = [handler for handler in kept if not isinstance(handler, PluginLogHandler)]
     plugin, written = HostPlugin(), io.BytesIO()
     monkeypatch.setattr(plugin, "stdout", io.TextIOWrapper(written, write_through=True))
     monkeypatch.setattr(app.logging, "_srcfile", logging._srcfile)
-    levels = root.level, logging.getLogger("pay").level
+    levels, disabled = (root.level, logging.getLogger("pay").level), root.manager.disable
+    # What the demo has disabled in this process would be disabled here.
+    logging.disable(logging.NOTSET)
     try:
         app._set_logging()
         yield Told(written)
     finally:
+        logging.disable(disabled)
         root.handlers[:] = kept
         root.setLevel(levels[0])
         logging.getLogger("pay").setLevel(levels[1])

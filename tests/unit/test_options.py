@@ -34,7 +34,7 @@ def test_a_value(option: Any, value: Any, read: Any) -> None:
         (MAX_PARTS, "1_0", "whole number"), (MAX_PARTS, " 5", "whole number"), (MAX_PARTS, True, "whole number"),
         (MAX_PARTS, "5sat", "whole number"), (MAX_PARTS, "\u0665", "whole number"),
         (MAX_PARTS, None, "whole number"),
-        (SHADOW, "maybe", "should be one of delay, off, full, not 'maybe'"), (SHADOW, "Off", "should be one of"),
+        (SHADOW, "maybe", "should be one of off, delay, full, not 'maybe'"), (SHADOW, "Off", "should be one of"),
     ],
 )  # fmt: skip
 def test_no_value(option: Any, value: Any, words: str) -> None:

@@ -288,7 +288,7 @@ def test_the_expiry_is_by_the_clock_on_the_wall() -> None:
 def test_words_when_time_is_up() -> None:
     story = halves()
     assert story.tell(ev.TimerFired(), at=DEADLINE) == []
-    assert story.told[-1].startswith("retry_for (60 s) is over: no new parts are sent; 2 of ")
+    assert story.told[-1].startswith("retry_for (60 s) is over: no new parts are sent; 2 parts are ")
 
 
 def test_time_is_up_while_routes_are_looked_for_and_none_was_busy() -> None:
@@ -305,7 +305,7 @@ STILL_OUT = "No new parts are sent; "
 def test_callers_hear_once_that_the_answer_waits() -> None:
     story = thirds()
     assert story.fails(1, unknown_payment(2)) == []
-    assert story.told[-1].startswith(STILL_OUT + "2 of ") and "error 203" in story.told[-1]
+    assert story.told[-1].startswith(STILL_OUT + "2 parts are ") and "error 203" in story.told[-1]
     assert story.fails(2, no_balance(1)) == story.tell(ev.Cancelled(PayError(Code.OTHER, "stop"))) == []
     assert len([words for words in story.told if words.startswith(STILL_OUT)]) == 1
 
