@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +93,7 @@ class _Said:
     policies: Mapping[ScidDir, Policy]
     caps: Mapping[ScidDir, int]
     may_be_back: bool = False
+    sizes: Mapping[ScidDir, int] = field(default_factory=dict)
 
 
 class Overlay:
@@ -114,6 +115,8 @@ class Overlay:
         Learnt from failures of this payment.
     caps
         Largest HTLC, in msat, that may pass a channel direction.
+    sizes
+        The same of hints, behind each of which there may be several channels: it takes more than one such HTLC.
     may_be_back
         The recipient's own channels are open towards it also where gossip shows them as disabled.
 
@@ -155,12 +158,13 @@ class Overlay:
         policies: Mapping[ScidDir, Policy] | None = None,
         caps: Mapping[ScidDir, int] | None = None,
         may_be_back: bool = False,
+        sizes: Mapping[ScidDir, int] | None = None,
     ):
         if hints and recipient is None:
             raise ValueError("route hints lead to a recipient, and none is given")
         self._said = _Said(
             source, tuple(own), recipient, tuple(hints),
-            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back,
+            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back, sizes or {},
         )  # fmt: skip
         self.graph = graph
         self.own = tuple(channel for channel in own if _usable(channel))
@@ -179,6 +183,9 @@ class Overlay:
             self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
+        for named, size_msat in self._said.sizes.items():
+            if (row := self._rows.get(named)) is not None:
+                row.htlc_max_msat = min(row.htlc_max_msat, size_msat)
         self.n_hints = len(hints)
         self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
         self.n_nodes = graph.n_nodes + len(self._unknown_ids)
@@ -199,6 +206,12 @@ class Overlay:
     def without_exclusions(self) -> Overlay:
         """The same but for the exclusions: whether they are what stands in the way."""
         return self._again(replace(self._said, excluded_nodes=frozenset(), excluded_channels=frozenset()))
+
+    def with_exclusions(
+        self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]
+    ) -> Overlay:
+        """The same, with these exclusions in place of its own."""
+        return self._again(replace(self._said, excluded_nodes=nodes, excluded_channels=channels))
 
     def without_nodes(self, nodes: Iterable[NodeId]) -> Overlay:
         """The same, with these excluded as well."""
@@ -235,7 +248,7 @@ class Overlay:
         return Overlay(
             self.graph, said.source, said.own, recipient=said.recipient, hints=said.hints,
             excluded_nodes=said.excluded_nodes, excluded_channels=said.excluded_channels,
-            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back,
+            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back, sizes=said.sizes,
         )  # fmt: skip
 
     # -- building ------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from pay.payment.attempt import Attempt, Terms
-from pay.payment.events import Paid
+from pay.payment.events import AdoptedPart, Paid
 from pay.payment.states import AttemptStatus
 
 
@@ -22,6 +22,12 @@ class Ledger:
     def __init__(self, terms: Terms):
         self._terms = terms
         self.attempts: dict[int, Attempt] = {}
+
+    def adopt(self, parts: Iterable[AdoptedPart], now: float) -> None:
+        """Take up parts that were found pending."""
+        for part in parts:
+            sums, sent_s = (part.amount_msat, part.sent_msat), part.sent_at_s or now
+            self.attempts[part.partid] = Attempt(part.partid, None, *sums, AttemptStatus.INFLIGHT, sent_s)
 
     @property
     def live(self) -> list[Attempt]:

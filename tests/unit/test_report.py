@@ -178,7 +178,7 @@ def test_no_route(reason: NoRouteReason, code: int) -> None:
     """206 where a limit of the caller is in the way, with the figures of the best route; else 205 and a token."""
     story = Teller(terms())
     query = story.questions[0].query_id
-    why = NoRoute(reason, "The words", fee_msat=7_500, delay_blocks=144, max_sendable_msat=99)
+    why = NoRoute(reason, "The words", fee_msat=7_500, delay_blocks=144, max_sendable_msat=99, money=True)
     error, data = whole(story, story.tell(ev.NoRouteFound(query, why)))
     assert (error.code, data["reason"]) == (code, reason.value)
     assert (data["fee"], data["feepercent"], data["delay"]) == (7_500, 7.5, 144)

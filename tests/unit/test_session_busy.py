@@ -15,7 +15,7 @@ BUSY = replace(NO_ROUTE, busy=True)
 
 
 def busy(story: Teller) -> list[ev.Action]:
-    return story.tell(ev.NoRouteFound(story.questions[-1].query_id, BUSY))
+    return story.no_route(why=BUSY)
 
 
 def test_naps_grow_until_the_deadline() -> None:
