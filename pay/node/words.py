@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pay.payment import events as ev
 from pay.routing.query import Route
-from pay.units import format_scid
+from pay.units import NodeId, format_scid
 
 
 def path_words(route: Route | None) -> str:
@@ -12,6 +14,10 @@ def path_words(route: Route | None) -> str:
     if route is None:
         return "self"
     return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)
+
+
+def _nodes(nodes: Iterable[NodeId]) -> str:
+    return ",".join(node.hex() for node in nodes) or "none"
 
 
 def brief(value: ev.Event | ev.Action) -> str:
@@ -28,6 +34,8 @@ def brief(value: ev.Event | ev.Action) -> str:
             return f"{name} partid={partid}"
         case ev.FindRoutes(query_id, query, _):
             return f"{name} query={query_id} amount_msat={query.amount_msat} max_fee_msat={query.max_fee_msat}"
+        case ev.AskPeers(peers, missed, _):
+            return f"{name} asked={_nodes(peers)} missed={_nodes(missed)}"
         case ev.Notify(message):
             return f"{name} message={message!r}"
         case _:

@@ -53,7 +53,7 @@ class Sign(Enum):
     PHONE = "phone"
     """The recipient is behind route hints: it may be asleep."""
     RESTING = "resting"
-    """There would be routes over what said that it is away or in trouble; the recipient's channels aside."""
+    """There would be routes over what said that it is away or in trouble, not counting its channels."""
 
 
 class Wait(Enum):
@@ -110,9 +110,11 @@ PAUSES: dict[Wait, Pauses] = {
     Wait.OWN_CHANNELS: Pauses(1.0, 8.0),
 }
 
+
 def is_limited(wait: Wait) -> bool:
-    """Whether it ends by itself: then the answer is the one that there was before it, also where it is cut short."""
+    """Whether it ends before `retry_for` does: then the answer is that of before, also where it is cut short."""
     return wait is Wait.PEERS or PAUSES[wait].times is not None
+
 
 
 LOCAL_FAILURES_IN_A_ROW = 10
