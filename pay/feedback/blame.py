@@ -7,7 +7,8 @@ table is the whole of the reading; the second is what `restrictions` and `observ
     speaker         code (BOLT 4)                                  kind
     us              temporary channel failure, capacity exceeded   LACKS_BALANCE
     us              the same, too many HTLCs                       NO_SLOT
-    us              anything else                                  AWAY
+    us              the same otherwise, unknown next peer          AWAY
+    us              anything else                                  UNUSABLE
     on the way,     temporary channel failure                      LACKS_BALANCE
     last but one      with a policy: disabled                      AWAY
                       with a policy that forbids the amount        POLICY
@@ -200,7 +201,8 @@ def _own_channel(failure: Failure) -> Kind:
     # A lack of balance leaves smaller amounts possible; with no peer no amount is.
     if failure.failcode == FailCode.TEMPORARY_CHANNEL_FAILURE and "apacity" in failure.reason:
         return Kind.LACKS_BALANCE
-    return Kind.AWAY
+    away = failure.failcode in (FailCode.TEMPORARY_CHANNEL_FAILURE, FailCode.UNKNOWN_NEXT_PEER)
+    return Kind.AWAY if away else Kind.UNUSABLE
 
 
 def _by_recipient(

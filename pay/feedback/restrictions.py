@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pay.feedback.blame import CROWD, Blame, Kind, Speaker
-from pay.routing.query import SUSPECT_AFTER, Door, Edge, Hop, Refusals, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Edge, Hop, Refusals, Restrictions, Route
 from pay.units import MAX_MSAT, NodeId, ScidDir
 
 _NOTHING = Restrictions()
@@ -106,15 +106,25 @@ def _channel(
             raise ValueError(f"{blame.kind} is said of no channel")
 
 
-def woken(known: Restrictions, wakeable: frozenset[ScidDir], *, reached: bool) -> Restrictions:
-    """What holds after a pause; `reached` is whether a part has come to the recipient meanwhile.
+def woken(
+    known: Restrictions, *, reached: bool = False, phones: frozenset[ScidDir] = frozenset()
+) -> Restrictions:
+    """What holds after a pause.
 
-    A phone that is awake now may take what it did not take asleep, and is asked once, in one part.
+    Parameters
+    ----------
+    reached
+        A part has come to the recipient meanwhile.
+    phones
+        Last channels of hints, if it was for somebody to wake up: what was refused asleep is no lack of balance,
+        and is asked for once more, in one part.
     """
-    edges = {channel: Edge(MAX_MSAT, MOST_HALVINGS) for channel in known.edges}
-    caps = {channel: cap for channel, cap in known.caps.items() if channel not in wakeable or known.reached}
     awake = replace(known.awake, doors={}, reached=known.reached or reached)
-    return awake if known.reached or reached else replace(awake, edges=edges, caps=caps)
+    if awake.reached or not phones:
+        return awake
+    edges = {channel: Edge(MAX_MSAT, MOST_HALVINGS) for channel in known.edges}
+    caps = {channel: cap for channel, cap in known.caps.items() if channel not in phones}
+    return replace(awake, edges=edges, caps=caps)
 
 
 def crowded(known: Restrictions, on: Mapping[ScidDir, int]) -> Restrictions:
@@ -157,9 +167,8 @@ def _door(known: Restrictions, route: Route, blame: Blame) -> Restrictions:
         return known
     channel = route.hops[-1].scid_dir
     least_msat = route.amount_msat if blame.kind is Kind.LACKS_BALANCE else 0
-    door = known.doors.get(channel, Door(least_msat, 0))
-    door = Door(min(least_msat, door.least_msat), door.times + 1)
-    return replace(known, doors={**known.doors, channel: door})
+    least_msat = min(least_msat, known.doors.get(channel, least_msat))
+    return replace(known, doors={**known.doors, channel: least_msat})
 
 
 def _newer_policy(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from pay.feedback.blame import Blame
+from pay.feedback.blame import Blame, Speaker
 from pay.feedback.restrictions import Circumstances, crowded, held_on, parts_on, restrict, woken
 from pay.payment.attempt import Attempt, Terms
+from pay.payment.patience import Wait
 from pay.routing.query import Restrictions
+from pay.units import ScidDir
 
 
 class Learnt:
@@ -22,6 +25,7 @@ class Learnt:
     def __init__(self, terms: Terms):
         self._terms = terms
         self._planned_with: dict[int, Restrictions] = {}
+        self._own: frozenset[ScidDir] = frozenset()
         self.restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
         )
@@ -45,12 +49,25 @@ class Learnt:
             several=terms.max_parts > 1,
             total_msat=terms.total_msat,
         )
+        if said.speaker is Speaker.US and said.channel is not None:
+            self._own |= {said.channel}
         self.restrictions = restrict(before, attempt.route, said, of)
         return self.restrictions.crowds != before.crowds
 
-    def paused(self, *, reached: bool) -> None:
-        """A pause is over; `reached` is whether a part has come to the recipient meanwhile."""
-        self.restrictions = woken(self.restrictions, self._terms.wakeable, reached=reached)
+    def paused(self, what_for: Wait | None, *, parts_out: bool) -> None:
+        """A pause is over: what was left alone for it may be tried again."""
+        known = self.restrictions
+        match what_for:
+            case Wait.BUSY:
+                # These naps are short and many: for our own channels; nobody else is asked more often.
+                self.restrictions = replace(known, asleep=known.asleep - self._own)
+            case Wait.PHONE_OR_MONEY:
+                self.restrictions = woken(known, phones=self._terms.wakeable)
+            case Wait.AT_THE_DOOR:
+                # What is still out has not been refused: it has come to the recipient.
+                self.restrictions = woken(known, reached=parts_out)
+            case _:
+                self.restrictions = woken(known)
 
     def beside(self, live: Sequence[Attempt]) -> Restrictions:
         """What a plan beside the parts that are out must respect."""

@@ -194,9 +194,9 @@ TABLE: tuple[tuple[frozenset[Sign], frozenset[Sign], Wait | AwaitParts | TryLate
     (frozenset(needs), frozenset(lacks), then)
     for needs, lacks, then in (
         ((_S.STARTING,), (), Wait.START),
+        ((_S.REFUSED, _S.PARTS_OUT), (), Wait.AT_THE_DOOR),
         ((_S.BUSY,), (), Wait.BUSY),
         ((_S.CROWDED, _S.PARTS_OUT), (), AwaitParts()),
-        ((_S.REFUSED, _S.PARTS_OUT), (), Wait.AT_THE_DOOR),
         ((_S.LATE,), (), TryLate()),
         ((_S.RESTING,), (), Wait.TROUBLE),
         ((_S.REFUSED, _S.PHONE, _S.MONEY), (), Wait.PHONE_OR_MONEY),

@@ -330,7 +330,7 @@ class PaymentSession:
 
     def _wake(self, now: float) -> list[ev.Action]:
         """A pause is over: what was left alone for it may be tried again."""
-        self._learnt.paused(reached=self._waits.what_for is Wait.AT_THE_DOOR and bool(self.live))
+        self._learnt.paused(self._waits.what_for, parts_out=bool(self.live))
         return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
 
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:

@@ -7,7 +7,7 @@ is the payment's matter.
 
 A recipient that is away, or has no room to receive, refuses any amount on each of its channels, and a large amount
 would be cut into ever smaller parts until all of them are used up. As long as nothing of the payment has reached
-it, crumbs are not sent once all its channels have refused, and no further part at all after `MOST_REFUSED`. As
+it, crumbs are not sent once all its channels have refused, and no further part at all once `MOST_REFUSED` have. As
 soon as anything has, none of this holds: then it is there, and smaller parts may do.
 """
 
@@ -23,9 +23,8 @@ from pay.routing.query import Answer, NoRoute, NoRouteReason, Restrictions, Rout
 from pay.units import NodeId, Scid, ScidDir, format_msat
 
 MOST_REFUSED = 10
-"""Parts that channels of the recipient may refuse while nothing reaches it. If each channel were as likely empty
-as full, one payable payment in a thousand would be given up; a recipient of 40 channels that is away costs 10
-HTLCs."""
+"""Channels of the recipient that may refuse while nothing reaches it. If each were as likely empty as full, one
+payable payment in a thousand would be given up; a recipient of 40 channels that is away costs 10 HTLCs."""
 
 MOST_PEERS = 5
 """That are asked back at once: those over which a plan leads, one plan after the other."""
@@ -48,7 +47,7 @@ Plan = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int]], Answ
 
 
 def refused_everywhere(overlay: Overlay, asked: Situation) -> NoRoute | None:
-    """That all of the recipient's channels have refused, or `MOST_REFUSED` parts were, and none has come to it;
+    """That all of the recipient's channels have refused, or `MOST_REFUSED` of them, and nothing has come to it;
     None where there is more to try."""
     known = asked.restrictions
     if known.reached or not known.doors:
@@ -61,10 +60,10 @@ def refused_everywhere(overlay: Overlay, asked: Situation) -> NoRoute | None:
 
 def _refused(known: Restrictions, doors: frozenset[ScidDir]) -> NoRoute | None:
     """That those of its open channels that were tried have refused; None where none of them was."""
-    refused = [door for channel, door in known.doors.items() if channel in doors]
+    refused = [least_msat for channel, least_msat in known.doors.items() if channel in doors]
     if known.reached or not refused:
         return None
-    count, least = len(refused), [door.least_msat for door in refused if door.least_msat]
+    count, least = len(refused), [least_msat for least_msat in refused if least_msat]
     which = f"{count} channels" if count > 1 else "the channel"
     if doors <= known.doors.keys():
         usable = "usable " if known.excluded_channels or known.excluded_nodes else ""
@@ -81,7 +80,7 @@ def _refused(known: Restrictions, doors: frozenset[ScidDir]) -> NoRoute | None:
 
 def refused_often(known: Restrictions) -> bool:
     """Whether no further part is to be sent, unless one reaches it after all."""
-    return not known.reached and sum(door.times for door in known.doors.values()) >= MOST_REFUSED
+    return not known.reached and len(known.doors) >= MOST_REFUSED
 
 
 def stands(answer: Answer, query: RouteQuery) -> bool:
@@ -103,7 +102,9 @@ def foretold(none: NoRoute, overlay: Overlay, asked: Situation, plan: Plan) -> N
     if asked.held or any(channel.live_htlcs for channel in own):
         idle = overlay.with_own([channel.idle for channel in own])
         free = plan(idle, known, asked.whole or query, {})
-        none = none if isinstance(free, NoRoute) else replace(none, busy=True)
+        shut = none.reason is NoRouteReason.RECIPIENT_REFUSES
+        helps = not shut or (not refused_often(known) and stands(free, query))
+        none = none if isinstance(free, NoRoute) or not helps else replace(none, busy=True)
     if known.asleep or known.asleep_nodes:
         awake = _awake(overlay, known)
         overlay = overlay.with_exclusions(awake.closed_nodes, awake.closed_channels)

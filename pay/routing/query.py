@@ -124,22 +124,6 @@ class Refusals(NamedTuple):
     parts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What one of the recipient's channels has refused while nothing of the payment has reached it.
-
-    Parameters
-    ----------
-    least_msat
-        The smallest part; 0 where the node before it says that the recipient is away, which is not about money.
-    times
-        How many parts that were.
-    """
-
-    least_msat: int
-    times: int
-
-
 class Edge(NamedTuple):
     """Of a route hint: the largest HTLC to try there, msat, and how often that was halved."""
 
@@ -162,8 +146,8 @@ class Restrictions:
     refusals
         Of nodes on the way, that did not forward.
     doors, reached
-        Of the recipient's channels, those that refused a part; and whether any part was ever answered by the
-        recipient itself.
+        Of the recipient's channels, those that refused a part, with the smallest one, msat (0 where the node before
+        it says that the recipient is away, which is not about money); and whether it has ever answered itself.
     edges
         Of route hints, behind each of which there may be several channels.
     crowds, full
@@ -178,7 +162,7 @@ class Restrictions:
     asleep: frozenset[ScidDir] = frozenset()
     asleep_nodes: frozenset[NodeId] = frozenset()
     refusals: Mapping[NodeId, Refusals] = field(default_factory=dict)
-    doors: Mapping[ScidDir, Door] = field(default_factory=dict)
+    doors: Mapping[ScidDir, int] = field(default_factory=dict)
     reached: bool = False
     edges: Mapping[ScidDir, Edge] = field(default_factory=dict)
     crowds: Mapping[ScidDir, int] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from pay.feedback.restrictions import (
     woken,
 )
 from pay.network.policy import Policy
-from pay.routing.query import SUSPECT_AFTER, Door, Edge, Refusals, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Edge, Refusals, Restrictions, Route
 from pay.units import MAX_MSAT, ScidDir
 from tests.payment_tools import HEIGHT, blamed, failed, line, message, node, scid, update_bytes
 
@@ -103,10 +103,10 @@ def on_the_way(kind: Kind, index: int, lasting: bool = False) -> Restrictions:
         case Kind.NODE_TROUBLE:
             return without(refusals={speaker: 1}, asleep_nodes=frozenset({node(speaker)}))
         case Kind.LACKS_BALANCE:
-            doors = {channel: Door(amount, 1)} if last else {}
+            doors = {channel: amount} if last else {}
             return without(refusals={speaker: 1}, caps={channel: amount - 1}, doors=doors)
         case Kind.AWAY:
-            return asleep(channel, refusals={speaker: 1}, doors={channel: Door(0, 1)} if last else {})
+            return asleep(channel, refusals={speaker: 1}, doors={channel: 0} if last else {})
         case Kind.NONSENSE:
             return without(channel, refusals={speaker: SUSPECT_AFTER})
         case _:
@@ -120,9 +120,10 @@ def test_the_table_has_every_code_we_name() -> None:
 @pytest.mark.parametrize("code", TABLE, ids=hex)
 def test_our_own_channel(code: int) -> None:
     """Whatever our host's reason: not through that channel again, and never the recipient's verdict."""
-    said = blamed(ROUTE, raw(0, code))
-    assert said == Blame(Speaker.US, Kind.AWAY, 0, None, CHANNEL[0], node("a"))
-    assert said.forwarder is None and after(raw(0, code)) == NOT_OWN
+    said, away = blamed(ROUTE, raw(0, code)), code in (UPDATE | 7, PERM | 10)
+    kind = Kind.AWAY if away else Kind.UNUSABLE
+    assert said == Blame(Speaker.US, kind, 0, None, CHANNEL[0], node("a"))
+    assert said.forwarder is None and after(raw(0, code)) == (NOT_OWN if away else without(CHANNEL[0]))
 
 
 @pytest.mark.parametrize("index", [1, 2, 3], ids=["first node", "middle", "last but one"])
@@ -313,9 +314,9 @@ def test_whoever_is_behind_a_hint_may_sleep() -> None:
     """Away is away for a moment, however often. That is no refusal."""
     of = Circumstances(wakeable=frozenset({CHANNEL[3]}))
     said, known = blamed(ROUTE, raw(3, FailCode.UNKNOWN_NEXT_PEER)), NOTHING
-    for times in (1, 2, 3):
+    for _ in range(3):
         known = restrict(known.awake, ROUTE, said, of)
-        assert known == asleep(CHANNEL[3], doors={CHANNEL[3]: Door(0, times)})
+        assert known == asleep(CHANNEL[3], doors={CHANNEL[3]: 0})
 
 
 def test_a_cap_is_of_all_that_is_on_the_channel() -> None:
@@ -350,7 +351,7 @@ def test_two_hints_sleep_at_once() -> None:
     of = Circumstances(wakeable=frozenset({CHANNEL[3], other}))
     said = blamed(ROUTE, raw(3, FailCode.UNKNOWN_NEXT_PEER))
     known = restrict(asleep(other), ROUTE, said, of)
-    assert known == asleep(other, CHANNEL[3], doors={CHANNEL[3]: Door(0, 1)})
+    assert known == asleep(other, CHANNEL[3], doors={CHANNEL[3]: 0})
 
 
 NO_MONEY = blamed(ROUTE, raw(3, FailCode.TEMPORARY_CHANNEL_FAILURE))
@@ -361,7 +362,7 @@ def test_a_hint_that_refuses_otherwise_than_by_sleep() -> None:
     """c has no balance for it in one part, and there may not be several: a refusal like any other node's."""
     known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(wakeable=HINTED))
     assert known == without(
-        caps={CHANNEL[3]: 99_999}, refusals={"c": 1}, doors={CHANNEL[3]: Door(100_000, 1)}
+        caps={CHANNEL[3]: 99_999}, refusals={"c": 1}, doors={CHANNEL[3]: 100_000}
     )
 
 
@@ -399,14 +400,14 @@ def test_the_maximum_of_a_hint_is_one_of_its_channels() -> None:
 def test_a_phone_is_asked_once_more_in_one_part() -> None:
     """After a pause: what it refused asleep is no lack of balance, unless something has reached it."""
     of = Circumstances(wakeable=HINTED, several=True)
-    known = without(caps={CHANNEL[3]: 1, CHANNEL[2]: 2}, doors={CHANNEL[3]: Door(5, 1)})
+    known = without(caps={CHANNEL[3]: 1, CHANNEL[2]: 2}, doors={CHANNEL[3]: 5})
     known = restrict(replace(known, edges={CHANNEL[3]: Edge(100_000, 0)}), ROUTE, NO_MONEY, of)
-    again = woken(known, HINTED, reached=False)
+    again = woken(known, phones=HINTED)
     assert again.caps == {CHANNEL[2]: 2} and not again.doors
     assert again.edges == {CHANNEL[3]: Edge(MAX_MSAT, MOST_HALVINGS)}
     assert restrict(again, ROUTE, NO_MONEY, of).caps == {CHANNEL[2]: 2, CHANNEL[3]: 99_999}
-    there = woken(known, HINTED, reached=True)
-    assert (there.caps, there.edges, there.reached) == (known.caps, known.edges, True)
+    for pause, reached in ((woken(known, phones=HINTED, reached=True), True), (woken(known), False)):
+        assert (pause.caps, pause.edges, pause.reached) == (known.caps, known.edges, reached)
 
 
 def test_a_channel_that_holds_others_has_no_slot() -> None:
