@@ -146,8 +146,8 @@ class Restrictions:
     refusals
         Of nodes on the way, that did not forward.
     doors, reached
-        Of the recipient's channels, those that refused a part, with the smallest one, msat (0 where the node before
-        it says that the recipient is away, which is not about money); and whether it has ever answered itself.
+        Of the recipient's channels, those that refused a part, with the smallest one, msat (0 where the node
+        before it says that it is away, which is not about money); and whether it has ever answered itself.
     edges
         Of route hints, behind each of which there may be several channels.
     crowds, full
