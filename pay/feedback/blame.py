@@ -140,8 +140,8 @@ class Blame:
 
 
 CROWD = 5
-"""Parts that a channel into the recipient holds when it refuses one more: from so many on that is a sign of HTLC
-slots. Phoenix takes 6 HTLCs, other nodes 10 and more; who has fewer parts there has met want of money."""
+"""Parts that a channel into the recipient holds when it refuses one more: from so many on that is first a sign of
+HTLC slots. Phoenix takes 6 HTLCs, other nodes 10 and more; who has fewer parts there has met want of money."""
 
 HELD_S = 120.0
 """A recipient looks at its height when an HTLC arrives: what it refuses later than this it has held, and the chain

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pay.feedback.blame import CROWD, Blame, Kind, Speaker
-from pay.routing.query import SUSPECT_AFTER, Edge, Hop, Refusals, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Crowd, Edge, Hop, Refusals, Restrictions, Route
 from pay.units import MAX_MSAT, NodeId, ScidDir
 
 _NOTHING = Restrictions()
@@ -129,7 +129,7 @@ def woken(
 
 def crowded(known: Restrictions, on: Mapping[ScidDir, int]) -> Restrictions:
     """With the channels that are full of parts of ours now, of which there are so many `on` each."""
-    full = frozenset(channel for channel, most in known.crowds.items() if on.get(channel, 0) >= most)
+    full = frozenset(channel for channel, most in known.crowds.items() if on.get(channel, 0) >= most.parts)
     return replace(known, full=full) if full else known
 
 
@@ -140,9 +140,12 @@ def _less(
     assert blame.index is not None
     amount_msat, last = route.hops[blame.index].amount_msat, blame.speaker is Speaker.LAST_BUT_ONE
     beside = of.parts_on.get(channel, 0)
+    # The planner takes what is held from a cap, so a cap is of the whole.
+    whole_msat = amount_msat - 1 + of.held_msat.get(channel, 0)
     if last and beside >= CROWD:
-        crowds = {**known.crowds, channel: min(beside, known.crowds.get(channel, beside))}
-        return replace(known, crowds=crowds)
+        before = known.crowds.get(channel, Crowd(beside, whole_msat))
+        crowd = Crowd(min(beside, before.parts), min(whole_msat, before.cap_msat))
+        return replace(known, crowds={**known.crowds, channel: crowd})
     if _is_edge(blame, channel, of):
         edge = known.edges.get(channel, Edge(amount_msat, 0))
         if amount_msat > edge.size_msat:
@@ -151,8 +154,6 @@ def _less(
         if edge.halvings < MOST_HALVINGS and amount_msat > 1:
             smaller = Edge((amount_msat + 1) // 2, edge.halvings + 1)
             return replace(known, edges={**known.edges, channel: smaller})
-    # The planner takes what is held from a cap, so a cap is of the whole.
-    whole_msat = amount_msat - 1 + of.held_msat.get(channel, 0)
     return replace(known, caps={**known.caps, channel: min(whole_msat, known.caps.get(channel, whole_msat))})
 
 

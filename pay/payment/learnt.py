@@ -76,7 +76,7 @@ class Learnt:
     def door_parts(self, live: Sequence[Attempt]) -> int | None:
         """How many HTLCs more a channel of the recipient takes, as far as that has shown."""
         most, on = self.restrictions.crowds, parts_on(part.route for part in live)
-        return min((max(1, parts - on.get(channel, 0)) for channel, parts in most.items()), default=None)
+        return min((max(1, crowd.parts - on.get(channel, 0)) for channel, crowd in most.items()), default=None)
 
     @property
     def door_wall(self) -> bool:

@@ -19,7 +19,7 @@ from pay.routing.planner import plan
 from pay.routing.prospects import foretold, refused_everywhere, refused_often, stands
 from pay.routing.query import Answer, NoRoute, Restrictions, RouteQuery, Situation
 from pay.routing.shadow import Walk, shadow_fee_msat, walk
-from pay.units import NodeId, ScidDir
+from pay.units import MAX_MSAT, NodeId, ScidDir
 
 PHONE_PARTS = 6
 """Parts at the same time to a recipient of whom gossip has no channel, unless there is no way in so few: it is a
@@ -60,9 +60,22 @@ def find(
         untried = overlay.without_channels(restrictions.caps)
         more = planner(untried, replace(restrictions, caps={}), fresh, asked.held, knowledge)
         answer = answer if isinstance(more, NoRoute) else more
+    if isinstance(answer, NoRoute) and restrictions.full:
+        more = _over_full(overlay, asked, knowledge, planner)
+        answer = answer if isinstance(more, NoRoute) else more
     if shut is not None and not stands(answer, query):
         answer = shut
     return foretold(answer, overlay, asked, plan_on) if isinstance(answer, NoRoute) else answer
+
+
+def _over_full(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:
+    """Where there is nothing else: in smaller parts over last channels that may lack money, not slots."""
+    known, caps = asked.restrictions, dict(asked.restrictions.caps)
+    for channel in known.full:
+        caps[channel] = min(known.crowds[channel].cap_msat, caps.get(channel, MAX_MSAT))
+    known = replace(known, full=frozenset(), caps=caps)
+    opened = overlay.with_exclusions(known.closed_nodes, known.closed_channels).with_caps(caps)
+    return _answer(opened, replace(asked, restrictions=known), knowledge, planner)
 
 
 def _planned(

@@ -42,6 +42,13 @@ _MAY_BE_BACK = frozenset({
 _OF_THE_RECIPIENT = _MAY_BE_BACK | {NoRouteReason.GAVE_UP}
 """Reasons that may be nothing but the recipient's refusals."""
 
+_WHATEVER_WE_HAVE = frozenset({
+    NoRouteReason.RECIPIENT_DISABLED,
+    NoRouteReason.UNKNOWN_NODE,
+    NoRouteReason.BAD_HINTS,
+})
+"""Reasons that no channel of ours does away with, but one to the recipient."""
+
 Plan = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int]], Answer]
 """The overlay has the restrictions."""
 
@@ -111,8 +118,9 @@ def foretold(none: NoRoute, overlay: Overlay, asked: Situation, plan: Plan) -> N
         asked = replace(asked, restrictions=awake)
         woken = plan(overlay, awake, query, asked.held)
         none = none if isinstance(woken, NoRoute) else replace(none, resting=True)
-    if any(not channel.connected and channel.spendable_msat > 0 for channel in own):
-        none = replace(none, away=_away(overlay, asked, plan))
+    away = {channel.peer for channel in own if not channel.connected and channel.spendable_msat > 0}
+    if query.destination in away or (away and none.reason not in _WHATEVER_WE_HAVE):
+        none = replace(none, away=_away(overlay, asked, away, plan))
     return none
 
 
@@ -126,10 +134,9 @@ def _awake(overlay: Overlay, known: Restrictions) -> Restrictions:
     return replace(known.awake, asleep=frozenset(stay))
 
 
-def _away(overlay: Overlay, asked: Situation, plan: Plan) -> tuple[NodeId, ...]:
-    """Peers that are not connected and over whose channels there would be routes; those of the best plan first."""
+def _away(overlay: Overlay, asked: Situation, away: set[NodeId], plan: Plan) -> tuple[NodeId, ...]:
+    """Those over whose channels there would be routes if they were connected; of the best plan first."""
     found: list[NodeId] = []
-    away = {channel.peer for channel in asked.own if not channel.connected and channel.spendable_msat > 0}
     while away and len(found) < MOST_PEERS:
         own = [replace(c, connected=True) if c.peer in away else c for c in asked.own]
         routes = plan(overlay.with_own(own), asked.restrictions, asked.query, asked.held)

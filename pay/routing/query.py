@@ -131,6 +131,14 @@ class Edge(NamedTuple):
     halvings: int
 
 
+class Crowd(NamedTuple):
+    """Of a last channel that refused one part more: how many of the payment it held then, and a cap, if it was for
+    want of money all the same."""
+
+    parts: int
+    cap_msat: int
+
+
 @dataclass(frozen=True, slots=True)
 class Restrictions:
     """What one payment has learnt so far and its next plan must respect.
@@ -152,7 +160,7 @@ class Restrictions:
         Of route hints, behind each of which there may be several channels.
     crowds, full
         Last channels that refused one part more while they held so many of the payment, and those of them that
-        hold as many now: that is a sign of HTLC slots, not of money.
+        hold as many now: that is a sign of HTLC slots first, so whatever else there is goes before them.
     """
 
     excluded_nodes: frozenset[NodeId] = frozenset()
@@ -165,7 +173,7 @@ class Restrictions:
     doors: Mapping[ScidDir, int] = field(default_factory=dict)
     reached: bool = False
     edges: Mapping[ScidDir, Edge] = field(default_factory=dict)
-    crowds: Mapping[ScidDir, int] = field(default_factory=dict)
+    crowds: Mapping[ScidDir, Crowd] = field(default_factory=dict)
     full: frozenset[ScidDir] = frozenset()
 
     @property

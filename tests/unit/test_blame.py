@@ -26,7 +26,7 @@ from pay.feedback.restrictions import (
     woken,
 )
 from pay.network.policy import Policy
-from pay.routing.query import SUSPECT_AFTER, Edge, Refusals, Restrictions, Route
+from pay.routing.query import SUSPECT_AFTER, Crowd, Edge, Refusals, Restrictions, Route
 from pay.units import MAX_MSAT, ScidDir
 from tests.payment_tools import HEIGHT, blamed, failed, line, message, node, scid, update_bytes
 
@@ -412,10 +412,11 @@ def test_a_phone_is_asked_once_more_in_one_part() -> None:
 
 def test_a_channel_that_holds_others_has_no_slot() -> None:
     """One part more than those that are on it is refused: so many it takes, until one of them is back."""
-    crowd = {CHANNEL[3]: CROWD}
-    known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(parts_on=crowd))
-    assert known.crowds == crowd and not known.caps
-    assert restrict(known, ROUTE, NO_MONEY, Circumstances(parts_on={CHANNEL[3]: CROWD + 1})).crowds == crowd
+    crowd, held = {CHANNEL[3]: CROWD}, {CHANNEL[3]: 70_000}
+    known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(parts_on=crowd, held_msat=held))
+    assert known.crowds == {CHANNEL[3]: Crowd(CROWD, 169_999)} and not known.caps
+    more = Circumstances(parts_on={CHANNEL[3]: CROWD + 1}, held_msat={CHANNEL[3]: 69_000})
+    assert restrict(known, ROUTE, NO_MONEY, more).crowds == {CHANNEL[3]: Crowd(CROWD, 168_999)}
     assert crowded(known, crowd).closed_channels == {CHANNEL[3]}
     assert crowded(known, {CHANNEL[3]: CROWD - 1}) == known
     assert restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(parts_on={CHANNEL[3]: CROWD - 1})).caps
