@@ -1,7 +1,7 @@
 """An account of a payment's money, kept from outside a session, for `tests/property/test_session.py`.
 
-The `Bookkeeper` sees only what goes into the session and what comes out of it, and knows nothing of its states.
-"""
+The `Bookkeeper` sees only what goes into the session and what comes out of it, and knows nothing of its states but
+whether it waits for parts. """
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pay.payment.attempt import Terms
 from pay.payment.receipt import Receipt
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
+from pay.payment.states import State
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
 from pay.units import NodeId, ScidDir
 from tests.payment_tools import HEIGHT, NOW, failed, node, scid, unknown_payment, update_bytes
@@ -61,6 +62,7 @@ class Bookkeeper:
         self.began: dict[int, float] = {}
         self.forwarded: set[NodeId] = set()
         self.set_back = False
+        self.asked: set[NodeId] = set()
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -68,15 +70,16 @@ class Bookkeeper:
         match step:
             case ("routes", which, plan):
                 self.answer(which, plan)
-            case ("no_route", which, reason, *busy):
+            case ("no_route", which, reason, *prospects):
                 query_id = self._question(which)
                 news = query_id == self.open_question
                 self.open_question = None if news else self.open_question
-                why = NoRoute(reason, "none", fee_msat=7, delay_blocks=9, busy=any(busy))
+                why = NoRoute(reason, "none", fee_msat=7, delay_blocks=9, **dict(*prospects))
                 actions = self.tell(ev.NoRouteFound(query_id, why))
-                # It ends the search, but for somebody who may wake up, and while what is in flight is in the way.
+                # It ends the search, but where something may soon be otherwise, or parts that are out come back.
                 assert not any(isinstance(action, ev.FindRoutes | ev.SendAttempt) for action in actions)
-                self.over |= news and not any(isinstance(action, ev.WakeAt) for action in actions)
+                awaits = self.session.state is State.IN_FLIGHT and bool(self.out)
+                self.over |= news and not awaits and not any(isinstance(a, ev.WakeAt) for a in actions)
             case ("accept", which):
                 self.tell(ev.AttemptAccepted(self._part(which)))
             case ("settle", which):
@@ -87,6 +90,8 @@ class Bookkeeper:
                 self.taken(self._part(which))
             case ("timer",):
                 self.tell(ev.TimerFired())
+            case ("peers",):
+                self.tell(ev.PeersBack())
             case ("height", blocks):
                 self.height += blocks
                 self.tell(ev.HeightReached(self.height))
@@ -209,6 +214,10 @@ class Bookkeeper:
                     begins = isinstance(event, ev.Started)
                     assert self.now < at_s <= self.terms.deadline_s or begins or not tried_before
                     self.wake_at = at_s
+                case ev.AskPeers(peers, missed, until_s):
+                    assert self.now < until_s <= min(self.terms.deadline_s, self.now + 10)
+                    assert missed and not self.asked & set(peers) and set(peers) <= set(missed)
+                    self.asked |= set(peers)
                 case ev.Notify():
                     pass
         self._within_limits()

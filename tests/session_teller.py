@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.payment import events as ev
@@ -19,6 +21,12 @@ from tests.payment_tools import (
 
 DEADLINE, EXPIRY = NOW + 60, NOW + 3600
 NO_ROUTE = NoRoute(NoRouteReason.UNREACHABLE, "No channels lead to the recipient")
+
+RESTING = replace(NO_ROUTE, resting=True)
+"""There would be routes over what is left alone for a moment."""
+
+AWAY = replace(NO_ROUTE, reason=NoRouteReason.RECIPIENT_REFUSES, doors=1)
+"""The recipient's only channel says that it is away."""
 
 
 class Teller:
@@ -44,8 +52,8 @@ class Teller:
     def routes(self, *routes: Route, query: int = -1, at: float | None = None) -> list[ev.Action]:
         return self.tell(ev.RoutesFound(self.questions[query].query_id, routes), at)
 
-    def no_route(self, query: int = -1) -> list[ev.Action]:
-        return self.tell(ev.NoRouteFound(self.questions[query].query_id, NO_ROUTE))
+    def no_route(self, query: int = -1, why: NoRoute = NO_ROUTE) -> list[ev.Action]:
+        return self.tell(ev.NoRouteFound(self.questions[query].query_id, why))
 
     def fails(
         self, partid: int, failure: Failure, at: float | None = None, height: int = HEIGHT

@@ -7,7 +7,8 @@ table is the whole of the reading; the second is what `restrictions` and `observ
     speaker         code (BOLT 4)                                  kind
     us              temporary channel failure, capacity exceeded   LACKS_BALANCE
     us              the same, too many HTLCs                       NO_SLOT
-    us              anything else                                  AWAY
+    us              the same otherwise, unknown next peer          AWAY
+    us              anything else                                  UNUSABLE
     on the way,     temporary channel failure                      LACKS_BALANCE
     last but one      with a policy: disabled                      AWAY
                       with a policy that forbids the amount        POLICY
@@ -26,14 +27,17 @@ table is the whole of the reading; the second is what `restrictions` and `observ
     we can name     no reason was heard                            UNHEARD
 
     kind            means for this payment                         means for the beliefs
-    LACKS_BALANCE   less through that channel                      its balance is less; the speaker refuses
+    LACKS_BALANCE   less through that channel; a hint: in smaller  its balance is less; the speaker refuses
+                      parts; one that holds parts of ours: fewer
     NO_SLOT         that channel again in a moment                 -
     POLICY          that channel by its newer policy, once;        the speaker refuses
                       without one, or asked again: not any more
-    AWAY            not that channel; behind a hint: in a moment   the speaker or the next node is away;
+    AWAY            that channel again in a moment                 the speaker or the next node is away;
                                                                      the speaker refuses
     UNUSABLE        not that channel                               the speaker refuses
-    NODE_TROUBLE    not that node; the recipient: another way in   it is broken
+    NODE_TROUBLE    that node again in a moment, if it does not    it is broken
+                      say that it lasts; the recipient: another
+                      way in
     ONION_TROUBLE   not that channel                               the speaker or the next node spoilt it;
                                                                      the speaker refuses
     NONSENSE        not that channel; that node last of all        the speaker lies
@@ -56,7 +60,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from pay.feedback.failure import BADONION, NODE, FailCode, Failure, read_details
+from pay.feedback.failure import BADONION, NODE, PERM, FailCode, Failure, read_details
 from pay.network.policy import Policy
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, ScidDir, fee_msat
@@ -113,6 +117,8 @@ class Blame:
         Whether the HTLC kept `policy`: who refuses what its own policy allows has taught nothing.
     height
         The recipient's.
+    lasting
+        Of a node's trouble: it says that it will last.
     """
 
     speaker: Speaker
@@ -124,6 +130,7 @@ class Blame:
     policy: Policy | None = None
     respected: bool | None = None
     height: int | None = None
+    lasting: bool = False
 
     @property
     def forwarder(self) -> NodeId | None:
@@ -131,6 +138,10 @@ class Blame:
         on_the_way = self.speaker in (Speaker.ON_THE_WAY, Speaker.LAST_BUT_ONE)
         return self.node if on_the_way else None
 
+
+CROWD = 5
+"""Parts that a channel into the recipient holds when it refuses one more: from so many on that is first a sign of
+HTLC slots. Phoenix takes 6 HTLCs, other nodes 10 and more; who has fewer parts there has met want of money."""
 
 HELD_S = 120.0
 """A recipient looks at its height when an HTLC arrives: what it refuses later than this it has held, and the chain
@@ -190,7 +201,8 @@ def _own_channel(failure: Failure) -> Kind:
     # A lack of balance leaves smaller amounts possible; with no peer no amount is.
     if failure.failcode == FailCode.TEMPORARY_CHANNEL_FAILURE and "apacity" in failure.reason:
         return Kind.LACKS_BALANCE
-    return Kind.AWAY
+    away = failure.failcode in (FailCode.TEMPORARY_CHANNEL_FAILURE, FailCode.UNKNOWN_NEXT_PEER)
+    return Kind.AWAY if away else Kind.UNUSABLE
 
 
 def _by_recipient(
@@ -230,6 +242,7 @@ def _on_the_way(code: int, failure: Failure, hops: tuple[Hop, ...], index: int) 
         leaving.node,
         policy,
         None if policy is None else _respected(policy, arriving, leaving),
+        lasting=bool(code & NODE and code & PERM and not code & BADONION),
     )
 
 

@@ -4,7 +4,9 @@
     the recipient, settled      moved, all of them      -                       all worked
     the recipient, refused      passed, all of them     -                       all worked
     a node on the way:                                                          those before it worked
-      LACKS_BALANCE             passed                  refused                 it refuses
+      LACKS_BALANCE             passed                  refused; none of the    it refuses
+                                                        recipient's that holds
+                                                        others of ours
       AWAY                      passed                  -                       it refuses; or the next is away
       ONION_TROUBLE             passed                  -                       it refuses; or the next spoilt it
       NODE_TROUBLE              passed                  -                       it is broken
@@ -30,8 +32,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
-from pay.feedback.blame import Blame, Kind, Speaker
+from pay.feedback.blame import CROWD, Blame, Kind, Speaker
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.observation import (
     Beside,
@@ -125,7 +128,9 @@ def _channels(ended: Ended, places: Places, reached: int) -> Iterator[Observatio
     if blame is not None and blame.kind is Kind.LACKS_BALANCE:
         before, hop = hops[reached - 1 : reached + 1]
         place = places(before, hop)
-        if place is not None:
+        # A channel into the recipient that holds others of ours has no slot, and nothing shows of its balance.
+        least = CROWD if blame.speaker is Speaker.LAST_BUT_ONE else inf
+        if place is not None and others.parts_on(place.group, hop.direction) < least:
             amount = hop.amount_msat + others.may_have_kept_out(place.group, hop.direction)
             yield Refused(hop.scid_dir, place.capacity_msat, amount, place.refusing, before.node)
 

@@ -76,6 +76,14 @@ class InFlight:
         """What may be gone again of an amount that was moved, likewise."""
         return self._sum(channels, direction, (), (Fate.SETTLED,))
 
+    def parts_on(self, channels: Set[Scid], direction: int) -> int:
+        """How many of them are out on any of `channels`."""
+        return sum(
+            any(channel.scid in channels and channel.direction == direction for channel, _ in part.holds)
+            for part in self.parts
+            if part.fate is Fate.OUT and not part.scids.isdisjoint(channels)
+        )
+
     def _sum(self, channels: Set[Scid], direction: int, same: Iterable[Fate], opposite: Iterable[Fate]) -> int:
         fates = {direction: frozenset(same), 1 - direction: frozenset(opposite)}
         return sum(

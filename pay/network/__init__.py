@@ -12,9 +12,10 @@ from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy, parse_channel_update
 
 if TYPE_CHECKING:
+    from pay.network.extra import NOT_OWN, ExtraArcs
     from pay.network.gossip_store import GossipStore, GossipStoreError, ReadReport
     from pay.network.graph import ByTarget, ChannelGraph, PolicyColumns
-    from pay.network.overlay import NOT_OWN, ExtraArcs, Overlay
+    from pay.network.overlay import Overlay
 
 __all__ = [
     "NOT_OWN",
@@ -40,8 +41,8 @@ _LAZY = {
     "GossipStoreError": "gossip_store",
     "PolicyColumns": "graph",
     "ReadReport": "gossip_store",
-    "NOT_OWN": "overlay",
-    "ExtraArcs": "overlay",
+    "NOT_OWN": "extra",
+    "ExtraArcs": "extra",
     "Overlay": "overlay",
 }
 

@@ -27,58 +27,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from pay.network.graph import NEVER, ChannelGraph, Flags, Ints, Keys, Numbers
+from pay.network.extra import NOT_OWN, Row, columns_of
+from pay.network.graph import NEVER, ChannelGraph, Numbers
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy
 from pay.units import MAX_MSAT, NodeId, ScidDir
-
-NOT_OWN = -1
-
-
-class ExtraArcs(NamedTuple):
-    """The rows that exist for one query, columns as in `ChannelGraph`; m rows in no particular order.
-
-    Attributes
-    ----------
-    scid, direction : uint64[m], int8[m]
-        What a route names.
-    own : int32[m]
-        Index into `Overlay.own` of a channel of ours, whose `capacity_msat` is what is spendable for certain;
-        `NOT_OWN` for the others.
-    """
-
-    source: Numbers
-    target: Numbers
-    fee_base_msat: Ints
-    fee_ppm: Ints
-    cltv_delta: Numbers
-    htlc_min_msat: Ints
-    htlc_max_msat: Ints
-    capacity_msat: Ints
-    enabled: Flags
-    scid: Keys
-    direction: npt.NDArray[np.int8]
-    own: Numbers
-
-
-@dataclass(slots=True)
-class _Row:
-    source: int
-    target: int
-    fee_base_msat: int
-    fee_ppm: int
-    cltv_delta: int
-    htlc_min_msat: int
-    htlc_max_msat: int
-    capacity_msat: int
-    own: int = NOT_OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +51,7 @@ class _Said:
     policies: Mapping[ScidDir, Policy]
     caps: Mapping[ScidDir, int]
     may_be_back: bool = False
+    sizes: Mapping[ScidDir, int] = field(default_factory=dict)
 
 
 class Overlay:
@@ -115,6 +73,8 @@ class Overlay:
         Learnt from failures of this payment.
     caps
         Largest HTLC, in msat, that may pass a channel direction.
+    sizes
+        The same of hints, behind each of which there may be several channels: it takes more than one such HTLC.
     may_be_back
         The recipient's own channels are open towards it also where gossip shows them as disabled.
 
@@ -156,12 +116,13 @@ class Overlay:
         policies: Mapping[ScidDir, Policy] | None = None,
         caps: Mapping[ScidDir, int] | None = None,
         may_be_back: bool = False,
+        sizes: Mapping[ScidDir, int] | None = None,
     ):
         if hints and recipient is None:
             raise ValueError("route hints lead to a recipient, and none is given")
         self._said = _Said(
             source, tuple(own), recipient, tuple(hints),
-            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back,
+            excluded_nodes, excluded_channels, policies or {}, caps or {}, may_be_back, sizes or {},
         )  # fmt: skip
         self.graph = graph
         usable = [(channel, _usable(channel)) for channel in own]
@@ -169,7 +130,7 @@ class Overlay:
         self.idle = tuple(channel for channel, does in usable if not does)
         self._unknown: dict[bytes, int] = {}
         self._unknown_ids: list[NodeId] = []
-        self._rows: dict[ScidDir, _Row] = {}
+        self._rows: dict[ScidDir, Row] = {}
         self._closed: set[int] = set()
         self.source = self._number(source)
         self.recipient = None if recipient is None else self._number(recipient)
@@ -181,11 +142,14 @@ class Overlay:
             self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
+        for named, size_msat in self._said.sizes.items():
+            if (row := self._rows.get(named)) is not None:
+                row.htlc_max_msat = min(row.htlc_max_msat, size_msat)
         self.hints = tuple(hints)
         self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
         self.n_nodes = graph.n_nodes + len(self._unknown_ids)
         self.closed: Numbers = np.array(sorted(self._closed), np.int32)
-        self.extra = _columns(self._rows)
+        self.extra = columns_of(self._rows)
 
     # -- look-ups ------------------------------------------------------------------------------------------
 
@@ -206,6 +170,12 @@ class Overlay:
     def without_exclusions(self) -> Overlay:
         """The same but for the exclusions: whether they are what stands in the way."""
         return self._again(replace(self._said, excluded_nodes=frozenset(), excluded_channels=frozenset()))
+
+    def with_exclusions(
+        self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]
+    ) -> Overlay:
+        """The same, with these exclusions in place of its own."""
+        return self._again(replace(self._said, excluded_nodes=nodes, excluded_channels=channels))
 
     def without_nodes(self, nodes: Iterable[NodeId]) -> Overlay:
         """The same, with these excluded as well."""
@@ -242,7 +212,7 @@ class Overlay:
         return Overlay(
             self.graph, said.source, said.own, recipient=said.recipient, hints=said.hints,
             excluded_nodes=said.excluded_nodes, excluded_channels=said.excluded_channels,
-            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back,
+            policies=said.policies, caps=said.caps, may_be_back=said.may_be_back, sizes=said.sizes,
         )  # fmt: skip
 
     # -- building ------------------------------------------------------------------------------------------
@@ -259,7 +229,7 @@ class Overlay:
             self._closed.update((self.graph.arcs_into(self.source) ^ 1).tolist())
         for index, channel in enumerate(self.own):
             most = min(channel.htlc_max_msat, channel.spendable_msat)
-            self._rows[ScidDir(channel.scid, channel.direction)] = _Row(
+            self._rows[ScidDir(channel.scid, channel.direction)] = Row(
                 self.source, self._number(channel.peer), 0, 0, 0,
                 min(channel.htlc_min_msat, MAX_MSAT), most, channel.spendable_msat, index,
             )  # fmt: skip
@@ -285,7 +255,7 @@ class Overlay:
                 return
             self._closed.add(arc)
             size_msat = graph.size_msat(hop.scid) or MAX_MSAT
-        self._rows[named] = _Row(
+        self._rows[named] = Row(
             start, end, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta, 0, size_msat, size_msat
         )
 
@@ -350,9 +320,9 @@ class Overlay:
         arc = self.graph.arc_number(named)
         return None if arc is None or arc in self._closed else arc
 
-    def _copy(self, arc: int) -> _Row:
+    def _copy(self, arc: int) -> Row:
         graph = self.graph
-        return _Row(
+        return Row(
             int(graph.source[arc]), int(graph.target[arc]), int(graph.fee_base_msat[arc]),
             int(graph.fee_ppm[arc]), int(graph.cltv_delta[arc]), int(graph.htlc_min_msat[arc]),
             int(graph.htlc_max_msat[arc]), int(graph.capacity_msat[arc]),
@@ -366,25 +336,3 @@ def _under_route_names(channels: AbstractSet[ScidDir], own: Sequence[OwnChannel]
 
 def _usable(channel: OwnChannel) -> bool:
     return channel.usable and channel.free_htlcs > 0
-
-
-def _columns(rows: Mapping[ScidDir, _Row]) -> ExtraArcs:
-    figures = np.array([_FIGURES(row) for row in rows.values()], np.int64).reshape(len(rows), 9)
-    source, target, base, ppm, cltv, low, high, capacity, own = figures.T.copy()
-    return ExtraArcs(
-        source=source.astype(np.int32),
-        target=target.astype(np.int32),
-        fee_base_msat=base,
-        fee_ppm=ppm,
-        cltv_delta=cltv.astype(np.int32),
-        htlc_min_msat=low,
-        htlc_max_msat=high,
-        capacity_msat=capacity,
-        enabled=np.ones(len(rows), np.bool_),
-        scid=np.array([named.scid for named in rows], np.uint64),
-        direction=np.array([named.direction for named in rows], np.int8),
-        own=own.astype(np.int32),
-    )
-
-
-_FIGURES = attrgetter(*(field.name for field in fields(_Row)))

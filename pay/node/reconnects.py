@@ -1,39 +1,32 @@
-"""Peers of our own channels that are away are asked to come back, where a payment could do with them.
+"""Peers of our own channels that are away are asked to come back, where a payment says that it misses them.
 
-lightningd reconnects by itself, but after a pause that grows. A payment that has no way for want of own channels
-may have one a second later: then, and only then, the search waits a little, within `retry_for`. A peer that goes
-away while a part is handed to it is asked back in the background, for whoever pays next. Once a payment and peer,
-and one call a peer at a time: to a peer that does not answer it lasts a minute, and many payments that all wait
-for the same ones must not use up the calls that the host takes of us.
+lightningd reconnects by itself, but after a pause that grows. Whom to ask, and how long to wait for it, is the
+payment's matter (`pay.payment.patience`). Here each is called once for all payments that ask at the same time, as
+a call to a peer that does not answer lasts a minute, and many payments that miss the same ones must not use up the
+calls that the host takes of us. And it is looked whether a channel is in use again, once for all who wait: also
+where the call fails at once, as for a peer behind a router that only ever connects to us.
+
+A peer that goes away while a part is handed to it is asked back in the background, for whoever pays next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from pay.feedback.failure import Failure
-from pay.network.hints import OwnChannel
 from pay.node.facade import CallError, Node, Unanswered
+from pay.node.holdings import OwnChannels
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.routing.query import NoRoute, NoRouteReason
-from pay.units import NodeId, ScidDir
+from pay.payment.patience import PEERS_S
+from pay.units import NodeId
 
 log = logging.getLogger("pay")
 
-MOST_PEERS = 5
-"""At once: those of the channels that have most to spend."""
-
-WAIT_S = 10.0
-"""So long a search without a way waits for a peer; one that answers at all does so in less, also behind Tor."""
-
-_LOOK_S = 0.1
-"""How often it is looked whether a channel is in use again after its peer has come."""
-
-_NO_MONEY_HERE = (NoRouteReason.NO_OWN_CHANNELS, NoRouteReason.INSUFFICIENT_SPENDABLE)
+_LOOK_S = 0.2
+"""How often it is looked whether a channel is in use again."""
 
 
 class Reconnects:
@@ -41,31 +34,39 @@ class Reconnects:
 
     Parameters
     ----------
-    us
-        Our own node.
+    own
+        Our channels as the host lists them.
+    back
+        Called with a payment when a peer that it misses is connected again.
     """
 
-    def __init__(self, node: Node, us: bytes):
+    def __init__(self, node: Node, own: OwnChannels, back: Callable[[Running], None]):
         self._node = node
-        self._us = us
-        self._calls: dict[NodeId, asyncio.Task[bool]] = {}
+        self._own = own
+        self._back = back
+        self._calls: dict[NodeId, asyncio.Task[None]] = {}
+        self._missed: dict[Running, ev.AskPeers] = {}
+        self._watch: asyncio.Task[None] | None = None
 
-    async def helped(self, running: Running, action: ev.FindRoutes, why: NoRoute) -> bool:
-        """Whether a channel that was away is back: then it is worth to look for routes again."""
-        own = await self._channels()
-        peers = [peer for peer in _missed(own, action, why) if peer not in running.called_back]
-        calls = [self._call(running, peer) for peer in peers[:MOST_PEERS]]
-        until_s = min(time.time() + WAIT_S, running.session.terms.deadline_s)
-        if not calls or until_s <= time.time():
-            return False
-        done, _ = await asyncio.wait(calls, timeout=until_s - time.time())
-        if not any(call.result() for call in done):
-            return False
-        while time.time() < until_s:
-            if any(channel.connected and channel.peer in peers for channel in await self._channels()):
-                return True
+    def ask(self, running: Running, wish: ev.AskPeers) -> None:
+        """Do what a payment wishes; the newest wish holds."""
+        for peer in wish.peers:
+            self._call(running, peer)
+        self._missed[running] = wish
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._watching())
+
+    async def _watching(self) -> None:
+        """Look for those who are missed, as long as anybody misses one."""
+        while self._missed:
+            connected = await self._connected()
+            for running, wish in list(self._missed.items()):
+                if not connected.isdisjoint(wish.missed):
+                    del self._missed[running]
+                    self._back(running)
+                elif running.answered or running.clock.now() >= wish.until_s:
+                    del self._missed[running]
             await asyncio.sleep(_LOOK_S)
-        return False
 
     def after(self, running: Running, partid: int, failure: Failure) -> None:
         """A part has failed: if that was because our peer is away, ask it back."""
@@ -74,57 +75,31 @@ class Reconnects:
             return
         peer = attempt.route.hops[0].node
         # "No connection to first peer found", "First peer not ready": no code tells it from other refusals.
-        if "first peer" in failure.reason.lower() and peer not in running.called_back:
+        if "first peer" in failure.reason.lower():
             self._call(running, peer)
 
-    def _call(self, running: Running, peer: NodeId) -> asyncio.Task[bool]:
-        """The call to `peer`; another payment may have made it."""
+    def _call(self, running: Running, peer: NodeId) -> None:
+        """Call `peer`, unless this payment has, or another one does so now."""
+        if peer in running.called_back:
+            return
         running.called_back.add(peer)
-        call = self._calls.get(peer)
-        if call is None:
+        if peer not in self._calls:
             call = self._calls[peer] = asyncio.create_task(self._connect(running, peer))
             call.add_done_callback(lambda _: self._calls.pop(peer, None))
-        return call
 
-    async def _connect(self, running: Running, peer: NodeId) -> bool:
+    async def _connect(self, running: Running, peer: NodeId) -> None:
         try:
             await self._node.call("connect", {"id": peer.hex()})
         except (CallError, Unanswered) as error:
             log.debug("peer_away %s peer=%s error=%r", running.name, peer.hex(), str(error))
-            return False
-        log.debug("peer_back %s peer=%s", running.name, peer.hex())
-        return True
+        else:
+            log.debug("peer_back %s peer=%s", running.name, peer.hex())
 
-    async def _channels(self) -> list[OwnChannel]:
-        """Empty where the host does not list them: why there is no route is known without."""
+    async def _connected(self) -> frozenset[NodeId]:
+        """Peers with a channel in use; none where the host does not list them."""
         try:
-            listed = await asyncio.wait_for(self._node.own_channels(self._us), WAIT_S)
-            return [named.channel for named in listed]
+            listed = await asyncio.wait_for(self._own.listed(), PEERS_S)
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
             log.debug("channels_unknown error=%r", error)
-            return []
-
-
-def _missed(own: Sequence[OwnChannel], action: ev.FindRoutes, why: NoRoute) -> list[NodeId]:
-    """Peers whose channels could make the payment possible, those with most to spend first."""
-    query, restrictions = action.query, action.restrictions
-    most_parts = max(query.max_parts, query.most_parts)
-    away = [
-        channel
-        for channel in own
-        if not channel.connected
-        and channel.spendable_msat > 0
-        and channel.peer not in restrictions.excluded_nodes
-        and ScidDir(channel.scid, channel.direction) not in restrictions.closed_channels
-    ]
-    if why.reason not in _NO_MONEY_HERE:
-        # Others have ways enough; only a recipient that is our peer may have no other one than to us.
-        away = [channel for channel in away if channel.peer == query.destination]
-    elif most_parts > 1:
-        together = sum(channel.spendable_msat for channel in own if channel.connected)
-        together += sum(channel.spendable_msat for channel in away)
-        away = away if together >= query.amount_msat else []
-    if most_parts == 1:
-        away = [channel for channel in away if channel.spendable_msat >= query.amount_msat]
-    away.sort(key=lambda channel: channel.spendable_msat, reverse=True)
-    return list(dict.fromkeys(channel.peer for channel in away))
+            return frozenset()
+        return frozenset(each.channel.peer for each in listed if each.channel.connected)

@@ -78,7 +78,7 @@ class Runner:
         self._orphans = orphans
         self._height = 0
         self.own = OwnChannels(node, us)
-        self._reconnects = Reconnects(node, us)
+        self._reconnects = Reconnects(node, self.own, lambda running: self.post(running, ev.PeersBack()))
         self._reconcile_s = reconcile_s
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)
@@ -235,6 +235,8 @@ class Runner:
                     running.timer.cancel()
                 wait_s = max(0.0, at_s - running.clock.now())
                 running.timer = loop.call_later(wait_s, self.post, running, ev.TimerFired())
+            case ev.AskPeers():
+                self._reconnects.ask(running, action)
             case ev.WaitHeight(height):
                 running.height_wanted = height
                 if self._height >= height:
@@ -300,8 +302,6 @@ class Runner:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
         try:
             answer = await self._planned(running, action)
-            if isinstance(answer, NoRoute) and await self._reconnects.helped(running, action, answer):
-                answer = await self._planned(running, action)
         except (CallError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {why}")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pay.errors import PayError
 from pay.invoice import Invoice
 from pay.payment import events as ev
 from pay.payment.request import PayRequest
 from pay.routing.query import Route
-from pay.units import format_scid
+from pay.units import NodeId, format_scid
 
 
 def path_words(route: Route | None) -> str:
@@ -15,6 +17,10 @@ def path_words(route: Route | None) -> str:
     if route is None:
         return "self"
     return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)
+
+
+def _nodes(nodes: Iterable[NodeId]) -> str:
+    return ",".join(node.hex() for node in nodes) or "none"
 
 
 def refusal(error: PayError, request: PayRequest, invoice: Invoice | None = None) -> str:
@@ -42,6 +48,8 @@ def brief(value: ev.Event | ev.Action) -> str:
             return f"{name} partid={partid}"
         case ev.FindRoutes(query_id, query, _):
             return f"{name} query={query_id} amount_msat={query.amount_msat} max_fee_msat={query.max_fee_msat}"
+        case ev.AskPeers(peers, missed, _):
+            return f"{name} asked={_nodes(peers)} missed={_nodes(missed)}"
         case ev.Notify(message):
             return f"{name} message={message!r}"
         case _:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.routing.query import NoRoute, Restrictions, Route, RouteQuery
+from pay.units import NodeId
 
 # --- events -----------------------------------------------------------------------------------------------
 
@@ -90,6 +91,11 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class PeersBack:
+    """One of the peers that an `AskPeers` named is connected again."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeightReached:
     height: int
 
@@ -126,6 +132,7 @@ Event = (
     | AttemptFailed
     | HashTaken
     | TimerFired
+    | PeersBack
     | HeightReached
     | Cancelled
     | Crashed
@@ -163,6 +170,26 @@ class WakeAt:
     """Tell `TimerFired` at this unix time in seconds."""
 
     at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskPeers:
+    """Ask peers of ours that are away to connect, and tell `PeersBack` once one of them is there, by itself or
+    not.
+
+    Parameters
+    ----------
+    peers
+        To be asked; none of them was before.
+    missed
+        To be watched for: those and others that were asked before.
+    until_s
+        Unix time in seconds at which nobody waits for them any more.
+    """
+
+    peers: tuple[NodeId, ...]
+    missed: tuple[NodeId, ...]
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,4 +249,4 @@ class Finish:
     result: Result
 
 
-Action = FindRoutes | SendAttempt | WakeAt | WaitHeight | Notify | Finish
+Action = FindRoutes | SendAttempt | WakeAt | AskPeers | WaitHeight | Notify | Finish

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from pay.payment.attempt import Attempt, Terms
-from pay.payment.events import Elsewhere, NotPaid, Paid, Result
+from pay.payment.events import AdoptedPart, Elsewhere, NotPaid, Paid, Result
 from pay.payment.states import AttemptStatus
 from pay.routing.query import Route
 
@@ -24,6 +24,12 @@ class Ledger:
         self._terms = terms
         self._next_partid = terms.first_partid
         self.attempts: dict[int, Attempt] = {}
+
+    def adopt(self, parts: Iterable[AdoptedPart], now: float) -> None:
+        """Take up parts that were found pending."""
+        for part in parts:
+            sums, sent_s = (part.amount_msat, part.sent_msat), part.sent_at_s or now
+            self.attempts[part.partid] = Attempt(part.partid, None, *sums, AttemptStatus.INFLIGHT, sent_s)
 
     @property
     def live(self) -> list[Attempt]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pay.payment.attempt import Attempt, Terms
-from pay.routing.query import RouteQuery
+from pay.payment.events import FindRoutes
+from pay.payment.learnt import Learnt
+from pay.payment.ledger import Ledger
+from pay.routing.query import DOOR_PARTS, RouteQuery
 
 SEARCHES = 120
 """Shortest paths per plan, a millisecond each on the public network; most plans take ten."""
@@ -21,14 +24,19 @@ def question(
     late_parts: int = 0,
     *,
     many: bool = True,
+    door_parts: int | None = None,
+    door_wall: bool = False,
 ) -> RouteQuery:
     """Routes for `left_msat`; `spent_msat` of fees and `live_parts` of `attempts` parts are out or settled.
 
     For `late_parts` see `LateGossip`; `many` is whether there may be more parts than usual over any channel, also
-    over one that has refused a part of this payment.
+    over one that has refused a part of this payment. `door_parts` is how many HTLCs a channel of the recipient has
+    shown to take; it has no other one where that is a `door_wall`.
     """
     parts_left, attempts_left = terms.max_parts - live_parts, terms.max_attempts - attempts
     free = max(1, min(parts_left, attempts_left))
+    if door_parts is not None and door_wall:
+        free = min(free, door_parts)
     usual = max(1, min(free, terms.usual_parts - live_parts))
     wall = terms.parts_option if parts_left <= attempts_left else terms.attempts_option
     return RouteQuery(
@@ -45,6 +53,7 @@ def question(
         max_parts=usual,
         most_parts=free if many and free > usual else 0,
         fresh_parts=free if not many and free > usual else 0,
+        door_parts=DOOR_PARTS if door_parts is None else max(1, min(door_parts, DOOR_PARTS)),
         parts_option=wall if many or free == usual else None,
         late_parts=min(late_parts, free),
         min_part_msat=terms.min_part_msat,
@@ -89,6 +98,15 @@ class Questions:
         self.asked += 1
         self.requested_msat = amount_msat
         return self.asked
+
+    def find(self, terms: Terms, ledger: Ledger, learnt: Learnt, late: int, *, many: bool) -> FindRoutes:
+        """Ask for all that is neither delivered nor in flight; for `late` and `many` see `question`."""
+        left_msat, live = ledger.left_msat, ledger.live
+        query = question(
+            terms, left_msat, ledger.fees_msat, len(live), len(ledger.attempts), late,
+            many=many, door_parts=learnt.door_parts(live), door_wall=learnt.door_wall,
+        )  # fmt: skip
+        return FindRoutes(self.ask(left_msat), query, learnt.beside(live), whole(query, live))
 
     def answered(self, number: int) -> bool:
         """Whether this is the answer to the open question, which is closed by it."""

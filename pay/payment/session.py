@@ -18,20 +18,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pay.feedback.blame import Blame, Kind, Speaker, blame
+from pay.feedback.blame import Blame, Kind, blame
 from pay.feedback.failure import Failure
-from pay.feedback.restrictions import Circumstances, held_on, restrict
 from pay.payment import events as ev
 from pay.payment import verdict as words
 from pay.payment.attempt import Attempt, FailedPart, Terms
 from pay.payment.invariants import SessionError, check
 from pay.payment.late import LateGossip
+from pay.payment.learnt import Learnt
 from pay.payment.ledger import Ledger
-from pay.payment.pauses import LOCAL_FAILURES_IN_A_ROW, LOCAL_PAUSE_S, NAP_S, busy_nap_s
-from pay.payment.question import Questions, question, whole
+from pay.payment.patience import (
+    AskPeers,
+    AwaitParts,
+    End,
+    GiveUp,
+    Pause,
+    PlanAnew,
+    TryLate,
+    Wait,
+    after_failure,
+    decide,
+    waiting,
+)  # fmt: skip
+from pay.payment.question import Questions
+from pay.payment.staging import Staging
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
-from pay.payment.waiting import Waiting
-from pay.routing.query import NoRoute, Restrictions, Route
+from pay.payment.waits import Waits
+from pay.routing.query import NoRoute, Route
 
 
 class PaymentSession:
@@ -61,16 +74,11 @@ class PaymentSession:
         self._unix_s = terms.created_at_s
         self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
-        self._pause_until_s = 0.0
-        self._local_failures = 0
-        self._busy_naps = 0
+        self._waits = Waits()
         self._late = LateGossip()
-        self._waiting = Waiting()
+        self._staging = Staging()
         self._many = False
-        self._planned_with: dict[int, Restrictions] = {}
-        self._restrictions = Restrictions(
-            excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
-        )
+        self._learnt = Learnt(terms)
 
     # --- what others may see ------------------------------------------------------------------------------
 
@@ -136,7 +144,7 @@ class PaymentSession:
         self._unix_s = now if unix_s is None else unix_s
         actions = self._dispatch(event, now)
         if self.state is not State.IN_FLIGHT:
-            self._waiting.drop()
+            self._staging.drop()
         # News that is old or told twice (a void query, a part that is over) leaves every state as it is.
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
@@ -164,6 +172,8 @@ class PaymentSession:
                 return self._taken(partid, reason)
             case ev.TimerFired():
                 return self._timer(now)
+            case ev.PeersBack():
+                return self._wake(now)
             case ev.HeightReached(height):
                 return self._request(now) if height >= self._height_wanted else []
             case ev.Cancelled(error):
@@ -176,10 +186,7 @@ class PaymentSession:
     def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
         if self._questions.asked or self.attempts:
             return []
-        for part in adopted:
-            self.attempts[part.partid] = Attempt(
-                part.partid, None, part.amount_msat, part.sent_msat, AttemptStatus.INFLIGHT, part.sent_at_s or now
-            )
+        self._ledger.adopt(adopted, now)
         self._many = len(adopted) > self.terms.usual_parts
         if self.terms.watched:
             return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
@@ -206,28 +213,34 @@ class PaymentSession:
         actions: list[ev.Action] = []
         if not late:
             last_s = min(self.terms.deadline_s, now + self.terms.expires_at_s - self._unix_s)
-            routes = self._waiting.stage(routes, self.attempts.values(), now, last_s)
+            routes = self._staging.stage(routes, self.attempts.values(), now, last_s)
         for route in routes:
             partid = self._ledger.create(route, now, late=late)
-            self._planned_with[partid] = self._restrictions
+            self._learnt.planned(partid)
             actions.append(ev.SendAttempt(partid, route))
-        self._busy_naps = 0
+        self._waits.sent()
         self.state = State.IN_FLIGHT
-        return [*actions, ev.WakeAt(self._waiting.until_s)] if self._waiting else actions
+        return [*actions, ev.WakeAt(self._staging.until_s)] if self._staging else actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
-        may_come = self._restrictions.asleep or now < self.terms.patient_until_s
-        if may_come and now + NAP_S < self.terms.deadline_s:
-            return self._pause(NAP_S, now)
-        if why.busy:
-            self._busy_naps += 1
-            if now >= self.terms.deadline_s:
-                return self._too_late()
-            return self._pause(busy_nap_s(self._busy_naps - 1), now)
-        if routes := self._late.take(why, now):
-            return self._send(routes, now, late=True)
-        why, tries = self._late.why or why, len(self.attempts)
-        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, tries, self._late.parts)))
+        """No route: what is worth a wait, and what is the end, see `patience`."""
+        late, known = 0 < len(why.late) <= self._late.left(now), self._learnt.restrictions
+        match decide(self._waits.outlook(why, known, self.terms, now, out=bool(self.live), late=late)):
+            case Pause() | AskPeers() as wait:
+                return self._pause(wait, now, why)
+            case AwaitParts():
+                self.state = State.IN_FLIGHT
+                return []
+            case TryLate():
+                return self._send(self._late.take(why, now), now, late=True)
+            case GiveUp(End.TIME, what_for):
+                return self._too_late(what_for)
+            case GiveUp():
+                return self._no_route(why)
+
+    def _no_route(self, why: NoRoute) -> list[ev.Action]:
+        why, sent = self._late.why or why, (len(self.attempts), self._late.parts)
+        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, *sent)))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
@@ -235,11 +248,9 @@ class PaymentSession:
             return []
         # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
         self._ledger.mark(partid, AttemptStatus.SETTLED)
-        self._planned_with.pop(partid, None)
+        self._learnt.settled(partid)
         self._questions.close()
-        actions: list[ev.Action] = []
-        if self.result is None:
-            actions = self._finish(self._ledger.paid(preimage))
+        actions = self._finish(self._ledger.paid(preimage)) if self.result is None else []
         self.state = State.DRAINING_PAID if self.live else State.DONE
         return actions
 
@@ -247,7 +258,6 @@ class PaymentSession:
         attempt = self.attempts.get(partid)
         if attempt is None or not attempt.live:
             return []
-        planned_with = self._planned_with.pop(partid, self._restrictions)
         self.failures.append(FailedPart(partid, failure))
         out_s = now - attempt.started_s
         said = blame(attempt.route, failure, self.terms.destination, sent_height, out_s)
@@ -256,20 +266,12 @@ class PaymentSession:
             self.state = State.DRAINING_PAID if self.live else State.DONE
             return []
         told = ev.Notify(words.part_failed(attempt, failure))
-        return [told, *self._go_on(attempt, failure, said, planned_with, now)]
+        return [told, *self._go_on(attempt, failure, said, now)]
 
-    def _go_on(
-        self, attempt: Attempt, failure: Failure, said: Blame, planned_with: Restrictions, now: float
-    ) -> list[ev.Action]:
+    def _go_on(self, attempt: Attempt, failure: Failure, said: Blame, now: float) -> list[ev.Action]:
         """What follows from a part's failure."""
         partid, terms = attempt.partid, self.terms
-        of = Circumstances(
-            held_msat=held_on(part.route for part in self.live),
-            planned_with=planned_with,
-            wakeable=terms.wakeable,
-            total_msat=terms.total_msat,
-        )
-        self._restrictions = restrict(self._restrictions, attempt.route, said, of)
+        crowded = self._learnt.failed(attempt, said, self.live)
         # Of a payment to ourselves the host's word is the recipient's, unless there is a verdict already.
         if said.kind is Kind.REFUSED or (terms.to_self and self._verdict is None):
             return self._conclude(ev.NotPaid(words.refused(terms, attempt.route, failure)))
@@ -280,11 +282,13 @@ class PaymentSession:
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
             self._ledger.mark(partid, AttemptStatus.RETRYING)
             return []
-        self._local_failures = self._local_failures + 1 if said.speaker is Speaker.US else 0
-        if self._local_failures >= LOCAL_FAILURES_IN_A_ROW:
-            self._ledger.mark(partid, AttemptStatus.RETRYING)
-            return self._pause(LOCAL_PAUSE_S, now)
-        return self._request(now, retried=partid)
+        in_a_row, naps = self._waits.part_failed(said.speaker), self._waits.naps(Wait.OWN_CHANNELS)
+        match after_failure(in_a_row, naps, crowded):
+            case Pause() as pause:
+                self._ledger.mark(partid, AttemptStatus.RETRYING)
+                return self._pause(pause, now)
+            case PlanAnew():
+                return self._request(now, retried=partid)
 
     def _taken(self, partid: int | None, reason: str) -> list[ev.Action]:
         if partid is not None:
@@ -299,33 +303,35 @@ class PaymentSession:
 
     def _crashed(self, result: ev.Paid | ev.NotPaid, settled: frozenset[int] | None) -> list[ev.Action]:
         self._questions.close()
-        actions: list[ev.Action] = []
         if settled is not None:
             self._ledger.close(settled)
-        if self.result is None:
-            actions = self._finish(result)
+        actions = self._finish(result) if self.result is None else []
         self.state = State.DONE if settled is not None else State.DRAINING_PAID
         return actions
 
     def _timer(self, now: float) -> list[ev.Action]:
         if self.state is State.PAUSING and now < self.terms.deadline_s:
-            if now < self._pause_until_s:
-                return [ev.WakeAt(self._pause_until_s)]
-            self._restrictions = replace(self._restrictions, asleep=frozenset())
-            return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
-        if self._waiting and now < self._waiting.until_s:
-            return [ev.WakeAt(self._waiting.until_s)]
+            return [ev.WakeAt(self._waits.until_s)] if now < self._waits.until_s else self._wake(now)
+        if self._staging and now < self._staging.until_s:
+            return [ev.WakeAt(self._staging.until_s)]
         if now < self.terms.deadline_s:
-            sent = self._send(self._waiting.routes, now) if self._waiting else []
+            sent = self._send(self._staging.routes, now) if self._staging else []
             return [ev.WakeAt(self.terms.deadline_s), *sent]
-        if self.state is State.IN_FLIGHT and not self._waiting:
+        if self.state is State.IN_FLIGHT and not self._staging:
             return [ev.Notify(words.time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
-        return self._too_late()
+        if self.state is State.PAUSING and (why := self._waits.cut_short()) is not None:
+            return self._no_route(why)
+        return self._too_late(self._waits.what_for if self.state is State.PAUSING else None)
 
     # --- steps --------------------------------------------------------------------------------------------
+
+    def _wake(self, now: float) -> list[ev.Action]:
+        """A pause is over: what was left alone for it may be tried again."""
+        self._learnt.paused(self._waits.what_for, parts_out=bool(self.live))
+        return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
 
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
@@ -341,18 +347,17 @@ class PaymentSession:
             ev.WakeAt(self.terms.deadline_s),
         ]
 
-    def _too_late(self) -> list[ev.Action]:
-        tries, busy = len(self.attempts), self._busy_naps > 0
-        return self._conclude(ev.NotPaid(words.stopped_retrying(self.terms, self.failures, tries, busy)))
+    def _too_late(self, waited_for: Wait | None) -> list[ev.Action]:
+        tries = len(self.attempts)
+        return self._conclude(ev.NotPaid(words.stopped_retrying(self.terms, self.failures, tries, waited_for)))
 
-    def _pause(self, seconds: float, now: float) -> list[ev.Action]:
+    def _pause(self, wait: Pause | AskPeers, now: float, why: NoRoute | None = None) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
             return over
         self._questions.close()
-        self._local_failures = 0
-        self._pause_until_s = min(now + seconds, self.terms.deadline_s)
-        self.state = State.PAUSING
-        return [ev.WakeAt(self._pause_until_s)]
+        self.state, deadline_s = State.PAUSING, self.terms.deadline_s
+        told = [ev.Notify(waiting(wait))] if self._waits.begin(wait, why, now, deadline_s) else []
+        return [*told, ev.WakeAt(self._waits.until_s), *self._waits.asked(wait, why, now, deadline_s)]
 
     def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
         """Ask for routes for all that is neither delivered nor in flight; older questions become void."""
@@ -360,14 +365,10 @@ class PaymentSession:
             return over
         if retried is not None:
             self._ledger.mark(retried, AttemptStatus.RETRYING)
-        left_msat = self._ledger.left_msat
-        number = self._questions.ask(left_msat)
         self.state = State.WAITING_ROUTES
-        tries, late = len(self.attempts), self._late.left(now)
         # A payment that had a way in the usual number is not sent in crumbs over what has refused it then.
-        many, fees_msat = self._many or not tries, self._ledger.fees_msat
-        query = question(self.terms, left_msat, fees_msat, len(self.live), tries, late, many=many)
-        return [ev.FindRoutes(number, query, self._restrictions, whole(query, self.live))]
+        many, late = self._many or not self.attempts, self._late.left(now)
+        return [self._questions.find(self.terms, self._ledger, self._learnt, late, many=many)]
 
     def _over(self, now: float) -> list[ev.Action] | None:
         """The end, where no further part may be sent."""

@@ -42,8 +42,7 @@ class State(Enum):
     IN_FLIGHT = "in_flight"
     WAITING_HEIGHT = "waiting_height"
     PAUSING = "pausing"
-    """Asks for routes again in a moment: a recipient wakes up, our own channels refuse in a row, or what routes
-    there are is taken by what is in flight."""
+    """Asks for routes again in a moment, or when a peer is back: see `pay.payment.patience`."""
     DRAINING_FAILED = "draining_failed"
     """The verdict is a failure; parts are out that may still make it a success."""
     DRAINING_PAID = "draining_paid"
@@ -78,6 +77,7 @@ TRANSITIONS: dict[tuple[State, type], frozenset[State]] = {
     (_H, ev.TimerFired): frozenset({_H, _F, _D}),
     (_H, ev.Cancelled): frozenset({_F, _D}),
     (_Z, ev.TimerFired): frozenset({_Z, _R, _F, _D}),
+    (_Z, ev.PeersBack): frozenset({_R, _F, _D}),
     (_Z, ev.AttemptAccepted): frozenset({_Z}),
     (_Z, ev.AttemptSettled): frozenset({_P, _D}),
     (_Z, ev.AttemptFailed): frozenset({_Z, _H, _F, _D}),

@@ -13,6 +13,8 @@ from typing import Any
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure, describe, read_details
 from pay.payment.attempt import Attempt, FailedPart, Terms
+from pay.payment.patience import WORDS as WAITS
+from pay.payment.patience import Wait
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
 
@@ -148,6 +150,7 @@ _NOT_BY_FAILURES = frozenset({
     NoRouteReason.NO_OWN_CHANNELS,
     NoRouteReason.OWN_CHANNEL,
     NoRouteReason.GAVE_UP,
+    NoRouteReason.RECIPIENT_REFUSES,
 })
 """Reasons that stand whatever has failed before."""
 
@@ -211,17 +214,24 @@ def outcome_lost(partid: int) -> PayError:
     )
 
 
-def stopped_retrying(terms: Terms, failures: Sequence[FailedPart], tries: int, busy: bool = False) -> PayError:
-    """210: time is up, and nothing is out; `busy` where at last only what is in flight stood in the way."""
+def stopped_retrying(
+    terms: Terms, failures: Sequence[FailedPart], tries: int, waited_for: Wait | None = None
+) -> PayError:
+    """210: time is up, and nothing is out; `waited_for` is what the last wait was for, if there was one."""
     seconds = round(terms.deadline_s - terms.created_at_s)
     words = f"Not paid within retry_for ({seconds} s), stopped after {_tries(tries)}{_last(failures)}"
-    if not busy:
-        return PayError(Code.STOPPED_RETRYING, words)
-    words += (
-        "; what routes there are was taken by payments in flight (money or HTLC slots of channels): try again "
-        "when they are over, or raise retry_for"
-    )
-    return PayError(Code.STOPPED_RETRYING, words, {"reason": BUSY})
+    match waited_for:
+        case None:
+            return PayError(Code.STOPPED_RETRYING, words)
+        case Wait.BUSY:
+            words += (
+                "; what routes there are was taken by payments in flight (money or HTLC slots of channels): try "
+                "again when they are over, or raise retry_for"
+            )
+            return PayError(Code.STOPPED_RETRYING, words, {"reason": BUSY})
+        case _:
+            words += f"; at last {WAITS[waited_for]}"
+            return PayError(Code.STOPPED_RETRYING, words, {"reason": waited_for.value})
 
 
 def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:

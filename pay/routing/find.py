@@ -1,37 +1,29 @@
 """From what a payment may use, has learnt and asks to routes: the one door to the planner.
 
 The network is what gossip, the host and an invoice say of it (`overlay`), the plan minds what failed before
-(`caution`), and "no route" says whether it is so only because of what is in flight just now: what holds our money
-and our HTLC slots, our own parts and what we forward, ends; so do parts of ours that hold the channels of others.
-Where there would be routes if nothing were out, it is worth to wait and to ask again. What is known of channels
-from failures stays known: they would refuse then as well.
+(`caution`), and "no route" says what may soon be otherwise (`prospects`): what is in flight ends, what holds our
+money and our HTLC slots, our own parts and what we forward; so do parts of ours that hold the channels of others.
+What is known of channels from failures stays known: they would refuse then as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, Overlay
 from pay.routing.caution import plan_cautiously
 from pay.routing.planner import plan
-from pay.routing.query import Answer, NoRoute, NoRouteReason, Restrictions, Route, RouteQuery, Situation
+from pay.routing.prospects import foretold, refused_everywhere, refused_often, stands
+from pay.routing.query import Answer, NoRoute, Restrictions, RouteQuery, Situation
 from pay.routing.shadow import Walk, shadow_fee_msat, walk
-from pay.units import NodeId, ScidDir
+from pay.units import MAX_MSAT, NodeId, ScidDir
 
 PHONE_PARTS = 6
 """Parts at the same time to a recipient of whom gossip has no channel, unless there is no way in so few: it is a
 phone behind one channel, and wallets take as few HTLCs there (Phoenix)."""
-
-_MAY_BE_BACK = frozenset({
-    NoRouteReason.RECIPIENT_DISABLED,
-    NoRouteReason.UNREACHABLE,
-    NoRouteReason.EXCLUDED,
-    NoRouteReason.INSUFFICIENT_CAPACITY,
-    NoRouteReason.BELOW_MINIMUM,
-})
-"""Reasons that one more channel of the recipient may do away with."""
 
 Planner = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int], Knowledge], Answer]
 """`plan_cautiously` or what stands in for it; the overlay has the restrictions."""
@@ -51,11 +43,16 @@ def find(
         own,
         recipient=query.destination,
         hints=asked.hints,
-        excluded_nodes=restrictions.excluded_nodes,
+        excluded_nodes=restrictions.closed_nodes,
         excluded_channels=restrictions.closed_channels,
         policies=restrictions.policies,
         caps=restrictions.caps,
+        sizes={channel: edge.size_msat for channel, edge in restrictions.edges.items()},
     )
+    plan_on = partial(_planned, planner, knowledge)
+    shut = refused_everywhere(overlay, asked)
+    if shut is not None and refused_often(restrictions):
+        return foretold(shut, overlay, asked, plan_on)
     answer = _answer(overlay, asked, knowledge, planner)
     if isinstance(answer, NoRoute) and query.fresh_parts > query.max_parts:
         # Whoever has refused a part gets no crumbs of it: a recipient that is away would get a hundred.
@@ -63,23 +60,33 @@ def find(
         untried = overlay.without_channels(restrictions.caps)
         more = planner(untried, replace(restrictions, caps={}), fresh, asked.held, knowledge)
         answer = answer if isinstance(more, NoRoute) else more
-    if isinstance(answer, NoRoute) and query.late_parts and answer.reason in _MAY_BE_BACK:
-        answer = replace(answer, late=_late(overlay, asked, knowledge, planner))
-    if not isinstance(answer, NoRoute) or not (asked.held or any(channel.live_htlcs for channel in own)):
-        return answer
-    idle = overlay.with_own([channel.idle for channel in own])
-    free = planner(idle, restrictions, asked.whole or query, {}, knowledge)
-    return answer if isinstance(free, NoRoute) else replace(answer, busy=True)
+    if isinstance(answer, NoRoute) and restrictions.full:
+        more = _over_full(overlay, asked, knowledge, planner)
+        answer = answer if isinstance(more, NoRoute) else more
+    if shut is not None and not stands(answer, query):
+        answer = shut
+    return foretold(answer, overlay, asked, plan_on) if isinstance(answer, NoRoute) else answer
 
 
-def _late(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> tuple[Route, ...]:
-    """Routes if the recipient is back and gossip does not know yet."""
-    if not overlay.disabled_into_recipient():
-        return ()
-    parts = min(asked.query.late_parts, max(asked.query.max_parts, asked.query.most_parts))
-    query = replace(asked.query, max_parts=parts, most_parts=0)
-    answer = planner(overlay.with_recipient_back(), asked.restrictions, query, asked.held, knowledge)
-    return () if isinstance(answer, NoRoute) else answer
+def _over_full(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:
+    """Where there is nothing else: in smaller parts over last channels that may lack money, not slots."""
+    known, caps = asked.restrictions, dict(asked.restrictions.caps)
+    for channel in known.full:
+        caps[channel] = min(known.crowds[channel].cap_msat, caps.get(channel, MAX_MSAT))
+    known = replace(known, full=frozenset(), caps=caps)
+    opened = overlay.with_exclusions(known.closed_nodes, known.closed_channels).with_caps(caps)
+    return _answer(opened, replace(asked, restrictions=known), knowledge, planner)
+
+
+def _planned(
+    planner: Planner,
+    knowledge: Knowledge,
+    overlay: Overlay,
+    restrictions: Restrictions,
+    query: RouteQuery,
+    held: Mapping[ScidDir, int],
+) -> Answer:
+    return planner(overlay, restrictions, query, held, knowledge)
 
 
 def _answer(overlay: Overlay, asked: Situation, knowledge: Knowledge, planner: Planner) -> Answer:

@@ -22,6 +22,14 @@ from pay.units import ScidDir
 _NODES = 400
 """Of the integer program's tree, a millisecond each at most."""
 
+_LONGEST_S = 2.0
+"""Seconds; a net below that budget: within a node HiGHS has been seen to go round for ever, and all that is
+planned after it waits. A program that is cut off has no answer."""
+
+_ROOMY = 4
+"""A channel that takes so many times the amount stands in nobody's way; as a row of the program its figure would
+be too large beside the others (behind a route hint a channel takes any amount), which HiGHS does not bear."""
+
 _INFEASIBLE = 2
 """SciPy's status."""
 
@@ -75,6 +83,8 @@ def _channels(ways: Sequence[Way], query: RouteQuery) -> dict[ScidDir, _Channel]
             channel.ways.append(at)
             channel.factors.append(use.factor)
             channel.bases.append(use.base_msat)
+    for channel in channels.values():
+        channel.room_msat = min(channel.room_msat, _ROOMY * query.amount_msat)
     return channels
 
 
@@ -150,7 +160,11 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
         constraints=limits,
         integrality=np.repeat([0, 1], count),
         bounds=Bounds(0.0, np.repeat([inf, float(query.max_parts)], count)),
-        options={"node_limit": _NODES, "mip_rel_gap": 1e-4 if frugal else _GAP},
+        options={
+            "node_limit": _NODES,
+            "time_limit": _LONGEST_S,
+            "mip_rel_gap": 1e-4 if frugal else _GAP,
+        },
     )
     if found.x is None:
         return None if found.status == _INFEASIBLE else []

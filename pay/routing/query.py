@@ -14,7 +14,7 @@ the `Situation` around it; and any clock: effort is bounded by numbers (`max_sea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -124,6 +124,21 @@ class Refusals(NamedTuple):
     parts: int
 
 
+class Edge(NamedTuple):
+    """Of a route hint: the largest HTLC to try there, msat, and how often that was halved."""
+
+    size_msat: int
+    halvings: int
+
+
+class Crowd(NamedTuple):
+    """Of a last channel that refused one part more: how many of the payment it held then, and a cap, if it was for
+    want of money all the same."""
+
+    parts: int
+    cap_msat: int
+
+
 @dataclass(frozen=True, slots=True)
 class Restrictions:
     """What one payment has learnt so far and its next plan must respect.
@@ -134,11 +149,18 @@ class Restrictions:
         More than so many msat, with what parts of ours already hold there, is known not to pass.
     policies
         Newer than gossip; believed once a channel.
-    asleep, naps
-        Channels that are left alone for a moment (the recipient behind one sleeps, ours has no slot), and how
-        often those of hints were so far.
+    asleep, asleep_nodes
+        Left alone until the payment pauses: what is away or in trouble for a moment, ours without a slot too.
     refusals
         Of nodes on the way, that did not forward.
+    doors, reached
+        Of the recipient's channels, those that refused a part, with the smallest one, msat (0 where the node
+        before it says that it is away, which is not about money); and whether it has ever answered itself.
+    edges
+        Of route hints, behind each of which there may be several channels.
+    crowds, full
+        Last channels that refused one part more while they held so many of the payment, and those of them that
+        hold as many now: that is a sign of HTLC slots first, so whatever else there is goes before them.
     """
 
     excluded_nodes: frozenset[NodeId] = frozenset()
@@ -146,13 +168,28 @@ class Restrictions:
     caps: Mapping[ScidDir, int] = field(default_factory=dict)
     policies: Mapping[ScidDir, Policy] = field(default_factory=dict)
     asleep: frozenset[ScidDir] = frozenset()
-    naps: Mapping[ScidDir, int] = field(default_factory=dict)
+    asleep_nodes: frozenset[NodeId] = frozenset()
     refusals: Mapping[NodeId, Refusals] = field(default_factory=dict)
+    doors: Mapping[ScidDir, int] = field(default_factory=dict)
+    reached: bool = False
+    edges: Mapping[ScidDir, Edge] = field(default_factory=dict)
+    crowds: Mapping[ScidDir, Crowd] = field(default_factory=dict)
+    full: frozenset[ScidDir] = frozenset()
 
     @property
     def closed_channels(self) -> frozenset[ScidDir]:
         """Those not to be used now."""
-        return self.excluded_channels | self.asleep
+        return self.excluded_channels | self.asleep | self.full
+
+    @property
+    def closed_nodes(self) -> frozenset[NodeId]:
+        """The same of nodes."""
+        return self.excluded_nodes | self.asleep_nodes
+
+    @property
+    def awake(self) -> Restrictions:
+        """The same after a pause."""
+        return replace(self, asleep=frozenset(), asleep_nodes=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +276,8 @@ class NoRouteReason(Enum):
     """Channels on the way are too small for the amount, or known not to carry it."""
     BELOW_MINIMUM = "below_minimum"
     """The amount is below the smallest HTLC that channels on the way accept."""
+    RECIPIENT_REFUSES = "recipient_refuses"
+    """All of the recipient's channels have refused, and nothing has reached it."""
     TOO_EXPENSIVE = "too_expensive"
     TOO_LONG = "too_long"
     """Every route locks the funds for more blocks than allowed."""
@@ -269,6 +308,12 @@ class NoRoute:
         There would be routes if nothing were in flight: it may be otherwise in a moment.
     late
         Routes if gossip is late and channels of the recipient that it shows as disabled are not.
+    resting
+        There would be routes over what is left alone for a moment.
+    away
+        Peers of ours that are not connected: over their channels there would be routes.
+    doors, money
+        Of a recipient that refuses: how many channels it has, and whether any of them spoke of money.
     """
 
     reason: NoRouteReason
@@ -279,6 +324,10 @@ class NoRoute:
     busy: bool = False
     sendable_bound: bool = False
     late: tuple[Route, ...] = ()
+    resting: bool = False
+    away: tuple[NodeId, ...] = ()
+    doors: int = 0
+    money: bool = False
 
     @property
     def code(self) -> Code:

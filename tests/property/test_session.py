@@ -22,7 +22,7 @@ from pay.payment.states import SessionStatus
 from pay.routing.query import NoRouteReason
 from pay.units import ScidDir
 from tests.bookkeeper import WORDS, begin
-from tests.payment_tools import NOW, scid, terms
+from tests.payment_tools import NOW, node, scid, terms
 
 # --- scripts --------------------------------------------------------------------------------------------------
 
@@ -43,6 +43,15 @@ FAILURES = [
     "refused", "ahead", "ahead", "node_trouble", "no_reason", "asleep",
 ]  # fmt: skip
 
+PROSPECTS = st.fixed_dictionaries({
+    "busy": st.booleans(),
+    "resting": st.booleans(),
+    "money": st.booleans(),
+    "doors": st.integers(0, 4),
+    "away": st.sampled_from([(), (), (node("p"),), (node("p"), node("q"))]),
+})
+"""What may soon be otherwise where there is no route."""
+
 OFTEN = {
     "routes": (12, st.tuples(st.sampled_from([0, 0, 0, 0, 0, 1, 2, 5]), PLANS)),
     "fail": (12, st.tuples(st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5]), st.sampled_from(FAILURES))),
@@ -53,7 +62,8 @@ OFTEN = {
     "settle": (1, st.tuples(st.sampled_from([0, 1, 1, 2, 3, 5]))),
     "taken": (1, st.tuples(WHICH)),
     "start": (1, st.tuples()),
-    "no_route": (1, st.tuples(st.sampled_from([0, 1, 5]), st.sampled_from(list(NoRouteReason)), st.booleans())),
+    "no_route": (2, st.tuples(st.sampled_from([0, 0, 1, 5]), st.sampled_from(list(NoRouteReason)), PROSPECTS)),
+    "peers": (1, st.tuples()),
     "cancel": (1, st.tuples(st.sampled_from(WORDS))),
 }
 """Steps, how often, and with what: the ends of payments are rarer than what happens on the way."""

@@ -65,10 +65,11 @@ def test_another_way_is_there(host: Host) -> None:
 
 
 def test_they_do_not_come(host: Host) -> None:
-    """205 once all have said no; each was asked once, and again by the next payment."""
+    """205 at the deadline; each was asked once, said no at once, and is asked again by the next payment."""
+    assert host.pay(host.invoice()).ok(), "the planner is up"
     with host.misbehaving("hub", offline=True), host.misbehaving("alt", offline=True):
         for asked in (["alt", "hub"], ["alt", "alt", "hub", "hub"]):
-            error = host.pay(host.invoice()).error
+            error = host.pay(host.invoice(), retry_for=2).error
             assert error is not None
             assert (error["code"], error["data"]["reason"]) == (205, "no_own_channels")
             assert called(host) == asked
@@ -89,16 +90,19 @@ def test_many_that_wait_for_the_same_peers(host: Host) -> None:
     unplug(host, "hub", "alt")
     with host.faults(ignore={"connect"}):
         waiting = [host.pay_soon(host.invoice(), retry_for=2) for _ in range(60)]
-        host.until(lambda: host.methods().count("listpeerchannels") > 60)
+        host.until(lambda: len(host.lines(" AskPeers")) >= 60)
         assert host.pay(paid).ok() == answer
         assert {pending.answer().code for pending in waiting} == {205}
     assert called(host) == ["alt", "hub"]
 
 
-def test_an_excluded_peer_is_left_alone(host: Host) -> None:
+def test_who_could_not_help_is_left_alone(host: Host) -> None:
+    """The hub is excluded, then the other one's channel to the recipient as well: nobody waits for that."""
     unplug(host, "hub", "alt")
-    answer = host.pay(host.invoice(), exclude=[host.id("hub").hex(), f"{host.scid('alt', 'far')}"])
-    assert answer.code == 205
+    hub, far = host.id("hub").hex(), f"{host.scid('alt', 'far')}"
+    assert host.pay(host.invoice(), exclude=[hub, far], retry_for=300).code == 205
+    assert called(host) == []
+    assert host.pay(host.invoice(), exclude=[hub]).ok()
     assert called(host) == ["alt"]
 
 
@@ -117,6 +121,37 @@ def test_the_recipient_is_a_peer_that_is_away(tmp_path: Path) -> None:
         unplug(host, "phone")
         assert host.pay(host.invoice("phone")).ok()["parts"] == 1
         assert called(host) == ["phone"]
+
+
+def test_the_recipient_comes_by_itself(tmp_path: Path) -> None:
+    """To connect to it fails at once, as to a phone behind a router; a moment later it connects to us."""
+    with hosting(tmp_path, build=private) as host:
+        mark = host.log_mark()
+        with host.misbehaving("phone", offline=True):
+            pending = host.pay_soon(host.invoice("phone"))
+            host.log("peer_away", mark)
+        assert pending.answer().ok()["parts"] == 1
+        assert called(host) == ["phone"]
+
+
+def behind_a_peer(clock: RealClock) -> tuple[World, NodeId]:
+    """hub ── us ── lsp ···· phone, which has no other channel."""
+    world = World(clock, seed=1, latency_s=0.0)
+    us, hub, lsp, phone = (world.add_node(name).id for name in ("us", "hub", "lsp", "phone"))
+    policies: dict[str, Any] = {"policy_ab": CHEAP, "policy_ba": CHEAP}
+    world.add_channel(us, hub, CAPACITY_MSAT, CAPACITY_MSAT, **policies)
+    world.add_channel(us, lsp, CAPACITY_MSAT, CAPACITY_MSAT, **policies)
+    world.add_channel(lsp, phone, CAPACITY_MSAT, CAPACITY_MSAT, announced=False, **policies)
+    return world, us
+
+
+def test_the_entry_of_a_hint_is_a_peer_that_is_away(tmp_path: Path) -> None:
+    """Another channel of ours is in use, which is no way to the phone: the hub is not what is missed."""
+    with hosting(tmp_path, build=behind_a_peer) as host:
+        hint = host.channel("lsp", "phone").hint_for(host.id("phone"))
+        unplug(host, "lsp")
+        assert host.pay(host.invoice("phone", hints=[hint])).ok()["parts"] == 1
+        assert called(host) == ["lsp"]
 
 
 def test_the_peer_goes_before_the_part_is_sent(host: Host) -> None:

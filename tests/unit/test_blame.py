@@ -14,12 +14,20 @@ from dataclasses import replace
 
 import pytest
 
-from pay.feedback.blame import HELD_S, Blame, Kind, Speaker, blame
+from pay.feedback.blame import CROWD, HELD_S, Blame, Kind, Speaker, blame
 from pay.feedback.failure import BADONION, NODE, PERM, UPDATE, FailCode, Failure, describe, read_details
-from pay.feedback.restrictions import MOST_NAPS, Circumstances, held_on, restrict
+from pay.feedback.restrictions import (
+    MOST_HALVINGS,
+    Circumstances,
+    crowded,
+    held_on,
+    parts_on,
+    restrict,
+    woken,
+)
 from pay.network.policy import Policy
-from pay.routing.query import SUSPECT_AFTER, Refusals, Restrictions, Route
-from pay.units import ScidDir
+from pay.routing.query import SUSPECT_AFTER, Crowd, Edge, Refusals, Restrictions, Route
+from pay.units import MAX_MSAT, ScidDir
 from tests.payment_tools import HEIGHT, blamed, failed, line, message, node, scid, update_bytes
 
 ROUTE = line(100_000, "abcd")
@@ -40,8 +48,13 @@ def without(*channels: ScidDir, refusals: dict[str, int] | None = None, **more: 
     return Restrictions(excluded_channels=frozenset(channels), refusals=counted, **more)  # type: ignore[arg-type]
 
 
-NOT_OWN = without(CHANNEL[0])
-OTHER_WAY_IN = without(CHANNEL[3])
+def asleep(*channels: ScidDir, **more: object) -> Restrictions:
+    """Left alone for a moment."""
+    return without(asleep=frozenset(channels), **more)  # type: ignore[arg-type]
+
+
+NOT_OWN = asleep(CHANNEL[0])
+OTHER_WAY_IN = without(CHANNEL[3], reached=True)
 
 # code: (a node on the way says it, the recipient says it)
 TABLE = {
@@ -80,14 +93,20 @@ def raw(index: int | None, code: int) -> Failure:
     return Failure(index, code, "", code.to_bytes(2, "big"))
 
 
-def on_the_way(kind: Kind, index: int) -> Restrictions:
+def on_the_way(kind: Kind, index: int, lasting: bool = False) -> Restrictions:
     """What follows from a message without a policy."""
     speaker, channel, amount = "abcd"[index - 1], CHANNEL[index], ROUTE.hops[index].amount_msat
+    last = index == 3
     match kind:
-        case Kind.NODE_TROUBLE:
+        case Kind.NODE_TROUBLE if lasting:
             return without(refusals={speaker: 1}, excluded_nodes=frozenset({node(speaker)}))
+        case Kind.NODE_TROUBLE:
+            return without(refusals={speaker: 1}, asleep_nodes=frozenset({node(speaker)}))
         case Kind.LACKS_BALANCE:
-            return without(refusals={speaker: 1}, caps={channel: amount - 1})
+            doors = {channel: amount} if last else {}
+            return without(refusals={speaker: 1}, caps={channel: amount - 1}, doors=doors)
+        case Kind.AWAY:
+            return asleep(channel, refusals={speaker: 1}, doors={channel: 0} if last else {})
         case Kind.NONSENSE:
             return without(channel, refusals={speaker: SUSPECT_AFTER})
         case _:
@@ -101,9 +120,10 @@ def test_the_table_has_every_code_we_name() -> None:
 @pytest.mark.parametrize("code", TABLE, ids=hex)
 def test_our_own_channel(code: int) -> None:
     """Whatever our host's reason: not through that channel again, and never the recipient's verdict."""
-    said = blamed(ROUTE, raw(0, code))
-    assert said == Blame(Speaker.US, Kind.AWAY, 0, None, CHANNEL[0], node("a"))
-    assert said.forwarder is None and after(raw(0, code)) == NOT_OWN
+    said, away = blamed(ROUTE, raw(0, code)), code in (UPDATE | 7, PERM | 10)
+    kind = Kind.AWAY if away else Kind.UNUSABLE
+    assert said == Blame(Speaker.US, kind, 0, None, CHANNEL[0], node("a"))
+    assert said.forwarder is None and after(raw(0, code)) == (NOT_OWN if away else without(CHANNEL[0]))
 
 
 @pytest.mark.parametrize("index", [1, 2, 3], ids=["first node", "middle", "last but one"])
@@ -113,8 +133,9 @@ def test_on_the_way(code: int, index: int) -> None:
     speaker = Speaker.LAST_BUT_ONE if index == 3 else Speaker.ON_THE_WAY
     name, neighbour = "abcd"[index - 1 : index + 1]
     said = blamed(ROUTE, raw(index, code))
-    assert said == Blame(speaker, kind, index, node(name), CHANNEL[index], node(neighbour))
-    assert said.forwarder == node(name) and after(raw(index, code)) == on_the_way(kind, index)
+    lasting = kind is Kind.NODE_TROUBLE and bool(code & PERM)
+    assert said == Blame(speaker, kind, index, node(name), CHANNEL[index], node(neighbour), lasting=lasting)
+    assert said.forwarder == node(name) and after(raw(index, code)) == on_the_way(kind, index, lasting)
 
 
 @pytest.mark.parametrize("index", [1, 2, 3], ids=["first node", "middle", "last but one"])
@@ -146,8 +167,8 @@ def test_on_the_way_with_a_policy_that_asks_more(code: int, index: int) -> None:
 def test_the_recipient(code: int) -> None:
     said = blamed(ROUTE, raw(4, code))
     assert said == Blame(Speaker.RECIPIENT, TABLE[code][1], 4, node("d"))
-    over = said.kind is Kind.REFUSED
-    assert after(raw(4, code)) == (NOTHING if over else OTHER_WAY_IN)
+    known = {Kind.REFUSED: without(reached=True), Kind.NODE_TROUBLE: asleep(CHANNEL[3], reached=True)}
+    assert after(raw(4, code)) == known.get(said.kind, OTHER_WAY_IN)
 
 
 @pytest.mark.parametrize("code", TABLE, ids=hex)
@@ -203,12 +224,12 @@ def test_our_channel_lacks_balance() -> None:
 
 
 def test_our_channel_has_no_slot() -> None:
-    """One is free in a moment: the channel is left alone so long, and no nap is counted."""
+    """One is free in a moment: the channel is left alone so long."""
     busy = Failure(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "WIRE_TEMPORARY_CHANNEL_FAILURE: Too many HTLCs")
     assert blamed(ROUTE, busy).kind is Kind.NO_SLOT
     known = NOTHING
-    for _ in range(MOST_NAPS + 1):
-        known = after(busy, known=replace(known, asleep=frozenset()))
+    for _ in range(3):
+        known = after(busy, known=known.awake)
     assert known == without(asleep=frozenset({CHANNEL[0]})) and known.closed_channels == {CHANNEL[0]}
 
 
@@ -249,13 +270,13 @@ def test_over_our_own_channel_nobody_tampers() -> None:
     direct = line(100_000, "d")
     for code in (FailCode.FINAL_INCORRECT_CLTV_EXPIRY, FailCode.FINAL_INCORRECT_HTLC_AMOUNT):
         assert blamed(direct, raw(1, code)).kind is Kind.REFUSED
-    for code in (FailCode.TEMPORARY_NODE_FAILURE, FailCode.MPP_TIMEOUT):
-        assert after(raw(1, code), direct) == NOT_OWN
+    assert after(raw(1, FailCode.TEMPORARY_NODE_FAILURE), direct) == asleep(CHANNEL[0], reached=True)
+    assert after(raw(1, FailCode.MPP_TIMEOUT), direct) == without(CHANNEL[0], reached=True)
 
 
 def test_a_part_whose_sisters_did_not_come_had_a_good_way() -> None:
     said = blamed(ROUTE, raw(4, FailCode.MPP_TIMEOUT))
-    assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=100_001)) == NOTHING
+    assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=100_001)) == without(reached=True)
 
 
 def test_nobody_else_knows_whether_its_sisters_came() -> None:
@@ -290,14 +311,12 @@ def test_parts_that_were_refused_together_are_one_refusal() -> None:
 
 
 def test_whoever_is_behind_a_hint_may_sleep() -> None:
-    """Away is away for a moment, five times; then for good. That is no refusal."""
+    """Away is away for a moment, however often. That is no refusal."""
     of = Circumstances(wakeable=frozenset({CHANNEL[3]}))
     said, known = blamed(ROUTE, raw(3, FailCode.UNKNOWN_NEXT_PEER)), NOTHING
-    for naps in range(1, MOST_NAPS + 1):
-        known = restrict(replace(known, asleep=frozenset()), ROUTE, said, of)
-        assert known == without(asleep=frozenset({CHANNEL[3]}), naps={CHANNEL[3]: naps})
-    known = restrict(replace(known, asleep=frozenset()), ROUTE, said, of)
-    assert known.excluded_channels == {CHANNEL[3]} and not known.asleep
+    for _ in range(3):
+        known = restrict(known.awake, ROUTE, said, of)
+        assert known == asleep(CHANNEL[3], doors={CHANNEL[3]: 0})
 
 
 def test_a_cap_is_of_all_that_is_on_the_channel() -> None:
@@ -331,21 +350,85 @@ def test_two_hints_sleep_at_once() -> None:
     other = ScidDir(scid(44), 0)
     of = Circumstances(wakeable=frozenset({CHANNEL[3], other}))
     said = blamed(ROUTE, raw(3, FailCode.UNKNOWN_NEXT_PEER))
-    known = restrict(without(asleep=frozenset({other}), naps={other: 1}), ROUTE, said, of)
-    assert known == without(asleep=frozenset({other, CHANNEL[3]}), naps={other: 1, CHANNEL[3]: 1})
+    known = restrict(asleep(other), ROUTE, said, of)
+    assert known == asleep(other, CHANNEL[3], doors={CHANNEL[3]: 0})
+
+
+NO_MONEY = blamed(ROUTE, raw(3, FailCode.TEMPORARY_CHANNEL_FAILURE))
+HINTED = frozenset({CHANNEL[3]})
 
 
 def test_a_hint_that_refuses_otherwise_than_by_sleep() -> None:
-    """c has no balance for it: a refusal like any other node's."""
-    of = Circumstances(wakeable=frozenset({CHANNEL[3]}))
-    known = restrict(NOTHING, ROUTE, blamed(ROUTE, raw(3, FailCode.TEMPORARY_CHANNEL_FAILURE)), of)
-    assert known == Restrictions(caps={CHANNEL[3]: 99_999}, refusals={node("c"): Refusals(1, 1)})
+    """c has no balance for it in one part, and there may not be several: a refusal like any other node's."""
+    known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(wakeable=HINTED))
+    assert known == without(
+        caps={CHANNEL[3]: 99_999}, refusals={"c": 1}, doors={CHANNEL[3]: 100_000}
+    )
+
+
+def test_a_hint_may_be_several_channels() -> None:
+    """In parts half as large, and those in halves again; what is refused then is a lack of balance. A part that
+    was planned before such news brings none."""
+    of, known = Circumstances(wakeable=HINTED, several=True), NOTHING
+    steps = ((100_001, 50_001, 1), (100_001, 50_001, 1), (50_001, 25_001, 2), (50_000, 25_001, 2))
+    for amount, size, halvings in steps:
+        known = restrict(known, line(amount, "abcd"), NO_MONEY, of)
+        assert known.edges == {CHANNEL[3]: Edge(size, halvings)} and not known.caps
+    assert halvings == MOST_HALVINGS
+    known = restrict(known, line(25_000, "abcd"), NO_MONEY, replace(of, held_msat={CHANNEL[3]: 50_000}))
+    assert known.caps == {CHANNEL[3]: 74_999}
+    assert restrict(NOTHING, ROUTE, NO_MONEY, replace(of, wakeable=frozenset())).caps, "gossip names each channel"
+
+
+def test_the_maximum_of_a_hint_is_one_of_its_channels() -> None:
+    """Two halves or HTLCs of 30,000, but no crumbs of 20,000: those would put the payment on one node's word."""
+    of = Circumstances(wakeable=HINTED, several=True)
+    for most_msat, edges, caps in (
+        (70_000, {CHANNEL[3]: Edge(50_000, 1)}, {}),
+        (30_000, {CHANNEL[3]: Edge(30_000, 1)}, {}),
+        (20_000, {}, {CHANNEL[3]: 20_000}),
+    ):
+        policy = Policy(0, 0, 40, 1, most_msat, timestamp=1)
+        said = blamed(
+            ROUTE, failed(3, FailCode.TEMPORARY_CHANNEL_FAILURE, update=update_bytes(CHANNEL[3], policy))
+        )
+        known = restrict(NOTHING, ROUTE, said, of)
+        assert (known.policies, known.edges, known.caps) == ({CHANNEL[3]: policy}, edges, caps)
+        assert not known.doors, "it may well be there"
+
+
+def test_a_phone_is_asked_once_more_in_one_part() -> None:
+    """After a pause: what it refused asleep is no lack of balance, unless something has reached it."""
+    of = Circumstances(wakeable=HINTED, several=True)
+    known = without(caps={CHANNEL[3]: 1, CHANNEL[2]: 2}, doors={CHANNEL[3]: 5})
+    known = restrict(replace(known, edges={CHANNEL[3]: Edge(100_000, 0)}), ROUTE, NO_MONEY, of)
+    again = woken(known, phones=HINTED)
+    assert again.caps == {CHANNEL[2]: 2} and not again.doors
+    assert again.edges == {CHANNEL[3]: Edge(MAX_MSAT, MOST_HALVINGS)}
+    assert restrict(again, ROUTE, NO_MONEY, of).caps == {CHANNEL[2]: 2, CHANNEL[3]: 99_999}
+    for pause, reached in ((woken(known, phones=HINTED, reached=True), True), (woken(known), False)):
+        assert (pause.caps, pause.edges, pause.reached) == (known.caps, known.edges, reached)
+
+
+def test_a_channel_that_holds_others_has_no_slot() -> None:
+    """One part more than those that are on it is refused: so many it takes, until one of them is back."""
+    crowd, held = {CHANNEL[3]: CROWD}, {CHANNEL[3]: 70_000}
+    known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(parts_on=crowd, held_msat=held))
+    assert known.crowds == {CHANNEL[3]: Crowd(CROWD, 169_999)} and not known.caps
+    more = Circumstances(parts_on={CHANNEL[3]: CROWD + 1}, held_msat={CHANNEL[3]: 69_000})
+    assert restrict(known, ROUTE, NO_MONEY, more).crowds == {CHANNEL[3]: Crowd(CROWD, 168_999)}
+    assert crowded(known, crowd).closed_channels == {CHANNEL[3]}
+    assert crowded(known, {CHANNEL[3]: CROWD - 1}) == known
+    assert restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(parts_on={CHANNEL[3]: CROWD - 1})).caps
+    middle = blamed(ROUTE, raw(2, FailCode.TEMPORARY_CHANNEL_FAILURE))
+    assert restrict(NOTHING, ROUTE, middle, Circumstances(parts_on={CHANNEL[2]: 99})).caps, "not the recipient's"
+    assert parts_on([ROUTE, None, ROUTE]) == {CHANNEL[3]: 2}
 
 
 def test_the_recipient_is_out_of_order_whoever_else_pays() -> None:
     """A part of less than the whole: only where others are missing is its way in a good one."""
     said = blamed(ROUTE, raw(4, FailCode.TEMPORARY_NODE_FAILURE))
-    assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=10**9)) == OTHER_WAY_IN
+    assert restrict(NOTHING, ROUTE, said, Circumstances(total_msat=10**9)) == asleep(CHANNEL[3], reached=True)
 
 
 def test_what_is_said_of_no_channel() -> None:
@@ -426,7 +509,7 @@ def test_a_policy_that_forbids_it_is_no_lack_of_balance(change: dict[str, int], 
     assert blamed(ROUTE, failure).kind is kind
     caps = {CHANNEL[2]: policy.htlc_max_msat} if "htlc_max_msat" in change else {}
     believed = without(policies={CHANNEL[2]: policy}, caps=caps, refusals={"b": 1})
-    assert after(failure) == (believed if kind is Kind.POLICY else without(CHANNEL[2], refusals={"b": 1}))
+    assert after(failure) == (believed if kind is Kind.POLICY else asleep(CHANNEL[2], refusals={"b": 1}))
 
 
 @pytest.mark.parametrize("code", [*POLICY_CODES, FailCode.TEMPORARY_CHANNEL_FAILURE], ids=lambda code: code.name)

@@ -200,6 +200,15 @@ def test_parts_beside_it_are_in_the_amounts() -> None:
     assert [one for one in seen(failed(3, PERM | 8), crowded) if isinstance(one, Passed)] == [CARRIED[0]]
 
 
+def test_a_channel_of_the_recipient_that_is_full_of_ours_teaches_nothing() -> None:
+    """One HTLC more than the five that it holds: that is no word about its balance. On the way it is one."""
+    lacks = FailCode.TEMPORARY_CHANNEL_FAILURE
+    for index, five in ((3, []), (2, [replace(LACKED[1], amount_msat=101_000 + 5 * 10)])):
+        on = InFlight(tuple(Part(((CHANNEL[index], 10),), Fate.OUT, NOW) for _ in range(5)))
+        assert [one for one in seen(failed(index, lacks), on) if isinstance(one, Refused)] == five
+        assert [one for one in seen(failed(index, lacks), InFlight(on.parts[1:])) if isinstance(one, Refused)]
+
+
 def test_channels_that_the_graph_does_not_have_teach_nothing() -> None:
     said = blamed(ROUTE, failed(2, FailCode.TEMPORARY_CHANNEL_FAILURE))
     unknown = observations(Ended(ROUTE, said, 2.0, InFlight()), lambda before, hop: None)

@@ -185,7 +185,7 @@ def test_no_route(reason: NoRouteReason, code: int) -> None:
     """206 where a limit of the caller is in the way, with the figures of the best route; else 205 and a token."""
     story = Teller(terms())
     query = story.questions[0].query_id
-    why = NoRoute(reason, "The words", fee_msat=7_500, delay_blocks=144, max_sendable_msat=99)
+    why = NoRoute(reason, "The words", fee_msat=7_500, delay_blocks=144, max_sendable_msat=99, money=True)
     error, data = whole(story, story.tell(ev.NoRouteFound(query, why)))
     assert (error.code, data["reason"]) == (code, reason.value)
     assert (data["fee"], data["feepercent"], data["delay"]) == (7_500, 7.5, 144)
@@ -221,7 +221,7 @@ def test_no_figure_of_what_can_be_sent_after_a_refusal() -> None:
         story = Teller(terms())
         story.routes(line(100_000))
         story.fails(1, no_balance(0 if reason is NoRouteReason.INSUFFICIENT_SPENDABLE else 1))
-        why = NoRoute(reason, "The most is 99,999 sat", max_sendable_msat=99_999, sendable_bound=True)
+        why = NoRoute(reason, "The most is 99,999 sat", max_sendable_msat=99_999, sendable_bound=True, doors=3)
         error, data = whole(story, story.tell(ev.NoRouteFound(story.questions[-1].query_id, why)))
         assert not [name for name in data if "sendable" in name]
         assert "99,999" not in error.message or reason is not NoRouteReason.INSUFFICIENT_SPENDABLE

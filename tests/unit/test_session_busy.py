@@ -6,16 +6,18 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pay.errors import Code
+from pay.feedback.failure import FailCode
 from pay.payment import events as ev
 from pay.payment.states import State
-from tests.payment_tools import NOW, line, no_balance, terms
-from tests.session_teller import DEADLINE, EXPIRY, NO_ROUTE, Teller, asked, error_of, halves
+from pay.units import ScidDir
+from tests.payment_tools import NOW, failed, line, no_balance, scid, terms
+from tests.session_teller import DEADLINE, EXPIRY, NO_ROUTE, RESTING, Teller, asked, error_of, halves
 
 BUSY = replace(NO_ROUTE, busy=True)
 
 
 def busy(story: Teller) -> list[ev.Action]:
-    return story.tell(ev.NoRouteFound(story.questions[-1].query_id, BUSY))
+    return story.no_route(why=BUSY)
 
 
 def test_naps_grow_until_the_deadline() -> None:
@@ -55,6 +57,21 @@ def test_a_route_in_between_begins_anew() -> None:
     story.routes(line(100_000))
     error = error_of(story.fails(2, no_balance(2), at=DEADLINE))
     assert (error.code, error.data.get("reason")) == (Code.STOPPED_RETRYING, None)
+
+
+def test_only_our_own_channels_are_tried_more_often_for_it() -> None:
+    """Ours had no slot, and another's peer was away: that one is left alone until a pause of its own."""
+    story = halves()
+    story.fails(1, failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Too many HTLCs"))
+    story.fails(2, failed(1, FailCode.UNKNOWN_NEXT_PEER))
+    ours, theirs = ScidDir(scid(1), 0), ScidDir(scid(12), 1)
+    assert story.questions[-1].restrictions.asleep == {ours, theirs}
+    busy(story)
+    _, again = story.tell(ev.TimerFired(), at=NOW + 0.25)
+    assert isinstance(again, ev.FindRoutes) and again.restrictions.asleep == {theirs}
+    story.no_route(why=RESTING)
+    _, again = story.tell(ev.TimerFired(), at=NOW + 0.75)
+    assert isinstance(again, ev.FindRoutes) and not again.restrictions.asleep
 
 
 def test_no_route_at_all_is_final_after_any_nap() -> None:

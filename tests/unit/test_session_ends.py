@@ -24,7 +24,7 @@ from tests.payment_tools import (
     terms,
     unknown_payment,
 )
-from tests.session_teller import DEADLINE, EXPIRY, Teller, asked, error_of, halves, paid_of
+from tests.session_teller import AWAY, DEADLINE, EXPIRY, RESTING, Teller, asked, error_of, halves, paid_of
 
 # --- time -----------------------------------------------------------------------------------------------------
 
@@ -294,25 +294,27 @@ def test_to_ourselves_not_even_sent() -> None:
 HINT = ScidDir(scid(2), 1)
 
 
-def asleep(naps: int = 1, **changes: object) -> Teller:
+def asleep(tries: int = 1, **changes: object) -> Teller:
     """us ─1─ a ─2─ d, where d is behind the hint of channel 2 and does not answer a."""
     story = Teller(terms(wakeable=frozenset({HINT}), **changes))
-    for partid in range(1, naps + 1):
+    for partid in range(1, tries + 1):
         story.routes(line(100_000, "ad"))
         story.fails(partid, failed(1, FailCode.UNKNOWN_NEXT_PEER))
-        if partid < naps:
-            story.no_route()
-            story.tell(ev.TimerFired(), at=story.now + 3)
+        if partid < tries:
+            (wake,) = story.no_route(why=AWAY)
+            assert isinstance(wake, ev.WakeAt)
+            story.tell(ev.TimerFired(), at=wake.at_s)
     return story
 
 
 def test_a_recipient_that_sleeps_is_given_a_moment() -> None:
-    """Another way in would be used at once; as there is none, the same one is tried again three seconds later."""
+    """Another way in would be used at once; as there is none, the same one is tried again a second later."""
     story = asleep()
     assert story.questions[-1].restrictions.closed_channels == {HINT}
-    assert story.no_route() == [ev.WakeAt(NOW + 3)]
-    assert story.tell(ev.TimerFired(), at=NOW + 2.999) == [ev.WakeAt(NOW + 3)]
-    wake, again = story.tell(ev.TimerFired(), at=NOW + 3)
+    assert story.no_route(why=AWAY) == [ev.WakeAt(NOW + 1)]
+    assert "asleep" in story.told[-1]
+    assert story.tell(ev.TimerFired(), at=NOW + 0.999) == [ev.WakeAt(NOW + 1)]
+    wake, again = story.tell(ev.TimerFired(), at=NOW + 1)
     assert wake == ev.WakeAt(DEADLINE)
     assert isinstance(again, ev.FindRoutes) and not again.restrictions.closed_channels
     assert len(story.routes(line(100_000, "ad"))) == 1
@@ -320,42 +322,50 @@ def test_a_recipient_that_sleeps_is_given_a_moment() -> None:
 
 
 def test_a_recipient_that_sleeps_on() -> None:
-    """Five times; then its channel is given up for good."""
-    assert len(asleep(5).no_route()) == 1
+    """Tried again after 1, 2, 4, 8 and 16 s, at most so long, until retry_for; that is said once, and 210."""
     story = asleep(6)
-    assert story.questions[-1].restrictions.excluded_channels == {HINT}
-    assert error_of(story.no_route()).code == Code.ROUTE_NOT_FOUND
+    assert story.now == NOW + 31 and len([told for told in story.told if "asleep" in told]) == 1
+    (wake,) = story.no_route(why=AWAY)
+    assert wake == ev.WakeAt(NOW + 47)
+    story.tell(ev.TimerFired(), at=NOW + 47)
+    story.routes(line(100_000, "ad"))
+    story.fails(7, failed(1, FailCode.UNKNOWN_NEXT_PEER))
+    assert story.no_route(why=AWAY) == [ev.WakeAt(DEADLINE)], "sixteen more would be too many"
+    error = error_of(story.tell(ev.TimerFired(), at=DEADLINE))
+    assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "phone")
+    assert "after 7 attempts" in error.message and "seems to be asleep" in error.message
 
 
-def test_no_nap_beyond_the_deadline() -> None:
-    story = asleep(deadline_s=NOW + 3)
-    assert error_of(story.no_route()).code == Code.ROUTE_NOT_FOUND
+def test_a_nap_ends_at_the_deadline() -> None:
+    story = asleep(deadline_s=NOW + 0.5)
+    assert story.no_route(why=AWAY) == [ev.WakeAt(NOW + 0.5)]
+    assert error_of(story.tell(ev.TimerFired(), at=NOW + 0.5)).code == Code.STOPPED_RETRYING
 
 
 def test_our_own_channel_has_no_slot_now() -> None:
-    """No other way: three seconds later, when a slot may be free, the same channel is tried again; ten times."""
+    """No other way: a moment later, when a slot may be free, the same channel is tried again."""
     story, busy = Teller(terms()), failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Too many HTLCs")
-    for partid in range(1, 11):
+    for partid, pause in enumerate((0.5, 1, 2, 4, 8, 16, 16), 1):
         story.routes(line(100_000, "ad"))
-        again = asked(story.fails(partid, busy, at=NOW + 3 * partid))
+        again = asked(story.fails(partid, busy))
         assert again.restrictions.closed_channels == {ScidDir(scid(1), 0)}
-        assert story.no_route() == [ev.WakeAt(NOW + 3 * partid + 3)]
-        _, woken = story.tell(ev.TimerFired(), at=NOW + 3 * partid + 3)
+        assert story.no_route(why=RESTING) == [ev.WakeAt(story.now + pause)]
+        _, woken = story.tell(ev.TimerFired(), at=story.now + pause)
         assert isinstance(woken, ev.FindRoutes) and not woken.restrictions.closed_channels
     story.routes(line(100_000, "ad"))
-    paid_of(story.settles(11))
+    paid_of(story.settles(8))
 
 
 @pytest.mark.parametrize("at", [NOW + 60, NOW + 4_000])
 def test_the_end_of_time_comes_in_a_nap(at: float) -> None:
     story = asleep()
-    story.no_route()
+    story.no_route(why=AWAY)
     assert error_of(story.tell(ev.TimerFired(), at=at)).code == Code.STOPPED_RETRYING
 
 
 def test_an_expired_invoice_is_not_woken_up_for() -> None:
-    story = asleep(expires_at_s=NOW + 1)
-    story.no_route()
+    story = asleep(expires_at_s=NOW + 0.5)
+    story.no_route(why=AWAY)
     assert error_of(story.tell(ev.TimerFired(), at=NOW + 3)[1:]).code == Code.INVOICE_EXPIRED
 
 

@@ -6,6 +6,7 @@ A session is brought into each state by a short story; then it is told one event
 from __future__ import annotations
 
 import typing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ STORIES: dict[State, list[ev.Event]] = {
         ev.Started(),
         HALVES,
         ev.AttemptFailed(2, failed(2, FailCode.UNKNOWN_NEXT_PEER), HEIGHT),
-        ev.NoRouteFound(2, NONE),
+        ev.NoRouteFound(2, replace(NONE, resting=True)),
     ],
     State.DRAINING_FAILED: [ev.Started(), HALVES, ev.AttemptFailed(1, unknown_payment(2), HEIGHT)],
     State.DRAINING_PAID: [ev.Started(), HALVES, ev.AttemptSettled(1, PREIMAGE)],
@@ -52,6 +53,7 @@ EVENTS: dict[type, list[ev.Event]] = {
     ],
     ev.HashTaken: [ev.HashTaken(n, "in progress") for n in (1, 2, 99, None)],
     ev.TimerFired: [ev.TimerFired()],
+    ev.PeersBack: [ev.PeersBack()],
     ev.HeightReached: [ev.HeightReached(HEIGHT), ev.HeightReached(HEIGHT + 1)],
     ev.Cancelled: [ev.Cancelled(PayError(Code.OTHER, "stop"))],
     ev.Crashed: [

@@ -60,6 +60,7 @@ class _Running:
     hints: tuple[RouteHint, ...]
     timer: Timer | None = None
     height_wanted: int | None = None
+    missed: tuple[NodeId, ...] = ()
 
 
 class Sender:
@@ -171,6 +172,10 @@ class Sender:
                     running.timer.cancel()
                 delay_s = max(0.0, at_s - clock.now())
                 running.timer = clock.call_later(delay_s, lambda: self._post(running, ev.TimerFired()))
+            case ev.AskPeers(peers, missed, until_s):
+                running.story.called += [self.world.nodes[peer].name for peer in peers]
+                running.missed = missed
+                clock.call_later(0.0, lambda: self._look_for(running, missed, until_s))
             case ev.WaitHeight(height):
                 running.height_wanted = height
                 self._block_added(self.world.height)
@@ -179,6 +184,17 @@ class Sender:
             case ev.Finish(result):
                 running.story.result = result
                 running.story.ended_s = clock.now() - running.began_s
+
+    def _look_for(self, running: _Running, missed: tuple[NodeId, ...], until_s: float) -> None:
+        """Nobody comes because he is called, in a world: it is looked for them, every quarter of a second."""
+        clock = self.world.clock
+        if running.missed is not missed or clock.now() >= until_s or running.story.result is not None:
+            return
+        if any(channel.connected and channel.peer in missed for channel in self.own_channels()):
+            running.missed = ()
+            self._post(running, ev.PeersBack())
+            return
+        clock.call_later(0.25, lambda: self._look_for(running, missed, until_s))
 
     def _find(self, running: _Running, action: ev.FindRoutes) -> None:
         asked = Situation(

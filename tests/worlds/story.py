@@ -140,6 +140,8 @@ class Story:
     session: PaymentSession
     parts: list[Part] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+    """Names of our peers that were asked to connect."""
     result: ev.Result | None = None
     ended_s: float | None = None
 

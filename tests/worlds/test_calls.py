@@ -14,6 +14,7 @@ from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
 def test_a_phone_that_wakes_up_is_paid():
     """
     us ──── A ──100── P ╌╌╌╌ D     P's channel to D is in the invoice alone, and D wakes up after three seconds.
+                                   P is asked again a second after it has refused.
     """
     town = Town("us-A", ("A-P", 100))
     town.join("P-D", announced=False)
@@ -23,7 +24,7 @@ def test_a_phone_that_wakes_up_is_paid():
     story = town.pay(invoice={"hints": [hint]})
     away, paid = story.parts
     assert away.told == "P: the node knows no such next channel or its peer is away" and paid.told == "paid"
-    assert (away.sent_s, paid.sent_s) == (0.0, 5.0)
+    assert (away.sent_s, paid.sent_s) == (0.0, 3.0)
 
 
 def test_our_own_invoice_is_settled_without_a_part_on_the_way():

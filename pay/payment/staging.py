@@ -37,7 +37,7 @@ HELD_S = 30.0
 (BOLT 4, mpp_timeout)."""
 
 
-class Waiting:
+class Staging:
     """The parts of the plan that wait.
 
     Attributes

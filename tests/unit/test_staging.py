@@ -9,8 +9,8 @@ import pytest
 from pay.feedback.failure import FailCode
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
+from pay.payment.staging import HELD_S, HOP_S, Staging
 from pay.payment.states import AttemptStatus, State
-from pay.payment.waiting import HELD_S, HOP_S, Waiting
 from pay.routing.query import Route
 from tests.payment_tools import HEIGHT, NOW, PREIMAGE, blamed, failed, line, no_balance, terms
 from tests.session_teller import Teller
@@ -30,10 +30,10 @@ def attempt(route: Route | None, status: AttemptStatus = OUT, started_s: float =
 
 def stage(routes: tuple[Route, ...], *attempts: Attempt, now: float = NOW) -> tuple[int, int, float | None]:
     """How many go, how many wait, and for how many seconds."""
-    waiting = Waiting()
-    going = waiting.stage(routes, attempts, now, LAST)
-    assert set(going) | set(waiting.routes) == set(routes)
-    return len(going), len(waiting.routes), waiting.until_s - now if waiting else None
+    staging = Staging()
+    going = staging.stage(routes, attempts, now, LAST)
+    assert set(going) | set(staging.routes) == set(routes)
+    return len(going), len(staging.routes), staging.until_s - now if staging else None
 
 
 def test_five_through_a_node_and_none_more() -> None:
@@ -52,10 +52,10 @@ def test_the_recipient_is_no_node_on_the_way() -> None:
 def test_the_largest_go_first_and_those_that_go_keep_their_order() -> None:
     amounts = [1_000, 9_000, 2_000, 8_000, 7_000, 3_000, 6_000]
     routes = tuple(line(amount, "ad", first=10 * place + 1) for place, amount in enumerate(amounts))
-    waiting = Waiting()
-    going = waiting.stage(routes, (), NOW, LAST)
+    staging = Staging()
+    going = staging.stage(routes, (), NOW, LAST)
     assert [route.amount_msat for route in going] == [9_000, 8_000, 7_000, 3_000, 6_000]
-    assert [route.amount_msat for route in waiting.routes] == [1_000, 2_000]
+    assert [route.amount_msat for route in staging.routes] == [1_000, 2_000]
 
 
 def test_parts_that_are_out_count() -> None:
@@ -100,9 +100,9 @@ def test_nobody_waits_once_the_recipient_has_held_a_part_for_long() -> None:
 
 def test_nobody_waits_until_there_is_no_time_left() -> None:
     for last_s, going in ((NOW + HOP_S, 6), (NOW + HOP_S + 0.1, 5), (NOW, 6), (NOW - 1, 6)):
-        waiting = Waiting()
-        assert len(waiting.stage(parts(6, "ad"), (), NOW, last_s)) == going
-        assert len(waiting.routes) == 6 - going
+        staging = Staging()
+        assert len(staging.stage(parts(6, "ad"), (), NOW, last_s)) == going
+        assert len(staging.routes) == 6 - going
 
 
 # --- in a payment -----------------------------------------------------------------------------------------------
