@@ -94,7 +94,7 @@ def test_rest_cannot_be_sent(host: Host) -> None:
     with host.misbehaving("alt", fail_code=TEMPORARY_CHANNEL_FAILURE):
         pending = host.pay_soon(made)
         host.until(lambda: len(made.parts) == 2)
-        host.log("draining_failed")
+        host.log("No new parts are sent")
         assert not pending.answered
         message = failure(FailCode.MPP_TIMEOUT)
         host.world(lambda _: fail_parts(made, lambda _: message))
