@@ -125,7 +125,10 @@ def _purchase(world: World, rng: random.Random, kind: Kind) -> Purchase:
     )  # fmt: skip
     if kind is Kind.REFUSED:
         world.cancel_invoice(invoice)
-    params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": rng.choice([0, 3, 60, 60])}
+    retry_for = rng.choice([0, 3, 60, 60])
+    # A trouble of the moment is retried until then, and mute's never ends: no run waits a minute for it.
+    retry_for = min(retry_for, 3) if kind is Kind.MUTE else retry_for
+    params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": retry_for}
     purchase = Purchase(kind, invoice, params)
     invoice.on_paid = purchase.note_paid
     return purchase
