@@ -106,21 +106,17 @@ def _channel(
             raise ValueError(f"{blame.kind} is said of no channel")
 
 
-def woken(
-    known: Restrictions, *, reached: bool = False, phones: frozenset[ScidDir] = frozenset()
-) -> Restrictions:
+def woken(known: Restrictions, *, phones: frozenset[ScidDir] = frozenset()) -> Restrictions:
     """What holds after a pause.
 
     Parameters
     ----------
-    reached
-        A part has come to the recipient meanwhile.
     phones
         Last channels of hints, if it was for somebody to wake up: what was refused asleep is no lack of balance,
         and is asked for once more, in one part.
     """
-    awake = replace(known.awake, doors={}, reached=known.reached or reached)
-    if awake.reached or not phones:
+    awake = replace(known.awake, doors={})
+    if known.reached or not phones:
         return awake
     edges = {channel: Edge(MAX_MSAT, MOST_HALVINGS) for channel in known.edges}
     caps = {channel: cap for channel, cap in known.caps.items() if channel not in phones}

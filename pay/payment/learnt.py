@@ -26,6 +26,7 @@ class Learnt:
         self._terms = terms
         self._planned_with: dict[int, Restrictions] = {}
         self._own: frozenset[ScidDir] = frozenset()
+        self._presumed = False
         self.restrictions = Restrictions(
             excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
         )
@@ -51,6 +52,7 @@ class Learnt:
         )
         if said.speaker is Speaker.US and said.channel is not None:
             self._own |= {said.channel}
+        self._presumed &= bool(live)
         self.restrictions = restrict(before, attempt.route, said, of)
         return self.restrictions.crowds != before.crowds
 
@@ -64,14 +66,15 @@ class Learnt:
             case Wait.PHONE_OR_MONEY:
                 self.restrictions = woken(known, phones=self._terms.wakeable)
             case Wait.AT_THE_DOOR:
-                # What is still out has not been refused: it has come to the recipient.
-                self.restrictions = woken(known, reached=parts_out)
+                # What is still out may have come to the recipient: taken for true until it is back, unpaid.
+                self.restrictions, self._presumed = known.awake, parts_out
             case _:
                 self.restrictions = woken(known)
 
     def beside(self, live: Sequence[Attempt]) -> Restrictions:
         """What a plan beside the parts that are out must respect."""
-        return crowded(self.restrictions, parts_on(part.route for part in live))
+        known = replace(self.restrictions, reached=True) if self._presumed and live else self.restrictions
+        return crowded(known, parts_on(part.route for part in live))
 
     def door_parts(self, live: Sequence[Attempt]) -> int | None:
         """How many HTLCs more a channel of the recipient takes, as far as that has shown."""

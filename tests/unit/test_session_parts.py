@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pay.errors import Code, PayError
@@ -26,7 +28,7 @@ from tests.payment_tools import (
     unknown_payment,
     update_bytes,
 )
-from tests.session_teller import DEADLINE, EXPIRY, Teller, asked, error_of, halves, paid_of
+from tests.session_teller import AWAY, DEADLINE, EXPIRY, Teller, asked, error_of, halves, paid_of
 
 CREATED, INFLIGHT, SETTLED = AttemptStatus.CREATED, AttemptStatus.INFLIGHT, AttemptStatus.SETTLED
 RETRYING, FAILED = AttemptStatus.RETRYING, AttemptStatus.FAILED
@@ -364,3 +366,18 @@ def test_more_parts_than_usual_only_where_the_first_plan_had_to() -> None:
     adopted = Teller(terms(90_000, usual_parts=2, max_parts=4, first_partid=4), parts)
     query = asked(adopted.fails(1, no_balance(1))).query
     assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 2, 0)
+
+
+def test_a_part_that_is_long_out_may_have_reached_the_recipient() -> None:
+    """One half is refused at the recipient's door: the other one is given two seconds. If it is still out then,
+    the recipient seems to be there; when it comes back refused as well, that was not so."""
+    story = halves()
+    refused = replace(AWAY, money=True)
+    asked(story.fails(1, no_balance(1)))
+    assert story.no_route(why=refused) == [ev.WakeAt(NOW + 2)]
+    _, again = story.tell(ev.TimerFired(), at=NOW + 2)
+    assert isinstance(again, ev.FindRoutes) and again.restrictions.reached
+    story.routes(line(50_000, "cd", first=21))
+    asked(story.fails(2, no_balance(1)))
+    last = asked(story.fails(3, no_balance(1)))
+    assert not last.restrictions.reached and len(last.restrictions.doors) == 3
