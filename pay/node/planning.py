@@ -162,8 +162,8 @@ class Planning:
         return self._store.graph
 
     def _refresh_unless_fresh(self) -> None:
-        """For a plan; others ask for what is there now."""
-        if time.monotonic() >= self._read_s + FRESH_S:
+        """For a plan, where there is a graph to plan on; others ask for what is there now."""
+        if time.monotonic() >= self._read_s + FRESH_S or not self._graph().n_channels:
             self._refresh()
 
     def _refresh(self) -> None:

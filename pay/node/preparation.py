@@ -25,7 +25,7 @@ from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Settings
-from pay.payment.terms import shadow_for, terms_for, total_chosen
+from pay.payment.terms import purpose, shadow_for, terms_for, total_chosen
 from pay.units import NodeId
 
 
@@ -160,8 +160,7 @@ def order_for(request: PayRequest, invoice: Invoice, terms: Terms) -> PartOrder:
         payment_secret=invoice.payment_secret.hex() if invoice.payment_secret else None,
         payment_metadata=invoice.payment_metadata.hex() if invoice.payment_metadata else None,
         label=request.label,
-        # What lists of payments show it was for; an invoice with a hash has none. The host takes any text and
-        # keeps it as JSON writes it, quotes with their backslashes.
-        description=(invoice.description or None) if request.description is None else request.description,
+        # The host takes any text and keeps it as JSON writes it, quotes with their backslashes.
+        description=purpose(request, invoice),
         localinvreqid=request.localinvreqid,
     )

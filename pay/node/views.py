@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -31,6 +32,7 @@ from pay.node.view_params import listpays_params, paystatus_param
 from pay.payment.attempt import Terms
 from pay.payment.listpays import LivePay, PayKey, pays_of_groups
 from pay.payment.status import Alias, Moment, paystatus_entry
+from pay.payment.terms import purpose
 from pay.payment.whereabouts import OwnHtlc
 from pay.units import NodeId, ScidDir
 
@@ -154,6 +156,7 @@ class Views:
             told = {key[0] for key, parts in groups.items() if any(part["status"] != "failed" for part in parts)}
             told |= {key[0] for key in live}
             live |= {key: pay for key, pay in called.items() if key[0] not in told}
+            live = {key: _since_its_call(key, pay, called) for key, pay in live.items()}
         pays = pays_of_groups(groups, live, unsent="index" not in given)
         return {"pays": (pay for pay in pays if status is None or pay["status"] == status)}
 
@@ -167,9 +170,10 @@ class Views:
         return {
             (invoice.payment_hash.hex(), NO_GROUP): LivePay(
                 invoice.invstring, invoice.payee.hex(), int(call.began_s), call.request.label,
-                call.request.description,
+                purpose(call.request, invoice),
             )
-            for call, invoice in self._calls.known()
+            # Of several calls the oldest is that which begins it.
+            for call, invoice in reversed(self._calls.known())
             if wanted is None or wanted.lower() in (invoice.payment_hash.hex(), invoice.invstring)
             or normalise(wanted) == invoice.invstring
         }  # fmt: skip
@@ -224,6 +228,12 @@ def _live_pay(running: Running) -> LivePay:
     return LivePay(
         source.bolt11, terms.destination.hex(), int(terms.created_at_s), source.label, source.description
     )
+
+
+def _since_its_call(key: PayKey, pay: LivePay, called: Mapping[PayKey, LivePay]) -> LivePay:
+    """A payment begins a moment after its call: whoever looks twice sees one time."""
+    call = called.get((key[0], NO_GROUP))
+    return pay if call is None else replace(pay, created_at=min(pay.created_at, call.created_at))
 
 
 def _runs(running: Running, wanted: str) -> bool:

@@ -75,6 +75,12 @@ def total_chosen(request: PayRequest, invoice: Invoice) -> bool:
     return invoice.amount_msat is None or request.partial_msat is not None
 
 
+def purpose(request: PayRequest, invoice: Invoice) -> str | None:
+    """What it was for, as lists of payments show it: the caller's words, else the invoice's (one with a hash has
+    none)."""
+    return (invoice.description or None) if request.description is None else request.description
+
+
 def hints_of(recipient: Recipient) -> tuple[RouteHint, ...]:
     """Its route hints, as the network takes them."""
     hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
