@@ -7,6 +7,7 @@ in the host. Neither shows in the host's table, so that takes a wait and a secon
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from pay.node.earlier import Earlier
@@ -14,6 +15,8 @@ from pay.node.facade import Node
 from pay.node.past import Unpaid, past_of
 from pay.node.register import Register
 from pay.node.running import Tell
+
+log = logging.getLogger("pay")
 
 JUST_NOW_S = 0.25
 """What the table showed so short ago is what it shows."""
@@ -55,6 +58,7 @@ class Doubt:
         wait_s = max(self._others_s if others else 0.0, earlier_s)
         if wait_s > 0:
             whose = "another sender" if others else "an earlier run of this plugin"
+            log.debug("answer_waits payment_hash=%s seconds=%.0f for=%r", payment_hash.hex(), wait_s, whose)
             tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
         if self._register.has(payment_hash):

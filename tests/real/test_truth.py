@@ -281,7 +281,7 @@ def test_another_sender_goes_on_while_we_have_no_way(road: Road) -> None:
     answer = begin(payer, bolt11=made["bolt11"], maxdelay=1)
     wait_until(lambda: road.seen("watched=True", mark))
     far.call("refuse", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    wait_until(lambda: road.seen(f"pay_refused payment_hash={made['payment_hash']}", mark))
+    wait_until(lambda: road.seen(f"answer_waits payment_hash={made['payment_hash']}", mark))
     payer.call("sendpay", **another_sender(payer, far, made, partid=2))
     far.call("release", made["payment_hash"])
     assert answer.result(60).ok()["status"] == "complete"
