@@ -55,6 +55,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
     ----------
     on_option_set
         Called after each change of an option, on the thread that reads.
+    times_set
+        Counts those changes.
     """
 
     def __init__(self, developer: bool = False, named_notifications: bool = True):
@@ -64,6 +66,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
         self.on_option_set: Callable[[], None] = lambda: None
+        self.times_set = 0
         self._notified: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._long_turn = threading.Lock()
         self._long_goes_out = False
@@ -140,6 +143,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             request.set_result({"command_to_check": "setconfig"})
             return
         option.value = value
+        self.times_set += 1
         self.log(f"option_set name={name} value={value}")
         request.set_result({})
         self.on_option_set()

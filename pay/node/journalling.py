@@ -93,8 +93,7 @@ class Journalling:
     async def _strike_out(self, running: Running) -> None:
         """Remove the entry, and keep of it what the host's rows may not show later."""
         payment_hash = running.session.terms.payment_hash
-        receipt = running.receipt()
-        if receipt is not None and running.order is not None and running.total_chosen:
+        if running.total_chosen and running.order is not None and running.receipt() is not None:
             await self._journal.keep_total(payment_hash, running.session.terms.asked_msat, int(time.time()))
         if self._of_another(running) is None:
             await self._journal.remove(payment_hash.hex())

@@ -55,7 +55,8 @@ class Learning:
             settled = attempt.status is AttemptStatus.SETTLED
             if settled or attempt.blame is not None:
                 blame = None if settled else attempt.blame
-                others = InFlight((*live, *InFlight(tuple(self._ended)).since(attempt.started_s).parts))
+                since = [part for part in self._ended if _ended_s(part) >= attempt.started_s]
+                others = InFlight((*live, *since))
                 seconds = now_s - attempt.started_s
                 self._planning.learn(Ended(attempt.route, blame, seconds, others, attempt.late))
         if not live:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Generic, TypeVar, overload
 
 from pyln.client import Plugin
 
+from pay.node.host_plugin import HostPlugin
 from pay.node.memory import Remembering
 from pay.payment.settings import Settings, Shadow
 from pay.units import parse_msat, show
@@ -25,6 +26,8 @@ DISABLE_MPP = "disable-mpp"
 DEV_RECONCILE = "pay-dev-reconcile-ms"
 DEV_ANSWER = "pay-dev-answer-ms"
 DEV_LIQUIDITY = "pay-dev-liquidity-ms"
+
+T = TypeVar("T")
 
 _DEFAULTS = Settings()
 
@@ -265,6 +268,22 @@ def remembering(plugin: Plugin) -> Remembering:
         success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
         prior=None if prior == BEST_PRIOR else prior,
     )
+
+
+class AsSet(Generic[T]):
+    """What `read` makes of the options, made anew only once one was set: a payment asks for it several times."""
+
+    def __init__(self, plugin: HostPlugin, read: Callable[[Plugin], T]):
+        self._plugin = plugin
+        self._read = read
+        self._kept: tuple[int, T] | None = None
+
+    def __call__(self) -> T:
+        # Taken before it is read: what is set meanwhile, on another thread, is read the next time.
+        times = self._plugin.times_set
+        if self._kept is None or self._kept[0] != times:
+            self._kept = times, self._read(self._plugin)
+        return self._kept[1]
 
 
 def seconds(plugin: Plugin, name: str, default_s: float) -> float:

@@ -6,6 +6,7 @@ the host has our manifest long before. Where there is no gossip, payments go on 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 FRESH_S = 0.02
 """Gossip is minutes old: of many plans at once not each looks whether there is more."""
+
+LEARN_S = 0.05
+"""So long what parts have shown waits for more of it, or for the next plan: ten cost hardly more than one."""
 
 
 class Planning:
@@ -64,11 +68,15 @@ class Planning:
         return await self._thread.ask(partial(self._find, asked))
 
     def learn(self, ended: Ended) -> None:
-        """Take in what a part that is over shows; the next plan knows it."""
+        """Take in what a part that is over shows; the next plan knows it, and whoever looks at the beliefs."""
         self._ended.append(ended)
-        # What ends until that is looked at is learnt with it: ten cost hardly more than one.
         if not self._to_learn:
             self._to_learn = True
+            asyncio.get_running_loop().call_later(LEARN_S, self._learn_what_is_left)
+
+    def _learn_what_is_left(self) -> None:
+        self._to_learn = False
+        if self._ended:
             self._thread.tell(self._learn)
 
     async def with_memory(
@@ -82,6 +90,7 @@ class Planning:
         def look() -> T:
             if current:
                 self._refresh()
+            self._learn()
             return work(self._memory.beliefs(), self._graph())
 
         return await self._thread.ask(look)
@@ -133,6 +142,7 @@ class Planning:
         from pay.routing.find import find, find_plainly
 
         self._refresh_unless_fresh()
+        self._learn()
         graph = self._graph()
         # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
         self._memory.see_own(asked.own, graph, time.time())
@@ -144,9 +154,10 @@ class Planning:
             return find_plainly(graph, asked)
 
     def _learn(self) -> None:
-        self._to_learn = False
+        """Take in what has ended until now."""
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
-        self._memory.learn(ended, self._graph(), time.time())
+        if ended:
+            self._memory.learn(ended, self._graph(), time.time())
 
     def _shadow(self, asked: Situation, fee: bool) -> Walk:
         from pay.routing.find import shadow

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from pay.network import NOT_OWN, ChannelGraph, Overlay, OwnChannel
 from pay.routing.arcs import CLOSED, DEAD, Arcs, GraphRows, Layout
 from pay.routing.believed import Beliefs, KnownRows, Tolls, tolls
 from pay.routing.costs import Columns, Prices, Rows
-from pay.units import NodeId, Scid, ScidDir
+from pay.units import NodeId, ScidDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,9 @@ def _beliefs(
     size[announced] = np.maximum(size[announced], graph.capacity_msat[arc[announced]])
     held, low, high = np.zeros_like(size), np.zeros_like(size), size.copy()
     if in_flight:
-        names = zip(scids.tolist(), directions.tolist(), strict=True)
-        held[:] = [in_flight.get(ScidDir(Scid(scid), direction), 0) for scid, direction in names]
+        # Of hundreds of rows a `ScidDir` each would cost more than all the rest; a pair is equal to it.
+        by_pair = cast(Mapping[tuple[int, int], int], in_flight)
+        held[:] = [by_pair.get(pair, 0) for pair in zip(scids.tolist(), directions.tolist(), strict=True)]
     if len(knowledge):
         at = np.minimum(np.searchsorted(knowledge.scid, scids), len(knowledge) - 1)
         known = np.flatnonzero(knowledge.scid[at] == scids)
