@@ -47,10 +47,6 @@ log = logging.getLogger("pay")
 
 XPAY_OPTION = "xpay-handle-pay"
 
-_COLLECTING = (10_000, 50, 10)
-"""How seldom Python looks for objects that only refer to each other (objects, looks, looks). A payment leaves
-none, and a look goes through what all payments in work consist of: with a thousand it cost each of them 0.5 ms."""
-
 
 class Caller(Protocol):
     """Who called a command, and may have gone away since."""
@@ -179,9 +175,8 @@ class Service:
             "host" if host.owns_listpays else "missing",
         )
         await loading
-        # What is there now stays, so it is looked through no more.
+        # What is there now stays, so the collector need not look through it.
         gc.freeze()
-        gc.set_threshold(*_COLLECTING)
         await headers
         await journal.forget_totals()
         await self.option_set()

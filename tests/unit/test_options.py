@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pay.node.lasting import written
-from pay.node.options import DYNAMIC, FAILURE_COST, MAX_PARTS, MIN_PART, SHADOW
+from pay.node.options import DYNAMIC, FAILURE_COST, MAX_PARTS, MIN_PART, SHADOW, AsSet
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,21 @@ def test_defaults_are_values(option: Any) -> None:
 OURS = "/srv/pay/plugin.py"
 DIRECTORY = "/home/cln/.lightning/bitcoin"
 FILE = "/home/cln/.lightning/bitcoin/config.setconfig"
+
+
+def test_options_are_read_again_once_one_was_set() -> None:
+    """Also where that happens, on another thread, while they are read."""
+    plugin, read = SimpleNamespace(times_set=0, value="old"), list[str]()
+
+    def reading(plugin: Any) -> str:
+        read.append(plugin.value)
+        if read == ["old"]:
+            plugin.value, plugin.times_set = "new", 1
+        return read[-1]
+
+    as_set = AsSet(plugin, reading)  # type: ignore[arg-type]
+    assert [as_set(), as_set(), as_set()] == ["old", "new", "new"]
+    assert read == ["old", "new"]
 
 
 def configs(source: str, **others: Any) -> dict[str, Any]:

@@ -1,22 +1,26 @@
-"""The planner's thread: what an error of ours in a plan comes to."""
+"""The planner's thread: what an error of ours in a plan comes to, and when it learns."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pay.feedback.observations import Ended
+from pay.liquidity.in_flight import InFlight
+from pay.liquidity.knowledge import Knowledge
 from pay.network.hints import OwnChannel
 from pay.node.memory import Memory, Remembering
 from pay.node.planning import Planning
 from pay.payment.question import question
 from pay.routing.query import Answer, NoRoute, Restrictions, Situation
 from pay.units import Scid, ScidDir, direction_of
-from tests.payment_tools import node, terms
+from tests.payment_tools import line, node, terms
 
 US, PEER = node("us"), node("peer")
 AMOUNT = 50_000_000
@@ -73,3 +77,56 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
 
     found = asyncio.run(ask())
     assert isinstance(found, NoRoute) and found.busy is busy
+
+
+class Diary(Memory):
+    """What the planner's thread does with the memory, in order."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: Remembering(86_400.0, 21_600.0, "reserved"))
+        self.did: list[Any] = []
+
+    def learn(self, ended: Iterable[Any], graph: Any, now_s: float) -> None:
+        self.did.append([part.seconds for part in ended])
+
+    def knowledge(self) -> Knowledge:
+        self.did.append("plan")
+        return super().knowledge()
+
+
+def _ended(seconds: float) -> Ended:
+    return Ended(line(AMOUNT, "ab"), None, seconds, InFlight())
+
+
+@pytest.mark.parametrize("who", ["plan", "look"])
+def test_what_parts_have_shown_is_known_to_the_next_who_asks(tmp_path: Path, who: str) -> None:
+    """A plan, or a look at the beliefs: without a wait, and in the order in which the parts ended."""
+
+    async def asked() -> list[Any]:
+        diary = Diary()
+        planning = Planning(str(tmp_path / "gossip_store"), diary)
+        for seconds in (1.0, 2.0):
+            planning.learn(_ended(seconds))
+        if who == "plan":
+            query = question(replace(terms(AMOUNT), source=US, destination=PEER), AMOUNT, 0, 0, 0)
+            await planning.find(Situation(query, [_channel(1)], Restrictions()))
+        else:
+            await planning.with_memory(lambda _beliefs, _graph: diary.did.append("look"))
+        return diary.did
+
+    assert asyncio.run(asked()) == [[1.0, 2.0], who]
+
+
+def test_it_is_learnt_together_where_nobody_asks(tmp_path: Path) -> None:
+    async def learnt() -> list[Any]:
+        diary = Diary()
+        planning = Planning(str(tmp_path / "gossip_store"), diary)
+        for seconds in (1.0, 2.0, 3.0):
+            planning.learn(_ended(seconds))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60.0):
+            while not diary.did:
+                await asyncio.sleep(0.01)
+        return diary.did
+
+    assert asyncio.run(learnt()) == [[1.0, 2.0, 3.0]]
