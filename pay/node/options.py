@@ -17,7 +17,8 @@ from typing import Any, overload
 from pyln.client import Plugin
 
 from pay.node.memory import Remembering
-from pay.payment.settings import Settings, Shadow
+from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.routing.preferences import Preferences
 from pay.units import parse_msat, show
 
 ALLOW_XPAY = "pay-allow-xpay"
@@ -114,50 +115,60 @@ class Word:
 
 FAILURE_COST = Amount(
     "pay-failure-cost",
-    _DEFAULTS.failure_cost_msat,
+    _DEFAULTS.preferences.failure_cost_msat,
     1_000_000_000,
     "What a route that fails e times less often may cost more (msat)",
 )
 FAILURE_COST_PPM = Number(
     "pay-failure-cost-ppm",
-    _DEFAULTS.failure_cost_ppm,
+    _DEFAULTS.preferences.failure_cost_ppm,
     1_000_000,
     "As pay-failure-cost, in millionths of the amount",
 )
 PART_COST = Amount(
-    "pay-part-cost", _DEFAULTS.part_cost_msat, 1_000_000_000, "What each part beyond the first must save (msat)"
+    "pay-part-cost",
+    _DEFAULTS.preferences.part_cost_msat,
+    1_000_000_000,
+    "What each part beyond the first must save (msat)",
 )
 PART_COST_PPM = Number(
-    "pay-part-cost-ppm", _DEFAULTS.part_cost_ppm, 1_000_000, "As pay-part-cost, in millionths of the amount"
+    "pay-part-cost-ppm",
+    _DEFAULTS.preferences.part_cost_ppm,
+    1_000_000,
+    "As pay-part-cost, in millionths of the amount",
 )
 USUAL_PARTS = Number(
     "pay-usual-parts",
-    _DEFAULTS.usual_parts,
+    _DEFAULTS.parts.usual_parts,
     100,
     "The most parts of a payment at the same time, where there is a way within them",
     least=1,
 )
 MAX_PARTS = Number(
-    "pay-max-parts", _DEFAULTS.max_parts, 100, "The most parts of a payment at the same time, in any case", least=1
+    "pay-max-parts",
+    _DEFAULTS.parts.max_parts,
+    100,
+    "The most parts of a payment at the same time, in any case",
+    least=1,
 )
 MIN_PART = Amount(
     "pay-min-part",
-    _DEFAULTS.min_part_msat,
+    _DEFAULTS.preferences.min_part_msat,
     10**12,
     "The least that a part of several delivers, where that is possible (msat)",
 )
 MAX_ATTEMPTS = Number(
-    "pay-max-attempts", _DEFAULTS.max_attempts, 10_000, "The most attempts of a payment", least=1
+    "pay-max-attempts", _DEFAULTS.parts.max_attempts, 10_000, "The most attempts of a payment", least=1
 )
 RANDOMNESS = Number(
     "pay-randomness",
-    round(100 * _DEFAULTS.randomness),
+    round(100 * _DEFAULTS.preferences.randomness),
     100,
     "How much routes and parts of equal payments vary, in percent; 0: not at all",
 )
 SECOND_COST = Amount(
     "pay-second-cost",
-    _DEFAULTS.second_cost_msat,
+    _DEFAULTS.preferences.second_cost_msat,
     1_000_000_000,
     "What a route that takes a second less may cost more (msat)",
 )
@@ -240,21 +251,23 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
 def settings(plugin: Plugin) -> Settings:
     """As they are now."""
     single = flag(plugin, DISABLE_MPP)
-    return Settings(
+    preferences = Preferences(
         failure_cost_msat=_value(plugin, FAILURE_COST),
         failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
         part_cost_msat=_value(plugin, PART_COST),
         part_cost_ppm=_value(plugin, PART_COST_PPM),
+        second_cost_msat=_value(plugin, SECOND_COST),
+        min_part_msat=_value(plugin, MIN_PART),
+        randomness=_value(plugin, RANDOMNESS) / 100,
+    )
+    parts = PartLimits(
         usual_parts=_value(plugin, USUAL_PARTS),
         max_parts=1 if single else _value(plugin, MAX_PARTS),
-        min_part_msat=_value(plugin, MIN_PART),
         max_attempts=_value(plugin, MAX_ATTEMPTS),
         parts_option=DISABLE_MPP if single else _if_more(plugin, MAX_PARTS),
         attempts_option=_if_more(plugin, MAX_ATTEMPTS),
-        randomness=_value(plugin, RANDOMNESS) / 100,
-        second_cost_msat=_value(plugin, SECOND_COST),
-        shadow=Shadow(_value(plugin, SHADOW)),
     )
+    return Settings(preferences, parts, Shadow(_value(plugin, SHADOW)))
 
 
 def remembering(plugin: Plugin) -> Remembering:
