@@ -13,11 +13,11 @@ from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.receipt import Receipt
 from pay.payment.report import error_data, success_json
 from pay.payment.session import PaymentSession
 from pay.payment.states import State
+from pay.payment.terms import Terms
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
 from pay.units import NodeId, ScidDir
 from tests.payment_tools import HEIGHT, NOW, failed, node, scid, unknown_payment, update_bytes
@@ -43,7 +43,7 @@ class Bookkeeper:
     """
 
     def __init__(self, payment: Terms):
-        self.terms = payment
+        self.terms, self.limits = payment, payment.limits
         self.session = PaymentSession(payment)
         self.now = NOW
         self.height = HEIGHT
@@ -175,7 +175,7 @@ class Bookkeeper:
                     self.settle(partid)
                 else:
                     self.fail(partid, end)
-            self.now = max(self.now, self.terms.deadline_s + round_)
+            self.now = max(self.now, self.limits.deadline_s + round_)
             if self.open_question is not None:
                 self.step(("no_route", 0, NoRouteReason.UNREACHABLE))
             self.step(("timer",))
@@ -194,7 +194,7 @@ class Bookkeeper:
         stop = self.over or bool(self.settled) or bool(self.finishes)
         stop |= self.now > self.terms.expires_at_s
         # A first try is made however short retry_for is.
-        stop |= tried_before and self.now >= self.terms.deadline_s
+        stop |= tried_before and self.now >= self.limits.deadline_s
         if self.terms.watched:
             stop = True
         for action in actions:
@@ -212,17 +212,17 @@ class Bookkeeper:
                     self._finished(result)
                 case ev.WakeAt(at_s):
                     begins = isinstance(event, ev.Started)
-                    assert self.now < at_s <= self.terms.deadline_s or begins or not tried_before
+                    assert self.now < at_s <= self.limits.deadline_s or begins or not tried_before
                     self.wake_at = at_s
                 case ev.AskPeers(peers, missed, until_s):
-                    assert self.now < until_s <= min(self.terms.deadline_s, self.now + 10)
+                    assert self.now < until_s <= min(self.limits.deadline_s, self.now + 10)
                     assert missed and not self.asked & set(peers) and set(peers) <= set(missed)
                     self.asked |= set(peers)
                 case ev.Notify():
                     pass
         self._within_limits()
         if not (self.finishes or self.out or self.open_question):
-            assert self.wake_at is not None and self.wake_at <= self.terms.deadline_s, "a wait without an end"
+            assert self.wake_at is not None and self.wake_at <= self.limits.deadline_s, "a wait without an end"
         if any(isinstance(action, ev.SendAttempt) for action in actions):
             self._a_handful()
         return actions
@@ -237,7 +237,7 @@ class Bookkeeper:
                 hanging[hop.node] += 1
         if self.set_back:
             return
-        last_s, held_s = min(self.terms.deadline_s, self.terms.expires_at_s), self.now - 30
+        last_s, held_s = min(self.limits.deadline_s, self.terms.expires_at_s), self.now - 30
         if self._committed()[0] < self.terms.amount_msat:
             assert self.wake_at is not None and self.now < self.wake_at < min(self.now + 1.001, last_s)
         most = max((parts for name, parts in hanging.items() if name not in self.forwarded), default=0)
@@ -252,7 +252,7 @@ class Bookkeeper:
         self.sent[partid] = (amount, amount) if route is None else (route.amount_msat, route.sent_msat)
         if route is not None:
             self.routes[partid], self.began[partid] = route, self.now
-            assert route.delay_blocks <= self.terms.max_delay_blocks + self.terms.behind_blocks, "2: the delay"
+            assert route.delay_blocks <= self.limits.max_delay_blocks + self.terms.behind_blocks, "2: the delay"
         self.out.add(partid)
 
     def _asked(self, action: ev.FindRoutes) -> None:
@@ -265,8 +265,8 @@ class Bookkeeper:
         delivered, fees = self._committed()
         assert delivered + query.amount_msat == self.terms.amount_msat, "1: what is missing, no more and no less"
         fees += self.terms.shadow_fee_msat
-        assert fees + query.max_fee_msat == self.terms.max_fee_msat, "2: what the others leave of the budget"
-        assert query.max_delay == self.terms.max_delay_blocks + self.terms.behind_blocks
+        assert fees + query.max_fee_msat == self.limits.max_fee_msat, "2: what the others leave of the budget"
+        assert query.max_delay == self.limits.max_delay_blocks + self.terms.behind_blocks
         assert query.final_cltv == self.terms.final_cltv + self.terms.behind_blocks
         assert query.shadow_blocks == self.terms.shadow_blocks
 
@@ -311,7 +311,7 @@ class Bookkeeper:
             return
         delivered, fees = self._committed()
         assert delivered <= self.terms.amount_msat, "1: more than the amount"
-        assert fees + self.terms.shadow_fee_msat <= self.terms.max_fee_msat, "2: more than the fee limit"
+        assert fees + self.terms.shadow_fee_msat <= self.limits.max_fee_msat, "2: more than the fee limit"
 
     # --- making things up -----------------------------------------------------------------------------------
 
@@ -372,7 +372,7 @@ class Bookkeeper:
 
 def begin(payment: Terms) -> Bookkeeper:
     book = Bookkeeper(payment)
-    half, fee = payment.amount_msat // 2, (payment.max_fee_msat - payment.shadow_fee_msat) // 3
+    half, fee = payment.amount_msat // 2, (payment.limits.max_fee_msat - payment.shadow_fee_msat) // 3
     adopted: tuple[ev.AdoptedPart, ...] = ()
     if payment.watched:
         book.over = True

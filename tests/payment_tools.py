@@ -5,9 +5,12 @@ from __future__ import annotations
 from pay.feedback.blame import Blame, blame
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
-from pay.payment.attempt import Terms
+from pay.payment.settings import PartLimits
+from pay.payment.terms import Limits, Terms
+from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
+from tests.values import varied
 
 NOW = 1_700_000_000.0
 HEIGHT = 800_000
@@ -50,22 +53,21 @@ def line(
 
 
 def terms(amount_msat: int = 100_000, **changes: object) -> Terms:
-    values: dict = {
-        "payment_hash": bytes(32),
-        "groupid": 1,
-        "source": node("us"),
-        "destination": node("d"),
-        "amount_msat": amount_msat,
-        "total_msat": amount_msat,
-        "final_cltv": 18,
-        "max_fee_msat": 5_000,
-        "fee_limit_words": "exemptfee 5000msat",
-        "max_delay_blocks": 2016,
-        "deadline_s": NOW + 60,
-        "expires_at_s": NOW + 3600,
-        "created_at_s": NOW,
-    }
-    return Terms(**{**values, **changes})  # type: ignore[arg-type]
+    """One part, which may be small, and nothing drawn; `changes` of limits and preferences by their names."""
+    plain = Terms(
+        payment_hash=bytes(32),
+        groupid=1,
+        source=node("us"),
+        destination=node("d"),
+        amount_msat=amount_msat,
+        total_msat=amount_msat,
+        final_cltv=18,
+        limits=Limits(5_000, "exemptfee 5000msat", 2016, deadline_s=NOW + 60, parts=PartLimits(max_parts=1)),
+        preferences=Preferences(min_part_msat=0, randomness=0.0),
+        expires_at_s=NOW + 3600,
+        created_at_s=NOW,
+    )
+    return varied(plain, **changes)
 
 
 def update_bytes(channel: ScidDir, policy: Policy) -> bytes:

@@ -12,11 +12,15 @@ from pay.liquidity.chance import DOUBT
 from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
 from pay.network.graph import policy_columns
-from pay.routing import Hop, Route, RouteQuery
+from pay.routing import Hop, Preferences, Route, RouteQuery
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
+from tests.values import varied
 
 SAT = 1_000
 US = "us"
+
+PLAIN = Preferences(failure_cost_ppm=0, part_cost_ppm=0, min_part_msat=0, randomness=0.0)
+"""Prices that are the same for every amount, parts of any size, and nothing drawn."""
 
 
 def node(name: str) -> NodeId:
@@ -75,9 +79,9 @@ class Net:
 
 
 def query(to: str, amount_msat: int, **changes: object) -> RouteQuery:
-    """A query without limits to speak of."""
-    asked = RouteQuery(node(US), node(to), amount_msat, 18, max_fee_msat=10**15, max_delay=100_000)
-    return replace(asked, **changes)
+    """A query without limits to speak of; `changes` of preferences by their names."""
+    plain = RouteQuery(node(US), node(to), amount_msat, 18, 10**15, max_delay=100_000, preferences=PLAIN)
+    return varied(plain, **changes)
 
 
 def names(route: Route) -> str:
@@ -89,12 +93,12 @@ def arc_cost(asked: RouteQuery, policy: Policy, capacity_msat: int, known: Bound
     """The objective of one arc at the query's amount, from its definition."""
     amount = asked.amount_msat
     fee = policy.fee_base_msat + amount * policy.fee_ppm / 1e6
-    time = amount * policy.cltv_delta * asked.riskfactor / 100 / 52_596
+    time = amount * policy.cltv_delta * asked.preferences.riskfactor / 100 / 52_596
     chance = (capacity_msat + 1 - amount) / (capacity_msat + 1)
     if known is not None:
         within = (known.high_msat + 1 - amount) / (known.high_msat + 1 - known.low_msat)
         chance = (1 - DOUBT) * min(max(within, 0.0), 1.0) + DOUBT * chance
-    return fee + time - asked.failure_cost_msat * math.log(chance)
+    return fee + time - asked.nat_msat * math.log(chance)
 
 
 def all_routes(net: Net, asked: RouteQuery, to: str) -> Iterator[Route]:
@@ -133,7 +137,7 @@ def path_cost(net: Net, asked: RouteQuery, route: Route, knowledge: Knowledge = 
     total = 0.0
     for hop in route.hops[:-1]:
         cost = knowledge.nodes.get(hop.node, NodeCost(0.0, 0.0))
-        total += asked.failure_cost_msat * cost.nats + asked.second_cost_msat * cost.seconds
+        total += asked.nat_msat * cost.nats + asked.preferences.second_cost_msat * cost.seconds
     for before, hop in zip(route.hops, route.hops[1:], strict=False):
         total += min(
             arc_cost(asked, policy, capacity, knowledge.of(named))

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
+from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from tests.payment_tools import (
     HEIGHT,

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted([ROOT / "plugin.py", *(ROOT / "pay").rglob("*.py")])
 
 STDLIB = set(sys.stdlib_module_names)
-VALUE_TYPES = {"pay.network.policy", "pay.network.hints", "pay.routing.query"}
+VALUE_TYPES = {"pay.network.policy", "pay.network.hints", "pay.routing.query", "pay.routing.preferences"}
 """All that decisions may know of the network and of routing; plain values without numpy."""
 
 # room: what of ours it may import (a package with all in it, or a module), and which other packages
@@ -203,7 +203,7 @@ def test_the_entry_point_is_readable_by_old_pythons() -> None:
 
 LIGHT = [
     "pay.units", "pay.errors", "pay.invoice", "pay.network", "pay.network.policy", "pay.network.hints",
-    "pay.routing", "pay.routing.query",
+    "pay.routing", "pay.routing.preferences", "pay.routing.query",
     *(
         f"pay.{room}.{path.stem}"
         for room in ("feedback", "payment") for path in sorted((ROOT / "pay" / room).glob("[a-z]*.py"))

@@ -30,10 +30,9 @@ from pay.node.past import BeingPaid, PaidBefore, past_of
 from pay.node.register import Register
 from pay.node.runner import Runner
 from pay.node.running import Running, Source
-from pay.payment.attempt import Terms, watch_terms
 from pay.payment.events import AdoptedPart
 from pay.payment.session import PaymentSession
-from pay.payment.terms import wakeable_channels
+from pay.payment.terms import Terms, wakeable_channels, watch_terms
 from pay.units import NodeId, parse_node_id
 
 log = logging.getLogger("pay")
@@ -179,7 +178,7 @@ class Adoption:
         if not self._host_restarted:
             _only_watched(entry, "the host runs on, an order of the earlier run may be queued there")
             return None
-        if now >= min(entry.terms.deadline_s, entry.terms.expires_at_s):
+        if now >= min(entry.terms.limits.deadline_s, entry.terms.expires_at_s):
             _only_watched(entry, "its time has passed")
             return None
         parts = [row for row in rows if row.groupid == past.groupid]

@@ -24,11 +24,10 @@ from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.planning import Planning
 from pay.node.register import Register
 from pay.node.shadowing import Shadowing
-from pay.payment.attempt import Terms
 from pay.payment.events import FindRoutes, Started
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
-from pay.payment.terms import hints_of
+from pay.payment.terms import Terms, hints_of
 from pay.routing.query import Answer, Situation
 
 log = logging.getLogger("pay")
@@ -90,9 +89,8 @@ class Foreseen:
     async def shadow(self, terms: Terms, kind: Shadow) -> Terms | None:
         """`terms` with the shadow, if they are the foreseen ones but for the time and the number of the group."""
         then = self._terms
-        now = replace(
-            terms, groupid=then.groupid, created_at_s=then.created_at_s, deadline_s=then.deadline_s
-        )
+        limits = replace(terms.limits, deadline_s=then.limits.deadline_s)
+        now = replace(terms, groupid=then.groupid, created_at_s=then.created_at_s, limits=limits)
         if now != then or kind is not self._kind:
             return None
         shadowed = await self._shadowed

@@ -17,12 +17,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
 
 from pay.node.facade import CallError, Node, PartOrder, Unanswered
-from pay.payment.attempt import DEFAULT_USUAL_PARTS, Terms
 from pay.payment.events import AdoptedPart
+from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir
 
 log = logging.getLogger("pay")
@@ -40,25 +42,23 @@ WRITE_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 10.0
 """A datastore that cannot be read holds up all calls of `pay` at start; without it parts are only watched."""
 
-_PLAIN = (
-    "groupid", "amount_msat", "total_msat", "final_cltv", "max_fee_msat", "fee_limit_words", "max_delay_blocks",
-    "deadline_s", "expires_at_s", "created_at_s", "riskfactor", "failure_cost_msat", "failure_cost_ppm",
-    "max_parts", "min_part_msat", "max_attempts", "seed", "randomness", "metadata_bytes", "shadow_blocks",
-    "shadow_fee_msat", "second_cost_msat", "part_cost_msat", "part_cost_ppm", "usual_parts",
-    "parts_option", "attempts_option",
-)  # fmt: skip
-"""Fields of `Terms` that JSON holds as they are."""
+_FOUND_ANEW = frozenset({
+    "payment_hash", "source", "first_partid", "wakeable", "patient_until_s", "to_self", "watched", "behind_blocks",
+})  # fmt: skip
+"""Fields of `Terms` that a start finds anew, or that no payment with an entry has. All others are kept, with those
+of its limits and preferences, under their own names and all on one level."""
 
-_LATER = {
-    "shadow_blocks": 0, "shadow_fee_msat": 0, "second_cost_msat": 0, "part_cost_msat": 10_000, "part_cost_ppm": 0,
-    "usual_parts": DEFAULT_USUAL_PARTS, "parts_option": None, "attempts_option": None,
-}  # fmt: skip
-"""Those that older entries do not have, with what they meant."""
+_MEANT = {"part_cost_msat": 10_000, "part_cost_ppm": 0, "usual_parts": 30}
+"""What it meant that an older entry lacks a field, where its default is another one now or may be. Everything else
+that an entry lacks is as its default has it."""
 
-_NUMBERS = frozenset({"deadline_s", "expires_at_s", "created_at_s", "riskfactor", "randomness"})
-"""Those that are no whole numbers."""
 
-_TEXTS = {"fee_limit_words": str, "parts_option": str | None, "attempts_option": str | None}
+_FORMS: dict[Any, Callable[[Any], Any]] = {
+    NodeId: lambda text: NodeId(bytes.fromhex(text)),
+    frozenset[NodeId]: lambda texts: frozenset(NodeId(bytes.fromhex(text)) for text in texts),
+    frozenset[ScidDir]: lambda texts: frozenset(map(ScidDir.parse, texts)),
+}
+"""How fields are read that JSON does not hold as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +179,9 @@ def _readable(stored: dict[str, Any], us: NodeId) -> Entry | None:
 
 def encode(entry: Entry) -> str:
     """As JSON text."""
-    terms = entry.terms
-    fields: dict[str, Any] = {name: getattr(terms, name) for name in _PLAIN}
-    fields["destination"] = terms.destination.hex()
-    fields["exclude_nodes"] = sorted(node.hex() for node in terms.exclude_nodes)
-    fields["exclude_channels"] = sorted(str(channel) for channel in terms.exclude_channels)
     accepted = [asdict(part) for part in entry.accepted]
-    stored = {"version": _VERSION, "terms": fields, "order": asdict(entry.order), "accepted": accepted}
-    return json.dumps(stored)
+    kept, order = _kept(entry.terms), asdict(entry.order)
+    return json.dumps({"version": _VERSION, "terms": kept, "order": order, "accepted": accepted})
 
 
 def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
@@ -194,21 +189,13 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
     stored = json.loads(text)
     if stored["version"] != _VERSION:
         raise ValueError(f"version {stored['version']}")
-    fields, order = _LATER | stored["terms"], PartOrder(**stored["order"])
-    plain = {name: _typed(name, fields[name]) for name in _PLAIN}
-    same = (order.payment_hash, order.groupid, order.total_msat)
     if len(bytes.fromhex(payment_hash)) != 32:
         raise ValueError("its key is no payment_hash")
-    if same != (payment_hash, plain["groupid"], plain["total_msat"]):
+    order = PartOrder(**stored["order"])
+    terms: Terms = _read(Terms, _MEANT | stored["terms"], payment_hash=bytes.fromhex(payment_hash), source=us)
+    same = (order.payment_hash, order.groupid, order.total_msat)
+    if same != (payment_hash, terms.groupid, terms.total_msat):
         raise ValueError("it contradicts itself")
-    terms = Terms(
-        payment_hash=bytes.fromhex(order.payment_hash),
-        source=us,
-        destination=NodeId(bytes.fromhex(fields["destination"])),
-        exclude_nodes=frozenset(NodeId(bytes.fromhex(node)) for node in fields["exclude_nodes"]),
-        exclude_channels=frozenset(ScidDir.parse(channel) for channel in fields["exclude_channels"]),
-        **plain,
-    )
     if not 0 < terms.amount_msat <= terms.total_msat:
         raise ValueError(f"{terms.amount_msat} of {terms.total_msat} msat")
     if not 0 <= terms.shadow_fee_msat < terms.amount_msat or terms.shadow_blocks < 0:
@@ -237,9 +224,49 @@ def _written_at(stored: dict[str, Any]) -> int:
         return 0
 
 
-def _typed(name: str, value: Any) -> Any:
-    """A field of `_PLAIN` with the type that `Terms` has it in. Raises TypeError."""
-    wanted = _TEXTS.get(name, (int, float) if name in _NUMBERS else int)
-    if isinstance(value, bool) or not isinstance(value, wanted):
+@cache
+def _kinds(of: Any) -> dict[str, Any]:
+    """The types of the fields that are kept, of `Terms` or of a value among them."""
+    kinds = get_type_hints(of)
+    return {field.name: kinds[field.name] for field in fields(of) if field.name not in _FOUND_ANEW}
+
+
+def _kept(value: Any) -> dict[str, Any]:
+    """All fields of it that are kept, those of values in it among them, as JSON has them."""
+    kept: dict[str, Any] = {}
+    of: Any = type(value)
+    for name, kind in _kinds(of).items():
+        inner = getattr(value, name)
+        kept |= _kept(inner) if is_dataclass(kind) else {name: _as_json(inner)}
+    return kept
+
+
+def _read(of: Any, kept: dict[str, Any], **known: Any) -> Any:
+    """The value back, with what is `known` of it without the entry. Raises whatever is no field brings about."""
+    values = known
+    for name, kind in _kinds(of).items():
+        if is_dataclass(kind):
+            values[name] = _read(kind, kept)
+        elif name in kept:
+            values[name] = _FORMS[kind](kept[name]) if kind in _FORMS else _typed(name, kind, kept[name])
+    return of(**values)
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case frozenset():
+            return sorted(_as_json(one) for one in value)
+        case ScidDir():
+            return str(value)
+        case bytes():
+            return value.hex()
+        case _:
+            return value
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    """A field that JSON holds as it is. Raises TypeError where it is of another type."""
+    wanted = (int, float) if kind is float else kind
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, wanted):
         raise TypeError(f"{name} is {value!r}")
     return value

@@ -32,11 +32,14 @@ nothing."""
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """What the options say of beliefs: half-lives in seconds, and the name of the prior, None for the best."""
+    """What the options say of beliefs: half-lives in seconds, and the name of the prior, None for the best.
 
-    failure_s: float
-    success_s: float
-    prior: str | None
+    The defaults are those of `pay.liquidity`, which the manifest cannot wait for.
+    """
+
+    failure_s: float = 86_400.0
+    success_s: float = 21_600.0
+    prior: str | None = "reserved"
 
 
 class Memory:

@@ -5,20 +5,24 @@ own options. What it cannot check is ours: a value that cannot be is refused whe
 or `plugin start`. In a configuration it must not cost the node: then the default is used, and said so.
 
 Amounts are texts to lightningd, which has no amounts among the types that a plugin may give an option.
+
+A row names the field that it is of, so that a new option is a field (of `Preferences`, `PartLimits` or
+`Remembering`), a row here and a sentence in README.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, overload
 
 from pyln.client import Plugin
 
 from pay.node.host_plugin import HostPlugin
 from pay.node.memory import Remembering
-from pay.payment.settings import Settings, Shadow
+from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.routing.preferences import Preferences
 from pay.units import parse_msat, show
 
 ALLOW_XPAY = "pay-allow-xpay"
@@ -29,21 +33,41 @@ DEV_LIQUIDITY = "pay-dev-liquidity-ms"
 
 T = TypeVar("T")
 
-_DEFAULTS = Settings()
+_PREFERENCES, _PARTS, _REMEMBERING = Preferences(), PartLimits(), Remembering()
+"""What rows are of: values whose fields are their defaults."""
 
+_Of = TypeVar("_Of", Preferences, PartLimits, Remembering)
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A whole number that `setconfig` changes at run time."""
+    """A whole number that `setconfig` changes at run time.
+
+    Parameters
+    ----------
+    of, field
+        Of what and which field it is.
+    wall
+        The field that says the option's name where it allows no more than it could.
+    """
 
     name: str
-    default: int
+    of: Preferences | PartLimits | Remembering
+    field: str
     most: int
     about: str
     least: int = 0
+    wall: str | None = None
+
+    @property
+    def default(self) -> int:
+        return round(float(getattr(self.of, self.field)) / self.meant(1))
+
+    def meant(self, number: int) -> int | float:
+        """What the field has for this number."""
+        return number
 
     @property
     def kind(self) -> str:
@@ -90,6 +114,22 @@ class Amount(Number):
 
 
 @dataclass(frozen=True, slots=True)
+class Percent(Number):
+    """A share of the whole."""
+
+    def meant(self, number: int) -> float:
+        return number / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds(Number):
+    """A time."""
+
+    def meant(self, number: int) -> float:
+        return float(number)
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One of some words; `setconfig` changes it at run time."""
 
@@ -115,72 +155,55 @@ class Word:
         return str(value)
 
 
-FAILURE_COST = Amount(
-    "pay-failure-cost",
-    _DEFAULTS.failure_cost_msat,
-    1_000_000_000,
-    "What a route that fails e times less often may cost more (msat)",
-)
-FAILURE_COST_PPM = Number(
-    "pay-failure-cost-ppm",
-    _DEFAULTS.failure_cost_ppm,
-    1_000_000,
-    "As pay-failure-cost, in millionths of the amount",
-)
-PART_COST = Amount(
-    "pay-part-cost", _DEFAULTS.part_cost_msat, 1_000_000_000, "What each part beyond the first must save (msat)"
-)
-PART_COST_PPM = Number(
-    "pay-part-cost-ppm", _DEFAULTS.part_cost_ppm, 1_000_000, "As pay-part-cost, in millionths of the amount"
-)
-USUAL_PARTS = Number(
-    "pay-usual-parts",
-    _DEFAULTS.usual_parts,
-    100,
-    "The most parts of a payment at the same time, where there is a way within them",
-    least=1,
-)
-MAX_PARTS = Number(
-    "pay-max-parts", _DEFAULTS.max_parts, 100, "The most parts of a payment at the same time, in any case", least=1
-)
-MIN_PART = Amount(
-    "pay-min-part",
-    _DEFAULTS.min_part_msat,
-    10**12,
-    "The least that a part of several delivers, where that is possible (msat)",
-)
-MAX_ATTEMPTS = Number(
-    "pay-max-attempts", _DEFAULTS.max_attempts, 10_000, "The most attempts of a payment", least=1
-)
-RANDOMNESS = Number(
-    "pay-randomness",
-    round(100 * _DEFAULTS.randomness),
-    100,
-    "How much routes and parts of equal payments vary, in percent; 0: not at all",
-)
-SECOND_COST = Amount(
-    "pay-second-cost",
-    _DEFAULTS.second_cost_msat,
-    1_000_000_000,
-    "What a route that takes a second less may cost more (msat)",
-)
-FAILURE_HALF_LIFE = Number(
-    "pay-failure-half-life",
-    86_400,
-    10**8,
-    "Seconds after which half is forgotten of what channels were seen not to carry",
-    least=1,
-)
-SUCCESS_HALF_LIFE = Number(
-    "pay-success-half-life",
-    6 * 3_600,
-    10**8,
-    "Seconds after which half is forgotten of what channels were seen to carry",
-    least=1,
-)
 NUMBERS = (
-    FAILURE_COST, FAILURE_COST_PPM, PART_COST, PART_COST_PPM, USUAL_PARTS, MAX_PARTS, MIN_PART, MAX_ATTEMPTS,
-    RANDOMNESS, SECOND_COST, FAILURE_HALF_LIFE, SUCCESS_HALF_LIFE,
+    Amount(
+        "pay-failure-cost", _PREFERENCES, "failure_cost_msat", 10**9,
+        "What a route that fails e times less often may cost more (msat)",
+    ),
+    Number(
+        "pay-failure-cost-ppm", _PREFERENCES, "failure_cost_ppm", 10**6,
+        "As pay-failure-cost, in millionths of the amount",
+    ),
+    Amount(
+        "pay-part-cost", _PREFERENCES, "part_cost_msat", 10**9,
+        "What each part beyond the first must save (msat)",
+    ),
+    Number(
+        "pay-part-cost-ppm", _PREFERENCES, "part_cost_ppm", 10**6,
+        "As pay-part-cost, in millionths of the amount",
+    ),
+    Number(
+        "pay-usual-parts", _PARTS, "usual_parts", 100,
+        "The most parts of a payment at the same time, where there is a way within them", least=1,
+    ),
+    Number(
+        "pay-max-parts", _PARTS, "max_parts", 100,
+        "The most parts of a payment at the same time, in any case", least=1, wall="parts_option",
+    ),
+    Amount(
+        "pay-min-part", _PREFERENCES, "min_part_msat", 10**12,
+        "The least that a part of several delivers, where that is possible (msat)",
+    ),
+    Number(
+        "pay-max-attempts", _PARTS, "max_attempts", 10**4,
+        "The most attempts of a payment", least=1, wall="attempts_option",
+    ),
+    Percent(
+        "pay-randomness", _PREFERENCES, "randomness", 100,
+        "How much routes and parts of equal payments vary, in percent; 0: not at all",
+    ),
+    Amount(
+        "pay-second-cost", _PREFERENCES, "second_cost_msat", 10**9,
+        "What a route that takes a second less may cost more (msat)",
+    ),
+    Seconds(
+        "pay-failure-half-life", _REMEMBERING, "failure_s", 10**8,
+        "Seconds after which half is forgotten of what channels were seen not to carry", least=1,
+    ),
+    Seconds(
+        "pay-success-half-life", _REMEMBERING, "success_s", 10**8,
+        "Seconds after which half is forgotten of what channels were seen to carry", least=1,
+    ),
 )  # fmt: skip
 
 BEST_PRIOR = "auto"
@@ -189,7 +212,7 @@ BEST_PRIOR = "auto"
 PRIOR = Word(
     "pay-balance-prior",
     ("reserved", "uniform", "bimodal", "mixed", BEST_PRIOR),
-    "reserved",
+    _REMEMBERING.prior or BEST_PRIOR,
     "How balances are believed to lie where nothing is known: reserved (uniform, less reserves), uniform, "
     "bimodal (at the ends), mixed, or auto: that of them which has foretold best what our own parts came to",
 )
@@ -202,7 +225,7 @@ and costs a tenth more in fees than `reserved` without saving a failure (python 
 SHADOW = Word(
     "pay-shadow",
     tuple(shadow.value for shadow in Shadow),
-    _DEFAULTS.shadow.value,
+    Settings().shadow.value,
     "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
 )
 
@@ -242,32 +265,16 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
 
 def settings(plugin: Plugin) -> Settings:
     """As they are now."""
-    single = flag(plugin, DISABLE_MPP)
-    return Settings(
-        failure_cost_msat=_value(plugin, FAILURE_COST),
-        failure_cost_ppm=_value(plugin, FAILURE_COST_PPM),
-        part_cost_msat=_value(plugin, PART_COST),
-        part_cost_ppm=_value(plugin, PART_COST_PPM),
-        usual_parts=_value(plugin, USUAL_PARTS),
-        max_parts=1 if single else _value(plugin, MAX_PARTS),
-        min_part_msat=_value(plugin, MIN_PART),
-        max_attempts=_value(plugin, MAX_ATTEMPTS),
-        parts_option=DISABLE_MPP if single else _if_more(plugin, MAX_PARTS),
-        attempts_option=_if_more(plugin, MAX_ATTEMPTS),
-        randomness=_value(plugin, RANDOMNESS) / 100,
-        second_cost_msat=_value(plugin, SECOND_COST),
-        shadow=Shadow(_value(plugin, SHADOW)),
-    )
+    parts = _chosen(plugin, _PARTS)
+    if flag(plugin, DISABLE_MPP):
+        parts = replace(parts, max_parts=1, parts_option=DISABLE_MPP)
+    return Settings(_chosen(plugin, _PREFERENCES), parts, Shadow(_value(plugin, SHADOW)))
 
 
 def remembering(plugin: Plugin) -> Remembering:
     """How beliefs are kept, as the options say now."""
     prior = _value(plugin, PRIOR)
-    return Remembering(
-        failure_s=float(_value(plugin, FAILURE_HALF_LIFE)),
-        success_s=float(_value(plugin, SUCCESS_HALF_LIFE)),
-        prior=None if prior == BEST_PRIOR else prior,
-    )
+    return replace(_chosen(plugin, _REMEMBERING), prior=None if prior == BEST_PRIOR else prior)
 
 
 class AsSet(Generic[T]):
@@ -322,9 +329,16 @@ def _value(plugin: Plugin, option: Number | Word) -> int | str:
         return option.default
 
 
-def _if_more(plugin: Plugin, number: Number) -> str | None:
-    """Its name, where it can be set to more than it is."""
-    return number.name if _value(plugin, number) < number.most else None
+def _chosen(plugin: Plugin, defaults: _Of) -> _Of:
+    """A value that rows are of, as the options say now."""
+    fields: dict[str, Any] = {}
+    for number in NUMBERS:
+        if number.of is defaults:
+            value = _value(plugin, number)
+            fields[number.field] = number.meant(value)
+            if number.wall is not None:
+                fields[number.wall] = number.name if value < number.most else None
+    return replace(defaults, **fields)
 
 
 def _checker(option: Number | Word) -> Callable[[Plugin, str, Any], None]:

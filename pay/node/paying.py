@@ -43,10 +43,10 @@ from pay.node.runner import Runner
 from pay.node.running import Running, Source, Tell
 from pay.node.words import refusal
 from pay.payment import events as ev
-from pay.payment.attempt import watch_terms
 from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
+from pay.payment.terms import watch_terms
 from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
 from pay.units import NodeId
 

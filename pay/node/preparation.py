@@ -21,11 +21,10 @@ from pay.node.foresight import Foreseen, Foresight
 from pay.node.register import Register
 from pay.node.running import Running, Tell
 from pay.node.shadowing import Shadowing
-from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Settings
-from pay.payment.terms import purpose, shadow_for, terms_for, total_chosen
+from pay.payment.terms import Terms, purpose, shadow_for, terms_for, total_chosen
 from pay.units import NodeId
 
 

@@ -105,8 +105,8 @@ class Runner:
             terms.asked_msat,
             terms.shadow_fee_msat,
             terms.destination.hex(),
-            terms.max_fee_msat,
-            terms.max_delay_blocks,
+            terms.limits.max_fee_msat,
+            terms.limits.max_delay_blocks,
             terms.watched,
         )
         if in_journal:
@@ -316,7 +316,7 @@ class Runner:
             self.post(running, ev.RoutesFound(action.query_id, answer))
 
     async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
-        patience_s = max(CHANNELS_S, running.session.terms.deadline_s - running.clock.now())
+        patience_s = max(CHANNELS_S, running.session.terms.limits.deadline_s - running.clock.now())
         out = self._register.out
         foreseen, running.foreseen = running.foreseen, None
         if foreseen is not None:

@@ -144,7 +144,7 @@ class Running:
         begun = f"This invoice is being paid since {seconds:.0f} s, waiting for that: "
         if terms.watched:
             return begun + "no part is added"
-        limits = f"a fee of {terms.max_fee_msat}msat and a delay of {terms.max_delay_blocks} blocks"
+        limits = f"a fee of {terms.limits.max_fee_msat}msat and a delay of {terms.limits.max_delay_blocks} blocks"
         return begun + f"its limits apply, {limits}"
 
     async def outcome(self, tell: Tell) -> ev.Result:

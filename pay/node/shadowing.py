@@ -16,10 +16,9 @@ from pay.node.facade import CallError, Node
 from pay.node.holdings import OwnChannels, less_ordered
 from pay.node.out import Out
 from pay.node.planning import Planning
-from pay.payment.attempt import Terms
 from pay.payment.question import question
 from pay.payment.settings import Shadow
-from pay.payment.terms import hints_of
+from pay.payment.terms import Terms, hints_of
 from pay.routing.query import Restrictions, Situation
 
 log = logging.getLogger("pay")
@@ -48,10 +47,11 @@ class Shadowing:
         try:
             own = await self._channels(out) if kind is Shadow.FULL else None
             held = {} if own is None else out.held()
+            limits = terms.limits
             first = Situation(
                 question(terms, terms.amount_msat, 0, 0, 0),
                 own or (),
-                Restrictions(excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels),
+                Restrictions(excluded_nodes=limits.exclude_nodes, excluded_channels=limits.exclude_channels),
                 hints_of(recipient),
                 held,
             )

@@ -29,10 +29,9 @@ from pay.node.planning import Planning
 from pay.node.register import MOST_FINISHED, Register, Snapshot, snapshot_of
 from pay.node.running import Running, Source
 from pay.node.view_params import listpays_params, paystatus_param
-from pay.payment.attempt import Terms
 from pay.payment.listpays import LivePay, PayKey, pays_of_groups
 from pay.payment.status import Alias, Moment, paystatus_entry
-from pay.payment.terms import purpose
+from pay.payment.terms import Terms, purpose
 from pay.payment.whereabouts import OwnHtlc
 from pay.units import NodeId, ScidDir
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.ledger import Ledger
+from pay.payment.terms import Terms
 
 
 class SessionError(Exception):
@@ -37,8 +37,8 @@ def check(
         if committed > terms.amount_msat:
             raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
         fees = terms.shadow_fee_msat + ledger.fees_msat
-        if fees > terms.max_fee_msat:
-            raise SessionError(f"{fees} msat of fees committed, limit {terms.max_fee_msat}")
+        if fees > terms.limits.max_fee_msat:
+            raise SessionError(f"{fees} msat of fees committed, limit {terms.limits.max_fee_msat}")
     for action in actions:
         match action:
             case ev.FindRoutes(_, query, _):
@@ -49,8 +49,8 @@ def check(
             case ev.SendAttempt(_, route):
                 if result is not None or decided:
                     raise SessionError("a part after the verdict")
-                if route is not None and route.delay_blocks - terms.behind_blocks > terms.max_delay_blocks:
-                    raise SessionError(f"a delay of {route.delay_blocks}, limit {terms.max_delay_blocks}")
+                if route is not None and route.delay_blocks - terms.behind_blocks > terms.limits.max_delay_blocks:
+                    raise SessionError(f"a delay of {route.delay_blocks}, limit {terms.limits.max_delay_blocks}")
             case ev.Finish(answer):
                 if not isinstance(answer, ev.Paid) and ledger.live:
                     raise SessionError("an error while a part is out")

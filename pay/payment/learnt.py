@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from pay.feedback.blame import Blame, Speaker
 from pay.feedback.restrictions import Circumstances, crowded, held_on, parts_on, restrict, woken
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.patience import Wait
+from pay.payment.terms import Terms
 from pay.routing.query import Restrictions
 from pay.units import ScidDir
 
@@ -28,7 +29,7 @@ class Learnt:
         self._own: frozenset[ScidDir] = frozenset()
         self._presumed = False
         self.restrictions = Restrictions(
-            excluded_nodes=terms.exclude_nodes, excluded_channels=terms.exclude_channels
+            excluded_nodes=terms.limits.exclude_nodes, excluded_channels=terms.limits.exclude_channels
         )
 
     def planned(self, partid: int) -> None:
@@ -47,7 +48,7 @@ class Learnt:
             parts_on=parts_on(routes),
             planned_with=self._planned_with.pop(attempt.partid, before),
             wakeable=terms.wakeable,
-            several=terms.max_parts > 1,
+            several=terms.limits.parts.max_parts > 1,
             total_msat=terms.total_msat,
         )
         if said.speaker is Speaker.US and said.channel is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.events import AdoptedPart, Elsewhere, NotPaid, Paid, Result
 from pay.payment.states import AttemptStatus
+from pay.payment.terms import Terms
 from pay.routing.query import Route
 
 

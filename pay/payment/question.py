@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.events import FindRoutes
 from pay.payment.learnt import Learnt
 from pay.payment.ledger import Ledger
+from pay.payment.terms import Terms
 from pay.routing.query import DOOR_PARTS, RouteQuery
 
 SEARCHES = 120
@@ -33,33 +34,28 @@ def question(
     over one that has refused a part of this payment. `door_parts` is how many HTLCs a channel of the recipient has
     shown to take; it has no other one where that is a `door_wall`.
     """
-    parts_left, attempts_left = terms.max_parts - live_parts, terms.max_attempts - attempts
+    limits, parts = terms.limits, terms.limits.parts
+    parts_left, attempts_left = parts.max_parts - live_parts, parts.max_attempts - attempts
     free = max(1, min(parts_left, attempts_left))
     if door_parts is not None and door_wall:
         free = min(free, door_parts)
-    usual = max(1, min(free, terms.usual_parts - live_parts))
-    wall = terms.parts_option if parts_left <= attempts_left else terms.attempts_option
+    usual = max(1, min(free, parts.usual_parts - live_parts))
+    wall = parts.parts_option if parts_left <= attempts_left else parts.attempts_option
     return RouteQuery(
         source=terms.source,
         destination=terms.destination,
         amount_msat=left_msat,
         final_cltv=terms.final_cltv + terms.behind_blocks,
-        max_fee_msat=terms.max_fee_msat - terms.shadow_fee_msat - spent_msat,
-        max_delay=terms.max_delay_blocks + terms.behind_blocks,
-        riskfactor=terms.riskfactor,
-        failure_cost_msat=terms.failure_cost_msat + left_msat * terms.failure_cost_ppm // 1_000_000,
-        part_cost_msat=terms.part_cost_msat + left_msat * terms.part_cost_ppm // 1_000_000,
-        second_cost_msat=terms.second_cost_msat,
+        max_fee_msat=limits.max_fee_msat - terms.shadow_fee_msat - spent_msat,
+        max_delay=limits.max_delay_blocks + terms.behind_blocks,
+        preferences=terms.preferences,
         max_parts=usual,
         most_parts=free if many and free > usual else 0,
         fresh_parts=free if not many and free > usual else 0,
         door_parts=DOOR_PARTS if door_parts is None else max(1, min(door_parts, DOOR_PARTS)),
         parts_option=wall if many or free == usual else None,
         late_parts=min(late_parts, free),
-        min_part_msat=terms.min_part_msat,
         max_searches=SEARCHES,
-        seed=terms.seed,
-        randomness=terms.randomness,
         metadata_bytes=terms.metadata_bytes,
         shadow_blocks=terms.shadow_blocks,
     )

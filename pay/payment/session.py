@@ -22,7 +22,7 @@ from pay.feedback.blame import Blame, Kind, blame
 from pay.feedback.failure import Failure
 from pay.payment import events as ev
 from pay.payment import verdict as words
-from pay.payment.attempt import Attempt, FailedPart, Terms
+from pay.payment.attempt import Attempt, FailedPart
 from pay.payment.invariants import SessionError, check
 from pay.payment.late import LateGossip
 from pay.payment.learnt import Learnt
@@ -43,6 +43,7 @@ from pay.payment.patience import (
 from pay.payment.question import Questions
 from pay.payment.staging import Staging
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
+from pay.payment.terms import Terms
 from pay.payment.waits import Waits
 from pay.routing.query import NoRoute, Route
 
@@ -187,12 +188,12 @@ class PaymentSession:
         if self._questions.asked or self.attempts:
             return []
         self._ledger.adopt(adopted, now)
-        self._many = len(adopted) > self.terms.usual_parts
+        self._many = len(adopted) > self.terms.limits.parts.usual_parts
         if self.terms.watched:
             return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
         if adopted and self._ledger.left_msat <= 0:
             self.state = State.IN_FLIGHT
-            return [ev.WakeAt(self.terms.deadline_s)]
+            return [ev.WakeAt(self.terms.limits.deadline_s)]
         if self.terms.to_self:
             if (over := self._over(now)) is not None:
                 return over
@@ -201,7 +202,7 @@ class PaymentSession:
             self.attempts[0] = Attempt(0, None, amount, amount, AttemptStatus.CREATED, now)
             self.state = State.IN_FLIGHT
             return [ev.SendAttempt(0, None)]
-        return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
+        return [ev.WakeAt(self.terms.limits.deadline_s), *self._request(now)]
 
     def _send(self, routes: tuple[Route, ...], now: float, *, late: bool = False) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
@@ -209,10 +210,10 @@ class PaymentSession:
         planned_msat, left_msat = sum(route.amount_msat for route in routes), self._ledger.left_msat
         if planned_msat != left_msat or any(route.amount_msat <= 0 for route in routes):
             raise SessionError(f"a plan for {planned_msat} msat where {left_msat} msat are left to pay")
-        self._many |= len(routes) > self.terms.usual_parts
+        self._many |= len(routes) > self.terms.limits.parts.usual_parts
         actions: list[ev.Action] = []
         if not late:
-            last_s = min(self.terms.deadline_s, now + self.terms.expires_at_s - self._unix_s)
+            last_s = min(self.terms.limits.deadline_s, now + self.terms.expires_at_s - self._unix_s)
             routes = self._staging.stage(routes, self.attempts.values(), now, last_s)
         for route in routes:
             partid = self._ledger.create(route, now, late=late)
@@ -310,15 +311,15 @@ class PaymentSession:
         return actions
 
     def _timer(self, now: float) -> list[ev.Action]:
-        if self.state is State.PAUSING and now < self.terms.deadline_s:
+        if self.state is State.PAUSING and now < self.terms.limits.deadline_s:
             return [ev.WakeAt(self._waits.until_s)] if now < self._waits.until_s else self._wake(now)
         if self._staging and now < self._staging.until_s:
             return [ev.WakeAt(self._staging.until_s)]
-        if now < self.terms.deadline_s:
+        if now < self.terms.limits.deadline_s:
             sent = self._send(self._staging.routes, now) if self._staging else []
-            return [ev.WakeAt(self.terms.deadline_s), *sent]
+            return [ev.WakeAt(self.terms.limits.deadline_s), *sent]
         if self.state is State.IN_FLIGHT and not self._staging:
-            return [ev.Notify(words.time_is_up(self.live, self.terms.deadline_s - self.terms.created_at_s))]
+            return [ev.Notify(words.time_is_up(self.live, self.terms.limits.deadline_s - self.terms.created_at_s))]
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
@@ -331,7 +332,7 @@ class PaymentSession:
     def _wake(self, now: float) -> list[ev.Action]:
         """A pause is over: what was left alone for it may be tried again."""
         self._learnt.paused(self._waits.what_for, parts_out=bool(self.live))
-        return [ev.WakeAt(self.terms.deadline_s), *self._request(now)]
+        return [ev.WakeAt(self.terms.limits.deadline_s), *self._request(now)]
 
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
@@ -344,7 +345,7 @@ class PaymentSession:
             ev.Notify(f"The recipient was ahead of us, at block {height}: trying again from there"),
             ev.WaitHeight(self._height_wanted),
             # Nothing else is sure to end this wait, and an earlier timer may have come while parts were out.
-            ev.WakeAt(self.terms.deadline_s),
+            ev.WakeAt(self.terms.limits.deadline_s),
         ]
 
     def _too_late(self, waited_for: Wait | None) -> list[ev.Action]:
@@ -355,7 +356,7 @@ class PaymentSession:
         if (over := self._over(now)) is not None:
             return over
         self._questions.close()
-        self.state, deadline_s = State.PAUSING, self.terms.deadline_s
+        self.state, deadline_s = State.PAUSING, self.terms.limits.deadline_s
         told = [ev.Notify(waiting(wait))] if self._waits.begin(wait, why, now, deadline_s) else []
         return [*told, ev.WakeAt(self._waits.until_s), *self._waits.asked(wait, why, now, deadline_s)]
 

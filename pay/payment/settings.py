@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from pay.payment.attempt import (
-    DEFAULT_FAILURE_COST_MSAT,
-    DEFAULT_FAILURE_COST_PPM,
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_MAX_PARTS,
-    DEFAULT_MIN_PART_MSAT,
-    DEFAULT_PART_COST_MSAT,
-    DEFAULT_PART_COST_PPM,
-    DEFAULT_RANDOMNESS_PERCENT,
-    DEFAULT_USUAL_PARTS,
-)
+from pay.routing.preferences import Preferences
 
 
 class Shadow(Enum):
@@ -27,20 +17,34 @@ class Shadow(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Amounts in msat; `randomness` from 0 to 1. `parts_option` and `attempts_option` name where more parts and
-    attempts can be allowed, if they can."""
+class PartLimits:
+    """How many parts a payment may be made in.
 
-    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
-    failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
-    part_cost_msat: int = DEFAULT_PART_COST_MSAT
-    part_cost_ppm: int = DEFAULT_PART_COST_PPM
-    usual_parts: int = DEFAULT_USUAL_PARTS
-    max_parts: int = DEFAULT_MAX_PARTS
-    min_part_msat: int = DEFAULT_MIN_PART_MSAT
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    Parameters
+    ----------
+    usual_parts
+        Parts at the same time, where there is a way within them: recipients may take no more HTLCs over a channel,
+        and each is work for all nodes on its way.
+    max_parts
+        Parts at the same time in any case. Where a hub's channels take 1,980 sat an HTLC, 100 are 198,000 sat.
+    max_attempts
+        Parts in all: a payment that a hundred HTLCs could not make is not made by the next hundred.
+    parts_option, attempts_option
+        The names of the user's options that `max_parts` and `max_attempts` are from, as far as more can be allowed
+        there.
+    """
+
+    usual_parts: int = 30
+    max_parts: int = 100
+    max_attempts: int = 100
     parts_option: str | None = None
     attempts_option: str | None = None
-    randomness: float = DEFAULT_RANDOMNESS_PERCENT / 100
-    second_cost_msat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it; what calls say in their place (riskfactor) and what is drawn for each (seed) is as it comes."""
+
+    preferences: Preferences = field(default_factory=Preferences)
+    parts: PartLimits = field(default_factory=PartLimits)
     shadow: Shadow = Shadow.DELAY

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from pay.errors import PayError
 from pay.payment import events as ev
-from pay.payment.attempt import Attempt, FailedPart, Terms
+from pay.payment.attempt import Attempt, FailedPart
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, SessionStatus, State
+from pay.payment.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

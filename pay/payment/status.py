@@ -14,10 +14,11 @@ from typing import Any
 
 from pay.errors import Code
 from pay.payment import events as ev
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.session import PaymentSession
 from pay.payment.standing import Standing
 from pay.payment.states import AttemptStatus, State
+from pay.payment.terms import Terms
 from pay.payment.verdict import (
     FAILCODE_NAMES,
     NOT_TAKEN,
@@ -171,7 +172,7 @@ def _no_new_parts(standing: Standing, now_s: float) -> str | None:
         return None
     if stop.code == Code.INVOICE_EXPIRED:
         return "the invoice has expired"
-    over = now_s >= standing.terms.deadline_s
+    over = now_s >= standing.terms.limits.deadline_s
     return "retry_for is over" if over else "it has had the most attempts allowed"
 
 

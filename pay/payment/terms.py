@@ -1,14 +1,130 @@
-"""From a call and its invoice to the terms that a payment runs on."""
+"""The terms that a payment runs on, and how they come of a call and its invoice."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import ClearRecipient, SelfRecipient
 from pay.network.hints import HintHop, RouteHint
-from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
-from pay.payment.settings import Settings, Shadow
+from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.routing.preferences import Preferences
 from pay.units import NodeId, ScidDir, direction_of
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a call allows for all of its payment; a question to the planner gets what is left of it.
+
+    Parameters
+    ----------
+    max_fee_msat, fee_limit_words
+        The most that all parts may cost, the shadow fee included, and which of the caller's limits that is.
+    max_delay_blocks
+        The most that any part may lock funds.
+    deadline_s
+        Unix time in seconds: end of new attempts.
+    exclude_nodes, exclude_channels
+        That no part may use.
+    """
+
+    max_fee_msat: int
+    fee_limit_words: str
+    max_delay_blocks: int
+    deadline_s: float
+    parts: PartLimits = field(default_factory=PartLimits)
+    exclude_nodes: frozenset[NodeId] = frozenset()
+    exclude_channels: frozenset[ScidDir] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is to be paid, within which limits and by which preferences.
+
+    Parameters
+    ----------
+    amount_msat
+        What this session delivers: the invoice's amount, or our share of it, and the shadow fee.
+    total_msat
+        What every part announces as the total of the payment (BOLT 4 total_msat), the shadow fee included.
+    final_cltv
+        Blocks of the last hop that the recipient asks for.
+    expires_at_s, created_at_s
+        Unix times in seconds: end of the invoice, and the start.
+    wakeable
+        Last channels of route hints: the recipient behind one may be asleep and wake up for the payment.
+    patient_until_s
+        Unix time until which "no route" may only mean that our peers are not connected yet: the host has just
+        started.
+    to_self
+        The invoice is our own.
+    watched
+        Somebody else sends the parts: there are no limits of ours to check, and none is added.
+    shadow_blocks, shadow_fee_msat
+        Of the shadow route: delay on top of `final_cltv` as far as there is room, and what the recipient gets
+        beyond what he asked for. The fee is part of the amounts above and fixed for the whole payment.
+    behind_blocks
+        Blocks that the network has and the height does not that the host counts expiries from. They are on top of
+        every delay that a part is given; limits and what callers read are without them, as nobody waits longer
+        for them.
+    """
+
+    payment_hash: bytes
+    groupid: int
+    source: NodeId
+    destination: NodeId
+    amount_msat: int
+    total_msat: int
+    final_cltv: int
+    limits: Limits
+    preferences: Preferences
+    expires_at_s: float
+    created_at_s: float
+    metadata_bytes: int = 0
+    first_partid: int = 1
+    wakeable: frozenset[ScidDir] = frozenset()
+    patient_until_s: float = 0.0
+    to_self: bool = False
+    watched: bool = False
+    shadow_blocks: int = 0
+    shadow_fee_msat: int = 0
+    behind_blocks: int = 0
+
+    @property
+    def asked_msat(self) -> int:
+        """What callers know as the payment's amount; the shadow fee is a fee to them."""
+        return self.amount_msat - self.shadow_fee_msat
+
+    def with_shadow(self, blocks: int, fee_msat: int) -> Terms:
+        """The same payment behind a shadow route; these terms have none."""
+        return replace(
+            self,
+            amount_msat=self.amount_msat + fee_msat,
+            total_msat=self.total_msat + fee_msat,
+            shadow_blocks=blocks,
+            shadow_fee_msat=fee_msat,
+        )
+
+
+def watch_terms(
+    payment_hash: bytes, groupid: int, source: NodeId, destination: NodeId, amount_msat: int, created_at_s: float
+) -> Terms:
+    """Of a payment whose parts somebody else sent: nothing is added, so nothing limits it."""
+    return Terms(
+        payment_hash=payment_hash,
+        groupid=groupid,
+        source=source,
+        destination=destination,
+        amount_msat=amount_msat,
+        total_msat=amount_msat,
+        final_cltv=0,
+        limits=Limits(0, "none", max_delay_blocks=0, deadline_s=created_at_s, parts=PartLimits(max_parts=1)),
+        preferences=Preferences(),
+        expires_at_s=created_at_s,
+        created_at_s=created_at_s,
+        watched=True,
+    )
 
 
 def terms_for(
@@ -25,7 +141,7 @@ def terms_for(
 ) -> Terms:
     """What is to be paid and within which limits, for a call that has passed its checks at unix time `now`."""
     total = invoice.amount_msat or request.amount_msat or 0
-    amount = request.partial_msat or total
+    amount, parts = request.partial_msat or total, settings.parts
     return Terms(
         payment_hash=invoice.payment_hash,
         groupid=groupid,
@@ -34,28 +150,18 @@ def terms_for(
         amount_msat=amount,
         total_msat=total,
         final_cltv=invoice.final_cltv,
-        max_fee_msat=request.fee_limit_msat(amount),
-        fee_limit_words=request.fee_limit_words(amount),
-        max_delay_blocks=request.maxdelay_blocks,
-        deadline_s=now + request.retry_for_s,
+        limits=Limits(
+            max_fee_msat=request.fee_limit_msat(amount),
+            fee_limit_words=request.fee_limit_words(amount),
+            max_delay_blocks=request.maxdelay_blocks,
+            deadline_s=now + request.retry_for_s,
+            parts=parts if _several(recipient) else replace(parts, max_parts=1, parts_option=None),
+            exclude_nodes=request.exclude_nodes,
+            exclude_channels=request.exclude_channels,
+        ),
+        preferences=replace(settings.preferences, riskfactor=float(request.riskfactor), seed=seed),
         expires_at_s=invoice.expires_at,
         created_at_s=now,
-        riskfactor=float(request.riskfactor),
-        failure_cost_msat=settings.failure_cost_msat,
-        failure_cost_ppm=settings.failure_cost_ppm,
-        part_cost_msat=settings.part_cost_msat,
-        part_cost_ppm=settings.part_cost_ppm,
-        second_cost_msat=settings.second_cost_msat,
-        max_parts=settings.max_parts if _several(recipient) else 1,
-        parts_option=settings.parts_option if _several(recipient) else None,
-        attempts_option=settings.attempts_option,
-        usual_parts=settings.usual_parts,
-        min_part_msat=settings.min_part_msat,
-        max_attempts=settings.max_attempts,
-        exclude_nodes=request.exclude_nodes,
-        exclude_channels=request.exclude_channels,
-        seed=seed,
-        randomness=settings.randomness,
         metadata_bytes=len(invoice.payment_metadata or b""),
         wakeable=wakeable_channels(recipient),
         to_self=isinstance(recipient, SelfRecipient),

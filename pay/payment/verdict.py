@@ -12,9 +12,10 @@ from typing import Any
 
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure, describe, read_details
-from pay.payment.attempt import Attempt, FailedPart, Terms
+from pay.payment.attempt import Attempt, FailedPart
 from pay.payment.patience import WORDS as WAITS
 from pay.payment.patience import Wait
+from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Route
 from pay.units import format_msat, format_scid
 
@@ -166,18 +167,19 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     # What was refused is known not to pass, and nothing more is known: a little less is no figure to go by.
     if why.max_sendable_msat is not None and not tries:
         data["max_sendable_bound_msat" if why.sendable_bound else "max_sendable_msat"] = why.max_sendable_msat
-    data["maxfee_msat"] = terms.max_fee_msat
-    data["maxdelay"] = terms.max_delay_blocks
+    data["maxfee_msat"] = terms.limits.max_fee_msat
+    data["maxdelay"] = terms.limits.max_delay_blocks
     words = why.message
     if why.reason is NoRouteReason.TOO_EXPENSIVE:
         extra = terms.shadow_fee_msat
         shadow = f", less {format_msat(extra)} for the shadow route" if extra else ""
-        words += f" (the limit comes from {terms.fee_limit_words}{shadow})"
+        words += f" (the limit comes from {terms.limits.fee_limit_words}{shadow})"
     if tries and tries == late:
         words += f"; tried all the same, in case gossip is late: {_tries(tries)}{_last(failures)}"
     elif tries:
         # What is too small or left out now is so because of what failed: the planner's words would mislead.
-        own = why.reason is NoRouteReason.EXCLUDED and (terms.exclude_nodes or terms.exclude_channels)
+        excluded = terms.limits.exclude_nodes or terms.limits.exclude_channels
+        own = why.reason is NoRouteReason.EXCLUDED and excluded
         rest = "nothing else is left to try" + (" but what this call excludes" if own else "")
         spoilt = why.reason is NoRouteReason.INSUFFICIENT_SPENDABLE and any(
             part.failure.erring_index == 0 for part in failures
@@ -218,7 +220,7 @@ def stopped_retrying(
     terms: Terms, failures: Sequence[FailedPart], tries: int, waited_for: Wait | None = None
 ) -> PayError:
     """210: time is up, and nothing is out; `waited_for` is what the last wait was for, if there was one."""
-    seconds = round(terms.deadline_s - terms.created_at_s)
+    seconds = round(terms.limits.deadline_s - terms.created_at_s)
     words = f"Not paid within retry_for ({seconds} s), stopped after {_tries(tries)}{_last(failures)}"
     match waited_for:
         case None:
@@ -236,7 +238,8 @@ def stopped_retrying(
 
 def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
     """210: the payment's budget of attempts is spent, and nothing is out."""
-    wall = f"the most that {terms.attempts_option} allows" if terms.attempts_option else "the most allowed"
+    option = terms.limits.parts.attempts_option
+    wall = f"the most that {option} allows" if option else "the most allowed"
     return PayError(Code.STOPPED_RETRYING, f"Not paid: stopped after {_tries(tries)}, {wall}{_last(failures)}")
 
 
@@ -269,9 +272,9 @@ def must_stop(
     """
     if unix_s > terms.expires_at_s:
         return expired(terms, int(unix_s), failures, tries)
-    if tries and now >= terms.deadline_s:
+    if tries and now >= terms.limits.deadline_s:
         return stopped_retrying(terms, failures, tries)
-    if tries >= terms.max_attempts:
+    if tries >= terms.limits.parts.max_attempts:
         return too_many_attempts(terms, failures, tries)
     return None
 

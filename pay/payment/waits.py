@@ -6,8 +6,8 @@ from collections import Counter
 
 from pay.feedback.blame import Speaker
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.patience import PEERS_S, AskPeers, Outlook, Pause, Sign, Wait, is_limited
+from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Restrictions
 from pay.units import NodeId
 
@@ -61,7 +61,7 @@ class Waits:
         until_s = now + PEERS_S if self._peers_until_s is None else self._peers_until_s
         return Outlook(
             frozenset(sign for sign, there in signs.items() if there),
-            terms.deadline_s - now,
+            terms.limits.deadline_s - now,
             tuple(sorted(self._naps.items(), key=lambda nap: nap[0].value)),
             tuple(peer for peer in why.away if peer not in self._asked),
             max(0.0, until_s - now) if why.away else 0.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route, RouteQuery
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "NoRoute",
     "NoRouteReason",
     "PlanError",
+    "Preferences",
     "Route",
     "RouteQuery",
     "check",

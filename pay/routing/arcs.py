@@ -376,11 +376,12 @@ class Arcs:
 
     def with_noise(self, usable: Usable, query: RouteQuery) -> Usable:
         """The same arcs with time and fees as drawn for the node that each leads out of; see `noise`."""
-        if query.randomness <= 0:
+        prefer = query.preferences
+        if prefer.randomness <= 0:
             return usable
         # `take` is twice as fast as an index.
-        drawn, top = noise(self.n_nodes, query.seed, query.randomness).take(usable.source), None
-        fees = fee_noise(self.n_nodes, query.seed, query.randomness, query.riskfactor)
+        drawn, top = noise(self.n_nodes, prefer.seed, prefer.randomness).take(usable.source), None
+        fees = fee_noise(self.n_nodes, prefer.seed, prefer.randomness, prefer.riskfactor)
         if fees is not None:
             top = usable.terms.fee * np.float32(FEE_SHARE) + np.float32(query.amount_msat * FEE_PPM / 1e6)
             top *= fees.take(usable.source)

@@ -7,7 +7,7 @@ One objective, in msat: `fee + price of locked time + failure cost * (-ln P)`.
 - P is the chance that an arc can forward the amount when nothing is known but its capacity: what the prior says,
   of a uniform one `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322). Where more is known, see
   `believed`. A price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves
-  more than `failure_cost_msat` per nat.
+  more than `nat_msat` per nat.
 - Seconds are what HTLCs through a node took of late, for those who pay for speed.
 
 Costs are evaluated at the query's amount on every arc, that is without the fees of the arcs behind it: an error
@@ -107,9 +107,9 @@ class Prices(NamedTuple):
     @classmethod
     def of(cls, query: RouteQuery) -> Prices:
         """The objective of a query."""
-        per_block = query.amount_msat * query.riskfactor / (100 * BLOCKS_PER_YEAR)
-        nat, second = float(query.failure_cost_msat), float(query.second_cost_msat)
-        return cls(1.0, per_block, nat, second=second)
+        prefer = query.preferences
+        per_block = query.amount_msat * prefer.riskfactor / (100 * BLOCKS_PER_YEAR)
+        return cls(1.0, per_block, float(query.nat_msat), second=float(prefer.second_cost_msat))
 
     def plus(self, other: Prices, times: float) -> Prices:
         """These prices with `times` the others on top: a Lagrangean relaxation of a limit."""

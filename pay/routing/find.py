@@ -122,15 +122,18 @@ def shadow(graph: ChannelGraph, asked: Situation, knowledge: Knowledge = NOTHING
     """
     query = asked.query
     room = query.max_delay - query.final_cltv
-    walked = walk(graph, query.destination, query.amount_msat, room, query.seed)
+    walked = walk(graph, query.destination, query.amount_msat, room, query.preferences.seed)
     if not fee or not walked.fee_msat:
         return Walk(walked.blocks, 0)
-    frugal = replace(query, failure_cost_msat=0, riskfactor=0.0, randomness=0.0, late_parts=0)
+    cheap = replace(
+        query.preferences, failure_cost_msat=0, failure_cost_ppm=0, riskfactor=0.0, randomness=0.0
+    )
+    frugal = replace(query, preferences=cheap, late_parts=0)
     cheapest = find(graph, replace(asked, query=frugal), knowledge)
     if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):
         return Walk(walked.blocks, 0)
     fees = sum(route.fee_msat for route in cheapest)
-    most = shadow_fee_msat(walked.fee_msat, query.amount_msat, fees, query.max_fee_msat, query.seed)
+    most = shadow_fee_msat(walked.fee_msat, query.amount_msat, fees, query.max_fee_msat, query.preferences.seed)
     return Walk(walked.blocks, most)
 
 
@@ -141,4 +144,4 @@ def _plainly(
     in_flight: Mapping[ScidDir, int],
     _knowledge: Knowledge,
 ) -> Answer:
-    return plan(overlay, replace(query, randomness=0.0), in_flight)
+    return plan(overlay, replace(query, preferences=replace(query.preferences, randomness=0.0)), in_flight)

@@ -37,7 +37,7 @@ def jittered(terrain: Terrain, query: RouteQuery, routes: Sequence[Route]) -> tu
     parts = list(routes)
     if len(parts) < 2:
         return tuple(parts)
-    rng = np.random.default_rng((_STREAM, query.seed, query.amount_msat))
+    rng = np.random.default_rng((_STREAM, query.preferences.seed, query.amount_msat))
     order = rng.permutation(len(parts)).tolist()
     pairs = list(zip(order[::2], order[1::2], strict=False))
     if len(parts) % 2:
@@ -71,7 +71,7 @@ def _moved(tracer: Tracer, pair: tuple[Route, Route], move_msat: int) -> tuple[R
     traced: list[Route] = []
     for route, more in zip(pair, (move_msat, -move_msat), strict=True):
         amount = route.amount_msat + more
-        if amount < min(query.min_part_msat, route.amount_msat) or amount <= 0:
+        if amount < min(query.preferences.min_part_msat, route.amount_msat) or amount <= 0:
             return None
         path = [terrain.overlay.node_number(hop.node) for hop in route.hops]
         part = tracer.trace([node for node in path if node is not None], amount)

@@ -139,11 +139,11 @@ def _split(
         return many.solve(None), many
     splitter = Splitter(terrain, query, in_flight, searches)
     routes = splitter.solve(single)
-    if routes or single or splitter.over or splitter.spent or query.min_part_msat <= 1:
+    if routes or single or splitter.over or splitter.spent or query.preferences.min_part_msat <= 1:
         return routes, splitter
     # Parts smaller than asked for are better than none.
-    few = replace(query, min_part_msat=0)
-    smaller = Splitter(terrain, few, in_flight, splitter.searches, most_msat=splitter.most_msat)
+    crumbs = query.with_parts_of_any_size
+    smaller = Splitter(terrain, crumbs, in_flight, splitter.searches, most_msat=splitter.most_msat)
     return smaller.solve(None), smaller
 
 
@@ -254,7 +254,7 @@ def _solve(
                 routes, found = (answer, found) if isinstance(answer, tuple) else (None, answer)
                 spent = not proven
         if routes:
-            return jittered(terrain, asked, routes) if query.randomness > 0 else routes
+            return jittered(terrain, asked, routes) if query.preferences.randomness > 0 else routes
         if isinstance(found, Route) or not _more_may_help(asked, found, splitter):
             break
     match found:

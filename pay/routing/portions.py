@@ -106,7 +106,7 @@ def duals(ways: Sequence[Way], query: RouteQuery) -> Duals:
         limits.append(channel.room_msat / unit)
     # The last column is what is not sent.
     table = np.column_stack((np.array(rows), np.zeros(len(rows))))
-    costs = [way.cost + (way.htlc_cost + query.part_cost_msat) / way.most_msat for way in ways] + [_UNSENT]
+    costs = [way.cost + (way.htlc_cost + query.more_part_msat) / way.most_msat for way in ways] + [_UNSENT]
     whole = np.ones((1, len(ways) + 1))
     found = linprog(costs, table, limits, whole, [query.amount_msat / unit], method="highs")
     if found.x is None:
@@ -147,14 +147,14 @@ def portions(ways: Sequence[Way], query: RouteQuery, fill: float, *, frugal: boo
             row[[count + at for at in channel.ways]] = 1.0
             rows.append(row)
             high.append(float(channel.slots))
-    least = [min(max(way.least_msat, query.min_part_msat), query.amount_msat) / unit for way in ways]
+    least = [min(max(way.least_msat, query.preferences.min_part_msat), query.amount_msat) / unit for way in ways]
     most = [way.most_msat / unit for way in ways]
     one = np.eye(count)
     table = np.vstack((*rows, np.hstack((one, -np.diag(most))), np.hstack((-one, np.diag(least)))))
     low = np.full(len(table), -inf)
     low[0] = amount
     limits = LinearConstraint(table, low, np.concatenate((high, np.zeros(2 * count))))
-    costs = [way.cost for way in ways] + [(way.htlc_cost + query.part_cost_msat) / unit for way in ways]
+    costs = [way.cost for way in ways] + [(way.htlc_cost + query.more_part_msat) / unit for way in ways]
     found = milp(
         np.hstack(fees) if frugal else np.array(costs),
         constraints=limits,

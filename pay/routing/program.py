@@ -97,15 +97,15 @@ class Program:
             self._ways.clear()
             if not self._seek().short:
                 self._list(self._crossed(usable), MANY_WAYS)
-        ways = list(self._ways.values())
-        for least in dict.fromkeys((query.min_part_msat, 0)):
+        ways, crumbs = list(self._ways.values()), query.with_parts_of_any_size
+        for asked in dict.fromkeys((query, crumbs)):
             for fill in _FILLS:
-                found = portions(ways, replace(query, min_part_msat=least), fill)
+                found = portions(ways, asked, fill)
                 self._unsure |= found is not None
                 routes = None if found is None else self._routes(found)
                 if routes is not None and not broken_by(query, routes):
                     return routes
-        found = portions(ways, replace(query, min_part_msat=0), _FILLS[-1], frugal=True)
+        found = portions(ways, crumbs, _FILLS[-1], frugal=True)
         routes = None if found is None else self._routes(found)
         return None if routes is None else OverLimit(Limit.FEE, routes)
 

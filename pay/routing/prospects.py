@@ -95,7 +95,7 @@ def stands(answer: Answer, query: RouteQuery) -> bool:
     crumbs, or a reason that is not the recipient's."""
     if isinstance(answer, NoRoute):
         return answer.reason not in _OF_THE_RECIPIENT
-    return len(answer) == 1 or all(route.amount_msat >= query.min_part_msat for route in answer)
+    return len(answer) == 1 or all(route.amount_msat >= query.preferences.min_part_msat for route in answer)
 
 
 def foretold(none: NoRoute, overlay: Overlay, asked: Situation, plan: Plan) -> NoRoute:

@@ -1,7 +1,7 @@
 """What the planner is asked and what it answers: plain values, importable without numpy or SciPy.
 
-A `RouteQuery` says how much must arrive where and within which limits. The answer is a tuple of
-`Route`s, each one path of one part, or a `NoRoute` that says why there is none, with numbers.
+A `RouteQuery` says how much must arrive where, within which limits and by which preferences. The answer is a tuple
+of `Route`s, each one path of one part, or a `NoRoute` that says why there is none, with numbers.
 
 Amounts and CLTVs follow BOLT 7 ("Routing Example"): a hop carries what arrives at its end, so the
 first hop's amount is what leaves us and the difference between two neighbouring hops is the fee of
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from pay.errors import Code
 from pay.network.hints import OwnChannel, RouteHint
 from pay.network.policy import Policy
+from pay.routing.preferences import Preferences
 from pay.units import NodeId, Scid, ScidDir
 
 BLOCKS_PER_YEAR = 52_596
@@ -48,19 +49,8 @@ class RouteQuery:
         The most that all routes together may cost.
     max_delay
         Blocks; the most a route may lock funds, `final_cltv` included.
-    riskfactor
-        Annual cost in percent of funds locked by delay (lightning-pay(7)).
-    failure_cost_msat
-        Price of one nat of improbability: a path of probability P costs `failure_cost_msat * -ln P`
-        more. 10,000 msat means that 7 sat more are paid for a path that fails half as often.
-    part_cost_msat
-        What each part beyond the first must save: every HTLC is work for each node on its way, and one more that
-        may fail.
-    second_cost_msat
-        Price of one second that an HTLC is believed to take, where that is known.
-    max_parts, min_part_msat
-        The most routes of a plan, and the least a route of several should deliver: smaller ones are planned only
-        where there is no other way.
+    max_parts
+        The most routes of a plan.
     most_parts, door_parts
         Where there is no way in `max_parts` routes, up to `most_parts`; no more if that is less. More than
         `door_parts` go over one channel into the recipient only where there is no way but that.
@@ -74,9 +64,6 @@ class RouteQuery:
         Budget of effort: shortest-path searches per plan.
     max_hops
         Channels of a route.
-    seed, randomness
-        How much of the price of locked time is drawn for each node, 0 (off) to 1; see `noise`. With any, the sizes
-        of several parts are drawn a little as well. The same seed gives the same draws.
     metadata_bytes
         Size of the payment metadata that the recipient's payload must carry.
     shadow_blocks
@@ -89,23 +76,35 @@ class RouteQuery:
     final_cltv: int
     max_fee_msat: int
     max_delay: int
-    riskfactor: float = 10.0
-    failure_cost_msat: int = 10_000
-    part_cost_msat: int = 10_000
+    preferences: Preferences
     max_parts: int = 1
-    min_part_msat: int = 0
     max_searches: int = 40
     max_hops: int = MAX_HOPS
-    seed: int = 0
-    randomness: float = 0.0
     metadata_bytes: int = 0
-    second_cost_msat: int = 0
     shadow_blocks: int = 0
     most_parts: int = 0
     door_parts: int = DOOR_PARTS
     fresh_parts: int = 0
     parts_option: str | None = None
     late_parts: int = 0
+
+    @property
+    def nat_msat(self) -> int:
+        """Price of one nat of improbability for this amount: a path of probability P costs `nat_msat * -ln P`
+        more. 10,000 msat means that 7 sat more are paid for a path that fails half as often."""
+        prefer = self.preferences
+        return prefer.failure_cost_msat + self.amount_msat * prefer.failure_cost_ppm // 1_000_000
+
+    @property
+    def more_part_msat(self) -> int:
+        """What each part beyond the first must save for this amount."""
+        prefer = self.preferences
+        return prefer.part_cost_msat + self.amount_msat * prefer.part_cost_ppm // 1_000_000
+
+    @property
+    def with_parts_of_any_size(self) -> RouteQuery:
+        """The same question where smaller parts than those preferred are better than none."""
+        return replace(self, preferences=replace(self.preferences, min_part_msat=0))
 
 
 SUSPECT_AFTER = 3

@@ -107,8 +107,8 @@ class Splitter:
             The best plan of one route, within the limits.
         """
         goal = Prices.of(self.query)
-        bound = None if single is None else self._worth((single,), goal) - self.query.part_cost_msat
-        if bound is not None and bound < self.query.part_cost_msat:
+        bound = None if single is None else self._worth((single,), goal) - self.query.more_part_msat
+        if bound is not None and bound < self.query.more_part_msat:
             return None
         only, amount = self.only, self.query.amount_msat
         priced = {} if only is None else {only: _STEPS[-1] * only.usual_msat(amount)}
@@ -117,7 +117,7 @@ class Splitter:
             for limit, price in priced.items():
                 prices = prices.plus(limit.value, price)
             routes = self._any_count(prices, bound)
-            noisy = self.noisy and self.query.randomness > 0 and only is None
+            noisy = self.noisy and self.query.preferences.randomness > 0 and only is None
             if single is None and noisy and (routes is None or broken_by(self.query, routes)):
                 # A limit must not be missed, nor broken, because of what was drawn.
                 self.noisy = False
@@ -139,7 +139,7 @@ class Splitter:
 
     def _any_count(self, prices: Prices, bound: float | None) -> tuple[Route, ...] | None:
         """Routes for the whole amount: from many chunks, or from few where those are too many ways."""
-        amount, least = self.query.amount_msat, max(self.query.min_part_msat, 1)
+        amount, least = self.query.amount_msat, max(self._min_part_msat, 1)
         finest = amount // max(least, 1_000 if bound is None else CHUNK_MSAT)
         counts = list(self.counts) or [min(CHUNKS, finest), min(COARSE_CHUNKS, finest)]
         counts += [2] if bound is None and not self.counts else []
@@ -155,6 +155,10 @@ class Splitter:
                 return None
         return None
 
+    @property
+    def _min_part_msat(self) -> int:
+        return self.query.preferences.min_part_msat
+
     def _possible(self) -> bool:
         """Whether nothing is known against it; asked where a flow fell short, before finer ones are tried."""
         if self.most_msat is None:
@@ -165,7 +169,7 @@ class Splitter:
         """Parts that together deliver the amount, whatever limits they break."""
         parts: list[_Part] = []
         left = self.query.amount_msat
-        least = max(self.query.min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
+        least = max(self._min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
         part_msat = 0 if self.counts else self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
         usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
         for turn in range(_ROUNDS):
@@ -180,7 +184,7 @@ class Splitter:
                 return self._few(parts, usable, prices)
             if len(parts) > _CROWD * self.query.max_parts:
                 return None
-            if self.spent or left < self.query.min_part_msat or (not new and max(chunk_msat, part_msat) <= least):
+            if self.spent or left < self._min_part_msat or (not new and max(chunk_msat, part_msat) <= least):
                 return None
             if not new:
                 if bound is None and not self._possible():
@@ -242,7 +246,7 @@ class Splitter:
     def _along(self, tracer: Tracer, path: Path, amount_msat: int, least_msat: int) -> list[Route]:
         """Routes along a path for the amount, each for as much as fits; less where not all of it does."""
         routes: list[Route] = []
-        least_msat = max(least_msat, self.query.min_part_msat, 1)
+        least_msat = max(least_msat, self._min_part_msat, 1)
         while amount_msat and len(routes) < self.query.max_parts:
             want = min(amount_msat, tracer.most(path.nodes, path.arcs))
             if want < min(least_msat, amount_msat):
@@ -300,7 +304,7 @@ class Splitter:
         until they are few enough."""
         parts = sorted(parts, key=lambda part: -part.route.amount_msat)
         while len(parts) > 1:
-            few, small = len(parts) <= self.query.max_parts, self._small(parts[-1])
+            few, small = len(parts) <= self.query.max_parts, parts[-1].route.amount_msat < self._min_part_msat
             grown = self._grown(parts[:-1], parts[-1].route.amount_msat, usable, prices)
             if few and (grown is None or (not small and self._total(grown, prices) > self._total(parts, prices))):
                 return self._lifted(parts, usable, prices) if small else parts
@@ -309,13 +313,10 @@ class Splitter:
             parts = sorted(grown, key=lambda part: -part.route.amount_msat)
         return parts
 
-    def _small(self, part: _Part) -> bool:
-        return part.route.amount_msat < self.query.min_part_msat
-
     def _lifted(self, parts: list[_Part], usable: Usable, prices: Prices) -> list[_Part]:
         """The same with parts that are less than asked for made large enough at the cost of the largest, where
         channels take that; `parts` descend by amount."""
-        parts, least = parts.copy(), self.query.min_part_msat
+        parts, least = parts.copy(), self._min_part_msat
         for at in range(len(parts) - 1, 0, -1):
             most, more = parts[0].route.amount_msat, least - parts[at].route.amount_msat
             if more <= 0 or most - more < least:
@@ -359,21 +360,22 @@ class Splitter:
             share = route.amount_msat / self.query.amount_msat
             shared = prices._replace(block=prices.block * share)
             total += worth(route, shared, self._blocks(route)) + prices.fee * self._drawn_fee(route)
-        return total + self.query.part_cost_msat * (len(routes) - 1)
+        return total + self.query.more_part_msat * (len(routes) - 1)
 
     def _blocks(self, route: Route) -> float | None:
         """What is drawn for a route's blocks: one and several routes are compared by what they were chosen by."""
-        if not self.noisy or self.query.randomness <= 0:
+        prefer = self.query.preferences
+        if not self.noisy or prefer.randomness <= 0:
             return None
         if self.drawn is None:
-            self.drawn = noise(self.terrain.arcs.n_nodes, self.query.seed, self.query.randomness)
+            self.drawn = noise(self.terrain.arcs.n_nodes, prefer.seed, prefer.randomness)
         return self._by_node(route, self.drawn, lambda before, hop: before.delay_blocks - hop.delay_blocks)
 
     def _drawn_fee(self, route: Route) -> float:
         """What is drawn on top of a route's fee, msat."""
-        query, nodes = self.query, self.terrain.arcs.n_nodes
+        prefer, nodes = self.query.preferences, self.terrain.arcs.n_nodes
         if self.noisy and self.drawn_fees is None:
-            self.drawn_fees = fee_noise(nodes, query.seed, query.randomness, query.riskfactor)
+            self.drawn_fees = fee_noise(nodes, prefer.seed, prefer.randomness, prefer.riskfactor)
         if not self.noisy or self.drawn_fees is None:
             return 0.0
 

@@ -32,9 +32,11 @@ from pay.node.register import Register
 from pay.node.running import Running
 from pay.node.views import Views
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.report import error_data
 from pay.payment.session import PaymentSession
+from pay.payment.settings import PartLimits
+from pay.payment.terms import Limits, Terms
+from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
 from tests.bench.table import heading, row
@@ -151,9 +153,13 @@ def payment(register: Register, number: int, draw: random.Random, attempts: int 
     now = time.time()
     terms = Terms(
         payment_hash=payment_hash, groupid=1, source=NodeId(b"\x03" + bytes(32)), destination=draw.choice(_NODES),
-        amount_msat=_AMOUNT_MSAT, total_msat=_AMOUNT_MSAT, final_cltv=18, max_fee_msat=_AMOUNT_MSAT // 100,
-        fee_limit_words=f"maxfee {_AMOUNT_MSAT // 100}msat", max_delay_blocks=2016, deadline_s=now + 3600,
-        expires_at_s=now + 7200, created_at_s=now, max_parts=PARTS, max_attempts=attempts, seed=number,
+        amount_msat=_AMOUNT_MSAT, total_msat=_AMOUNT_MSAT, final_cltv=18,
+        limits=Limits(
+            _AMOUNT_MSAT // 100, f"maxfee {_AMOUNT_MSAT // 100}msat", 2016, now + 3600,
+            PartLimits(max_parts=PARTS, max_attempts=attempts),
+        ),
+        preferences=Preferences(min_part_msat=0, randomness=0.0, seed=number),
+        expires_at_s=now + 7200, created_at_s=now,
     )  # fmt: skip
     order = PartOrder(
         payment_hash.hex(), _AMOUNT_MSAT, 1, f"lnbc{draw.randbytes(200).hex()}", draw.randbytes(32).hex(), None,

@@ -37,13 +37,6 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.payment.attempt import (
-    DEFAULT_FAILURE_COST_MSAT,
-    DEFAULT_FAILURE_COST_PPM,
-    DEFAULT_MIN_PART_MSAT,
-    DEFAULT_PART_COST_MSAT,
-    DEFAULT_PART_COST_PPM,
-)
 from pay.routing.caution import plan_cautiously
 from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR
@@ -53,7 +46,7 @@ from pay.units import NodeId
 from tests.bench.arguments import existing
 from tests.bench.others import host_pay, incautious
 from tests.bench.picture import Point, draw
-from tests.bench.setting import SAT, Setting
+from tests.bench.setting import SAT, USUAL, Setting
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
 from tests.worlds.kit import Sender
@@ -86,10 +79,10 @@ class Way(NamedTuple):
 
     series: str
     label: str
-    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
-    failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
-    part_cost_msat: int = DEFAULT_PART_COST_MSAT
-    part_cost_ppm: int = DEFAULT_PART_COST_PPM
+    failure_cost_msat: int = USUAL.failure_cost_msat
+    failure_cost_ppm: int = USUAL.failure_cost_ppm
+    part_cost_msat: int = USUAL.part_cost_msat
+    part_cost_ppm: int = USUAL.part_cost_ppm
     prior: Prior = DEFAULT_PRIOR
     planner: Planner = plan_cautiously
     randomness: float = 0.0
@@ -257,7 +250,7 @@ def payments(setting: Setting, world: World, way: Way, cases: Sequence[Case], *,
         sender.beliefs = LiquidityBeliefs(prior=way.prior) if way.planner is plan_cautiously else None
         limits = Limits(
             maxfee_msat=case.amount_msat // 20, retry_for_s=1e9, max_parts=PARTS,
-            min_part_msat=DEFAULT_MIN_PART_MSAT, failure_cost_msat=way.failure_cost_msat,
+            min_part_msat=USUAL.min_part_msat, failure_cost_msat=way.failure_cost_msat,
             failure_cost_ppm=way.failure_cost_ppm, part_cost_msat=way.part_cost_msat,
             part_cost_ppm=way.part_cost_ppm, randomness=way.randomness, seed=at,
             max_attempts=MOST_ATTEMPTS,

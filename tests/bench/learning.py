@@ -27,14 +27,13 @@ from dataclasses import dataclass, field
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
 from pay.sim.channel import SimChannel
 from pay.sim.clock import VirtualClock
 from pay.sim.networks import BIMODAL_SCALE_MSAT
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.bench.quality import BALANCES, PARTS
-from tests.bench.setting import SAT, Setting, ours
+from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
 from tests.worlds.kit import Sender
@@ -181,7 +180,7 @@ def sequence(
             if cheapest is not None:
                 tally.cheapest_msat[at] = cheapest.fee_msat
         limits = Limits(
-            max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT, maxfee_msat=order.amount_msat,
+            max_parts=PARTS, min_part_msat=USUAL.min_part_msat, maxfee_msat=order.amount_msat,
             max_attempts=MOST_ATTEMPTS,
         )  # fmt: skip
         story = sender.pay(order.payee, order.amount_msat, limits)

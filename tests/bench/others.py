@@ -20,6 +20,7 @@ from pay.routing import Hop, NoRoute, NoRouteReason, Route, RouteQuery, plan
 from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR, Answer
 from pay.units import Scid, ScidDir, fee_msat
+from tests.values import varied
 
 Other = Callable[[Overlay, RouteQuery, Mapping[ScidDir, int]], Answer]
 
@@ -45,7 +46,7 @@ def cheapest_first(
     overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
 ) -> tuple[Route, ...] | NoRoute:
     """Our planner where failures cost nothing."""
-    return plan(overlay, replace(query, failure_cost_msat=0), in_flight)
+    return plan(overlay, varied(query, failure_cost_msat=0, failure_cost_ppm=0), in_flight)
 
 
 def host_pay(
@@ -121,7 +122,7 @@ class _Arcs:
         able[shut] = False
         rows = np.flatnonzero(able)
         fee = c["fee_base_msat"][rows] + amount * c["fee_ppm"][rows] / 1e6
-        risk = c["cltv_delta"][rows] * (amount * query.riskfactor / (100 * BLOCKS_PER_YEAR))
+        risk = c["cltv_delta"][rows] * (amount * query.preferences.riskfactor / (100 * BLOCKS_PER_YEAR))
         room = c["capacity_msat"][rows] + 1.0
         cost = (fee + risk + 1) * (1 - np.log((room - amount) / room))
         cost[self.own[rows]] = 1e-3

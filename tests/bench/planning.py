@@ -229,9 +229,9 @@ def objective(graph: ChannelGraph, asked: RouteQuery) -> tuple[NDArray[np.intp],
     able &= np.minimum(graph.htlc_max_msat, graph.capacity_msat) >= amount
     arcs = np.flatnonzero(able)
     fee = graph.fee_base_msat[arcs] + amount * graph.fee_ppm[arcs] / 1e6
-    time_cost = graph.cltv_delta[arcs] * (amount * asked.riskfactor / (100 * BLOCKS_PER_YEAR))
+    time_cost = graph.cltv_delta[arcs] * (amount * asked.preferences.riskfactor / (100 * BLOCKS_PER_YEAR))
     room = graph.capacity_msat[arcs] + 1
-    return arcs, fee + time_cost - asked.failure_cost_msat * np.log((room - amount) / room)
+    return arcs, fee + time_cost - asked.nat_msat * np.log((room - amount) / room)
 
 
 # --- the host ---------------------------------------------------------------------------------------------------

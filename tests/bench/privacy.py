@@ -17,27 +17,22 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pay.network import OwnChannel
-from pay.payment.attempt import (
-    DEFAULT_FAILURE_COST_MSAT,
-    DEFAULT_FAILURE_COST_PPM,
-    DEFAULT_MIN_PART_MSAT,
-    DEFAULT_RANDOMNESS_PERCENT,
-)
 from pay.routing import NoRoute, Route, RouteQuery
 from pay.routing.find import find
 from pay.routing.query import Situation
 from pay.routing.shadow import shadow_fee_msat, walk
 from pay.units import NodeId
 from tests.bench.guessing import FINAL_BLOCKS, ROOM_BLOCKS, Watcher
-from tests.bench.setting import SAT, Setting, ours, query
+from tests.bench.setting import SAT, USUAL, Setting, ours, query
 from tests.bench.table import heading, row
+from tests.values import varied
 from tests.worlds.kit import Sender
 from tests.worlds.story import Limits
 
-DEFAULT = DEFAULT_RANDOMNESS_PERCENT / 100
+DEFAULT = USUAL.randomness
 STRENGTHS = (0.0, 0.25, 0.5, DEFAULT, 1.0)
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000))
 NODES = ("small", "large")
@@ -132,7 +127,7 @@ def _without_time(setting: Setting) -> dict[str, float]:
         for payee in setting.payees(_PAYEES, amount):
             own, asked = _own(setting, us), _question(us, payee, amount, riskfactor=0.0)
             quiet = find(setting.graph, Situation(asked, own))
-            queries = (replace(asked, randomness=DEFAULT, seed=seed) for seed in range(_TIMES))
+            queries = (varied(asked, randomness=DEFAULT, seed=seed) for seed in range(_TIMES))
             drawn = [find(setting.graph, Situation(query, own)) for query in queries]
             found = [routes for routes in drawn if not isinstance(routes, NoRoute)]
             if isinstance(quiet, NoRoute) or not found:
@@ -150,9 +145,8 @@ def _without_time(setting: Setting) -> dict[str, float]:
 
 def _question(us: NodeId, payee: NodeId, amount: int, **changes: object) -> RouteQuery:
     """As the session asks it with its defaults."""
-    cost = DEFAULT_FAILURE_COST_MSAT + amount * DEFAULT_FAILURE_COST_PPM // 1_000_000
-    fields = {"failure_cost_msat": cost, "max_parts": PARTS, "min_part_msat": DEFAULT_MIN_PART_MSAT, **changes}
-    return query(us, payee, amount, **fields)
+    prefer = {"failure_cost_ppm": USUAL.failure_cost_ppm, "min_part_msat": USUAL.min_part_msat}
+    return query(us, payee, amount, max_parts=PARTS, **prefer, **changes)
 
 
 def _equal_payments(
@@ -163,7 +157,7 @@ def _equal_payments(
     for strength in spreads:
         asked = _question(us, payee, amount, randomness=strength)
         seeds = range(_TIMES if strength else 1)
-        answers = [find(setting.graph, Situation(replace(asked, seed=seed), own)) for seed in seeds]
+        answers = [find(setting.graph, Situation(varied(asked, seed=seed), own)) for seed in seeds]
         plans[strength] = [answer for answer in answers if not isinstance(answer, NoRoute)]
     if all(plans.values()):
         for strength, found in plans.items():
@@ -181,7 +175,7 @@ def _pay(setting: Setting, us: NodeId, amount: int, strength: float, spread: Spr
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
     for number, payee in enumerate(setting.payees(_PAID, amount, seed=2)):
         limits = Limits(
-            maxfee_msat=amount // 20, retry_for_s=1e9, max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT,
+            maxfee_msat=amount // 20, retry_for_s=1e9, max_parts=PARTS, min_part_msat=USUAL.min_part_msat,
             seed=number, randomness=strength,
         )  # fmt: skip
         story = sender.pay(payee, amount, limits)

@@ -32,7 +32,6 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.payment.attempt import DEFAULT_MIN_PART_MSAT, DEFAULT_RANDOMNESS_PERCENT
 from pay.routing.caution import plan_cautiously
 from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR
@@ -40,7 +39,7 @@ from pay.sim.channel import SimChannel
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.bench.others import cheapest_first, host_pay, incautious, one_path
-from tests.bench.setting import SAT, Setting, ours
+from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
 from tests.worlds.kit import Sender
@@ -78,7 +77,7 @@ _OTHERS: dict[str, Way] = {
         if prior is not DEFAULT_PRIOR
     },
     "of twenty, time is free": Way(riskfactor=0.0, most_msat=500_000 * SAT),
-    "of twenty, varied": Way(randomness=DEFAULT_RANDOMNESS_PERCENT / 100),
+    "of twenty, varied": Way(randomness=USUAL.randomness),
     "of twenty, one path": Way(incautious(one_path), None, most_msat=500_000 * SAT),
     "of twenty, cheapest first": Way(incautious(cheapest_first), None, most_msat=500_000 * SAT),
     "of twenty, the host's formula": Way(incautious(host_pay), None),
@@ -283,7 +282,7 @@ def _cell(
 ) -> Cell:
     sender = Sender(world, us, setting.graph, way.planner)
     limits = Limits(
-        maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT,
+        maxfee_msat=amount, retry_for_s=1e9, max_parts=PARTS, min_part_msat=USUAL.min_part_msat,
         riskfactor=way.riskfactor, randomness=way.randomness,
     )  # fmt: skip
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}

@@ -27,7 +27,6 @@ from functools import cache, partial
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import ChannelGraph
-from pay.payment.attempt import DEFAULT_MIN_PART_MSAT
 from pay.sim.channel import SimChannel, SimPeer
 from pay.sim.failures import FailCode
 from pay.sim.faults import Faults
@@ -37,7 +36,7 @@ from pay.units import NodeId
 from tests.bench.calibration import Record, Recorder, report
 from tests.bench.learning import MOST_ATTEMPTS, Order, Traffic, draw_orders, pass_time
 from tests.bench.quality import BALANCES, PARTS
-from tests.bench.setting import SAT, Setting, ours
+from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
 from tests.worlds.kit import Sender
@@ -201,7 +200,7 @@ def sequence(
             channel.balances_msat[:] = before[channel]
         for remembers, tally in tallies.items():
             sender.beliefs = memory if remembers else new()
-            limits = Limits(max_parts=PARTS, min_part_msat=DEFAULT_MIN_PART_MSAT, max_attempts=MOST_ATTEMPTS)
+            limits = Limits(max_parts=PARTS, min_part_msat=USUAL.min_part_msat, max_attempts=MOST_ATTEMPTS)
             found = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
             story = sender.pay(order.payee, order.amount_msat, limits)
             tally.add(at, story)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,18 +17,22 @@ import numpy as np
 from pay.liquidity.knowledge import Knowledge
 from pay.liquidity.prior import DEFAULT_PRIOR
 from pay.network import ChannelGraph, GossipStore
-from pay.payment.attempt import Terms
 from pay.payment.question import question
-from pay.payment.settings import Settings
-from pay.routing import RouteQuery
+from pay.payment.terms import Limits, Terms
+from pay.routing import Preferences, RouteQuery
 from pay.sim import networks
 from pay.sim.channel import SimPeer
 from pay.sim.clock import VirtualClock
 from pay.sim.world import World
 from pay.sim.world_store import write_store
 from pay.units import NodeId, Scid
+from tests.routing_tools import PLAIN
+from tests.values import varied
 
 SAT = 1_000
+USUAL = Preferences()
+"""As the options come."""
+
 GENERATED_NODES = 17_000
 """About as many as the public network announces."""
 
@@ -128,21 +132,19 @@ def remembered(graph: ChannelGraph, channels: int = KNOWN_CHANNELS, seed: int = 
 
 def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> RouteQuery:
     """The first question of a payment with all options as they come, but for the fee: as in `query`."""
-    chosen = Settings()
     terms = Terms(
         payment_hash=bytes(32), groupid=1, source=us, destination=payee, amount_msat=amount_msat,
-        total_msat=amount_msat, final_cltv=18, max_fee_msat=max(5_000, amount_msat // 20), fee_limit_words="",
-        max_delay_blocks=2016, deadline_s=0.0, expires_at_s=0.0, created_at_s=0.0,
-        failure_cost_msat=chosen.failure_cost_msat, failure_cost_ppm=chosen.failure_cost_ppm,
-        part_cost_msat=chosen.part_cost_msat, part_cost_ppm=chosen.part_cost_ppm, usual_parts=chosen.usual_parts,
-        max_parts=chosen.max_parts, min_part_msat=chosen.min_part_msat, randomness=chosen.randomness, seed=seed,
+        total_msat=amount_msat, final_cltv=18,
+        limits=Limits(max(5_000, amount_msat // 20), "", max_delay_blocks=2016, deadline_s=0.0),
+        preferences=replace(USUAL, seed=seed), expires_at_s=0.0, created_at_s=0.0,
     )  # fmt: skip
     return question(terms, amount_msat, 0, 0, 0)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:
-    """The question that `pay` asks with its defaults, but for the fee: 5 % at most, so that there is an answer."""
-    fields: dict[str, object] = {
-        "final_cltv": 18, "max_fee_msat": max(5_000, amount_msat // 20), "max_delay": 2016, **changes,
-    }  # fmt: skip
-    return RouteQuery(us, payee, amount_msat, **fields)  # type: ignore[arg-type]
+    """A question for parts of any size at prices that are the same for every amount, and nothing drawn.
+
+    The fee may be 5 %, so that there is an answer. `changes` are of the preferences as well.
+    """
+    plain = RouteQuery(us, payee, amount_msat, 18, max(5_000, amount_msat // 20), 2016, preferences=PLAIN)
+    return varied(plain, **changes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 import networkx as nx
 import pytest
@@ -21,6 +20,7 @@ from pay.routing.terrain import Terrain
 from pay.units import ScidDir
 from tests.property.drawing import one_of_each
 from tests.routing_tools import SAT, US, Net, node, query
+from tests.values import varied
 
 NODES = "abcdef"
 PAIRS = [(a, b) for a in NODES for b in NODES if a < b]
@@ -137,7 +137,7 @@ def test_a_plan_costs_hardly_more_than_the_cheapest_flow(net: Net, failure_cost:
     for named, load in loads.items():
         total -= prices.nat * math.log1p(-load / (net.policies[named][3] + 1))
     least = least_price(net, prices._replace(block=prices.block / pieces), pieces, amount // pieces)
-    assert least is not None and total <= 1.2 * least + 5 * asked.part_cost_msat
+    assert least is not None and total <= 1.2 * least + 5 * asked.more_part_msat
 
 
 @EXAMPLES
@@ -161,7 +161,7 @@ def test_no_plan_breaks_its_query_nor_the_flow_there_can_be(
     single = plan(net.overlay("a"), query("a", amount, max_fee_msat=max_fee, max_delay=max_delay))
     if isinstance(planned, NoRoute):
         assert isinstance(single, NoRoute)
-        assert isinstance(plan(net.overlay("a"), replace(asked, randomness=0.0)), NoRoute)
+        assert isinstance(plan(net.overlay("a"), varied(asked, randomness=0.0)), NoRoute)
         return
     check(net.overlay("a"), asked, planned)
     assert amount <= most(net)

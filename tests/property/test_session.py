@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.session import PaymentSession, SessionError
 from pay.payment.states import SessionStatus
+from pay.payment.terms import Terms
 from pay.routing.query import NoRouteReason
 from pay.units import ScidDir
 from tests.bookkeeper import WORDS, begin

@@ -27,10 +27,11 @@ from pay.node.facade import PartOrder, Row, RowStatus
 from pay.node.journal import Entry
 from pay.node.register import Register
 from pay.node.running import Running, Source
-from pay.payment.attempt import Terms
 from pay.payment.events import AdoptedPart
+from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir, direction_of
 from tests.payment_tools import NOW, PREIMAGE, node, scid, terms
+from tests.values import varied
 
 P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
 US, D = node("us"), node("d")
@@ -213,7 +214,7 @@ def test_what_the_earlier_run_had_begun_is_said() -> None:
 
 # --- only watched -----------------------------------------------------------------------------------------------
 
-NO_TIME = replace(TERMS, deadline_s=NOW)
+NO_TIME = varied(TERMS, deadline_s=NOW)
 EXPIRED = replace(TERMS, expires_at_s=NOW)
 
 WHY_NOT = {
@@ -250,7 +251,7 @@ def test_nothing_is_added_in_doubt(changes: dict[str, Any]) -> None:
         {"invoice": replace(INVOICE, amount_msat=None)},
         {"out": Counter({40_400: 2})},
         {"table": [row(3, P), row(4, P)], "out": Counter({40_400: 2})},
-        {"entry": replace(ENTRY, terms=replace(TERMS, deadline_s=NOW + 1))},
+        {"entry": replace(ENTRY, terms=varied(TERMS, deadline_s=NOW + 1))},
         {"entry": replace(ENTRY, terms=replace(TERMS, total_msat=150_900, shadow_fee_msat=900))},
         {"table": [row(3, P, 100_000)], "out": Counter({101_000: 1})},
     ],

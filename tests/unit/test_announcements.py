@@ -14,8 +14,9 @@ from pay.node.announcements import Announcements
 from pay.node.facade import PartOrder
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.attempt import Attempt, watch_terms
+from pay.payment.attempt import Attempt
 from pay.payment.session import PaymentSession
+from pay.payment.terms import watch_terms
 from pay.units import format_scid
 from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
 from tests.session_teller import DEADLINE, Teller, error_of, halves

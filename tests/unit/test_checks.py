@@ -30,10 +30,10 @@ from pay.node.past import BeingPaid, PaidBefore
 from pay.node.register import Known
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.attempt import Terms, watch_terms
 from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
+from pay.payment.terms import Terms, watch_terms
 from tests.payment_tools import NOW, PREIMAGE, node, terms
 
 US, D = node("us"), node("d")

@@ -13,8 +13,8 @@ from pay.node import foresight
 from pay.node.facade import ListedChannel
 from pay.node.foresight import Foresight
 from pay.node.preparation import Preparation
-from pay.payment.attempt import Terms
 from pay.payment.settings import Settings, Shadow
+from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason
 from tests.payment_tools import PREIMAGE, node, scid
 from tests.unit.test_paying import Scene, play

@@ -13,11 +13,12 @@ import pytest
 
 from pay.errors import Code, PayError
 from pay.payment import events as ev
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.invariants import SessionError, check
 from pay.payment.ledger import Ledger
 from pay.payment.question import question
 from pay.payment.states import AttemptStatus
+from pay.payment.terms import Terms
 from pay.routing.query import Restrictions
 from tests.payment_tools import NOW, PREIMAGE, line, terms
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -15,10 +15,11 @@ from pay.node.earlier import Earlier
 from pay.node.facade import PartOrder
 from pay.node.journal import Entry, Journal, decode, encode
 from pay.node.rpc import CallError, Unanswered
-from pay.payment.attempt import Terms
 from pay.payment.events import AdoptedPart
+from pay.payment.terms import Terms
 from pay.units import ScidDir
 from tests.payment_tools import NOW, node, scid, terms
+from tests.values import varied
 
 US = node("us")
 HASH = bytes([5]) * 32
@@ -44,11 +45,49 @@ def changed(change: Callable[[dict[str, Any]], Any], entry: Entry = ENTRY) -> st
 
 
 def test_read_as_it_was_written() -> None:
+    """Limits and preferences are asked of one by one, see `test_preferences`."""
     assert decode(HASH.hex(), encode(ENTRY), US) == ENTRY
     plain = {field.name for field in fields(Terms)} - NOT_KEPT
     defaults = terms()
     for name in plain - {"source", "destination"}:
         assert getattr(TERMS, name) != getattr(defaults, name), f"{name} would not be missed"
+
+
+BEFORE = """
+{"version": 1, "terms": {
+  "groupid": 102, "amount_msat": 101, "total_msat": 103, "final_cltv": 104, "max_fee_msat": 105,
+  "fee_limit_words": "w", "max_delay_blocks": 106, "deadline_s": 107.5, "expires_at_s": 108,
+  "created_at_s": 109.25, "riskfactor": 1.5, "failure_cost_msat": 110, "failure_cost_ppm": 111, "max_parts": 113,
+  "min_part_msat": 114, "max_attempts": 115, "seed": 116, "randomness": 0.25, "metadata_bytes": 117,
+  "shadow_blocks": 118, "shadow_fee_msat": 100, "second_cost_msat": 112, "part_cost_msat": 119,
+  "part_cost_ppm": 120, "usual_parts": 121, "parts_option": "p", "attempts_option": "a",
+  "destination": "02642e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e",
+  "exclude_nodes": ["02782e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e",
+                    "02792e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e"],
+  "exclude_channels": ["1x1x0/0", "2x1x0/1"]},
+ "order": {
+  "payment_hash": "0505050505050505050505050505050505050505050505050505050505050505", "total_msat": 103,
+  "groupid": 102, "bolt11": "lnbc1",
+  "payment_secret": "0202020202020202020202020202020202020202020202020202020202020202",
+  "payment_metadata": "03", "label": "l", "description": "d",
+  "localinvreqid": "0404040404040404040404040404040404040404040404040404040404040404"},
+ "accepted": [
+  {"partid": 1, "amount_msat": 60, "sent_msat": 61, "sent_at_s": 1700000000.0},
+  {"partid": 2, "amount_msat": 0, "sent_msat": 0, "sent_at_s": 1700000000.5}]}
+"""
+"""An entry as it was written when terms had all these fields themselves, limits and preferences being none."""
+
+
+def test_an_entry_of_the_version_before() -> None:
+    """A payment that was out when the plugin was upgraded goes on within its limits, and by its preferences."""
+    assert decode(HASH.hex(), BEFORE, US) == ENTRY
+
+
+def test_an_entry_that_the_version_before_reads() -> None:
+    """It wants these fields, no matter which others there are: a plugin may be put back."""
+    written, wanted = json.loads(encode(ENTRY)), json.loads(BEFORE)
+    assert {name: written["terms"].get(name) for name in wanted["terms"]} == wanted["terms"]
+    assert {**written, "terms": wanted["terms"]} == wanted
 
 
 @pytest.mark.parametrize(
@@ -66,7 +105,7 @@ def test_read_as_it_was_written() -> None:
 )
 def test_an_entry_from_before_a_field_was_there(name: str, meant: int) -> None:
     text = changed(lambda stored: stored["terms"].pop(name))
-    assert decode(HASH.hex(), text, US).terms == replace(TERMS, **{name: meant})
+    assert decode(HASH.hex(), text, US).terms == varied(TERMS, **{name: meant})
 
 
 def test_an_entry_from_before_parts_were_marked() -> None:

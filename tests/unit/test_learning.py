@@ -237,8 +237,9 @@ def test_the_names_of_priors_and_the_half_lives_are_those_of_the_beliefs() -> No
     """The manifest cannot wait for numpy, so they are written down twice."""
     assert set(options.PRIOR.words) == {options.BEST_PRIOR, *prior.PRIORS}
     assert options.PRIOR.default == prior.DEFAULT_PRIOR.name
-    assert options.FAILURE_HALF_LIFE.default == DEFAULT_FAILURE_S
-    assert options.SUCCESS_HALF_LIFE.default == DEFAULT_SUCCESS_S
+    defaults = {option.name: option.default for option in options.DYNAMIC}
+    assert defaults["pay-failure-half-life"] == DEFAULT_FAILURE_S
+    assert defaults["pay-success-half-life"] == DEFAULT_SUCCESS_S
 
 
 def own(spendable: int, receivable: int, **changes: Any) -> OwnChannel:

@@ -17,12 +17,15 @@ from dataclasses import replace
 
 import pytest
 
-from pay.payment.attempt import Attempt, Terms
+from pay.payment.attempt import Attempt
 from pay.payment.ledger import Ledger
 from pay.payment.question import SEARCHES, Questions, question, whole
 from pay.payment.states import AttemptStatus
+from pay.payment.terms import Terms
+from pay.routing.preferences import Preferences
 from pay.routing.query import RouteQuery
 from tests.payment_tools import NOW, node, terms
+from tests.values import varied
 
 CREATED, INFLIGHT, SETTLED = AttemptStatus.CREATED, AttemptStatus.INFLIGHT, AttemptStatus.SETTLED
 RETRYING, FAILED = AttemptStatus.RETRYING, AttemptStatus.FAILED
@@ -110,17 +113,21 @@ def test_every_field_of_the_question() -> None:
         final_cltv=18 + 17,
         max_fee_msat=9_000 - 1_900 - 2_100,
         max_delay=2_016 + 17,
-        riskfactor=3.0,
-        failure_cost_msat=700 + 120,
-        part_cost_msat=310 + 9,
+        preferences=Preferences(
+            riskfactor=3.0,
+            failure_cost_msat=700,
+            failure_cost_ppm=200,
+            part_cost_msat=310,
+            part_cost_ppm=15,
+            second_cost_msat=11,
+            min_part_msat=13,
+            randomness=0.15,
+            seed=14,
+        ),
         max_parts=12 - 4,
         parts_option="parts",
-        min_part_msat=13,
         max_searches=SEARCHES,
-        seed=14,
-        randomness=0.15,
         metadata_bytes=16,
-        second_cost_msat=11,
         shadow_blocks=80,
     )
 
@@ -128,7 +135,7 @@ def test_every_field_of_the_question() -> None:
 def test_prices_are_rounded_down() -> None:
     """200 and 15 ppm of 129,999 msat."""
     asked = question(PAYMENT, 129_999, 0, 0, 0)
-    assert (asked.failure_cost_msat, asked.part_cost_msat) == (700 + 25, 310 + 1)
+    assert (asked.nat_msat, asked.more_part_msat) == (700 + 25, 310 + 1)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,7 @@ def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: i
     ],
 )
 def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usual: int, most: int) -> None:
-    asked = question(replace(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
+    asked = question(varied(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
     assert (asked.max_parts, asked.most_parts) == (usual, most)
 
 
@@ -179,14 +186,14 @@ def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usu
     ],
 )
 def test_which_option_is_the_wall(most: int, live: int, attempts: int, many: bool, wall: str | None) -> None:
-    payment = replace(PAYMENT, max_parts=most)
+    payment = varied(PAYMENT, max_parts=most)
     assert question(payment, 600_000, 0, live, attempts, many=many).parts_option == wall
 
 
 def test_the_last_resort_has_no_more_parts_than_are_left() -> None:
     assert question(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
     assert question(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
-    assert question(replace(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
+    assert question(varied(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
 
 
 def test_the_question_for_all_of_it(ledger: Ledger) -> None:

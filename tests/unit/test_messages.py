@@ -40,6 +40,7 @@ from tests.routing_tools import SAT, US, Net, node, query, scid
 from tests.unit.test_checks import EXPIRES, INVOICE, OPEN
 from tests.unit.test_checks import US as WE
 from tests.unit.test_unreadable import TEXTS
+from tests.values import varied
 
 MOST_LETTERS = 300
 AMOUNT = 100_000 * SAT
@@ -127,7 +128,7 @@ class Scene:
         return query("d", AMOUNT, max_parts=self.parts, **limits)
 
     def answer(self, **changes: object) -> object:
-        return plan(self.net.overlay("d", hints=self.hints), replace(self.asked, **changes))
+        return plan(self.net.overlay("d", hints=self.hints), varied(self.asked, **changes))
 
 
 def scenes() -> Iterator[Scene]:

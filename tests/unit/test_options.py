@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from pay.node.lasting import written
-from pay.node.options import DYNAMIC, FAILURE_COST, MAX_PARTS, MIN_PART, SHADOW, AsSet
+from pay.node.options import DYNAMIC, SHADOW, AsSet
+
+ROWS = {option.name: option for option in DYNAMIC}
+FAILURE_COST, MAX_PARTS, MIN_PART = ROWS["pay-failure-cost"], ROWS["pay-max-parts"], ROWS["pay-min-part"]
 
 
 @pytest.mark.parametrize(

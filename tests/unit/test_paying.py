@@ -26,10 +26,10 @@ from pay.node.preparation import Preparation
 from pay.node.register import Register
 from pay.node.runner import Runner
 from pay.node.running import Running
-from pay.payment.attempt import Terms
 from pay.payment.receipt import Receipt
 from pay.payment.request import parse_request
 from pay.payment.settings import Settings
+from pay.payment.terms import Terms
 from tests.payment_tools import NOW, PREIMAGE, line, node
 
 AMOUNT_MSAT = 100_000

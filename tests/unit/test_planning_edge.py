@@ -21,6 +21,7 @@ from pay.payment.question import question
 from pay.routing.query import Answer, NoRoute, Restrictions, Situation
 from pay.units import Scid, ScidDir, direction_of
 from tests.payment_tools import line, node, terms
+from tests.values import varied
 
 US, PEER = node("us"), node("peer")
 AMOUNT = 50_000_000
@@ -38,7 +39,7 @@ def _channel(number: int, alias: int = 0) -> OwnChannel:
 async def _routes(tmp_path: Path, restrictions: Restrictions) -> Answer:
     memory = Memory(lambda: Remembering(86_400.0, 21_600.0, "reserved"))
     planning = Planning(str(tmp_path / "gossip_store"), memory)
-    asked = replace(terms(AMOUNT), source=US, destination=PEER, randomness=0.85)
+    asked = varied(terms(AMOUNT), source=US, destination=PEER, randomness=0.85)
     own = [_channel(1, alias=77), _channel(2)]
     return await planning.find(Situation(question(asked, AMOUNT, 0, 0, 0), own, restrictions))
 
@@ -71,7 +72,7 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
     full = replace(_channel(1), live_htlcs=live, spendable_msat=AMOUNT if live else 0)
 
     async def ask() -> Answer:
-        asked = replace(terms(AMOUNT), source=US, destination=PEER)
+        asked = varied(terms(AMOUNT), source=US, destination=PEER)
         planning = Planning(str(tmp_path / "gossip_store"), Memory(lambda: Remembering(1.0, 1.0, "reserved")))
         return await planning.find(Situation(question(asked, AMOUNT, 0, 0, 0), [full]))
 

@@ -14,9 +14,9 @@ from pay.node.facade import PartOrder
 from pay.node.register import Known, Refused, Register
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.attempt import watch_terms
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
+from pay.payment.terms import watch_terms
 from tests.payment_tools import NOW, PREIMAGE, line, no_balance, node, terms
 
 STOP = PayError(Code.OTHER, "stop")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from pay.routing.split import Splitter
 from pay.routing.terrain import Terrain
 from tests.routing_tools import SAT, Net, query
 from tests.unit.test_routing_split import planned, refused
+from tests.values import varied
 
 SMALL = 1_980 * SAT
 """The largest HTLC of some hubs' channels: sat that were taken for msat."""
@@ -32,7 +32,7 @@ def hub(*, channels: int = 3, slots: int = 483, doors: int = 2) -> Net:
 
 def asked(amount_msat: int, **changes: object) -> RouteQuery:
     wish = query("b", amount_msat, max_parts=30, most_parts=100, max_fee_msat=amount_msat // 200)
-    return replace(wish, min_part_msat=1_000 * SAT, max_searches=120, **changes)
+    return varied(wish, min_part_msat=1_000 * SAT, max_searches=120, **changes)
 
 
 def doors(routes: tuple[Route, ...]) -> list[int]:

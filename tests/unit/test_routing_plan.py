@@ -14,6 +14,7 @@ from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, labels, pl
 from pay.routing.exact import onion_bytes
 from pay.units import ScidDir, direction_of
 from tests.routing_tools import SAT, US, Net, names, node, query, scid
+from tests.values import varied
 
 
 def planned(net: Net, asked: RouteQuery, in_flight: dict[ScidDir, int] | None = None, **overlay: object) -> Route:
@@ -184,13 +185,9 @@ def test_limits_change_the_choice_before_they_refuse() -> None:
     asked = query("b", 10**9, riskfactor=0.0)
     assert names(planned(net, asked)) == "us>a>c>b"
     for limit, way in ((9_000, "us>a>c>b"), (8_999, "us>a>d>b"), (4_999, "us>a>e>b")):
-        assert names(planned(net, RouteQuery(**_fields(asked) | {"max_fee_msat": limit}))) == way
-    cheap = RouteQuery(**_fields(asked) | {"failure_cost_msat": 0, "max_delay": 18 + 199})
+        assert names(planned(net, varied(asked, max_fee_msat=limit))) == way
+    cheap = varied(asked, failure_cost_msat=0, max_delay=18 + 199)
     assert names(planned(net, cheap)) == "us>a>d>b"
-
-
-def _fields(asked: RouteQuery) -> dict[str, object]:
-    return {name: getattr(asked, name) for name in RouteQuery.__slots__}
 
 
 def test_what_is_in_flight_makes_a_channel_less_likely() -> None:

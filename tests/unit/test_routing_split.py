@@ -9,6 +9,7 @@ from pay.liquidity.knowledge import Knowledge
 from pay.liquidity.prior import RESERVED
 from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
 from tests.routing_tools import SAT, Net, names, query, scid
+from tests.values import varied
 
 
 def planned(net: Net, asked: RouteQuery, **overlay: object) -> tuple[Route, ...]:
@@ -214,7 +215,7 @@ def test_parts_are_not_smaller_than_asked() -> None:
     for number in range(10):
         net.link(10 + number, "a", f"m{number}", 10**8, ppm=number)
         net.link(30 + number, f"m{number}", "b", 10**9, ppm=0)
-    routes = planned(net, replace(many("b", 6 * 10**8, min_part_msat=8 * 10**7), max_parts=10))
+    routes = planned(net, varied(many("b", 6 * 10**8, min_part_msat=8 * 10**7), max_parts=10))
     assert min(route.amount_msat for route in routes) >= 8 * 10**7
 
 

@@ -28,7 +28,7 @@ STEPS = 5
 
 def objective(asked: RouteQuery, routes: Sequence[Route]) -> float:
     """Fee, failures and time of a plan, msat, and what each further part must save."""
-    prices, total = Prices.of(asked), asked.part_cost_msat * (len(routes) - 1)
+    prices, total = Prices.of(asked), asked.more_part_msat * (len(routes) - 1)
     for route in routes:
         blocks = route.delay_blocks - route.hops[-1].delay_blocks
         share = route.amount_msat / asked.amount_msat

@@ -21,9 +21,9 @@ from pay.node.register import Register, Snapshot
 from pay.node.runner import Runner
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.session import PaymentSession
 from pay.payment.status import Moment, paystatus_entry
+from pay.payment.terms import Terms
 from tests.payment_tools import NOW, PREIMAGE, line, node, terms
 
 SOON_S = 10.0

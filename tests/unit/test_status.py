@@ -12,9 +12,9 @@ from pay.invoice.recipient import ClearRecipient
 from pay.node.progress import tell_progress
 from pay.node.running import Running
 from pay.payment import events as ev
-from pay.payment.attempt import Terms, watch_terms
 from pay.payment.standing import standing_of
 from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry
+from pay.payment.terms import Terms, watch_terms
 from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
 from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment

@@ -15,10 +15,10 @@ from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.node.facade import PartOrder
 from pay.node.preparation import order_for
-from pay.payment.attempt import Terms
 from pay.payment.request import PayRequest
-from pay.payment.settings import Settings, Shadow
-from pay.payment.terms import shadow_for, terms_for, total_chosen, wakeable_channels
+from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.payment.terms import Limits, Terms, shadow_for, terms_for, total_chosen, wakeable_channels
+from pay.routing.preferences import Preferences
 from pay.units import ScidDir, direction_of
 from tests.payment_tools import NOW, node, scid
 
@@ -55,19 +55,19 @@ CALL = PayRequest(
     partial_msat=60_000,
 )
 SETTINGS = Settings(
-    failure_cost_msat=31,
-    failure_cost_ppm=32,
-    part_cost_msat=38,
-    part_cost_ppm=39,
-    usual_parts=22,
-    max_parts=33,
-    min_part_msat=34,
-    max_attempts=35,
-    parts_option="parts",
-    attempts_option="attempts",
-    randomness=0.36,
-    second_cost_msat=37,
-    shadow=Shadow.FULL,
+    Preferences(
+        failure_cost_msat=31,
+        failure_cost_ppm=32,
+        part_cost_msat=38,
+        part_cost_ppm=39,
+        second_cost_msat=37,
+        min_part_msat=34,
+        randomness=0.36,
+    ),
+    PartLimits(
+        usual_parts=22, max_parts=33, max_attempts=35, parts_option="parts", attempts_option="attempts"
+    ),
+    Shadow.FULL,
 )
 
 
@@ -85,28 +85,34 @@ def test_every_term() -> None:
         amount_msat=60_000,
         total_msat=100_000,
         final_cltv=19,
-        max_fee_msat=18_000,
-        fee_limit_words="maxfeepercent 30 % = 18000msat",
-        max_delay_blocks=500,
-        deadline_s=NOW + 45,
+        limits=Limits(
+            max_fee_msat=18_000,
+            fee_limit_words="maxfeepercent 30 % = 18000msat",
+            max_delay_blocks=500,
+            deadline_s=NOW + 45,
+            parts=PartLimits(
+                max_parts=33,
+                usual_parts=22,
+                max_attempts=35,
+                parts_option="parts",
+                attempts_option="attempts",
+            ),
+            exclude_nodes=frozenset({node("x")}),
+            exclude_channels=frozenset({ScidDir(scid(9), 1)}),
+        ),
+        preferences=Preferences(
+            riskfactor=2.5,
+            failure_cost_msat=31,
+            failure_cost_ppm=32,
+            part_cost_msat=38,
+            part_cost_ppm=39,
+            second_cost_msat=37,
+            min_part_msat=34,
+            randomness=0.36,
+            seed=6,
+        ),
         expires_at_s=int(NOW) + 3600,
         created_at_s=NOW,
-        riskfactor=2.5,
-        failure_cost_msat=31,
-        failure_cost_ppm=32,
-        part_cost_msat=38,
-        part_cost_ppm=39,
-        second_cost_msat=37,
-        max_parts=33,
-        usual_parts=22,
-        min_part_msat=34,
-        max_attempts=35,
-        parts_option="parts",
-        attempts_option="attempts",
-        exclude_nodes=frozenset({node("x")}),
-        exclude_channels=frozenset({ScidDir(scid(9), 1)}),
-        seed=6,
-        randomness=0.36,
         metadata_bytes=5,
         wakeable=frozenset({ScidDir(scid(5), direction_of(LSP, D))}),
         to_self=False,
@@ -128,17 +134,17 @@ def test_our_share_and_the_whole(
 ) -> None:
     invoice = replace(INVOICE, amount_msat=invoice_msat)
     found = made(replace(CALL, amount_msat=amount_msat, partial_msat=partial_msat), invoice)
-    assert (found.amount_msat, found.total_msat, found.max_fee_msat) == (ours, total, ours * 3 // 10)
+    assert (found.amount_msat, found.total_msat, found.limits.max_fee_msat) == (ours, total, ours * 3 // 10)
 
 
 def test_who_takes_one_part_only() -> None:
     """Without basic_mpp, and ourselves, whatever options say; nobody is woken up behind one that is no hint's
     last."""
     one = made(recipient=ClearRecipient(D, (), multi_part=False))
-    assert (one.max_parts, one.to_self, one.wakeable) == (1, False, frozenset())
-    assert (one.parts_option, one.attempts_option) == (None, "attempts")
+    assert (one.limits.parts.max_parts, one.to_self, one.wakeable) == (1, False, frozenset())
+    assert (one.limits.parts.parts_option, one.limits.parts.attempts_option) == (None, "attempts")
     ourselves = made(recipient=SelfRecipient(US))
-    assert (ourselves.max_parts, ourselves.to_self, ourselves.wakeable) == (1, True, frozenset())
+    assert (ourselves.limits.parts.max_parts, ourselves.to_self, ourselves.wakeable) == (1, True, frozenset())
     assert made(invoice=replace(INVOICE, payment_metadata=None)).metadata_bytes == 0
 
 

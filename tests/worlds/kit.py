@@ -30,12 +30,11 @@ from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, GossipStore, OwnChannel, RouteHint
 from pay.node.places import place_in
 from pay.payment import events as ev
-from pay.payment.attempt import Terms
 from pay.payment.question import question
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
 from pay.payment.states import AttemptStatus
-from pay.payment.terms import hints_of, shadow_for, terms_for
+from pay.payment.terms import Terms, hints_of, shadow_for, terms_for
 from pay.routing.caution import plan_cautiously
 from pay.routing.find import Planner, find, shadow
 from pay.routing.query import NoRoute, Route, Situation

@@ -7,20 +7,15 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.attempt import (
-    DEFAULT_FAILURE_COST_MSAT,
-    DEFAULT_FAILURE_COST_PPM,
-    DEFAULT_PART_COST_MSAT,
-    DEFAULT_PART_COST_PPM,
-    DEFAULT_USUAL_PARTS,
-)
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
-from pay.payment.settings import Settings, Shadow
-from pay.routing import Route
+from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.routing import Preferences, Route
 from pay.sim.channel import SimChannel
 from pay.sim.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable
 from pay.units import NodeId, ScidDir
+
+_USUAL = Preferences()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +32,12 @@ class Limits:
     retry_for_s: float = 60.0
     maxdelay: int = 2016
     riskfactor: float = 10.0
-    failure_cost_msat: int = DEFAULT_FAILURE_COST_MSAT
-    failure_cost_ppm: int = DEFAULT_FAILURE_COST_PPM
-    part_cost_msat: int = DEFAULT_PART_COST_MSAT
-    part_cost_ppm: int = DEFAULT_PART_COST_PPM
+    failure_cost_msat: int = _USUAL.failure_cost_msat
+    failure_cost_ppm: int = _USUAL.failure_cost_ppm
+    part_cost_msat: int = _USUAL.part_cost_msat
+    part_cost_ppm: int = _USUAL.part_cost_ppm
     max_parts: int = 1
-    usual_parts: int = DEFAULT_USUAL_PARTS
+    usual_parts: int = PartLimits().usual_parts
     min_part_msat: int = 0
     max_attempts: int = 100
     exclude_nodes: frozenset[NodeId] = frozenset()
@@ -72,21 +67,23 @@ class Limits:
     @property
     def settings(self) -> Settings:
         """The options of the plugin."""
-        return Settings(
+        preferences = Preferences(
             failure_cost_msat=self.failure_cost_msat,
             failure_cost_ppm=self.failure_cost_ppm,
             part_cost_msat=self.part_cost_msat,
             part_cost_ppm=self.part_cost_ppm,
+            second_cost_msat=self.second_cost_msat,
+            min_part_msat=self.min_part_msat,
+            randomness=self.randomness,
+        )
+        parts = PartLimits(
             usual_parts=self.usual_parts,
             max_parts=self.max_parts,
-            min_part_msat=self.min_part_msat,
             max_attempts=self.max_attempts,
             parts_option="pay-max-parts" if self.max_parts < 100 else None,
             attempts_option="pay-max-attempts",
-            randomness=self.randomness,
-            second_cost_msat=self.second_cost_msat,
-            shadow=self.shadow,
         )
+        return Settings(preferences, parts, self.shadow)
 
 
 DEFAULTS = Limits()
