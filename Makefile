@@ -11,8 +11,8 @@ help: ## This list
 
 # A .venv of which the Python is gone or is another one now, or that was not finished, is made anew.
 NEEDED := numpy scipy networkx pyln.client pyln.proto
-SOUND := $(shell { test -f $(VENV)/.installed && $(BIN)/python -c 'import sys; from importlib.util import find_spec; \
-	sys.exit(sys.prefix == sys.base_prefix or not all(map(find_spec, sys.argv[1:])))' $(NEEDED); } 2>/dev/null && echo yes)
+SOUND := $(shell { test -f $(VENV)/.installed && $(BIN)/python -c 'import sys; from importlib import import_module; \
+	list(map(import_module, sys.argv[1:])); sys.exit(sys.prefix == sys.base_prefix)' $(NEEDED); } 2>/dev/null && echo yes)
 
 .PHONY: unsound
 

@@ -71,7 +71,7 @@ def refuse_closed(*paths):
     elif HERE.startswith(step + os.sep):
         refuse("{}: move {} to where that user may read, and {}".format(whose, HERE, REMEDY))
     else:
-        refuse("{}, the Python of {}: remove that directory, and {}".format(whose, VENV, REMEDY))
+        refuse("{}, where the Python of {} is: run `rm -r '{}'`, and {}".format(whose, VENV, VENV, REMEDY))
 
 
 def try_venv():

@@ -37,11 +37,11 @@ def parse_msat(value: Any) -> int:
         With words that can follow the name of the parameter.
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"should be an amount like 1000, \"1000msat\" or \"1sat\", not {show(value)}")
+        raise ValueError(f"should be an amount like 1000, 1000msat or 1sat, not {show(value)}")
     if isinstance(value, str):
         match = _AMOUNT.fullmatch(value)
         if match is None:
-            raise ValueError(f"should be an amount like 1000, \"1000msat\" or \"1sat\", not {show(value)}")
+            raise ValueError(f"should be an amount like 1000, 1000msat or 1sat, not {show(value)}")
         whole, fraction, unit = match[1], match[2] or "", match[3]
         places, power = _DECIMALS[unit]
         if unit == "btc" and not fraction:

@@ -52,6 +52,11 @@ _OTHER_CURRENCIES = frozenset({"bc", "tb", "tbs", "bcrt", "ex", "ert", "sb", "lt
 _BECH32 = frozenset("qpzry9x8gf2tvdw0s3jn54khce6mua7l")
 
 
+def other_thing(text: str) -> str | None:
+    """What a text is that wallets show beside invoices, and how it is paid; `text` as `normalise` has it."""
+    return next((words for form, words in _OTHER_THINGS if form.fullmatch(text)), None)
+
+
 def unreadable(text: str, host_words: str, currency: str | None) -> str:
     """What is wrong with a text that is no invoice, and what to do.
 
@@ -64,9 +69,8 @@ def unreadable(text: str, host_words: str, currency: str | None) -> str:
     currency
         What invoices of our network have after `ln`.
     """
-    for form, words in _OTHER_THINGS:
-        if form.fullmatch(text):
-            return words
+    if (words := other_thing(text)) is not None:
+        return words
     if text.startswith(("lno1", "lni1")):
         # BOLT 12 strings have no checksum: a letter that is missing looks like anything.
         kind = "offer" if text.startswith("lno1") else "BOLT 12 invoice"

@@ -48,7 +48,8 @@ class Lasting:
                     self._said.add((name, place))
                     log.warning(
                         "option_outlasts_plugin name=%s written=%s: lightningd does not start with an option that "
-                        "nobody owns; remove that line, or add plugin=%s to its configuration",
+                        "nobody owns; remove that line, or add disable-plugin=pay and plugin=%s to its "
+                        "configuration",
                         name, place, plugin,
                     )  # fmt: skip
         except (CallError, LookupError, TypeError, AttributeError) as error:

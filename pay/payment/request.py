@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any
 
 from pay.errors import Code, PayError, invalid_param
+from pay.invoice import normalise
+from pay.invoice.unreadable import other_thing
 from pay.units import MAX_MSAT, NodeId, Scid, ScidDir, parse_msat, parse_node_id, parse_scid, show
 
 PARAMETERS = (
@@ -171,6 +173,14 @@ def too_many(command: str, given: int, most: int) -> PayError:
     )
 
 
+def _unknown(key: str, value: Any) -> PayError:
+    """Of a parameter that there is not; lightning-cli makes one of a link with `=` in it."""
+    words = other_thing(normalise(f"{key}={value}")) if re.search("[:/?]", key) else None
+    if words is not None:
+        return invalid_param("bolt11", words)
+    return PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(key)}")
+
+
 def _by_name(params: Any, developer: bool) -> dict[str, Any]:
     """The parameters that were given, under their names; null is absent."""
     names = PARAMETERS + (DEVELOPER_PARAMETERS if developer else ())
@@ -184,7 +194,7 @@ def _by_name(params: Any, developer: bool) -> dict[str, Any]:
     for key, value in params.items():
         name = "bolt11" if key == "invstring" else key
         if name not in names:
-            raise PayError(Code.INVALID_PARAMS, f"unknown parameter: {show(key)}")
+            raise _unknown(key, value)
         if value is None:
             continue
         if name in given:

@@ -60,8 +60,8 @@ class PaymentSession:
     ----------
     attempts
         By partid, in the order they were made.
-    result
-        What `Finish` answered, or None.
+    result, waits
+        What `Finish` answered, or None; what was and is waited for.
     """
 
     def __init__(self, terms: Terms):
@@ -75,7 +75,7 @@ class PaymentSession:
         self._unix_s = terms.created_at_s
         self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
-        self._waits = Waits()
+        self.waits = Waits()
         self._late = LateGossip()
         self._staging = Staging()
         self._many = False
@@ -219,14 +219,14 @@ class PaymentSession:
             partid = self._ledger.create(route, now, late=late)
             self._learnt.planned(partid)
             actions.append(ev.SendAttempt(partid, route))
-        self._waits.sent()
+        self.waits.sent()
         self.state = State.IN_FLIGHT
         return [*actions, ev.WakeAt(self._staging.until_s)] if self._staging else actions
 
     def _give_up(self, why: NoRoute, now: float) -> list[ev.Action]:
         """No route: what is worth a wait, and what is the end, see `patience`."""
         late, known = 0 < len(why.late) <= self._late.left(now), self._learnt.restrictions
-        match decide(self._waits.outlook(why, known, self.terms, now, out=bool(self.live), late=late)):
+        match decide(self.waits.outlook(why, known, self.terms, now, out=bool(self.live), late=late)):
             case Pause() | AskPeers() as wait:
                 return self._pause(wait, now, why)
             case AwaitParts():
@@ -283,7 +283,7 @@ class PaymentSession:
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
             self._ledger.mark(partid, AttemptStatus.RETRYING)
             return []
-        in_a_row, naps = self._waits.part_failed(said.speaker), self._waits.naps(Wait.OWN_CHANNELS)
+        in_a_row, naps = self.waits.part_failed(said.speaker), self.waits.naps(Wait.OWN_CHANNELS)
         match after_failure(in_a_row, naps, crowded):
             case Pause() as pause:
                 self._ledger.mark(partid, AttemptStatus.RETRYING)
@@ -312,7 +312,7 @@ class PaymentSession:
 
     def _timer(self, now: float) -> list[ev.Action]:
         if self.state is State.PAUSING and now < self.terms.limits.deadline_s:
-            return [ev.WakeAt(self._waits.until_s)] if now < self._waits.until_s else self._wake(now)
+            return [ev.WakeAt(self.waits.until_s)] if now < self.waits.until_s else self._wake(now)
         if self._staging and now < self._staging.until_s:
             return [ev.WakeAt(self._staging.until_s)]
         if now < self.terms.limits.deadline_s:
@@ -323,15 +323,15 @@ class PaymentSession:
         if self.state is State.WAITING_ROUTES and not self.attempts:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
-        if self.state is State.PAUSING and (why := self._waits.cut_short()) is not None:
+        if self.state is State.PAUSING and (why := self.waits.cut_short()) is not None:
             return self._no_route(why)
-        return self._too_late(self._waits.what_for if self.state is State.PAUSING else None)
+        return self._too_late(self.waits.what_for if self.state is State.PAUSING else None)
 
     # --- steps --------------------------------------------------------------------------------------------
 
     def _wake(self, now: float) -> list[ev.Action]:
         """A pause is over: what was left alone for it may be tried again."""
-        self._learnt.paused(self._waits.what_for, parts_out=bool(self.live))
+        self._learnt.paused(self.waits.what_for, parts_out=bool(self.live))
         return [ev.WakeAt(self.terms.limits.deadline_s), *self._request(now)]
 
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
@@ -357,8 +357,8 @@ class PaymentSession:
             return over
         self._questions.close()
         self.state, deadline_s = State.PAUSING, self.terms.limits.deadline_s
-        told = [ev.Notify(waiting(wait))] if self._waits.begin(wait, why, now, deadline_s) else []
-        return [*told, ev.WakeAt(self._waits.until_s), *self._waits.asked(wait, why, now, deadline_s)]
+        told = [ev.Notify(waiting(wait))] if self.waits.begin(wait, why, now, deadline_s) else []
+        return [*told, ev.WakeAt(self.waits.until_s), *self.waits.asked(wait, why, now, deadline_s)]
 
     def _request(self, now: float, retried: int | None = None) -> list[ev.Action]:
         """Ask for routes for all that is neither delivered nor in flight; older questions become void."""

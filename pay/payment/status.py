@@ -15,6 +15,7 @@ from typing import Any
 from pay.errors import Code
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
+from pay.payment.patience import WORDS
 from pay.payment.session import PaymentSession
 from pay.payment.standing import Standing
 from pay.payment.states import AttemptStatus, State
@@ -142,8 +143,8 @@ def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s
         match session.state:
             case State.WAITING_HEIGHT:
                 return f"Waiting {since}: nothing is out, the recipient is a block ahead of us"
-            case State.PAUSING:
-                return f"Waiting {since}: nothing is out, another try follows in a moment"
+            case State.PAUSING if session.waits.what_for is not None:
+                return f"Waiting {since}: nothing is out, and {WORDS[session.waits.what_for]}"
             case _:
                 return f"Waiting {since}: nothing is out, routes are being looked for"
     words = f"Waiting {since}: {parts_out(live)}"

@@ -141,7 +141,7 @@ def _standing(channels: Sequence[OwnChannel], one: str, several: str) -> str:
 
 def _state(channel: OwnChannel) -> str:
     if not channel.connected:
-        return f"is not connected; it holds {format_msat(max(channel.spendable_msat, 0))}"
+        return f"is not connected and holds {format_msat(max(channel.spendable_msat, 0))}"
     out = f"; {format_msat(channel.outgoing_msat)} of it is in flight" if channel.outgoing_msat else ""
     if channel.spendable_msat <= 0:
         return f"has nothing to spend now{out}"

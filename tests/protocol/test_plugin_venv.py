@@ -119,6 +119,13 @@ def package_lost(venv: Path) -> None:
     (venv / "lib" / MINE / "site-packages" / "tests.pth").unlink()
 
 
+def package_of_a_package_lost(venv: Path) -> None:
+    """All that is asked for is there; of what that needs, something is not."""
+    half = venv / "lib" / MINE / "site-packages" / "coincurve"
+    half.mkdir()
+    (half / "__init__.py").write_text("raise ImportError('libsecp256k1 is gone')\n")
+
+
 BROKEN: dict[Callable[[Path], None], str] = {
     another_python: f"was made with python3.9, and its Python is {MINE} now",
     gone: "leads to /usr/lib/no-more/python3.11, which is not there any more",
@@ -128,6 +135,7 @@ BROKEN: dict[Callable[[Path], None], str] = {
     interrupted: "was not finished (No module named",
     in_the_midst: "was not finished (cannot import name '_core'",
     package_lost: "is not whole (No module named",
+    package_of_a_package_lost: "is not whole (libsecp256k1 is gone)",
 }
 
 
@@ -201,4 +209,5 @@ def test_the_python_is_in_somebodys_home(shared: Path, tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to(home / "python3")
     reason = disabled(as_nobody(shared))
-    assert f"may not read {home}, the Python of" in reason and "remove that directory" in reason
+    assert f"may not read {home}, where the Python of" in reason
+    assert f"run `rm -r '{shared / '.venv'}'`" in reason, "and nobody's home"

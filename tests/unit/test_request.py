@@ -101,6 +101,11 @@ def test_for_developers() -> None:
         (7, "params"),
         (["lnbc1"] + [None] * 13, "too many parameters: 14 values were given, and `pay` takes 13"),
         ({"bolt11": "lnbc1", "amount": 1}, "unknown parameter: 'amount'"),
+        # lightning-cli takes a link that was pasted for a name and its value.
+        ({"bitcoin:bc1qar0srrr7xfkvy5l6?amount": "0.001&lightning=LNBC1"}, "bolt11: this is a payment link"),
+        ({"bitcoin:bc1qar0srrr7xfkvy5l6?amount": 1}, "bolt11: this is an on-chain address"),
+        ({"https://host.example/?lightning": "LNURL1DP68"}, "bolt11: this is an LNURL or a web address"),
+        ({"tea://?amount": 1}, "unknown parameter: 'tea://?amount'"),
         ({"bolt11": "lnbc1", "BOLT11": "lnbc1"}, "unknown parameter"),
         ({"bolt11": "lnbc1", "x" * 5_000: 1}, "unknown parameter"),
         ({"bolt11": "lnbc1", "invstring": "lnbc1"}, "bolt11 and invstring"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pay.payment.terms import Terms, watch_terms
 from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
 from tests.payment_tools import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
-from tests.session_teller import DEADLINE, EXPIRY, Teller, halves
+from tests.session_teller import DEADLINE, EXPIRY, NO_ROUTE, Teller, halves
 
 NAMES = {node("b"): "Bob"}
 
@@ -227,6 +228,15 @@ def test_how_it_stands_with_nothing_out() -> None:
     story.routes(line(100_000, "abcd"))
     story.fails(1, unknown_payment(4, height=HEIGHT + 1))
     assert "the recipient is a block ahead of us" in words(story)
+
+
+def test_how_it_stands_in_a_pause() -> None:
+    """What is waited for: peers may take ten seconds, which is no moment."""
+    story = Teller(terms())
+    story.no_route(why=replace(NO_ROUTE, away=(node("b"),)))
+    assert words(story, NOW + 2) == (
+        "Waiting after 2 s: nothing is out, and our peers that are away were asked to connect"
+    )
 
 
 def test_callers_hear_how_it_stands() -> None:
