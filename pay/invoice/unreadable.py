@@ -26,7 +26,8 @@ _OTHER_THINGS: tuple[tuple[re.Pattern[str], str], ...] = (
         "this is an LNURL or a web address, not an invoice: a wallet that knows LNURL gets an invoice from there",
     ),
     (
-        re.compile(r"[^@\s/:?]+@[^@\s/:?]+\.[^@\s/:?]+"),
+        # In labels without dots: anybody may have written the text, and no length of it may take long.
+        re.compile(r"[^@\s/:?]+@[^@\s/:?.]+(\.[^@\s/:?.]+)+"),
         "this is a Lightning address, not an invoice: a wallet that knows them gets an invoice from its host",
     ),
     (

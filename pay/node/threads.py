@@ -89,6 +89,9 @@ def _asked(work: Callable[[], Any], future: asyncio.Future[Any], results: Mailbo
         return
     try:
         settle = partial(future.set_result, work())
+    except StopIteration as error:
+        # The one exception that no future takes: whoever asks would wait for ever.
+        settle = partial(future.set_exception, RuntimeError(f"work of another thread raised {error!r}"))
     except BaseException as error:
         settle = partial(future.set_exception, error)
     results.put(lambda: future.done() or settle())

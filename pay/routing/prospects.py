@@ -106,19 +106,22 @@ def foretold(none: NoRoute, overlay: Overlay, asked: Situation, plan: Plan) -> N
     if known.doors and none.reason in _OF_THE_RECIPIENT:
         refused = _refused(known, _doors_of(overlay, asked))
         none = none if refused is None else replace(refused, late=none.late)
-    if asked.held or any(channel.live_htlcs for channel in own):
+    shut = none.reason is NoRouteReason.RECIPIENT_REFUSES
+    # Then nothing that is free, awake or back again brings another part to it, but a channel of our own.
+    often = shut and refused_often(known)
+    if not often and (asked.held or any(channel.live_htlcs for channel in own)):
         idle = overlay.with_own([channel.idle for channel in own])
         free = plan(idle, known, asked.whole or query, {})
-        shut = none.reason is NoRouteReason.RECIPIENT_REFUSES
-        helps = not shut or (not refused_often(known) and stands(free, query))
-        none = none if isinstance(free, NoRoute) or not helps else replace(none, busy=True)
-    if known.asleep or known.asleep_nodes:
+        helps = not isinstance(free, NoRoute) and (not shut or stands(free, query))
+        none = replace(none, busy=True) if helps else none
+    if not often and (known.asleep or known.asleep_nodes):
         awake = _awake(overlay, known)
         overlay = overlay.with_exclusions(awake.closed_nodes, awake.closed_channels)
         asked = replace(asked, restrictions=awake)
         woken = plan(overlay, awake, query, asked.held)
         none = none if isinstance(woken, NoRoute) else replace(none, resting=True)
     away = {channel.peer for channel in own if not channel.connected and channel.spendable_msat > 0}
+    away = away & {query.destination} if often else away
     if query.destination in away or (away and none.reason not in _WHATEVER_WE_HAVE):
         none = replace(none, away=_away(overlay, asked, away, plan))
     return none

@@ -69,6 +69,9 @@ def test_aside_does_things_in_order_and_answers_those_who_ask(caplog: pytest.Log
         assert await aside.ask(lambda: (*seen, "asked")) == ("beside", "asked")
         with pytest.raises(ZeroDivisionError):
             await aside.ask(lambda: 1 // 0)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            # Which no future takes.
+            await asyncio.wait_for(aside.ask(lambda: next(iter(()))), 60)
         assert await aside.ask(lambda: 7) == 7
 
     asyncio.run(scene())

@@ -241,6 +241,17 @@ def test_a_recipient_of_forty_channels_costs_ten_htlcs():
     assert "10 channels to the recipient refuse even 100,000 sat" in story.words
 
 
+def test_its_other_channels_are_no_reason_to_wait():
+    """
+    us ── N1 … N40 ── D     The same in words that mean "later": the thirty channels that were not asked are no
+                            ways that rest, and the ten are not asked again.
+    """
+    names = [f"N{number}" for number in range(1, 41)]
+    story = doors(*names, fail_code=FailCode.UNKNOWN_NEXT_PEER).pay(**PARTS)
+    assert len(story.parts) == 10 and (story.code, story.ended_s) == (205, 10.0)
+    assert "10 channels to the recipient refuse: it is probably offline" in story.words
+
+
 def test_an_excluded_channel_is_not_among_all():
     """
     us ── A, B, C ── D     C-D is not to be used: two channels refuse, and the words say that there are others.
