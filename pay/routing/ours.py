@@ -40,7 +40,7 @@ def blocked(overlay: Overlay, query: RouteQuery) -> str:
     for peers, whom in (({query.destination}, RECIPIENT), (overlay.entries - {query.destination}, ENTRY)):
         channels = [channel for channel in overlay.idle if channel.peer in peers]
         if channels:
-            named.append(_standing(channels, f"channel {{}} with {whom}", f"channels with {whom}"))
+            named.append(_standing(channels, query, f"channel {{}} with {whom}", f"channels with {whom}"))
     return "; ".join(named)
 
 
@@ -61,7 +61,7 @@ def no_own(overlay: Overlay, everything: Terrain, query: RouteQuery) -> NoRoute:
         return NoRoute(
             NoRouteReason.NO_OWN_CHANNELS, "we have no open channel: open one to pay", max_sendable_msat=0
         )
-    words = _standing(overlay.idle, "only channel, {},", "channels")
+    words = _standing(overlay.idle, query, "only channel, {},", "channels")
     if len(overlay.idle) > 1 and (named := blocked(overlay, query)):
         words += f" ({named})"
     return NoRoute(NoRouteReason.NO_OWN_CHANNELS, words, max_sendable_msat=0)
@@ -121,11 +121,11 @@ def _more_than(terrain: Terrain, query: RouteQuery, most_msat: int, what: str) -
     )
 
 
-def _standing(channels: Sequence[OwnChannel], one: str, several: str) -> str:
+def _standing(channels: Sequence[OwnChannel], query: RouteQuery, one: str, several: str) -> str:
     """Why these channels of ours cannot be used now."""
     if len(channels) == 1:
         (channel,) = channels
-        return f"our {one.format(format_scid(channel.scid))} {_state(channel)}"
+        return f"our {one.format(format_scid(channel.scid))} {_state(channel, query)}"
     away = [channel for channel in channels if not channel.connected]
     empty = [channel for channel in channels if channel.connected and channel.spendable_msat <= 0]
     counts = (
@@ -139,9 +139,11 @@ def _standing(channels: Sequence[OwnChannel], one: str, several: str) -> str:
     return f"none of our {many(len(channels), several.removesuffix('s'), several)} can send now: {why}"
 
 
-def _state(channel: OwnChannel) -> str:
+def _state(channel: OwnChannel, query: RouteQuery) -> str:
     if not channel.connected:
-        return f"is not connected and holds {format_msat(max(channel.spendable_msat, 0))}"
+        held_msat = max(channel.spendable_msat, 0)
+        less = f", less than {format_msat(query.amount_msat)}" if held_msat < query.amount_msat else ""
+        return f"is not connected and holds {format_msat(held_msat)}{less}"
     out = f"; {format_msat(channel.outgoing_msat)} of it is in flight" if channel.outgoing_msat else ""
     if channel.spendable_msat <= 0:
         return f"has nothing to spend now{out}"

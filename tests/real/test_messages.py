@@ -136,7 +136,7 @@ def test_a_channel_of_ours_that_is_away_and_one_with_too_little(shop: Shop) -> N
     refused = pay(rich, bolt11=made["bolt11"], retry_for=1)
     words = message(refused, refused.code or 0)
     assert refused.code in (205, 210)
-    assert f"our channel {name} with the recipient is not connected; it holds " in words
+    assert f"our channel {name} with the recipient is not connected and holds " in words
     _nothing_is_denied(rich, words)
 
 

@@ -192,7 +192,7 @@ def test_a_channel_of_ours_that_cannot_be_used_is_named(answers: list[tuple[Scen
             away = "away" in (scene.ours, scene.road)
             assert away is ("not connected" in words), (scene, words)
         else:
-            state = {"away": "is not connected; it holds 500,000 sat", "empty": "has nothing to spend now",
+            state = {"away": "is not connected and holds 500,000 sat", "empty": "has nothing to spend now",
                      "full": "is full of HTLCs, 30 of 30",
                      "in flight": "has nothing to spend now; 500,000 sat of it is in flight"}  # fmt: skip
             named = (f"5x1x0 with the recipient {state[scene.ours]}", "none of our 2 channels can send now: ",

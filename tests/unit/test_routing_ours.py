@@ -30,7 +30,7 @@ def hint(start: str = "x") -> list[tuple[HintHop, ...]]:
 @pytest.mark.parametrize(
     ("channel", "state"),
     [
-        ({"connected": False}, "is not connected; it holds 500,000 sat"),
+        ({"connected": False}, "is not connected and holds 500,000 sat"),
         ({"spendable_msat": 0}, "has nothing to spend now"),
         ({"spendable_msat": 0, "outgoing_msat": HELD}, "has nothing to spend now; 500,000 sat of it is in flight"),
         ({"live_htlcs": 30}, "is full of HTLCs, 30 of 30"),
@@ -101,7 +101,7 @@ def test_a_channel_of_ours_that_would_help_is_named_beside_the_reason() -> None:
     net = road().own(5, "d", HELD, connected=False).link(5, US, "d").link(3, "b", "d", 100_000 * SAT)
     none = why(net, query("d", 300_000 * SAT, max_parts=2))
     assert none.reason is NoRouteReason.INSUFFICIENT_CAPACITY
-    assert none.message.endswith("; our channel 5x1x0 with the recipient is not connected; it holds 500,000 sat")
+    assert none.message.endswith("; our channel 5x1x0 with the recipient is not connected and holds 500,000 sat")
 
 
 def test_the_start_of_a_hint_is_our_peer_and_away() -> None:
@@ -110,9 +110,15 @@ def test_the_start_of_a_hint_is_our_peer_and_away() -> None:
     none = why(net, query("d", 100_000 * SAT), hints=hint())
     assert none.reason is NoRouteReason.OWN_CHANNEL
     assert none.message == (
-        "our channel 5x1x0 with the start of the invoice's route hint is not connected; it holds 500,000 sat; no "
+        "our channel 5x1x0 with the start of the invoice's route hint is not connected and holds 500,000 sat; no "
         "other channels lead from us to where the invoice's route hints start"
     )
+
+
+def test_a_channel_that_is_away_and_would_not_do_either() -> None:
+    net = road().own(5, "d", HELD, connected=False, announced=False)
+    none = why(net, query("d", 2_000_000 * SAT, max_parts=6))
+    assert "5x1x0 with the recipient is not connected and holds 500,000 sat, less than 2,000,000 sat" in none.message
 
 
 def test_several_channels_with_the_recipient() -> None:
@@ -125,11 +131,11 @@ def test_several_channels_with_the_recipient() -> None:
 
 def test_our_only_channel() -> None:
     net = Net().own(1, "a", HELD, connected=False).link(2, "a", "d")
-    assert why(net, query("d", 10**6)).message == "our only channel, 1x1x0, is not connected; it holds 500,000 sat"
+    assert why(net, query("d", 10**6)).message == "our only channel, 1x1x0, is not connected and holds 500,000 sat"
     net = Net().own(1, "a", 0, connected=False).own(5, "d", HELD, connected=False).link(2, "a", "d")
     assert why(net, query("d", 10**6)).message == (
         "none of our 2 channels can send now: 2 not connected, with 500,000 sat in them (our channel 5x1x0 with "
-        "the recipient is not connected; it holds 500,000 sat)"
+        "the recipient is not connected and holds 500,000 sat)"
     )
 
 
