@@ -118,7 +118,7 @@ def test_the_start_of_a_hint_is_our_peer_and_away() -> None:
 def test_a_channel_that_is_away_and_would_not_do_either() -> None:
     net = road().own(5, "d", HELD, connected=False, announced=False)
     none = why(net, query("d", 2_000_000 * SAT, max_parts=6))
-    assert "5x1x0 with the recipient is not connected and holds 500,000 sat, less than 2,000,000 sat" in none.message
+    assert "with the recipient is not connected and holds 500,000 sat, less than 2,000,000 sat" in none.message
 
 
 def test_several_channels_with_the_recipient() -> None:
