@@ -221,6 +221,9 @@ class Service:
             await caller.succeed_at_length(await look(params))
         except PayError as error:
             caller.fail(error)
+        except Exception as error:
+            log.exception("%s_failed", command)
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
 
     async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
         """Answer `payliquidity`, or `check payliquidity`."""

@@ -214,7 +214,7 @@ class PaymentSession:
         actions: list[ev.Action] = []
         if not late:
             last_s = min(self.terms.limits.deadline_s, now + self.terms.expires_at_s - self._unix_s)
-            routes = self._staging.stage(routes, self.attempts.values(), now, last_s)
+            routes = self._staging.stage(routes, self.attempts.values(), now, last_s, scout=self.waits.woken)
         for route in routes:
             partid = self._ledger.create(route, now, late=late)
             self._learnt.planned(partid)

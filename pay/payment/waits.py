@@ -11,6 +11,9 @@ from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Restrictions
 from pay.units import NodeId
 
+_ASKED_AGAIN = frozenset({Wait.PHONE, Wait.PHONE_OR_MONEY, Wait.NEIGHBOURS, Wait.TROUBLE})
+"""After these somebody is asked again who has refused."""
+
 MANY_DOORS = 3
 """Neighbours of a recipient that all say that it is away: no single one of them speaks for it."""
 
@@ -22,11 +25,14 @@ class Waits:
     ----------
     what_for, until_s
         Of the pause that it is in, or was in last; None before the first.
+    woken
+        Whoever refused is asked again with the next part.
     """
 
     def __init__(self) -> None:
         self.what_for: Wait | None = None
         self.until_s = 0.0
+        self.woken = False
         self._local_failures = 0
         self._why: NoRoute | None = None
         self._naps: Counter[Wait] = Counter()
@@ -79,7 +85,7 @@ class Waits:
     def begin(self, wait: Pause | AskPeers, why: NoRoute | None, now: float, deadline_s: float) -> bool:
         """Note a pause, and why there was no route; whether it is the first of its kind."""
         self.what_for, self.until_s = wait.what_for, min(now + wait.seconds, deadline_s)
-        self._why, self._local_failures = why, 0
+        self._why, self._local_failures, self.woken = why, 0, wait.what_for in _ASKED_AGAIN
         self._naps[wait.what_for] += 1
         return self._naps[wait.what_for] == 1
 
@@ -100,5 +106,5 @@ class Waits:
 
     def sent(self) -> None:
         """A part goes out: what was taken by what is in flight is no more."""
-        self._naps[Wait.BUSY] = 0
+        self._naps[Wait.BUSY], self.woken = 0, False
         self.what_for = None if self.what_for is Wait.BUSY else self.what_for

@@ -7,8 +7,9 @@ is the payment's matter.
 
 A recipient that is away, or has no room to receive, refuses any amount on each of its channels, and a large amount
 would be cut into ever smaller parts until all of them are used up. As long as nothing of the payment has reached
-it, crumbs are not sent once all its channels have refused, and no further part at all once `MOST_REFUSED` have. As
-soon as anything has, none of this holds: then it is there, and smaller parts may do.
+it, crumbs are not sent once all its channels have refused, and no further part at all once `MOST_AWAY` have said
+that it is away, or `MOST_REFUSED` in all have refused. As soon as anything has, none of this holds: then it is
+there, and smaller parts may do.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from pay.network import NOT_OWN, Overlay
 from pay.routing.query import Answer, NoRoute, NoRouteReason, Restrictions, Route, RouteQuery, Situation
 from pay.units import NodeId, Scid, ScidDir, format_msat
 
-MOST_REFUSED = 10
-"""Channels of the recipient that may refuse while nothing reaches it. If each were as likely empty as full, one
-payable payment in a thousand would be given up; a recipient of 40 channels that is away costs 10 HTLCs."""
+MOST_AWAY = 10
+"""Neighbours of the recipient that may say that it is away while nothing reaches it."""
+
+MOST_REFUSED = 30
+"""Channels of the recipient that may refuse for whatever reason while nothing reaches it. Many say "want of money"
+of a peer that is away, so one that is away costs as many HTLCs; but of who sells a lot most channels are full. Of
+payments to one with room on 1 of 20 channels a limit of 10 gave up half."""
 
 MOST_PEERS = 5
 """That are asked back at once: those over which a plan leads, one plan after the other."""
@@ -54,7 +59,7 @@ Plan = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int]], Answ
 
 
 def refused_everywhere(overlay: Overlay, asked: Situation) -> NoRoute | None:
-    """That all of the recipient's channels have refused, or `MOST_REFUSED` of them, and nothing has come to it;
+    """That all of the recipient's channels have refused, or so many (`refused_often`), and nothing has come to it;
     None where there is more to try."""
     known = asked.restrictions
     if known.reached or not known.doors:
@@ -87,7 +92,8 @@ def _refused(known: Restrictions, doors: frozenset[ScidDir]) -> NoRoute | None:
 
 def refused_often(known: Restrictions) -> bool:
     """Whether no further part is to be sent, unless one reaches it after all."""
-    return not known.reached and len(known.doors) >= MOST_REFUSED
+    away = sum(not least_msat for least_msat in known.doors.values())
+    return not known.reached and (away >= MOST_AWAY or len(known.doors) >= MOST_REFUSED)
 
 
 def stands(answer: Answer, query: RouteQuery) -> bool:

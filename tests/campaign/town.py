@@ -125,8 +125,9 @@ def _purchase(world: World, rng: random.Random, kind: Kind) -> Purchase:
     )  # fmt: skip
     if kind is Kind.REFUSED:
         world.cancel_invoice(invoice)
-    retry_for = rng.choice([0, 3, 60, 60])
-    # A trouble of the moment is retried until then, and mute's never ends: no run waits a minute for it.
+    # A trouble of the moment is retried until then, and mute's never ends, who may be on the way to others too: no
+    # run waits a minute for it.
+    retry_for = rng.choice([0, 3, 10, 10])
     retry_for = min(retry_for, 3) if kind is Kind.MUTE else retry_for
     params = {"maxfee": amount_msat // 50 + 20_000, "retry_for": retry_for}
     purchase = Purchase(kind, invoice, params)

@@ -55,6 +55,20 @@ def test_the_hub_is_in_trouble_for_three_seconds():
     assert [told for told in story.messages if "in trouble" in told] != []
 
 
+def test_a_payment_of_many_parts_asks_a_node_in_trouble_with_one():
+    """
+    us ──── A ──100── D     Six parts, five at once, as A is not known yet; it is in trouble until 3 s. Each
+                            look is one HTLC; once that was quiet for long enough the five others follow.
+    """
+    town = Town("us-A", latency_s=0.2)
+    town.join("A-D", 100, htlc_max_msat=1_980 * SAT)
+    town.faults("A", fail_code=FailCode.TEMPORARY_NODE_FAILURE)
+    town.later(3.0, lambda: town.behave("A"))
+    story = town.pay(11_000 * SAT, **PARTS)
+    assert story.paid
+    assert sent(story) == pytest.approx([0.0] * 5 + [0.9, 2.3, 4.7] + [5.7] * 5)
+
+
 def test_it_is_in_trouble_until_the_end():
     """
     us ──── A ──100── D     Eight HTLCs in a minute, after pauses of 0.5, 1, 2, 4, 8 and 16 s: then 210.
@@ -232,13 +246,26 @@ def test_smaller_parts_are_tried_where_they_may_do():
     assert story.paid and len(story.parts) == 6
 
 
-def test_a_recipient_of_forty_channels_costs_ten_htlcs():
+def test_a_recipient_of_forty_channels_costs_thirty_htlcs():
     """
-    us ── N1 … N40 ── D     D is offline: ten of its channels refuse, and nothing has reached it.
+    us ── N1 … N40 ── D     D is offline, which its neighbours call want of money: thirty of its channels refuse,
+                            and nothing has reached it.
     """
     story = doors(*(f"N{number}" for number in range(1, 41))).pay(**PARTS)
-    assert len(story.parts) == 10 and (story.code, story.reason) == (205, "recipient_refuses")
-    assert "10 channels to the recipient refuse even 100,000 sat" in story.words
+    assert len(story.parts) == 30 and (story.code, story.reason) == (205, "recipient_refuses")
+    assert "30 channels to the recipient refuse even 100,000 sat" in story.words
+
+
+def test_a_merchant_whose_channels_are_full_but_the_dearest():
+    """
+    us ── N1 … N20 ── D     The first nineteen have no money on their side, and the last one has.
+    """
+    names = [f"N{number}" for number in range(1, 21)]
+    town = Town(*(way for number, name in enumerate(names) for way in (f"us-{name}", (f"{name}-D", 10 + number))))
+    for name in names[:-1]:
+        town.drain(f"{name}-D")
+    story = town.pay(**PARTS)
+    assert story.paid and len(story.parts) == 20
 
 
 def test_its_other_channels_are_no_reason_to_wait():
