@@ -248,8 +248,8 @@ def test_more_parts_than_usual_up_to_the_options_figure(tmp_path: Path) -> None:
 
 
 def test_of_fifty_parts_over_one_node_five_go_first(tmp_path: Path) -> None:
-    """51 parts by way of the hub. It refuses all that it is given: that is five, and five more if what is planned after
-    the first refusal still counts on the others. It forwards: the others follow half a second later.
+    """51 parts by way of the hub. It refuses all that it is given: that is five, and five more if what is planned
+    after the first refusal still counts on the others. It forwards: the others follow half a second later.
     """
     with hosting(tmp_path, build=build_small) as host:
         hub = host.id("hub")
