@@ -153,7 +153,7 @@ class Application:
         plugin.init()(self._on_init)
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
-        for topic in ("sendpay_success", "sendpay_failure", "block_added", "plugin_started"):
+        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
             plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
         # The host holds all that must outlive us; nothing is written at the end.
         plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))

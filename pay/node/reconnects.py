@@ -2,9 +2,10 @@
 
 lightningd reconnects by itself, but after a pause that grows. Whom to ask, and how long to wait for it, is the
 payment's matter (`pay.payment.patience`). Here each is called once for all payments that ask at the same time, as
-a call to a peer that does not answer lasts a minute, and many payments that miss the same ones must not use up the
-calls that the host takes of us. And it is looked whether a channel is in use again, once for all who wait: also
-where the call fails at once, as for a peer behind a router that only ever connects to us.
+many payments that miss the same ones must not use up the calls that the host takes of us; and two seconds after
+a call in vain again, as long as one of them misses it. A peer that announces no address, or another one, is called
+where we reached it before. And it is looked whether a channel is in use again, once for all who wait: also where
+the call fails at once, as for a peer behind a router that only ever connects to us.
 
 A peer that goes away while a part is handed to it is asked back in the background, for whoever pays next.
 """
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
 from pay.feedback.failure import Failure
+from pay.node.addresses import Addresses
 from pay.node.facade import CallError, Node, Unanswered
 from pay.node.holdings import OwnChannels
 from pay.node.running import Running
@@ -28,6 +31,15 @@ log = logging.getLogger("pay")
 _LOOK_S = 0.2
 """How often it is looked whether a channel is in use again."""
 
+_AGAIN_S = 2.0
+"""After a call in vain, until the next one."""
+
+_CALL_S = 5.0
+"""So long an answer is waited for. A call that joins the host's own try is not answered when that fails
+(lightningd, connect_control.c: connect_failed), but when the next one does; a try that still goes on is joined."""
+
+_NO_KNOWN_ADDRESS, _ALL_ADDRESSES_FAILED = 400, 401
+
 
 class Reconnects:
     """Asks peers back.
@@ -36,15 +48,19 @@ class Reconnects:
     ----------
     own
         Our channels as the host lists them.
+    addresses
+        Where we reached our peers.
     back
         Called with a payment when a peer that it misses is connected again.
     """
 
-    def __init__(self, node: Node, own: OwnChannels, back: Callable[[Running], None]):
+    def __init__(self, node: Node, own: OwnChannels, addresses: Addresses, back: Callable[[Running], None]):
         self._node = node
         self._own = own
+        self._addresses = addresses
         self._back = back
         self._calls: dict[NodeId, asyncio.Task[None]] = {}
+        self._again_s: dict[NodeId, float] = {}
         self._missed: dict[Running, ev.AskPeers] = {}
         self._watch: asyncio.Task[None] | None = None
 
@@ -66,7 +82,9 @@ class Reconnects:
                     self._back(running)
                 elif running.answered or running.clock.now() >= wish.until_s:
                     del self._missed[running]
+            self._call_again()
             await asyncio.sleep(_LOOK_S)
+        self._again_s.clear()
 
     def after(self, running: Running, partid: int, failure: Failure) -> None:
         """A part has failed: if that was because our peer is away, ask it back."""
@@ -83,17 +101,44 @@ class Reconnects:
         if peer in running.called_back:
             return
         running.called_back.add(peer)
+        self._begin(running, peer)
+
+    def _call_again(self) -> None:
+        """Those that were called in vain a while ago, and are missed by who had them called."""
+        now_s = asyncio.get_running_loop().time()
+        for running, wish in self._missed.items():
+            for peer in running.called_back.intersection(wish.missed):
+                if now_s >= self._again_s.get(peer, math.inf):
+                    self._begin(running, peer)
+
+    def _begin(self, running: Running, peer: NodeId) -> None:
         if peer not in self._calls:
+            self._again_s.pop(peer, None)
             call = self._calls[peer] = asyncio.create_task(self._connect(running, peer))
             call.add_done_callback(lambda _: self._calls.pop(peer, None))
 
     async def _connect(self, running: Running, peer: NodeId) -> None:
         try:
-            await self._node.call("connect", {"id": peer.hex()})
-        except (CallError, Unanswered) as error:
-            log.debug("peer_away %s peer=%s error=%r", running.name, peer.hex(), str(error))
+            async with asyncio.timeout(_CALL_S):
+                await self._dial(peer)
+        except (CallError, Unanswered, TimeoutError) as error:
+            log.debug("peer_away %s peer=%s error=%r", running.name, peer.hex(), str(error) or "no answer in time")
+            if not isinstance(error, CallError) or error.code != _NO_KNOWN_ADDRESS:
+                self._again_s[peer] = asyncio.get_running_loop().time() + _AGAIN_S
         else:
             log.debug("peer_back %s peer=%s", running.name, peer.hex())
+
+    async def _dial(self, peer: NodeId) -> None:
+        """First by what it announces: it may have moved, and its old address may keep us waiting."""
+        reached = self._addresses.of(peer)
+        try:
+            await self._node.call("connect", {"id": peer.hex()})
+        except CallError as error:
+            if reached is None or error.code not in (_NO_KNOWN_ADDRESS, _ALL_ADDRESSES_FAILED):
+                raise
+            if str(reached) in error.message:
+                raise  # it was among those that failed
+            await self._node.call("connect", {"id": peer.hex(), "host": reached.host, "port": reached.port})
 
     async def _connected(self) -> frozenset[NodeId]:
         """Peers with a channel in use; none where the host does not list them."""

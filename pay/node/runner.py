@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from pay.errors import Code, PayError
+from pay.node.addresses import Addresses
 from pay.node.announcements import Announcements
 from pay.node.channel_hints import ChannelHints
 from pay.node.crashed import end_of_crashed, settled_of_crashed
@@ -57,6 +58,8 @@ class Runner:
         For other plugins.
     reconcile_s
         How often parts that are out are compared with the host's table.
+    addresses
+        Where we reached our peers.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Runner:
         journal: Journal,
         orphans: Orphans,
         reconcile_s: float = RECONCILE_S,
+        addresses: Addresses | None = None,
     ):
         self._node = node
         self._planning = planning
@@ -78,7 +82,8 @@ class Runner:
         self._orphans = orphans
         self._height = 0
         self.own = OwnChannels(node, us)
-        self._reconnects = Reconnects(node, self.own, lambda running: self.post(running, ev.PeersBack()))
+        peers_back = partial(self.post, event=ev.PeersBack())
+        self._reconnects = Reconnects(node, self.own, addresses or Addresses(), peers_back)
         self._reconcile_s = reconcile_s
         self._sender = Sender(node, self._journalling, self.post)
         self._reconciliation = Reconciliation(node, self._sender, orphans, self.post, reconcile_s)

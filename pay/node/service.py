@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pay.errors import Code, PayError
 from pay.node import options
+from pay.node.addresses import Addresses
 from pay.node.adoption import Adoption
 from pay.node.announcements import Announcements
 from pay.node.calls import Calls, OpenCall
@@ -90,6 +91,7 @@ class Service:
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._node, self._planning, every_s)
         self._register = Register()
+        self._addresses = Addresses()
         self._chain = Chain(self._node)
         self._runner: Runner | None = None
         self._paying: Paying | None = None
@@ -126,6 +128,7 @@ class Service:
             journal,
             orphans,
             reconcile_s,
+            self._addresses,
         )
         doubt = Doubt(self._node, self._register, 2 * reconcile_s)
         self._paying = Paying(
@@ -266,6 +269,8 @@ class Service:
             case "sendpay_failure":
                 if self._runner is not None:
                     self._runner.sendpay_failure(fields)
+            case "connect":
+                self._addresses.connected(fields)
             case "plugin_started":
                 await self._ready.wait()
                 await self._keep_pay()

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from pay.sim.channel import SimChannel, SimPeer
 from pay.sim.commands import COMMANDS
 from pay.sim.configs import Configs, Option, builtin_options
+from pay.sim.connections import tell_all_connected
 from pay.sim.dispatch import Dispatcher, Recorded
 from pay.sim.gossip import feature_bytes
 from pay.sim.gossip_file import GossipFile
@@ -184,6 +185,7 @@ class SimNode:
             await self._tear_down()
             raise
         self.payments.attach()
+        tell_all_connected(self)
 
     async def _start_plugins(self) -> None:
         started = []

@@ -37,6 +37,10 @@ class NodeFaults:
     """Commands after which the connection is closed instead of answered."""
     only_plugin: bool = False
     """Whether the faults of commands above spare all connections but those of the plugins' own process."""
+    unlisted: set[bytes] = field(default_factory=set)
+    """Peers that announce no address: `connect` finds them by host and port only."""
+    callers: set[bytes] = field(default_factory=set)
+    """Peers that have dialled us, not we them."""
     drop: set[str] = field(default_factory=set)
     """Notifications that are not sent."""
     double: set[str] = field(default_factory=set)

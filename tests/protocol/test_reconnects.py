@@ -1,4 +1,7 @@
-"""Peers that are away are asked back, where only they could make the payment possible, in the world of kit.py."""
+"""Peers that are away are asked back, where only they could make the payment possible, in the world of kit.py.
+
+All of them listen at 127.0.0.1:9735, and announce that but for those that a test calls unlisted.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import pytest
 
 from pay.sim.clock import RealClock
 from pay.sim.faults import Faults
+from pay.sim.node import SimNode
 from pay.sim.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
@@ -28,6 +32,12 @@ def unplug(host: Host, *peers: str) -> None:
         host.world(
             lambda world, channel=channel: world.set_channel_faults(channel, host.id("us"), Faults(offline=True))
         )
+
+
+def connects(host: Host) -> list[tuple[Any, Any]]:
+    """Where the plugin has dialled, in order; nowhere in particular where it named the peer only."""
+    dialled = [entry.params for entry in host.recorded() if entry.method == "connect"]
+    return [(params.get("host"), params.get("port")) for params in dialled]
 
 
 def called(host: Host, mark: int = 0) -> list[str]:
@@ -132,6 +142,65 @@ def test_the_recipient_comes_by_itself(tmp_path: Path) -> None:
             host.log("peer_away", mark)
         assert pending.answer().ok()["parts"] == 1
         assert called(host) == ["phone"]
+
+
+BY_ID, WHERE_IT_WAS = (None, None), ("127.0.0.1", 9735)
+
+
+def test_a_peer_that_announces_no_address(tmp_path: Path) -> None:
+    """We have dialled it before, so the second call finds it."""
+    with hosting(tmp_path, build=private) as host:
+        host.node.faults.unlisted.add(host.id("phone"))
+        unplug(host, "phone")
+        assert host.pay(host.invoice("phone")).ok()["parts"] == 1
+        assert connects(host) == [BY_ID, WHERE_IT_WAS]
+
+
+@pytest.mark.parametrize("version", ["v24.11", "v26.06.6"])
+def test_a_peer_that_starts_while_it_is_waited_for(tmp_path: Path, version: str) -> None:
+    """It cannot be reached at once; two seconds later it is there, and only waits for us."""
+    with hosting(tmp_path, build=private, version=version) as host:
+        host.node.faults.unlisted.add(host.id("phone"))
+        unplug(host, "phone")
+        with host.misbehaving("phone", offline=True):
+            pending = host.pay_soon(host.invoice("phone"), retry_for=40)
+            host.log("peer_away")
+        assert pending.answer().ok()["parts"] == 1
+        assert connects(host) == [BY_ID, WHERE_IT_WAS] * 2
+
+
+def test_a_peer_that_announces_its_address_starts_while_it_is_waited_for(host: Host) -> None:
+    """The host itself knows what to dial, and that is where it was: nothing is dialled twice at a time."""
+    unplug(host, "hub", "alt")
+    with host.misbehaving("hub", offline=True):
+        pending = host.pay_soon(host.invoice(), exclude=[host.id("alt").hex()], retry_for=40)
+        host.log("peer_away")
+    assert pending.answer().ok()["parts"] == 1
+    assert connects(host) == [BY_ID] * 2 and called(host) == ["hub", "hub"]
+
+
+def test_a_peer_that_announces_another_address(host: Host) -> None:
+    """A port of the same machine that cannot be reached from here."""
+    unplug(host, "hub", "alt")
+    elsewhere = "All addresses failed: 127.0.0.1:9736: Connection establishment: Connection timed out. "
+    with host.faults(errors={"connect": (401, elsewhere)}):
+        assert host.pay(host.invoice(), exclude=[host.id("alt").hex()], retry_for=1).code == 205
+    assert connects(host) == [BY_ID, WHERE_IT_WAS]
+
+
+def dialled_us(node: SimNode) -> None:
+    """Every peer did."""
+    node.faults.callers.update(node.world.nodes)
+    node.faults.unlisted.update(node.world.nodes)
+
+
+def test_a_peer_that_has_dialled_us(tmp_path: Path) -> None:
+    """The port that it came from is none at which it listens: called once, as no later call could find it."""
+    with hosting(tmp_path, build=private, prepare=dialled_us) as host:
+        unplug(host, "phone")
+        error = host.pay(host.invoice("phone"), retry_for=4).error
+        assert error is not None and error["code"] == 205
+        assert connects(host) == [BY_ID]
 
 
 def behind_a_peer(clock: RealClock) -> tuple[World, NodeId]:

@@ -109,6 +109,20 @@ def test_the_payee_is_a_peer_that_was_stopped(town: Town) -> None:
     assert received(town.friend, made) == AMOUNT_MSAT and failed(town, made) == 0
 
 
+def test_the_payee_was_away_for_half_a_minute(town: Town) -> None:
+    """Our host would dial it in another half, later than anybody waits; and it announces no address. It is started
+    once it was called in vain."""
+    made = invoice(town.friend, AMOUNT_MSAT)
+    log = town.payer.peer.daemon
+    log.logsearch_start = len(log.logs)
+    with town.stopped(town.friend):
+        log.wait_for_log(rf"{town.friend.id}.*Will try reconnect in (32|64|128|256|300) seconds")
+        pending = town.pays(made)
+        log.wait_for_log(rf"peer_away .*{made['payment_hash']}.*Connection refused")
+    assert pending.result().ok()["parts"] == 1
+    assert received(town.friend, made) == AMOUNT_MSAT and failed(town, made) == 0
+
+
 def test_the_entry_of_a_hint_was_stopped(town: Town) -> None:
     """lsp is our peer; it comes back, and then the phone to it."""
     made = invoice(town.phone, AMOUNT_MSAT)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pay.sim.channel import SimChannel
 from pay.sim.commands.table import Answer, RawAnswer, host_command
+from pay.sim.connections import LISTENS, connection, tell_connected
 from pay.sim.gossip import feature_bytes
 from pay.sim.htlc_table import htlc_state
 from pay.sim.jsonstream import RpcError
@@ -59,18 +60,23 @@ def connect(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     """A peer that is there takes up its channels with us again."""
     peer_id = args["id"]
     peer = node.world.nodes.get(peer_id)
-    if peer is None:
+    if peer is None or (peer_id in node.faults.unlisted and args["host"] is None):
         raise RpcError(NO_KNOWN_ADDRESS, "Unable to connect, no address known for peer")
-    if not peer.online:
-        failed = "127.0.0.1:9735: Connection establishment: Connection refused. "
+    asked = (args["host"] or LISTENS.host, args["port"] or LISTENS.port)
+    # Another address is tried first, then what gossip knows.
+    if not peer.online or (peer_id in node.faults.unlisted and asked != LISTENS):
+        failed = f"{asked[0]}:{asked[1]}: Connection establishment: Connection refused. "
         raise RpcError(ALL_ADDRESSES_FAILED, f"All addresses failed: {failed}")
+    away = not any(c.connected() for c in node.own_channels() if c.peer_of(node.us).id == peer_id)
     for channel in node.own_channels():
         if channel.peer_of(node.us).id == peer_id and not channel.connected():
             for end in (node.us, peer_id):
                 node.world.set_channel_faults(channel, end, None)
+    if away:
+        node.faults.callers.discard(peer_id)
+        tell_connected(node, peer_id)
     features = feature_bytes(peer.features).hex()
-    address = {"type": "ipv4", "address": "127.0.0.1", "port": 9735}
-    return {"id": peer_id.hex(), "features": features, "direction": "out", "address": address}
+    return {"features": features, **connection(node, peer_id)}
 
 
 @host_command("listpeerchannels", opt("id", node_id), opt("channel_id", any_value))
