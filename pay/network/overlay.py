@@ -142,9 +142,7 @@ class Overlay:
             self._rows[graph.scid_dir(arc)] = self._copy(arc)
         self._take_policies(self._said.policies)
         self._take_caps(self._said.caps)
-        for named, size_msat in self._said.sizes.items():
-            if (row := self._rows.get(named)) is not None:
-                row.htlc_max_msat = min(row.htlc_max_msat, size_msat)
+        self._take_sizes(self._said.sizes)
         self.hints = tuple(hints)
         self.n_excluded = self._exclude(excluded_nodes, excluded_channels)
         self.n_nodes = graph.n_nodes + len(self._unknown_ids)
@@ -291,6 +289,16 @@ class Overlay:
             if row is not None:
                 row.htlc_max_msat = min(row.htlc_max_msat, max(cap_msat, 0))
                 row.capacity_msat = min(row.capacity_msat, max(cap_msat, 0))
+
+    def _take_sizes(self, sizes: Mapping[ScidDir, int]) -> None:
+        for named, size_msat in sizes.items():
+            row, arc = self._rows.get(named), self._open_arc(named)
+            # An invoice's hint may be of a channel that gossip has as well.
+            if arc is not None and self.graph.enabled[arc] and size_msat < self.graph.htlc_max_msat[arc]:
+                row = self._rows[named] = self._copy(arc)
+                self._closed.add(arc)
+            if row is not None:
+                row.htlc_max_msat = min(row.htlc_max_msat, size_msat)
 
     def _exclude(self, nodes: AbstractSet[NodeId], called: AbstractSet[ScidDir]) -> int:
         """Closes what is excluded; returns the number of arcs that were open."""

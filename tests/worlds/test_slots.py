@@ -102,6 +102,20 @@ def test_a_hint_that_has_too_little_is_not_ground_to_crumbs() -> None:
     assert (story.code, min(amounts(story)) >= 100_000, len(story.parts) <= 9) == (205, True, True)
 
 
+@pytest.mark.parametrize("named", ["M-D", "M-D'"])
+def test_a_hint_of_a_channel_that_gossip_has_too(named: str) -> None:
+    """
+    us ══ M ══ D     1,050,000 sat need both channels at either step, and one of M's has 150,000 left. The invoice
+                     names one of them: what is refused there is tried smaller, and not again as it was.
+    """
+    town = Town("us-M", "us-M", "M-D", "M-D")
+    town.drain("M-D'", 150_000 * SAT)
+    invoice: dict[str, object] = {"hints": [town.channels[named].hint_for(town.id("D"))]}
+    story = town.pay(1_050_000 * SAT, invoice=invoice, **PARTS)
+    refused = [part.route.amount_msat for part in story.parts if part.told != "paid"]
+    assert story.paid and len(refused) == len(set(refused)) <= 3
+
+
 def test_one_part_is_not_divided() -> None:
     """
     us ══ A ── L ┄500┄ D     Where one part is allowed, it is sent as it is, and three times more, as D may be
