@@ -144,10 +144,10 @@ def _less(
         return replace(known, crowds={**known.crowds, channel: crowd})
     if _is_edge(blame, channel, of):
         edge = known.edges.get(channel, Edge(amount_msat, 0))
-        if amount_msat > edge.size_msat:
+        if amount_msat > edge.size_msat and of.planned_with.edges.get(channel) != edge:
             # It was planned before the news.
             return known
-        if edge.halvings < MOST_HALVINGS and amount_msat > 1:
+        if edge.halvings < MOST_HALVINGS and 1 < amount_msat <= edge.size_msat:
             smaller = Edge((amount_msat + 1) // 2, edge.halvings + 1)
             return replace(known, edges={**known.edges, channel: smaller})
     return replace(known, caps={**known.caps, channel: min(whole_msat, known.caps.get(channel, whole_msat))})

@@ -358,6 +358,14 @@ NO_MONEY = blamed(ROUTE, raw(3, FailCode.TEMPORARY_CHANNEL_FAILURE))
 HINTED = frozenset({CHANNEL[3]})
 
 
+def test_a_part_that_was_planned_in_spite_of_the_news_is_not_sent_again() -> None:
+    """Whatever made it so large: what is refused a second time is a cap."""
+    of = Circumstances(wakeable=HINTED, several=True)
+    known = restrict(NOTHING, ROUTE, NO_MONEY, of)
+    again = restrict(known, ROUTE, NO_MONEY, replace(of, planned_with=known))
+    assert again.caps == {CHANNEL[3]: 99_999}
+
+
 def test_a_hint_that_refuses_otherwise_than_by_sleep() -> None:
     """c has no balance for it in one part, and there may not be several: a refusal like any other node's."""
     known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(wakeable=HINTED))
