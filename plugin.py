@@ -125,7 +125,7 @@ def main():
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.path.insert(0, HERE)
     try:
-        from pay.node.app import UnsupportedHost, run
+        from pay.app.application import UnsupportedHost, run
     except Exception as error:
         refuse_packages(error)
     try:

@@ -49,7 +49,7 @@ table is the whole of the reading; the second is what `restrictions` and `observ
     UNHEARD         the same                                       -
 
 Whatever a node on the way says, it has refused: who refuses again and again is left while there is another way
-(`Restrictions.refusals`, `pay.routing.caution`), and is dearer to later payments. So a node that blames its
+(`Restrictions.refusals`, `pay.routing.halving`), and is dearer to later payments. So a node that blames its
 neighbour pays for that as well, and no message is free for who sends it.
 
 Source: BOLT 4, "Failure Messages" and "Receiving Failure Codes".

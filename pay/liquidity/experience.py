@@ -6,7 +6,7 @@ next best way costs 20 sat more. It fades, and each HTLC that the node forwards 
 A refusal is the least of it: an honest node has empty channels, and the belief of the channel has its own price.
 So one refusal is nearly free, a node that refuses on many channels and forwards nothing is dear, and one that
 forwards every other HTLC never costs more than two refusals. They are also counted: a plan leaves a node that is
-known to refuse sooner (`pay.routing.caution`). The count is of this run's own payments and is not handed on.
+known to refuse sooner (`pay.routing.halving`). The count is of this run's own payments and is not handed on.
 
 Nobody says how long a node took: only the time of a whole way is known. What is more than expected of it is laid
 on its nodes in equal shares, what is less is taken from them where there is something to take; nodes that are on

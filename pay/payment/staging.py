@@ -26,7 +26,7 @@ from pay.units import NodeId
 
 MOST_UNHEARD = 5
 """Parts at a time through one node that has neither forwarded a part of this payment nor kept quiet for long
-enough: what one node may cost a payment (`pay.routing.caution.MOST_LOST`). With 3 a few HTLCs less are lost where
+enough: what one node may cost a payment (`pay.routing.halving.MOST_LOST`). With 3 a few HTLCs less are lost where
 balances are bimodal, and payments in four or five parts, which are common, would wait as well."""
 
 HOP_S = 0.5

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ByTarget, ChannelGraph
-from pay.routing.believed import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
+from pay.routing.arc_beliefs import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
 from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
 from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
 from pay.routing.query import RouteQuery

@@ -24,10 +24,10 @@ from scipy.sparse.csgraph import maximum_flow
 from pay.network import OwnChannel
 from pay.routing.costs import Prices, Rows
 from pay.routing.exact import most_own
+from pay.routing.problem import Terrain
 from pay.routing.query import RouteQuery
 from pay.routing.reach import Reach
 from pay.routing.search import Backwards, Forwards
-from pay.routing.terrain import Terrain
 from pay.units import MAX_MSAT
 
 Ints = NDArray[np.int64]

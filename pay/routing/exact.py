@@ -22,8 +22,8 @@ from sys import float_info
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
+from pay.routing.problem import Terrain
 from pay.routing.query import Hop, Route, RouteQuery
-from pay.routing.terrain import Terrain
 from pay.units import Scid, ScidDir, fee_msat
 
 ONION_BYTES = 1_300

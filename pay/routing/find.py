@@ -14,7 +14,7 @@ from functools import partial
 
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, Overlay
-from pay.routing.caution import plan_cautiously
+from pay.routing.halving import plan_cautiously
 from pay.routing.planner import plan
 from pay.routing.prospects import foretold, refused_everywhere, refused_often, stands
 from pay.routing.query import Answer, NoRoute, Restrictions, RouteQuery, Situation

@@ -13,8 +13,8 @@ from pay.network import Overlay, OwnChannel
 from pay.routing.bounds import door_out, doors_in, doors_out, most_in_parts, most_through
 from pay.routing.exact import most_own
 from pay.routing.figures import in_parts, many
+from pay.routing.problem import Terrain
 from pay.routing.query import NoRoute, NoRouteReason, RouteQuery
-from pay.routing.terrain import Terrain
 from pay.units import format_msat, format_scid
 
 MANY = 1_000

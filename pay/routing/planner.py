@@ -25,16 +25,16 @@ from pay.routing.bounds import (
     rounded_msat,
     too_much,
 )
+from pay.routing.constrained import Labels
 from pay.routing.costs import Prices
-from pay.routing.jitter import jittered
-from pay.routing.labels import Labels
+from pay.routing.explanation import over_limit, why_none
+from pay.routing.multi_part import Splitter
+from pay.routing.part_sizes import jittered
+from pay.routing.problem import Terrain
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.reach import Reach
-from pay.routing.reasons import over_limit, why_none
 from pay.routing.shadow import lengthened
-from pay.routing.single import TIE, Limit, OverLimit, SinglePath
-from pay.routing.split import Splitter
-from pay.routing.terrain import Terrain
+from pay.routing.single_path import TIE, Limit, OverLimit, SinglePath
 from pay.routing.verify import check
 from pay.units import ScidDir
 

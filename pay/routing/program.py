@@ -26,10 +26,10 @@ from pay.routing.bounds import Floats, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer, most_own
 from pay.routing.portions import Duals, Portion, duals, portions
+from pay.routing.problem import Terrain
 from pay.routing.query import Route, RouteQuery
 from pay.routing.search import Backwards
-from pay.routing.single import Limit, OverLimit, broken_by
-from pay.routing.terrain import Terrain
+from pay.routing.single_path import Limit, OverLimit, broken_by
 from pay.routing.ways import Way, named, way_of
 from pay.units import ScidDir
 

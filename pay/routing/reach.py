@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from pay.routing.exact import most_own
-from pay.routing.terrain import Terrain
+from pay.routing.problem import Terrain
 from pay.units import MAX_MSAT
 
 

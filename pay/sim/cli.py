@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pay.sim.jsonstream import RpcError
-from pay.sim.rpcserver import FlatError, call
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.rpc_server import FlatError, call
 
 if TYPE_CHECKING:
-    from pay.sim.node import SimNode
+    from pay.sim.lightningd.node import SimNode
 
 HOME = Path(__file__).resolve().parents[2] / ".simnode"
 """Where the simulated node of this checkout lives."""
@@ -59,7 +59,7 @@ def run_node(args: argparse.Namespace) -> int:
     import lzma
 
     from pay.network import GossipStoreError
-    from pay.sim.node import NodeDied
+    from pay.sim.lightningd.node import NodeDied
 
     running = asyncio.run(_running(args.directory))
     if running is not None:
@@ -87,8 +87,8 @@ async def _running(directory: Path) -> Path | None:
 
 async def _run_node(args: argparse.Namespace) -> int:
     # Here and not above: `call` has no use for the world and would have to wait for its libraries.
-    from pay.sim.clock import RealClock
-    from pay.sim.node import SimNode
+    from pay.sim.lightningd.node import SimNode
+    from pay.sim.network.clock import RealClock
     from pay.sim.playground import make_world
 
     loop = asyncio.get_running_loop()

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from pay.network import GossipStoreError
-from pay.sim import networks, oracle
-from pay.sim.channel import SimPeer
-from pay.sim.clock import RealClock
 from pay.sim.demo_table import COLUMNS, Shown, counted, print_row
-from pay.sim.faults import Faults
-from pay.sim.jsonstream import RpcError
-from pay.sim.node import NodeDied, SimNode
-from pay.sim.world import World
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.node import NodeDied, SimNode
+from pay.sim.network import networks, oracle
+from pay.sim.network.channel import SimPeer
+from pay.sim.network.clock import RealClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.world import World
 from pay.units import NodeId, fee_msat, format_msat, format_scid
 
 MOST_PARTS = 8

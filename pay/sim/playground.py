@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 from pay.network import Policy
-from pay.sim.channel import SimPeer, default_policy
-from pay.sim.clock import Clock
-from pay.sim.networks import Balances, generate, open_store, read_store
-from pay.sim.world import World
+from pay.sim.network.channel import SimPeer, default_policy
+from pay.sim.network.clock import Clock
+from pay.sim.network.networks import Balances, generate, open_store, read_store
+from pay.sim.network.world import World
 from pay.units import NodeId
 
 OWN_CHANNELS = 6

@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pay.sim import networks
-from pay.sim.channel import SimPeer
-from pay.sim.clock import RealClock
-from pay.sim.invoices import SimInvoice
-from pay.sim.node import DEFAULT_PLUGIN, SimNode
-from pay.sim.world import World
+from pay.sim.lightningd.node import DEFAULT_PLUGIN, SimNode
+from pay.sim.network import networks
+from pay.sim.network.channel import SimPeer
+from pay.sim.network.clock import RealClock
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
 from tests.bench.many import cpu_s
 from tests.bench.table import heading, row
 

@@ -21,16 +21,16 @@ from typing import Any
 
 from pyln.client.plugin import Request
 
+from pay.app.application import answer_at_length
+from pay.commands.views import Views
+from pay.engine.live.register import Register
+from pay.engine.live.running import Running
 from pay.errors import PayError
 from pay.feedback.failure import FailCode, Failure
+from pay.host.calls import PartOrder
+from pay.host.host_plugin import HostPlugin
 from pay.invoice.recipient import ClearRecipient
 from pay.network.policy import Policy
-from pay.node.app import answer_at_length
-from pay.node.facade import PartOrder
-from pay.node.host_plugin import HostPlugin
-from pay.node.register import Register
-from pay.node.running import Running
-from pay.node.views import Views
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.session import PaymentSession

@@ -37,11 +37,11 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.routing.caution import plan_cautiously
 from pay.routing.find import Planner
+from pay.routing.halving import plan_cautiously
 from pay.routing.query import BLOCKS_PER_YEAR
-from pay.sim.channel import SimChannel
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.arguments import existing
 from tests.bench.others import host_pay, incautious

@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.sim.channel import SimChannel
-from pay.sim.clock import VirtualClock
-from pay.sim.networks import BIMODAL_SCALE_MSAT
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.networks import BIMODAL_SCALE_MSAT
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.quality import BALANCES, PARTS
 from tests.bench.setting import SAT, USUAL, Setting, ours

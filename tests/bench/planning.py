@@ -28,8 +28,8 @@ from pay.network import ChannelGraph, Overlay, OwnChannel
 from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.costs import Prices
 from pay.routing.find import find
+from pay.routing.problem import Terrain
 from pay.routing.query import BLOCKS_PER_YEAR, Situation
-from pay.routing.terrain import Terrain
 from pay.units import NodeId
 from tests.bench import host
 from tests.bench.setting import SAT, Setting, default_query, ours, query, remembered

@@ -32,11 +32,11 @@ from typing import NamedTuple
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Prior
-from pay.routing.caution import plan_cautiously
 from pay.routing.find import Planner
+from pay.routing.halving import plan_cautiously
 from pay.routing.query import BLOCKS_PER_YEAR
-from pay.sim.channel import SimChannel
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.others import cheapest_first, host_pay, incautious, one_path
 from tests.bench.setting import SAT, USUAL, Setting, ours

@@ -27,11 +27,11 @@ from functools import cache, partial
 
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import ChannelGraph
-from pay.sim.channel import SimChannel, SimPeer
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
-from pay.sim.liars import Claim, Liar, Lie, Place
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel, SimPeer
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
+from pay.sim.network.liars import Claim, Liar, Lie, Place
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.calibration import Record, Recorder, report
 from tests.bench.learning import MOST_ATTEMPTS, Order, Traffic, draw_orders, pass_time

@@ -20,11 +20,11 @@ from pay.network import ChannelGraph, GossipStore
 from pay.payment.question import question
 from pay.payment.terms import Limits, Terms
 from pay.routing import Preferences, RouteQuery
-from pay.sim import networks
-from pay.sim.channel import SimPeer
-from pay.sim.clock import VirtualClock
-from pay.sim.world import World
-from pay.sim.world_store import write_store
+from pay.sim.network import networks
+from pay.sim.network.channel import SimPeer
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.world import World
+from pay.sim.network.world_store import write_store
 from pay.units import NodeId, Scid
 from tests.routing_tools import PLAIN
 from tests.values import varied

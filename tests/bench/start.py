@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from pay.sim import networks
-from pay.sim.clock import RealClock
-from pay.sim.jsonstream import RpcError
-from pay.sim.node import DEFAULT_PLUGIN, DEFAULT_VERSION, SimNode
-from pay.sim.world import World
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.node import DEFAULT_PLUGIN, DEFAULT_VERSION, SimNode
+from pay.sim.network import networks
+from pay.sim.network.clock import RealClock
+from pay.sim.network.world import World
 from tests.bench.many import USUAL_LEVEL
 from tests.bench.table import heading, row, spread
 

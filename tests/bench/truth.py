@@ -1,10 +1,10 @@
 """What an all-knowing sender could do, for thousands of payments: true balances as arrays, SciPy's searches.
 
-The same questions as `pay.sim.oracle` answers one at a time: the most that could arrive (a maximum flow over
-true balances, without fees), and the least that it costs. For that the amount is cut into 1, 4 and 16 equal parts,
-each sent the cheapest way that is left (smaller ones where no route carries it, as long as there are not too
-many), and the cheapest of the three holds. It can be paid, so it is an upper bound of the least possible; a sender
-may come out a little below. What is cheap may count fees alone, or fees and the price of locked time.
+The same questions as `pay.sim.network.oracle` answers one at a time: the most that could arrive (a maximum flow
+over true balances, without fees), and the least that it costs. For that the amount is cut into 1, 4 and 16 equal
+parts, each sent the cheapest way that is left (smaller ones where no route carries it, as long as there are not
+too many), and the cheapest of the three holds. It can be paid, so it is an upper bound of the least possible; a
+sender may come out a little below. What is cheap may count fees alone, or fees and the price of locked time.
 
 Beside a sender that makes few parts the cheapest of many is no fair measure: so there is also the sender that
 knows all balances and makes as few parts as it can.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
-from pay.sim.world import World
+from pay.sim.network.world import World
 from pay.units import NodeId, fee_msat
 
 Ints = NDArray[np.int64]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from pay.sim.node_faults import NodeFaults
-from pay.sim.payments_db import Database, Payment, Status
+from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.payments_db import Database, Payment, Status
 from tests.campaign.town import Purchase, builder, now_s, purchases
 from tests.campaign.trouble import Trouble
 from tests.campaign.truth import Call, Evidence, Guard, judge

@@ -19,10 +19,10 @@ from enum import Enum
 from typing import Any
 
 from pay.network import Policy
-from pay.sim.clock import RealClock
-from pay.sim.faults import Faults
-from pay.sim.invoices import SimInvoice
-from pay.sim.world import World
+from pay.sim.network.clock import RealClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
 from pay.units import NodeId
 
 SAT = 1000

@@ -10,9 +10,9 @@ import random
 from collections import Counter
 from concurrent.futures import Future
 
-from pay.sim.faults import Faults
-from pay.sim.liars import Liar
-from pay.sim.other_sender import OtherSender
+from pay.sim.lightningd.other_sender import OtherSender
+from pay.sim.network.faults import Faults
+from pay.sim.network.liars import Liar
 from tests.campaign.town import Purchase
 from tests.protocol.kit import Host
 from tests.protocol.stepped_clock import SteppedClock

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pay.sim.failures import FailCode
-from pay.sim.invoices import SimInvoice
+from pay.sim.network.failures import FailCode
+from pay.sim.network.invoices import SimInvoice
 from tests.protocol.kit import SAT, Host
 from tests.rawrpc import Answer
 

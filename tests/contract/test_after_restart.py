@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.failures import FailCode
+from pay.sim.network.failures import FailCode
 from tests.contract import test_boltz, test_btcpay, test_lnbits, test_spark
 from tests.contract.kit import LABEL, OPTIONS, Look, Moment, Says, look
 from tests.protocol.kit import hosting

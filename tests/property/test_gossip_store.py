@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from pay.network import ChannelGraph, GossipStore, GossipStoreError, Policy, parse_channel_update
 from pay.network import gossip_store as reader
-from pay.sim import gossip, keys
-from pay.sim.failures import CHAIN_HASHES
-from pay.sim.gossip import MessageType
-from pay.sim.store import Flag, StoreVersion, StoreWriter, crc32c
+from pay.sim.network import gossip, keys
+from pay.sim.network.failures import CHAIN_HASHES
+from pay.sim.network.gossip import MessageType
+from pay.sim.network.store import Flag, StoreVersion, StoreWriter, crc32c
 from pay.units import Scid, ScidDir
 
 REGTEST = CHAIN_HASHES["regtest"]

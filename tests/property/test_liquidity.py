@@ -31,12 +31,12 @@ from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.observation import Beside, Moved, Observation, Passed, Refused, Seen
 from pay.liquidity.portable import from_json, to_json
-from pay.node.places import place_in
+from pay.router.places import place_in
 from pay.routing.query import Hop, Route
-from pay.sim.channel import SimChannel
-from pay.sim.clock import VirtualClock
-from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, WireHop
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, WireHop
+from pay.sim.network.world import World
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
 from tests.payment_tools import blamed
 from tests.worlds.kit import Sender

@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pay.engine.live.out import Out, part_of
+from pay.engine.live.own_channels import COMMIT_S, less_ordered
+from pay.engine.live.register import Register
+from pay.engine.live.running import Running
 from pay.errors import PayError
+from pay.host.calls import ListedChannel
 from pay.invoice.recipient import ClearRecipient
 from pay.liquidity.in_flight import InFlight, Part
 from pay.network.hints import OwnChannel
-from pay.node.facade import ListedChannel
-from pay.node.holdings import COMMIT_S, less_ordered
-from pay.node.out import Out, part_of
-from pay.node.register import Register
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, State

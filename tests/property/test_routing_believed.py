@@ -13,8 +13,8 @@ from pay.liquidity.knowledge import Knowledge, NodeCost
 from pay.liquidity.prior import BIMODAL, MIXED, UNIFORM
 from pay.routing import NoRoute, plan
 from pay.routing.costs import Prices
-from pay.routing.flow import ChunkFlow
-from pay.routing.terrain import Terrain
+from pay.routing.min_cost_flow import ChunkFlow
+from pay.routing.problem import Terrain
 from pay.units import Scid, ScidDir
 from tests.property.drawing import one_of_each
 from tests.property.test_routing import AMOUNT, networks

@@ -14,9 +14,9 @@ from pay.network import Policy
 from pay.routing import NoRoute, check, plan
 from pay.routing.bounds import most_between
 from pay.routing.costs import Prices
-from pay.routing.flow import ChunkFlow
+from pay.routing.min_cost_flow import ChunkFlow
+from pay.routing.problem import Terrain
 from pay.routing.search import FAR_MSAT
-from pay.routing.terrain import Terrain
 from pay.units import ScidDir
 from tests.property.drawing import one_of_each
 from tests.routing_tools import SAT, US, Net, node, query

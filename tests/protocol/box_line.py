@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pay.network import Policy
-from pay.sim.clock import RealClock
-from pay.sim.faults import Faults
-from pay.sim.invoices import SimInvoice, fail_parts
-from pay.sim.node import SimNode
-from pay.sim.world import World
+from pay.sim.lightningd.node import SimNode
+from pay.sim.network.clock import RealClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.world import World
 from pay.units import format_scid
 from tests.rawrpc import Answer, RawRpc
 from tests.sendpay_table import Invoice, Payee

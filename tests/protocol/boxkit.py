@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pay.network import Policy
-from pay.sim.clock import RealClock
-from pay.sim.harness import Box
-from pay.sim.invoices import SimInvoice
-from pay.sim.world import World
+from pay.sim.lightningd.harness import Box
+from pay.sim.network.clock import RealClock
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 
 ECHO = Path(__file__).parent / "plugins" / "echo.py"

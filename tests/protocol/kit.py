@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pay.network import Policy
-from pay.sim.channel import SimChannel
-from pay.sim.clock import RealClock
-from pay.sim.dispatch import Recorded
-from pay.sim.failures import FailCode, failure
-from pay.sim.faults import Faults
-from pay.sim.harness import PATIENCE_S, Box
-from pay.sim.invoices import SimInvoice, fail_parts
-from pay.sim.node import SimNode
-from pay.sim.node_faults import NodeFaults
-from pay.sim.other_sender import OtherSender
-from pay.sim.payments_db import Database, Payment, Status
-from pay.sim.world import World
+from pay.sim.lightningd.dispatch import Recorded
+from pay.sim.lightningd.harness import PATIENCE_S, Box
+from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.other_sender import OtherSender
+from pay.sim.lightningd.payments_db import Database, Payment, Status
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.clock import RealClock
+from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.faults import Faults
+from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 from tests.rawrpc import Answer, RawRpc
 

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from pay.sim.clock import RealClock
-from pay.sim.invoices import SimInvoice
-from pay.sim.world import World
+from pay.sim.network.clock import RealClock
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CHEAP, DEAR, PLUGIN, SAT, Host
 

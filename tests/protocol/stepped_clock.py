@@ -16,8 +16,8 @@ import struct
 import time
 from pathlib import Path
 
-from pay.sim.clock import RealClock
-from pay.sim.harness import Box
+from pay.sim.lightningd.harness import Box
+from pay.sim.network.clock import RealClock
 
 SHIM = Path(__file__).parent / "clock_shim"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.jsonstream import RpcError
+from pay.sim.lightningd.jsonstream import RpcError
 from tests.protocol.boxkit import ECHO
 from tests.protocol.kit import CAPACITY_MSAT, PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.protocol.restart_kit import SPLIT_MSAT, journal, narrow

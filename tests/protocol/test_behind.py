@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pay.sim.world import World
+from pay.sim.network.world import World
 from tests.protocol.kit import hosting
 
 BEHIND = 100

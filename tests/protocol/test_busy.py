@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pay.sim.clock import RealClock
-from pay.sim.faults import Faults
-from pay.sim.world import World
+from pay.sim.network.clock import RealClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, hosting
 

@@ -8,11 +8,11 @@ from unittest import mock
 
 import pytest
 
-from pay.sim.clock import VirtualClock
-from pay.sim.node_log import LogLine
-from pay.sim.other_sender import LABEL
-from pay.sim.payments_db import Payment, Status
-from pay.sim.world import World
+from pay.sim.lightningd.node_log import LogLine
+from pay.sim.lightningd.other_sender import LABEL
+from pay.sim.lightningd.payments_db import Payment, Status
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.world import World
 from tests.campaign.run import run
 from tests.campaign.town import Kind, Purchase
 from tests.campaign.truth import Begun, Call, Evidence, Guard, judge

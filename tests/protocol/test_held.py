@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.invoices import SimInvoice
+from pay.sim.network.invoices import SimInvoice
 from tests.protocol.kit import SAT, UNKNOWN_DETAILS, Host, hosting
 
 AMOUNT_MSAT = 100_000 * SAT

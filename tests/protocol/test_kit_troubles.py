@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pay.sim.failures import FailCode
-from pay.sim.liars import Claim, Liar, Lie
+from pay.sim.network.failures import FailCode
+from pay.sim.network.liars import Claim, Liar, Lie
 from tests.protocol.kit import SAT, hosting
 from tests.protocol.restart_kit import OPTIONS, kill_plugin
 

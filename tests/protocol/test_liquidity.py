@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.store import DYING_BLOCKS
+from pay.sim.network.store import DYING_BLOCKS
 from tests.protocol.kit import CAPACITY_MSAT, Host, hosting
 from tests.protocol.liquidity_kit import AMOUNT_MSAT, OPTIONS, drain, liquidity, of, tries
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.node import SimNode
+from pay.sim.lightningd.node import SimNode
 from tests.protocol.kit import CAPACITY_MSAT, Host, hosting
 from tests.protocol.liquidity_kit import KEY, OPTIONS, drain, kept, liquidity, stored, tries
 

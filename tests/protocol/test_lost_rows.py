@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.invoices import SimInvoice
-from pay.sim.payments_db import Status
+from pay.sim.lightningd.payments_db import Status
+from pay.sim.network.invoices import SimInvoice
 from tests.protocol.kit import SAT, Host, Pending, hosting
 
 SPLIT_MSAT = 15_000_000 * SAT

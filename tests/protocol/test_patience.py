@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
 from tests.protocol.kit import Host, hosting
 
 TROUBLE = int(FailCode.TEMPORARY_NODE_FAILURE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.faults import Faults
+from pay.sim.network.faults import Faults
 from pay.units import Scid, format_scid
 from tests.protocol.answer_kit import error_of
 from tests.protocol.kit import (

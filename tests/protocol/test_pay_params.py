@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.bolt11 import Bolt11, encode
-from pay.sim.keys import node_secret
+from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.keys import node_secret
 from tests.protocol.kit import SAT, Host, hosting
 from tests.rawrpc import Answer
 

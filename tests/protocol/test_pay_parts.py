@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from pay.sim.clock import RealClock
-from pay.sim.failures import FailCode, failure
-from pay.sim.faults import Faults
-from pay.sim.invoices import fail_parts
-from pay.sim.payments_db import Status
-from pay.sim.world import World
+from pay.sim.lightningd.payments_db import Status
+from pay.sim.network.clock import RealClock
+from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.faults import Faults
+from pay.sim.network.invoices import fail_parts
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 

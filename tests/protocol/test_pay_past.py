@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.failures import FailCode, failure
-from pay.sim.invoices import SimInvoice
+from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.invoices import SimInvoice
 from tests.protocol.kit import SAT, Host, Pending, hosting
 
 AMOUNT_MSAT = 100_000 * SAT

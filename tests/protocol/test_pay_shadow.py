@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from pay.engine.restart.journal import decode
 from pay.network import Policy
-from pay.node.journal import decode
-from pay.sim.clock import RealClock
-from pay.sim.world import World
+from pay.sim.network.clock import RealClock
+from pay.sim.network.world import World
 from pay.units import NodeId, direction_of
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, UNKNOWN_DETAILS, Host, hosting
 from tests.protocol.restart_kit import SPLIT_MSAT, narrow

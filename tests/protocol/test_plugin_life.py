@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from pay.node.facade import Node, Row, RowStatus
-from pay.node.orphans import Orphans, host_started_s
+from pay.host import calls
+from pay.host.calls import Row, RowStatus
+from pay.host.dead_rows import DeadRows, host_started_s
 from tests.protocol.kit import PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 
 WITNESS = Path(__file__).parents[1] / "real" / "witness.py"
@@ -235,13 +236,13 @@ def test_row_in_the_second_of_the_start() -> None:
     now = int(time.time())
     table = [row(now - 1), row(now), row(now + 1)]
     listed = [{"payment_hash": "", "groupid": 1, "partid": now + n} for n in (-1, 0, 1)]
-    orphans = Orphans(cast(Node, Silent()), host_started_s=now + 0.9)
+    orphans = DeadRows(cast(calls.Host, Silent()), host_started_s=now + 0.9)
     # What was not there when we started is no orphan, whatever its date: clocks are set right after a boot.
     assert asyncio.run(orphans.among(b"", table)) == frozenset()
     orphans.found_at_start(listed)
     assert asyncio.run(orphans.among(b"", table)) == {now - 1}
     # A while later its HTLC is not to come any more.
-    later = Orphans(cast(Node, Silent()), host_started_s=now + 0.9, doubt_s=-2.0)
+    later = DeadRows(cast(calls.Host, Silent()), host_started_s=now + 0.9, doubt_s=-2.0)
     later.found_at_start(listed)
     assert asyncio.run(later.among(b"", table)) == {now - 1, now}
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.node import NodeDied, SimNode
-from pay.sim.node_faults import NodeFaults
+from pay.sim.lightningd.node import NodeDied, SimNode
+from pay.sim.lightningd.node_faults import NodeFaults
 from tests.protocol.kit import PLUGIN, SAT, Host, environment, hosting
 
 NAMES = (
@@ -149,9 +149,9 @@ def test_packages_of_the_planner_are_missed_at_once(package: str, monkeypatch: p
     """They are imported after the manifest, but looked for before: else every `pay` would fail."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
-    monkeypatch.delitem(sys.modules, "pay.node.app", raising=False)
+    monkeypatch.delitem(sys.modules, "pay.app.application", raising=False)
     with pytest.raises(ImportError, match=package):
-        importlib.import_module("pay.node.app")
+        importlib.import_module("pay.app.application")
 
 
 def test_package_is_missing(bare: Path) -> None:
@@ -418,7 +418,7 @@ def test_under_systemd_restrictions(tmp_path: Path) -> None:
 
 def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
     """A host whose gossip_store is spoilt before the plugin opens it."""
-    import pay.sim.node as simulated
+    import pay.sim.lightningd.node as simulated
 
     class Spoilt(simulated.GossipFile):
         def __init__(self, world: Any, path: Path, release: tuple[int, int]):

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pay.sim.clock import RealClock
-from pay.sim.faults import Faults
-from pay.sim.node import SimNode
-from pay.sim.world import World
+from pay.sim.lightningd.node import SimNode
+from pay.sim.network.clock import RealClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
 

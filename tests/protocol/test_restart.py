@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.node_faults import NodeFaults
+from pay.sim.lightningd.node_faults import NodeFaults
 from tests.protocol.kit import hosting
 from tests.protocol.restart_kit import (
     AMOUNT_MSAT,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pay.node.journal import READ_TIMEOUT_S
-from pay.sim.node import SimNode
-from pay.sim.node_faults import NodeFaults
-from pay.sim.world import World
+from pay.engine.restart.journal import READ_TIMEOUT_S
+from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.network.world import World
 from tests.protocol.kit import SAT, hosting
 from tests.protocol.restart_kit import (
     AMOUNT_MSAT,

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pay.sim.failures import FailCode
-from pay.sim.harness import Box
-from pay.sim.jsonstream import RpcError
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.network.failures import FailCode
 from tests.protocol.boxkit import ECHO, invoice_of_far, line_box, part, topics
 
 BEHIND = 100

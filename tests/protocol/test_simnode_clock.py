@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.harness import Box
+from pay.sim.lightningd.harness import Box
 from tests.protocol.boxkit import executable, invoice_of_far, line_box, part
 from tests.protocol.kit import SAT, hosting
 from tests.protocol.stepped_clock import SteppedClock

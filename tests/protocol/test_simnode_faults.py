@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.faults import Faults
-from pay.sim.harness import Box
-from pay.sim.jsonstream import MalformedJson, RpcError
-from pay.sim.node_faults import NodeFaults
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import MalformedJson, RpcError
+from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.network.faults import Faults
 from tests.protocol.boxkit import ECHO, invoice_of_far, line_box, part, told, topics
 
 SUBSCRIBED = {"subscriptions": ["sendpay_success", "block_added"]}

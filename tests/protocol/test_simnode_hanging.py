@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.harness import Box
-from pay.sim.jsonstream import RpcError
-from pay.sim.node_faults import NodeFaults
-from pay.sim.rpcserver import short_path
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.rpc_server import short_path
 from tests.protocol.boxkit import invoice_of_far, line_box, part
 
 CALLER = """

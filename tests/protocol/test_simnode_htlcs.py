@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pay.sim.channel import SimChannel
-from pay.sim.harness import Box
-from pay.sim.htlc import FinalPayload, HtlcOutcome, WireHop
-from pay.sim.jsonstream import RpcError
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
 from pay.units import format_scid
 from tests.protocol.boxkit import CAPACITY_MSAT, invoice_of_far, line_box, part
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pay.sim.faults import Faults
-from pay.sim.harness import Box
-from pay.sim.invoices import SimInvoice
-from pay.sim.jsonstream import RpcError
-from pay.sim.other_sender import OtherSender
-from pay.sim.payments_db import Status
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.other_sender import OtherSender
+from pay.sim.lightningd.payments_db import Status
+from pay.sim.network.faults import Faults
+from pay.sim.network.invoices import SimInvoice
 from tests.protocol.boxkit import invoice_of_far, line_box, part
 
 

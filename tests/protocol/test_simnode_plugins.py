@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pay.sim.harness import Box
-from pay.sim.jsonstream import RpcError
-from pay.sim.node import NodeDied
-from pay.sim.rpcserver import FlatError
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.node import NodeDied
+from pay.sim.lightningd.rpc_server import FlatError
 from tests.protocol.boxkit import ECHO, executable, invoice_of_far, line_box, part, told, topics
 
 OPTIONS = [

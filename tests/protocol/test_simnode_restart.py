@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pay.network import GossipStore
-from pay.sim.jsonstream import RpcError
-from pay.sim.world import World
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.network.world import World
 from tests.protocol.boxkit import ECHO, executable, invoice_of_far, line_box, part, topics
 
 

@@ -16,8 +16,8 @@ import pytest
 from pyln.client import LightningRpc
 from pyln.client import RpcError as PylnError
 
-from pay.sim.harness import Box
-from pay.sim.jsonstream import JsonSplitter, MalformedJson, RpcError
+from pay.sim.lightningd.harness import Box
+from pay.sim.lightningd.jsonstream import JsonSplitter, MalformedJson, RpcError
 from tests.protocol.boxkit import invoice_of_far, line_box, part
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from pay.sim.failures import FailCode
-from pay.sim.invoices import SimInvoice
-from pay.sim.jsonstream import RpcError
-from pay.sim.liars import Liar, Lie
-from pay.sim.payments_db import Status
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.payments_db import Status
+from pay.sim.network.failures import FailCode
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.liars import Liar, Lie
 from tests.protocol.kit import PLUGIN, Host, hosting
 from tests.protocol.restart_kit import (
     AMOUNT_MSAT,

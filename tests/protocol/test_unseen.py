@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pay.sim.clock import RealClock
-from pay.sim.failures import FailCode
-from pay.sim.liars import Liar, Lie
-from pay.sim.world import World
+from pay.sim.network.clock import RealClock
+from pay.sim.network.failures import FailCode
+from pay.sim.network.liars import Liar, Lie
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.protocol.kit import CHEAP, DEAR, PLUGIN, SAT, Host, hosting
 from tests.protocol.restart_kit import (

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.failures import FailCode, failure
-from pay.sim.invoices import SimInvoice, fail_parts
+from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.invoices import SimInvoice, fail_parts
 from tests.protocol.kit import PLUGIN, Host, hosting
 
 

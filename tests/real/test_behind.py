@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pay.node.chain import FRESH_S
+from pay.host.chain import FRESH_S
 from tests.real.conftest import WITH_PLUGIN
 from tests.real.network import Node, Regtest
 from tests.real.paying import begin, held, invoice, wait_until

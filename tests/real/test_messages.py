@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import pytest
 
-from pay.sim import bolt11
-from pay.sim.bolt11 import FIELD_ORDER, Bolt11, encode
+from pay.sim.network import bolt11
+from pay.sim.network.bolt11 import FIELD_ORDER, Bolt11, encode
 from tests.rawrpc import Answer
 from tests.real.conftest import WITH_PLUGIN, Shop
 from tests.real.network import Node

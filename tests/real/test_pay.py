@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.bolt11 import Bolt11, encode
+from pay.sim.network.bolt11 import Bolt11, encode
 from tests.real.conftest import WITH_PLUGIN, Shop
 from tests.real.paying import INVALID, SUCCESS, invoice, pay, received, rows
 

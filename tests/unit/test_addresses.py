@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pay.node import addresses
-from pay.node.addresses import Address, Addresses
+from pay.host import addresses
+from pay.host.addresses import Address, Addresses
 from tests.payment_tools import node
 
 FRIEND = node("f")

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live.register import Register
+from pay.engine.live.running import Running, Source
+from pay.engine.restart import recovery as adoption
+from pay.engine.restart.earlier import Earlier
+from pay.engine.restart.journal import Entry
+from pay.engine.restart.recovery import RECONNECT_S, Recovery
 from pay.errors import Code, PayError
+from pay.host.calls import PartOrder, Row, RowStatus
 from pay.invoice import HintHop, Invoice, InvoiceKind
-from pay.node import adoption
-from pay.node.adoption import RECONNECT_S, Adoption
-from pay.node.earlier import Earlier
-from pay.node.facade import PartOrder, Row, RowStatus
-from pay.node.journal import Entry
-from pay.node.register import Register
-from pay.node.running import Running, Source
 from pay.payment.events import AdoptedPart
 from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir, direction_of
@@ -85,7 +85,7 @@ class Start:
 
     def run(self) -> Start:
         me: Any = self
-        self.taking_up = Adoption(me, me, self.register, me, me, US, "regtest", self.host_restarted)
+        self.taking_up = Recovery(me, me, self.register, me, me, US, "regtest", self.host_restarted)
         self.earlier = asyncio.run(self.taking_up.run())
         return self
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
+from pay.host.calls import PartOrder
 from pay.invoice.recipient import ClearRecipient
-from pay.node.announcements import Announcements
-from pay.node.facade import PartOrder
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.session import PaymentSession

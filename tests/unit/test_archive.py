@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from pay.node.archive import PAGE_ROWS, Archive
-from pay.node.facade import Node
+from pay.commands.archive import PAGE_ROWS, Archive
+from pay.host.calls import Host
 
 START_S = 1_700_000_000.0
 
@@ -33,7 +33,7 @@ class Table:
         ended: tuple[str, ...] = (),
         rows: int = 0,
     ) -> list[str]:
-        archive = Archive(cast(Node, self), START_S)
+        archive = Archive(cast(Host, self), START_S)
         return [entry["payment_hash"] for entry in asyncio.run(archive.newest(known or [], most, ended, rows))]
 
 

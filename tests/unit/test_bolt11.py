@@ -18,9 +18,9 @@ from pyln.proto.bech32 import bech32_decode, bech32_encode
 
 from pay.errors import Code, PayError
 from pay.network import HintHop
-from pay.sim import bolt11_words as words
-from pay.sim.bolt11 import FIELD_ORDER, NOBODY, Bolt11, canonical, decode, encode
-from pay.sim.bolt11_json import decode_answer, features_hex
+from pay.sim.lightningd.bolt11_json import decode_answer, features_hex
+from pay.sim.network import bolt11_words as words
+from pay.sim.network.bolt11 import FIELD_ORDER, NOBODY, Bolt11, canonical, decode, encode
 from pay.units import NodeId, Scid
 
 KEY = bytes.fromhex("e126f68f7eafcc8b74f54d269fe206be715000f94dac067d1c04a8ca3b2db734")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pay.node import calls as module
-from pay.node.calls import Calls
-from pay.node.register import Register
-from pay.node.streaming import encoded
-from pay.node.views import Views
+from pay.commands.views import Views
+from pay.engine import open_calls as module
+from pay.engine.live.register import Register
+from pay.engine.open_calls import OpenCalls
+from pay.host.streaming import encoded
 from pay.payment.request import parse_request
 from tests.payment_tools import node
 from tests.unit.test_paying import HASH, INVOICE
@@ -60,7 +60,7 @@ def test_a_call_makes_its_payment_pending(params: Any, rows: list[dict[str, Any]
     """From the moment in which its invoice is read to its answer, whatever rows there are."""
 
     async def story() -> None:
-        calls, host, register = Calls(), Table(*rows), Register()
+        calls, host, register = OpenCalls(), Table(*rows), Register()
         me: Any = host
         views = Views(me, me, register, calls)
         assert not views.concerns(params)
@@ -81,7 +81,7 @@ def test_who_asks_waits_until_the_invoice_of_a_call_is_read() -> None:
     """Only then can it be said of which payment the call is; a call that is over is not waited for."""
 
     async def story() -> None:
-        calls = Calls()
+        calls = OpenCalls()
         await asyncio.wait_for(calls.all_read(), 5)
         with calls.open(REQUEST, silent) as call, calls.open(REQUEST, silent):
             asking = asyncio.create_task(calls.all_read())
@@ -98,7 +98,7 @@ def test_nobody_waits_long_for_a_host_that_does_not_read(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "READ_S", 0.01)
 
     async def story() -> None:
-        calls = Calls()
+        calls = OpenCalls()
         with calls.open(REQUEST, silent):
             await asyncio.wait_for(calls.all_read(), 5)
 
@@ -112,7 +112,7 @@ def test_a_caller_hears_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 
     async def story() -> None:
         heard = asyncio.Queue[str]()
-        calls = Calls()
+        calls = OpenCalls()
 
         def hear(message: str, level: str = "info") -> None:
             heard.put_nowait(message)

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from pay.node import chain
-from pay.node.chain import Chain
-from pay.node.facade import CallError, Node, Unanswered
+from pay.host import chain
+from pay.host.calls import CallError, Host, Unanswered
+from pay.host.chain import Chain
 from pay.payment.question import question
 from tests.payment_tools import terms
 
-Story = Callable[[Chain, "Host"], Coroutine[Any, Any, None]]
+Story = Callable[[Chain, "FakeHost"], Coroutine[Any, Any, None]]
 
 
-class Host:
+class FakeHost:
     """bitcoind has `headers`; an exception or a future in their place is its answer."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Host:
 
 def at_height(height: int, story: Story) -> None:
     async def tell() -> None:
-        host = Host()
-        looking = Chain(cast(Node, host))
+        host = FakeHost()
+        looking = Chain(cast(Host, host))
         looking.block_added(height)
         await story(looking, host)
 
@@ -55,7 +55,7 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_it_lacks_at_its_start_the_host_adds_itself() -> None:
     """100 blocks short at the start, and while it catches up: lightningd counts from the headers of its start."""
 
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         assert await looking.blocks_behind() == 0
         looking.block_added(950)
         assert await looking.blocks_behind() == 0
@@ -73,7 +73,7 @@ def test_what_it_lacks_at_its_start_the_host_adds_itself() -> None:
 def test_left_behind_later() -> None:
     """In step at the start; then bitcoind has 100 more, and the host none of them."""
 
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         assert await looking.blocks_behind() == 0
         host.headers = 1_100
         assert await looking.blocks_behind() == 100
@@ -88,7 +88,7 @@ def test_left_behind_later() -> None:
     "answer", [CallError("getchaininfo", {"code": -32601}), Unanswered("gone"), None, "many"], ids=repr
 )
 def test_no_answer_is_nothing_missing(answer: Any) -> None:
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         assert await looking.blocks_behind() == 0
         host.headers = answer
         assert await looking.blocks_behind() == 0
@@ -102,7 +102,7 @@ def test_a_bitcoind_that_hangs_delays_a_payment_once(monkeypatch: pytest.MonkeyP
     """And no longer than a moment."""
     monkeypatch.setattr(chain, "ANSWER_S", 0.05)
 
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         host.headers = asyncio.get_running_loop().create_future()
         assert await asyncio.gather(*(looking.blocks_behind() for _ in range(40))) == [0] * 40
         assert await looking.blocks_behind() == 0
@@ -112,7 +112,7 @@ def test_a_bitcoind_that_hangs_delays_a_payment_once(monkeypatch: pytest.MonkeyP
 
 
 def test_payments_share_an_answer() -> None:
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         await looking.blocks_behind()
         host.headers = 1_100
         assert await looking.blocks_behind() == 0, "for some seconds the old one does"
@@ -130,7 +130,7 @@ def test_missing_blocks_are_on_top_of_delay_and_limit() -> None:
 def test_the_first_payment_asks_anew() -> None:
     """What bitcoind had at our start says what the host counts from, not how far it is behind by then."""
 
-    async def story(looking: Chain, host: Host) -> None:
+    async def story(looking: Chain, host: FakeHost) -> None:
         await looking.begin()
         host.headers = 1_100
         assert await looking.blocks_behind() == 100

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.channel_hints import ChannelHint, ChannelHints, hint_of
 from pay.feedback.failure import FailCode, Failure
-from pay.node.announcements import Announcements
-from pay.node.channel_hints import ChannelHint, ChannelHints, hint_of
-from pay.node.planning import Planning
+from pay.router.planning import Planning
 from pay.units import Scid, ScidDir
 from tests.payment_tools import failed, line, no_balance, scid, terms, unknown_payment
 from tests.session_teller import Teller

@@ -13,10 +13,7 @@ from typing import Any
 
 import pytest
 
-from pay.errors import Code, PayError
-from pay.invoice import Invoice, InvoiceKind, recipient_of
-from pay.invoice.recipient import ClearRecipient
-from pay.node.checks import (
+from pay.engine.checks import (
     amount_of_known,
     amount_of_past,
     check_invoice,
@@ -26,9 +23,12 @@ from pay.node.checks import (
     check_watches,
     chosen_msat,
 )
-from pay.node.past import BeingPaid, PaidBefore
-from pay.node.register import Known
-from pay.node.running import Running
+from pay.engine.live.register import Known
+from pay.engine.live.running import Running
+from pay.engine.restart.paid_before import BeingPaid, PaidBefore
+from pay.errors import Code, PayError
+from pay.invoice import Invoice, InvoiceKind, recipient_of
+from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live import register as kept
+from pay.engine.live.register import Refused, Register
+from pay.engine.live.running import Running
 from pay.errors import Code, PayError
+from pay.host.calls import PartOrder
 from pay.invoice.recipient import ClearRecipient
-from pay.node import register as kept
-from pay.node.facade import PartOrder
-from pay.node.register import Refused, Register
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.states import SessionStatus

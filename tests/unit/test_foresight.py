@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pay.engine import foresight
+from pay.engine.foresight import Foresight
+from pay.engine.preparation import Preparation
 from pay.errors import PayError
+from pay.host.calls import ListedChannel
 from pay.network.hints import OwnChannel
-from pay.node import foresight
-from pay.node.facade import ListedChannel
-from pay.node.foresight import Foresight
-from pay.node.preparation import Preparation
 from pay.payment.settings import Settings, Shadow
 from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason

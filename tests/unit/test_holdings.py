@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from pay.engine.live.out import Out
+from pay.engine.live.own_channels import COMMIT_S, less_ordered
+from pay.engine.live.running import PaymentClock, Running
+from pay.host.calls import Host, ListedChannel
 from pay.invoice.recipient import ClearRecipient
 from pay.network.hints import OwnChannel
-from pay.node.facade import ListedChannel, Node
-from pay.node.holdings import COMMIT_S, less_ordered
-from pay.node.out import Out
-from pay.node.running import PaymentClock, Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.units import format_scid
@@ -142,12 +142,12 @@ def test_only_what_goes_out_takes_slots() -> None:
         "peer_connected": True, "spendable_msat": SPENDABLE, "max_accepted_htlcs": 10, "htlcs": htlcs,
     }  # fmt: skip
 
-    class Host:
+    class Listing:
         async def acall(self, method: str, params: Any) -> Any:
             assert method == "listpeerchannels"
             return {"channels": [fields]}
 
-    (named,) = asyncio.run(Node(cast(Any, Host())).own_channels(us))
+    (named,) = asyncio.run(Host(cast(Any, Listing())).own_channels(us))
     channel = named.channel
     assert (channel.live_htlcs, channel.free_htlcs, channel.outgoing_msat) == (2, 8, 12_000)
     assert named.sent == ((bytes([1] * 32), 5_000), (bytes([2] * 32), 7_000))

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from pyln.client.plugin import PluginLogHandler
 
-from pay.node import app
-from pay.node.host_plugin import HostPlugin
+from pay.app import application as app
+from pay.host.host_plugin import HostPlugin
 
 
 class Told:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from pay.errors import PayError
-from pay.node import facade
-from pay.node.facade import Node
-from pay.node.rpc import MOST_OF_A_METHOD, HostRpc, Unanswered
+from pay.host import calls as facade
+from pay.host.calls import Host
+from pay.host.rpc import MOST_OF_A_METHOD, HostRpc, Unanswered
 
 SOON_S = 20.0
 
@@ -88,7 +88,7 @@ def test_approvals_that_hang_leave_others_to_be_asked_for(tmp_path: Path) -> Non
     """A person has a hundred invoices to look at: the next one is shown as well, and approved by a rule."""
 
     async def story(host: Socket, rpc: HostRpc) -> None:
-        node = Node(rpc)
+        node = Host(rpc)
         waiting = [asyncio.create_task(node.preapprove(f"lnbc{n}", 60)) for n in range(MOST_OF_A_METHOD)]
         await host.until_asked("preapproveinvoice", MOST_OF_A_METHOD)
         host.hanging.clear()
@@ -107,7 +107,7 @@ def test_a_preapproval_without_an_answer_ends(
     monkeypatch.setattr(facade, "APPROVAL_S", least_s)
 
     async def story(host: Socket, rpc: HostRpc) -> None:
-        node = Node(rpc)
+        node = Host(rpc)
         with pytest.raises(PayError) as refused:
             await node.preapprove("lnbc1", retry_for_s)
         assert refused.value.code == -1
@@ -126,7 +126,7 @@ def test_a_check_without_an_answer_ends(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def story(host: Socket, rpc: HostRpc) -> None:
         with pytest.raises(PayError) as refused:
-            await Node(rpc).preapprove("lnbc1", 0, only_check=True)
+            await Host(rpc).preapprove("lnbc1", 0, only_check=True)
         assert refused.value.code == -1
         assert host.asked == {"check": 1}
 

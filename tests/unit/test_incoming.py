@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyln.client.plugin import Request
 
-from pay.node.host_plugin import HostPlugin
-from pay.node.incoming import Incoming, Unreadable
+from pay.host.host_plugin import HostPlugin
+from pay.host.incoming import Incoming, Unreadable
 
 DEEP = "[" * 20_000 + "]" * 20_000
 DIGITS = "1" * 5_000

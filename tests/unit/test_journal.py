@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pay.node import journal as kept
-from pay.node.earlier import Earlier
-from pay.node.facade import PartOrder
-from pay.node.journal import Entry, Journal, decode, encode
-from pay.node.rpc import CallError, Unanswered
+from pay.engine.restart import journal as kept
+from pay.engine.restart.earlier import Earlier
+from pay.engine.restart.journal import Entry, Journal, decode, encode
+from pay.host.calls import PartOrder
+from pay.host.rpc import CallError, Unanswered
 from pay.payment.events import AdoptedPart
 from pay.payment.terms import Terms
 from pay.units import ScidDir

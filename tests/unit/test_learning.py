@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from pay.app import options
+from pay.engine.live import learning
+from pay.engine.live.learning import Learning
+from pay.engine.live.out import Out
 from pay.feedback.failure import FailCode, Failure
 from pay.feedback.observations import Ended
 from pay.liquidity import prior
@@ -19,13 +23,11 @@ from pay.liquidity.forgetting import DEFAULT_FAILURE_S, DEFAULT_SUCCESS_S
 from pay.liquidity.in_flight import Fate, InFlight, Part
 from pay.liquidity.knowledge import NOTHING_KNOWN
 from pay.network import ChannelGraph, OwnChannel
-from pay.node import learning, memory, options
-from pay.node.learning import Learning
-from pay.node.liquidity_store import PIECE_ENTRIES, cut
-from pay.node.memory import KNOWLEDGE_S, Memory, Remembering
-from pay.node.out import Out
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
+from pay.router import scorer as memory
+from pay.router.liquidity_store import PIECE_ENTRIES, cut
+from pay.router.scorer import KNOWLEDGE_S, Remembering, Scorer
 from pay.units import Scid, ScidDir
 from tests.payment_tools import NOW, blamed, failed, line, no_balance, node, scid
 
@@ -187,7 +189,7 @@ def graph() -> ChannelGraph:
 
 
 def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
-    kept = Memory(remembering)
+    kept = Scorer(remembering)
     assert len(kept.knowledge()) == 0
     kept.learn([Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())], graph(), NOW)
     known = kept.knowledge().of(ROUTE.hops[2].scid_dir)
@@ -198,7 +200,7 @@ def test_what_a_part_shows_is_known_to_the_next_plan(clock: Clock) -> None:
 def test_a_part_that_cannot_be_read_costs_those_that_ended_with_it_nothing(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept, unreadable = Memory(remembering), Ended(None, None, 1.0, InFlight())  # type: ignore[arg-type]
+    kept, unreadable = Scorer(remembering), Ended(None, None, 1.0, InFlight())  # type: ignore[arg-type]
     readable = Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())
     with caplog.at_level(logging.ERROR):
         kept.learn([unreadable, readable, unreadable], graph(), NOW)
@@ -208,7 +210,7 @@ def test_a_part_that_cannot_be_read_costs_those_that_ended_with_it_nothing(
 
 def test_a_plan_may_use_what_the_last_one_knew_for_a_moment(clock: Clock) -> None:
     """As long as nothing was learnt: a planner that is asked twice finds its rows again."""
-    kept = Memory(remembering)
+    kept = Scorer(remembering)
     kept.learn([Ended(ROUTE, None, 1.0, InFlight())], graph(), NOW)
     first = kept.knowledge()
     clock.now_s += KNOWLEDGE_S / 2
@@ -222,7 +224,7 @@ def test_a_plan_may_use_what_the_last_one_knew_for_a_moment(clock: Clock) -> Non
 
 def test_options_hold_at_once(clock: Clock) -> None:
     now = [remembering()]
-    kept = Memory(lambda: now[0])
+    kept = Scorer(lambda: now[0])
     kept.learn([Ended(ROUTE, blamed(ROUTE, no_balance(2)), 1.0, InFlight())], graph(), NOW)
     assert kept.knowledge().prior is prior.UNIFORM
     now[0] = remembering(prior="mixed", failure_s=1.0)
@@ -248,7 +250,7 @@ def own(spendable: int, receivable: int, **changes: Any) -> OwnChannel:
 
 
 def test_our_own_channels_are_taken_in_when_they_change(clock: Clock) -> None:
-    kept, here = Memory(remembering), ScidDir(scid(1), 1)
+    kept, here = Scorer(remembering), ScidDir(scid(1), 1)
     kept.see_own([own(300, 400)], graph(), NOW)
     assert kept.knowledge().of(here) == (300, 300, C)
     changes = kept.beliefs().changes
@@ -265,7 +267,7 @@ def test_our_own_channels_are_taken_in_when_they_change(clock: Clock) -> None:
 def test_trouble_on_the_planners_thread_costs_knowledge_only(
     clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Memory(remembering)
+    kept = Scorer(remembering)
     nothing: Any = None
     with caplog.at_level(logging.ERROR):
         kept.learn([Ended(ROUTE, None, 1.0, InFlight())], nothing, NOW)

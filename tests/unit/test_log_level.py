@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pay.node.facade import CallError
-from pay.node.log_level import host_level
+from pay.app.log_level import host_level
+from pay.host.calls import CallError
 
 CASES = {
     "its usual one": ({"value_str": "info"}, logging.INFO),

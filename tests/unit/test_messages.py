@@ -13,12 +13,12 @@ from itertools import product
 
 import pytest
 
+from pay.engine.checks import check_invoice, check_limits, check_request
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.invoice import normalise
 from pay.invoice.unreadable import unreadable
 from pay.network import HintHop
-from pay.node.checks import check_invoice, check_limits, check_request
 from pay.payment.attempt import FailedPart
 from pay.payment.request import parse_request
 from pay.payment.verdict import (

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from pay.network import GossipStore, GossipStoreError, Policy
-from pay.sim import gossip, keys
-from pay.sim.failures import CHAIN_HASHES
-from pay.sim.store import Flag, StoreVersion, StoreWriter, crc32c
+from pay.sim.network import gossip, keys
+from pay.sim.network.failures import CHAIN_HASHES
+from pay.sim.network.store import Flag, StoreVersion, StoreWriter, crc32c
 from pay.units import Scid, ScidDir
 
 REGTEST = CHAIN_HASHES["regtest"]

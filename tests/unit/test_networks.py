@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from pay.network import GossipStore, Policy
-from pay.sim.clock import VirtualClock
-from pay.sim.gossip import MessageType, message_type
-from pay.sim.networks import (
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.gossip import MessageType, message_type
+from pay.sim.network.networks import (
     BIMODAL_SCALE_MSAT,
     MAX_CAPACITY_MSAT,
     MIN_CAPACITY_MSAT,
@@ -27,10 +27,10 @@ from pay.sim.networks import (
     open_store,
     read_store,
 )
-from pay.sim.node_names import node_name
-from pay.sim.store import Flag, StoreVersion, StoreWriter
-from pay.sim.world import World
-from pay.sim.world_store import keep_up, write_store
+from pay.sim.network.node_names import node_name
+from pay.sim.network.store import Flag, StoreVersion, StoreWriter
+from pay.sim.network.world import World
+from pay.sim.network.world_store import keep_up, write_store
 from pay.units import ScidDir
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+from pay.engine.live.learning import part_of
 from pay.feedback.failure import BADONION, NODE, PERM, FailCode, Failure
 from pay.feedback.observations import Ended, Place, observations
 from pay.liquidity.beliefs import LiquidityBeliefs
@@ -30,10 +31,9 @@ from pay.liquidity.observation import (
     Trouble,
 )
 from pay.network import ChannelGraph, Policy
-from pay.node.learning import part_of
-from pay.node.places import place_in
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
+from pay.router.places import place_in
 from pay.routing.query import Hop
 from pay.units import ScidDir
 from tests.payment_tools import NOW, blamed, failed, line, node, scid, update_bytes

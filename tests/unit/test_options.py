@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pay.node.lasting import written
-from pay.node.options import DYNAMIC, SHADOW, AsSet
+from pay.app.options import DYNAMIC, SHADOW, AsSet
+from pay.app.written_options import written
 
 ROWS = {option.name: option for option in DYNAMIC}
 FAILURE_COST, MAX_PARTS, MIN_PART = ROWS["pay-failure-cost"], ROWS["pay-max-parts"], ROWS["pay-min-part"]

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from pay.node import orphans as module
-from pay.node.facade import Node, Row, RowStatus
-from pay.node.orphans import DOUBT_S, Orphans, host_started_s
+from pay.host import dead_rows as module
+from pay.host.calls import Host, Row, RowStatus
+from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
 
 HOST_STARTED_S = 1_000.0
 
@@ -36,9 +36,9 @@ class Table:
         return [Row(1, 1, RowStatus.PENDING, 1000, 1001, int(HOST_STARTED_S) - 10, None, None)]
 
 
-def _orphans(table: Table) -> Orphans:
+def _orphans(table: Table) -> DeadRows:
     """All of these rows were pending when we started."""
-    orphans = Orphans(cast(Node, table), HOST_STARTED_S)
+    orphans = DeadRows(cast(Host, table), HOST_STARTED_S)
     orphans.found_at_start(
         {"payment_hash": _hash(number).hex(), "groupid": 1, "partid": 1} for number in range(1, 101)
     )
@@ -53,7 +53,7 @@ def _hash(number: int) -> bytes:
     return bytes([number]) * 32
 
 
-async def _stuck(orphans: Orphans, table: Table, payment_hash: bytes) -> frozenset[int]:
+async def _stuck(orphans: DeadRows, table: Table, payment_hash: bytes) -> frozenset[int]:
     return await orphans.among(payment_hash, await table.rows(payment_hash))
 
 
@@ -115,7 +115,7 @@ def test_a_host_that_does_not_tell_makes_no_orphans() -> None:
 def test_a_row_that_came_after_our_start_is_none() -> None:
     """The clock was ahead at boot and has been set right: its date is from before the host's start."""
     table = Table([])
-    orphans = Orphans(cast(Node, table), HOST_STARTED_S)
+    orphans = DeadRows(cast(Host, table), HOST_STARTED_S)
     assert asyncio.run(_stuck(orphans, table, _hash(1))) == frozenset()
     assert not table.asked
 
@@ -162,7 +162,7 @@ def _row(partid: int = 4, created_at: int = OLD, status: RowStatus = P, groupid:
     return Row(groupid, partid, status, 1_000 * partid, 1_001 * partid, created_at, None, None)
 
 
-def _found(orphans: Orphans, *rows: Row) -> Orphans:
+def _found(orphans: DeadRows, *rows: Row) -> DeadRows:
     orphans.found_at_start(
         [{"payment_hash": HASH.hex(), "groupid": row.groupid, "partid": row.partid} for row in rows]
     )
@@ -171,7 +171,7 @@ def _found(orphans: Orphans, *rows: Row) -> Orphans:
 
 def _among(table: Rows, *, started_s: float = HOST_STARTED_S, together: bool = False) -> set[int]:
     """All rows were pending at our start, and are looked at as they are."""
-    orphans = _found(Orphans(cast(Node, table), started_s, together), *table.table)
+    orphans = _found(DeadRows(cast(Host, table), started_s, together), *table.table)
     return set(asyncio.run(orphans.among(HASH, table.table)))
 
 
@@ -211,8 +211,8 @@ def test_of_the_second_of_the_start_nothing_is_certain_at_first(clock: Clock, wa
 def test_together_with_the_host_dates_do_not_matter(clock: Clock, later_s: float, old: bool) -> None:
     """The clock was ahead when it was made: what was pending at our start is older than the host all the same."""
     table = Rows(_row(created_at=9_000))
-    orphans = _found(Orphans(cast(Node, table), HOST_STARTED_S, together=True), *table.table)
-    alone = _found(Orphans(cast(Node, table), HOST_STARTED_S), *table.table)
+    orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S, together=True), *table.table)
+    alone = _found(DeadRows(cast(Host, table), HOST_STARTED_S), *table.table)
     clock.steady_s += later_s
     assert asyncio.run(orphans.among(HASH, table.table)) == ({4} if old else set())
     assert asyncio.run(alone.among(HASH, table.table)) == set()
@@ -220,7 +220,7 @@ def test_together_with_the_host_dates_do_not_matter(clock: Clock, later_s: float
 
 def test_the_doubt_can_be_shortened(clock: Clock) -> None:
     table = Rows(_row(created_at=9_000))
-    orphans = _found(Orphans(cast(Node, table), HOST_STARTED_S, together=True, doubt_s=2.0), *table.table)
+    orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S, together=True, doubt_s=2.0), *table.table)
     assert asyncio.run(orphans.among(HASH, table.table)) == set()
     clock.steady_s += 2.0
     assert asyncio.run(orphans.among(HASH, table.table)) == {4}
@@ -230,11 +230,11 @@ def test_only_the_very_part_that_was_found(clock: Clock) -> None:
     """Group and number; nothing is asked of channels for the others. What names neither is part 0 of group 0."""
     table = Rows(_row(4))
     for other in (_row(4, groupid=4), _row(9), _row(5, groupid=9)):
-        orphans = _found(Orphans(cast(Node, table), HOST_STARTED_S), other)
+        orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S), other)
         assert asyncio.run(orphans.among(HASH, table.table)) == set()
     assert not table.asked
     bare = Rows(_row(0, groupid=0))
-    orphans = Orphans(cast(Node, bare), HOST_STARTED_S)
+    orphans = DeadRows(cast(Host, bare), HOST_STARTED_S)
     orphans.found_at_start([{"payment_hash": HASH.hex()}])
     assert asyncio.run(orphans.among(HASH, bare.table)) == {0}
 
@@ -243,7 +243,7 @@ def test_only_the_very_part_that_was_found(clock: Clock) -> None:
 def test_it_ended_between_the_two_looks(clock: Clock, now: list[Row]) -> None:
     """Its HTLC was over by the look at the channels: then its outcome is in the table by now."""
     table = Rows(_row(4))
-    orphans = _found(Orphans(cast(Node, table), HOST_STARTED_S), *table.table)
+    orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S), *table.table)
     before, table.table = table.table, now
     assert asyncio.run(orphans.among(HASH, before)) == set()
     table.table = [_row(4), _row(5)]
@@ -252,7 +252,7 @@ def test_it_ended_between_the_two_looks(clock: Clock, now: list[Row]) -> None:
 
 def test_how_many_htlcs_of_an_amount_are_out() -> None:
     table = Rows(out=[5, 5, 6])
-    orphans = Orphans(cast(Node, table), 0.0)
+    orphans = DeadRows(cast(Host, table), 0.0)
     assert asyncio.run(orphans.amounts_out(HASH)) == Counter({5: 2, 6: 1})
     assert asyncio.run(orphans.amounts_out(bytes(32))) == Counter()
 

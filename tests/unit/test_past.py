@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pay.node.facade import Row, RowStatus
-from pay.node.past import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.host.calls import Row, RowStatus
 from pay.payment.events import AdoptedPart, Paid
 from tests.payment_tools import NOW, PREIMAGE, node
 

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
+from pay.engine import paying
+from pay.engine.doubt import Doubt
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.register import Register
+from pay.engine.live.runner import Runner
+from pay.engine.live.running import Running
+from pay.engine.open_calls import OpenCall
+from pay.engine.paying import Paying
+from pay.engine.preparation import Preparation
 from pay.errors import PayError
+from pay.host.calls import CallError, PartOrder, Row, RowStatus
+from pay.host.dead_rows import DeadRows
+from pay.host.version import HostInfo
 from pay.invoice.invoice import Invoice, InvoiceKind
-from pay.node import paying
-from pay.node.announcements import Announcements
-from pay.node.calls import OpenCall
-from pay.node.doubt import Doubt
-from pay.node.facade import CallError, PartOrder, Row, RowStatus
-from pay.node.host import HostInfo
-from pay.node.orphans import Orphans
-from pay.node.paying import Paying
-from pay.node.preparation import Preparation
-from pay.node.register import Register
-from pay.node.runner import Runner
-from pay.node.running import Running
 from pay.payment.receipt import Receipt
 from pay.payment.request import parse_request
 from pay.payment.settings import Settings
@@ -111,11 +111,11 @@ class Scene:
         self.heard: list[tuple[str, dict[str, Any]]] = []
         told = Announcements(lambda topic, fields: self.heard.append((topic, fields)))
         self.runner = Runner(
-            fake, fake, node("us"), self.register, told, fake, Orphans(fake, 0.0), SOON_S
+            fake, fake, node("us"), self.register, told, fake, DeadRows(fake, 0.0), SOON_S
         )
         us = node("us")
         self.paying = Paying(
-            fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, Orphans(fake, 0.0),
+            fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, DeadRows(fake, 0.0),
             Preparation(fake, us, self.register, fake, fake, Settings), Doubt(fake, self.register, 0.02), 0.02,
         )  # fmt: skip
         self.told: list[str] = []

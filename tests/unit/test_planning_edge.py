@@ -15,9 +15,9 @@ from pay.feedback.observations import Ended
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import Knowledge
 from pay.network.hints import OwnChannel
-from pay.node.memory import Memory, Remembering
-from pay.node.planning import Planning
 from pay.payment.question import question
+from pay.router.planning import Planning
+from pay.router.scorer import Remembering, Scorer
 from pay.routing.query import Answer, NoRoute, Restrictions, Situation
 from pay.units import Scid, ScidDir, direction_of
 from tests.payment_tools import line, node, terms
@@ -37,7 +37,7 @@ def _channel(number: int, alias: int = 0) -> OwnChannel:
 
 
 async def _routes(tmp_path: Path, restrictions: Restrictions) -> Answer:
-    memory = Memory(lambda: Remembering(86_400.0, 21_600.0, "reserved"))
+    memory = Scorer(lambda: Remembering(86_400.0, 21_600.0, "reserved"))
     planning = Planning(str(tmp_path / "gossip_store"), memory)
     asked = varied(terms(AMOUNT), source=US, destination=PEER, randomness=0.85)
     own = [_channel(1, alias=77), _channel(2)]
@@ -56,7 +56,7 @@ def test_a_plan_that_breaks_is_made_again_plainly(
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError("a bound of nothing")
 
-    monkeypatch.setattr(Memory, "knowledge", lambda _: Broken())
+    monkeypatch.setattr(Scorer, "knowledge", lambda _: Broken())
     side = direction_of(US, PEER)
     restrictions = Restrictions(excluded_channels=frozenset({ScidDir(Scid(77), side)}))
     with caplog.at_level(logging.ERROR):
@@ -73,14 +73,14 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
 
     async def ask() -> Answer:
         asked = varied(terms(AMOUNT), source=US, destination=PEER)
-        planning = Planning(str(tmp_path / "gossip_store"), Memory(lambda: Remembering(1.0, 1.0, "reserved")))
+        planning = Planning(str(tmp_path / "gossip_store"), Scorer(lambda: Remembering(1.0, 1.0, "reserved")))
         return await planning.find(Situation(question(asked, AMOUNT, 0, 0, 0), [full]))
 
     found = asyncio.run(ask())
     assert isinstance(found, NoRoute) and found.busy is busy
 
 
-class Diary(Memory):
+class Diary(Scorer):
     """What the planner's thread does with the memory, in order."""
 
     def __init__(self) -> None:

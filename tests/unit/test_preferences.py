@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from pay.node.facade import PartOrder
-from pay.node.journal import Entry, decode, encode
-from pay.node.memory import Remembering
-from pay.node.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, remembering, settings
+from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, remembering, settings
+from pay.engine.restart.journal import Entry, decode, encode
+from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
 from pay.payment.question import question, whole
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Limits, Terms
+from pay.router.scorer import Remembering
 from pay.routing.preferences import Preferences
 from pay.units import ScidDir
 from tests.payment_tools import NOW, line, node, scid, terms

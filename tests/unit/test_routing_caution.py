@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pay.liquidity.knowledge import Knowledge, NodeCost
-from pay.routing.caution import KNOWN_REFUSALS, suspects, tiers
+from pay.routing.halving import KNOWN_REFUSALS, suspects, tiers
 from pay.routing.query import SUSPECT_AFTER, Refusals, Restrictions
 from tests.payment_tools import node
 

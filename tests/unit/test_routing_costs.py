@@ -8,8 +8,8 @@ import pytest
 from pay.network import HintHop, Policy
 from pay.routing.arcs import GraphRows
 from pay.routing.costs import Prices
+from pay.routing.problem import Terrain
 from pay.routing.search import FAR_MSAT, shortest_tree
-from pay.routing.terrain import Terrain
 from pay.units import ScidDir, direction_of
 from tests.routing_tools import SAT, Net, arc_cost, node, query, scid
 

@@ -9,8 +9,8 @@ import pytest
 from pay.errors import Code
 from pay.routing import NoRoute, Route, RouteQuery, plan, planner
 from pay.routing.bounds import least_fee
-from pay.routing.split import Splitter
-from pay.routing.terrain import Terrain
+from pay.routing.multi_part import Splitter
+from pay.routing.problem import Terrain
 from tests.routing_tools import SAT, Net, query
 from tests.unit.test_routing_split import planned, refused
 from tests.values import varied

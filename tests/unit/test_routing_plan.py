@@ -10,7 +10,8 @@ import pytest
 
 from pay.liquidity.knowledge import Knowledge, NodeCost
 from pay.network import HintHop
-from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, labels, plan
+from pay.routing import NoRoute, PlanError, Route, RouteQuery, check, plan
+from pay.routing import constrained as labels
 from pay.routing.exact import onion_bytes
 from pay.units import ScidDir, direction_of
 from tests.routing_tools import SAT, US, Net, names, node, query, scid

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live import crashed
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.register import Register, Snapshot
+from pay.engine.live.runner import Runner
+from pay.engine.live.running import Running
+from pay.host.calls import PartOrder, Row, RowStatus
+from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
-from pay.node import crashed
-from pay.node.announcements import Announcements
-from pay.node.facade import PartOrder, Row, RowStatus
-from pay.node.orphans import Orphans
-from pay.node.register import Register, Snapshot
-from pay.node.runner import Runner
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.status import Moment, paystatus_entry
@@ -89,7 +89,7 @@ class Scene:
         table: Any = self.table
         self.runner = Runner(
             table, table, node("us"), self.register, Announcements(lambda topic, _: self.heard.append(topic)),
-            table, Orphans(table, 0.0), reconcile_s=SOON_S,
+            table, DeadRows(table, 0.0), reconcile_s=SOON_S,
         )  # fmt: skip
 
     async def out(self, payment_hash: bytes) -> tuple[Running, Caller]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live import runner
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.register import Register
+from pay.engine.live.running import Running
+from pay.host.calls import PartOrder
+from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
-from pay.node import runner
-from pay.node.announcements import Announcements
-from pay.node.facade import PartOrder
-from pay.node.orphans import Orphans
-from pay.node.register import Register
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from tests.payment_tools import node, terms
@@ -36,7 +36,7 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         register = Register()
         running_all = runner.Runner(
             table, table, node("us"), register, Announcements(lambda *_: None), table,
-            Orphans(table, 0.0), reconcile_s=SOON_S,
+            DeadRows(table, 0.0), reconcile_s=SOON_S,
         )  # fmt: skip
         own = terms(expires_at_s=1e12)
         order = PartOrder("00" * 32, 100_000, 1, "lnbc1", None, None, None, None, None)

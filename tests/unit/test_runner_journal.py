@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.register import Register
+from pay.engine.live.runner import Runner
+from pay.engine.live.running import Running
+from pay.host.calls import PartOrder
+from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
-from pay.node.announcements import Announcements
-from pay.node.facade import PartOrder
-from pay.node.orphans import Orphans
-from pay.node.register import Register
-from pay.node.runner import Runner
-from pay.node.running import Running
 from pay.payment.session import PaymentSession
 from pay.routing.query import NoRoute, NoRouteReason
 from tests.payment_tools import node, terms
@@ -47,7 +47,7 @@ def test_the_entry_of_the_next_try_is_not_struck_out() -> None:
     async def story() -> None:
         table: Any = SlowStore()
         runner = Runner(
-            table, table, node("us"), Register(), Announcements(lambda *_: None), table, Orphans(table, 0.0),
+            table, table, node("us"), Register(), Announcements(lambda *_: None), table, DeadRows(table, 0.0),
             reconcile_s=SOON_S,
         )  # fmt: skip
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live import crashed
+from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
+from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
+from pay.engine.live.running import Running
+from pay.engine.live.sender import Sender
 from pay.errors import PayError
 from pay.feedback.failure import Failure
+from pay.host.calls import PartOrder, Row, RowStatus
+from pay.host.rpc import CallError, Unanswered
 from pay.invoice.recipient import ClearRecipient
-from pay.node import crashed
-from pay.node.crashed import end_of_crashed, settled_of_crashed
-from pay.node.facade import PartOrder, Row, RowStatus
-from pay.node.reconciliation import RECONCILE_S, Reconciliation
-from pay.node.rpc import CallError, Unanswered
-from pay.node.running import Running
-from pay.node.sender import Sender
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.verdict import ORPHANED

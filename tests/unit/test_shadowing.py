@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pay.engine import shadowing
+from pay.engine.live.out import Out
+from pay.engine.shadowing import Shadowing
 from pay.invoice.recipient import ClearRecipient
-from pay.node import shadowing
-from pay.node.out import Out
-from pay.node.shadowing import Shadowing
 from pay.payment.settings import Shadow
 from pay.routing.query import Situation
 from pay.routing.shadow import Walk

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from pay.engine.live.running import Running
+from pay.engine.progress import tell_progress
 from pay.feedback.failure import FailCode
 from pay.invoice.recipient import ClearRecipient
-from pay.node.progress import tell_progress
-from pay.node.running import Running
 from pay.payment import events as ev
 from pay.payment.standing import standing_of
 from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry

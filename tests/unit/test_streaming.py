@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pyln.client.plugin import Request
 
-from pay.node.app import answer_at_length
-from pay.node.host_plugin import HostPlugin
-from pay.node.streaming import TURN_ITEMS, encoded
+from pay.app.application import answer_at_length
+from pay.host.host_plugin import HostPlugin
+from pay.host.streaming import TURN_ITEMS, encoded
 
 
 def text(value: Any) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from pay.engine.preparation import order_for
+from pay.host.calls import PartOrder
 from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
-from pay.node.facade import PartOrder
-from pay.node.preparation import order_for
 from pay.payment.request import PayRequest
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.payment.terms import Limits, Terms, shadow_for, terms_for, total_chosen, wakeable_channels

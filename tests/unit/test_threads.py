@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pay.node.threads import Aside, Mailbox
+from pay.host.threads import Aside, Mailbox
 
 
 class _Loop(asyncio.SelectorEventLoop):

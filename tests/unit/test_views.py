@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pay.node import register as kept
-from pay.node import views
-from pay.node.register import Register
-from pay.node.streaming import encoded
-from pay.node.views import Views
+from pay.commands import views
+from pay.commands.views import Views
+from pay.engine.live import register as kept
+from pay.engine.live.register import Register
+from pay.host.streaming import encoded
 from pay.units import NodeId
 from tests.unit.test_finished import over
 

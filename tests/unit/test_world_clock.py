@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pay.sim.clock import EPOCH_S, RealClock, VirtualClock
+from pay.sim.network.clock import EPOCH_S, RealClock, VirtualClock
 
 
 def test_calls_are_made_in_time_and_at_equal_times_in_order():

@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
-from pay.sim.htlc import Settled, Unparsable
-from pay.sim.oracle import audit
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
+from pay.sim.network.htlc import Settled, Unparsable
+from pay.sim.network.oracle import audit
 from tests.unit.worldkit import PLAIN, SAT, Line
 
 AMOUNT = 100_000 * SAT

@@ -10,10 +10,10 @@ import coincurve
 import pytest
 
 from pay.network import Policy, parse_channel_update
-from pay.sim.failures import CHAIN_HASHES, FailCode, failure, wire_name
-from pay.sim.faults import Faults
-from pay.sim.htlc import Failed, LocalFailure, Settled, WireHop
-from pay.sim.oracle import audit
+from pay.sim.network.failures import CHAIN_HASHES, FailCode, failure, wire_name
+from pay.sim.network.faults import Faults
+from pay.sim.network.htlc import Failed, LocalFailure, Settled, WireHop
+from pay.sim.network.oracle import audit
 from pay.units import Scid, ScidDir, direction_of
 from tests.unit.worldkit import FINAL_CLTV, PLAIN, SAT, Line
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from pay.network import Policy, parse_channel_update
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
-from pay.sim.htlc import Failed, Settled, Unparsable
-from pay.sim.liars import UNREADABLE, Claim, Liar, Lie, Place
-from pay.sim.oracle import audit
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
+from pay.sim.network.htlc import Failed, Settled, Unparsable
+from pay.sim.network.liars import UNREADABLE, Claim, Liar, Lie, Place
+from pay.sim.network.oracle import audit
 from pay.units import ScidDir
 from tests.unit.worldkit import PLAIN, SAT, Line
 

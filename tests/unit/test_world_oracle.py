@@ -9,11 +9,11 @@ import networkx as nx
 import pytest
 
 from pay.network import Policy
-from pay.sim.clock import VirtualClock
-from pay.sim.faults import Faults
-from pay.sim.htlc import FinalPayload, Settled
-from pay.sim.oracle import audit, cheapest_route, max_flow_msat, parts
-from pay.sim.world import World
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.htlc import FinalPayload, Settled
+from pay.sim.network.oracle import audit, cheapest_route, max_flow_msat, parts
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.unit.worldkit import PLAIN, SAT, Line
 

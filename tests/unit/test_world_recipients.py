@@ -6,13 +6,13 @@ import struct
 
 import pytest
 
-from pay.sim.bolt11 import decode
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
-from pay.sim.htlc import Settled, WireHop
-from pay.sim.invoices import InvoiceStatus
-from pay.sim.oracle import audit
-from pay.sim.unkeyed import needs_signature
+from pay.sim.network.bolt11 import decode
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
+from pay.sim.network.htlc import Settled, WireHop
+from pay.sim.network.invoices import InvoiceStatus
+from pay.sim.network.oracle import audit
+from pay.sim.network.unsigned import needs_signature
 from tests.unit.worldkit import SAT, Line
 
 AMOUNT = 100_000 * SAT

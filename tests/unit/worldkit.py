@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from pay.network import Policy
-from pay.sim.channel import SimChannel, SimPeer
-from pay.sim.clock import VirtualClock
-from pay.sim.htlc import FinalPayload, HtlcOutcome, WireHop
-from pay.sim.invoices import SimInvoice
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel, SimPeer
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
 from pay.units import Scid
 
 SAT = 1000

@@ -28,22 +28,22 @@ from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, GossipStore, OwnChannel, RouteHint
-from pay.node.places import place_in
 from pay.payment import events as ev
 from pay.payment.question import question
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Terms, hints_of, shadow_for, terms_for
-from pay.routing.caution import plan_cautiously
+from pay.router.places import place_in
 from pay.routing.find import Planner, find, shadow
+from pay.routing.halving import plan_cautiously
 from pay.routing.query import NoRoute, Route, Situation
-from pay.sim.channel import SimChannel
-from pay.sim.clock import Timer, VirtualClock
-from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
-from pay.sim.invoices import SimInvoice
-from pay.sim.world import World
-from pay.sim.world_store import keep_up, write_store
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.clock import Timer, VirtualClock
+from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.world import World
+from pay.sim.network.world_store import keep_up, write_store
 from pay.units import NodeId, Scid, ScidDir
 from tests.worlds.story import DEFAULTS, Limits, Part, Story
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pay.network import Policy
-from pay.sim.htlc import Failed, FinalPayload, HtlcOutcome, Unparsable, WireHop
-from pay.sim.world import World
+from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, Unparsable, WireHop
+from pay.sim.network.world import World
 from pay.units import NodeId, ScidDir, direction_of
 from tests.payment_tools import message, update_bytes
 

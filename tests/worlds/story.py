@@ -11,8 +11,8 @@ from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.routing import Preferences, Route
-from pay.sim.channel import SimChannel
-from pay.sim.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable
+from pay.sim.network.channel import SimChannel
+from pay.sim.network.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable
 from pay.units import NodeId, ScidDir
 
 _USUAL = Preferences()

@@ -5,8 +5,8 @@ An HTLC takes half a second a channel and back, so a payment over two channels t
 
 from __future__ import annotations
 
-from pay.sim.failures import FailCode
-from pay.sim.invoices import SimInvoice
+from pay.sim.network.failures import FailCode
+from pay.sim.network.invoices import SimInvoice
 from tests.worlds.story import Limits
 from tests.worlds.town import AMOUNT, SAT, Town
 

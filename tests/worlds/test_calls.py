@@ -5,7 +5,7 @@ from __future__ import annotations
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import HintHop
 from pay.payment.settings import Shadow
-from pay.sim.failures import FailCode
+from pay.sim.network.failures import FailCode
 from tests.worlds.kit import Sender
 from tests.worlds.story import Limits
 from tests.worlds.town import AMOUNT, EMPTY, SAT, Town

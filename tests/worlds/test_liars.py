@@ -8,7 +8,7 @@ import pytest
 
 from pay.feedback.failure import FailCode
 from pay.liquidity.beliefs import LiquidityBeliefs
-from pay.sim.failures import FailCode as Code
+from pay.sim.network.failures import FailCode as Code
 from tests.worlds.kit import Sender
 from tests.worlds.lies import Liars, Lie
 from tests.worlds.story import Limits, Story

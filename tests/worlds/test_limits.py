@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pay.sim.failures import FailCode
+from pay.sim.network.failures import FailCode
 from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from pay.network import Overlay
 from pay.routing import NoRoute, check
-from pay.sim import networks, oracle
-from pay.sim.clock import VirtualClock
-from pay.sim.world import World
+from pay.sim.network import networks, oracle
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.others import cheapest_first, host_pay
 from tests.bench.setting import SAT, ours, query

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from pay.payment.patience import PEERS_S
-from pay.sim.failures import FailCode
-from pay.sim.faults import Faults
+from pay.sim.network.failures import FailCode
+from pay.sim.network.faults import Faults
 from tests.worlds.story import Story
 from tests.worlds.town import EMPTY, SAT, Town
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pay.sim.failures import FailCode
+from pay.sim.network.failures import FailCode
 from tests.worlds.kit import pay
 from tests.worlds.story import Limits
 from tests.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pay.network import Policy
-from pay.sim.channel import SimChannel, SimPeer
-from pay.sim.clock import VirtualClock
-from pay.sim.faults import Faults
-from pay.sim.oracle import audit
-from pay.sim.world import World
+from pay.sim.network.channel import SimChannel, SimPeer
+from pay.sim.network.clock import VirtualClock
+from pay.sim.network.faults import Faults
+from pay.sim.network.oracle import audit
+from pay.sim.network.world import World
 from pay.units import NodeId, ScidDir
 from tests.worlds.kit import Sender
 from tests.worlds.story import Limits, Story

@@ -1,0 +1,300 @@
+"""Puts the plugin together: the wire on the main thread, the driver's loop on a second, the planner on a third.
+
+The thread that reads stdin only hands over; it is never kept from the next message by a payment, a plan or a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyln.client.plugin import PluginLogHandler, Request
+
+from pay.app.options import add_options, bad_values
+from pay.commands.payliquidity import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
+from pay.commands.view_params import check_params
+from pay.engine.live.announcements import TOPICS
+from pay.errors import PayError
+from pay.host.host_plugin import CHECK, HostPlugin
+from pay.host.streaming import encoded
+from pay.host.threads import Mailbox
+from pay.host.version import (
+    HOOK_FILTERS_SINCE,
+    INVSTRING_SINCE,
+    NOTIFICATIONS_NAMED_SINCE,
+    OLDEST,
+    XPAY_OWNS_LISTPAYS_SINCE,
+    Version,
+)
+from pay.payment.request import parse_request, usage
+
+if TYPE_CHECKING:
+    from pay.app.service import Service
+
+_FINISHED = Path(__file__).parents[2] / ".venv" / ".installed"
+"""`make install` writes it at its end."""
+
+for _needed in ("numpy", "scipy"):
+    # They are imported after the manifest; without them the plugin must not come up at all.
+    if find_spec(_needed) is None:
+        raise ImportError(f"No module named '{_needed}'")
+    if not _FINISHED.exists():
+        # Where that was interrupted they can be found and are not whole.
+        import_module(_needed)
+
+log = logging.getLogger("pay")
+
+PAY_DESCRIPTION = "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not"
+
+PAYSTATUS_DESCRIPTION = "Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)"
+LISTPAYS_USAGE = "[bolt11] [payment_hash] [status] [index] [start] [limit]"
+LISTPAYS_DESCRIPTION = "List payments, all or those of {bolt11} or {payment_hash}, with {status}"
+
+
+SWITCH_S = 0.0001
+"""So long a plan may keep the other threads from their turn: at Python's own 5 ms an answer of the host that comes
+during a plan is read after it."""
+
+
+class UnsupportedHost(Exception):
+    """This host cannot be served; the words are for its operator."""
+
+
+class RequestCaller:
+    """The caller of `pay` behind a JSON-RPC request; that he has gone away is nothing to a payment."""
+
+    def __init__(self, plugin: HostPlugin, request: Request):
+        self._plugin = plugin
+        self._request = request
+
+    def succeed(self, result: dict[str, Any]) -> None:
+        self._quietly(lambda: self._plugin.succeed(self._request, result))
+
+    async def succeed_at_length(self, result: dict[str, Any]) -> None:
+        """With a result that may be long, and have iterators in place of arrays."""
+        with self._quiet():
+            await answer_at_length(self._plugin, self._request, result)
+
+    def fail(self, error: PayError) -> None:
+        self._quietly(lambda: self._plugin.fail(self._request, error))
+
+    def tell(self, message: str, level: str = "info") -> None:
+        self._quietly(lambda: self._request.notify(message, level))
+
+    def _quietly(self, write: Callable[[], None]) -> None:
+        with self._quiet():
+            write()
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):
+            log.exception("answer_not_written id=%s", self._request.id)
+
+
+async def answer_at_length(plugin: HostPlugin, request: Request, result: dict[str, Any]) -> None:
+    """Make the text of a result bit by bit, and write it on a thread that may wait until the host has read it."""
+    pieces = await encoded(result)
+    await asyncio.to_thread(plugin.set_encoded, request, pieces)
+
+
+class Application:
+    """The plugin: its commands, subscriptions and options, and the loop that serves them."""
+
+    def __init__(self, arguments: Sequence[str]):
+        self._began_s = time.time()
+        self.version = Version.parse(os.environ.get("LIGHTNINGD_VERSION"))
+        if not self.version.since(OLDEST):
+            oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
+            raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
+        self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
+        self.loop = asyncio.new_event_loop()
+        self._mailbox = Mailbox(self.loop)
+        self._service: Service | None = None
+        self._register()
+        _set_logging()
+
+    def run(self) -> None:
+        """Serve until the host closes stdin."""
+        sys.setswitchinterval(SWITCH_S)
+        threading.Thread(target=self._run_loop, name="driver", daemon=True).start()
+        with contextlib.suppress(OSError, ValueError):
+            self.plugin.run()
+        # At once, whatever the other threads are at: who answers at the socket from now on is another host, to
+        # which nothing of ours must be sent.
+        os._exit(0)
+
+    # --- what the host sees -----------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        plugin = self.plugin
+        shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
+        plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
+        plugin.add_raw_method("paystatus", self._on_show, "[bolt11]", PAYSTATUS_DESCRIPTION)
+        plugin.add_raw_method("payliquidity", self._on_liquidity, USAGE, DESCRIPTION)
+        if not self.version.since(XPAY_OWNS_LISTPAYS_SINCE):
+            plugin.add_raw_method("listpays", self._on_show, LISTPAYS_USAGE, LISTPAYS_DESCRIPTION)
+        elif self.version.since(HOOK_FILTERS_SINCE):
+            plugin.add_raw_hook("rpc_command", self._on_listpays, ["listpays"])
+        add_options(plugin, plugin.developer)
+        plugin.on_option_set = lambda: self._hand_over(self._option_set())
+        plugin.init()(self._on_init)
+        for topic in TOPICS:
+            plugin.add_notification_topic(topic)
+        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
+            plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
+        # The host holds all that must outlive us; nothing is written at the end.
+        plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
+
+    def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
+        bad = bad_values(self.plugin)
+        if bad and not self.plugin.startup:
+            # Somebody has just typed it, and reads this.
+            return {"disable": "; ".join(each.problem for each in bad)}
+        directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
+        self._hand_over(self._start(str(Path(directory) / name), directory))
+        return {}
+
+    def _on_pay(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        try:
+            parsed = parse_request(request.params, self.plugin.developer)
+        except PayError as error:
+            log.info("pay_refused code=%d message=%r", error.code, error.message)
+            caller.fail(error)
+            return
+        if request.method == CHECK:
+            self._hand_over(self._check(parsed, caller))
+        else:
+            self._hand_over(self._pay(parsed, caller))
+
+    def _on_show(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        command = request.checked if request.method == CHECK else request.method
+        try:
+            check_params(command, request.params)
+        except PayError as error:
+            caller.fail(error)
+            return
+        if request.method == CHECK:
+            caller.succeed({"command_to_check": command})
+        else:
+            self._hand_over(self._show(command, request.params, caller))
+
+    def _on_liquidity(self, request: Request) -> None:
+        caller = RequestCaller(self.plugin, request)
+        try:
+            wanted = liquidity_params(request.params)
+        except PayError as error:
+            caller.fail(error)
+            return
+        self._hand_over(self._liquidity(wanted, request.method == CHECK, caller))
+
+    def _on_listpays(self, request: Request) -> None:
+        self._hand_over(self._hooked(request))
+
+    def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
+        self._hand_over(self._tell(topic, fields))
+
+    def _hand_over(self, work: Coroutine[Any, Any, None]) -> None:
+        # Nobody waits for it on this side: asyncio's own way makes two futures for who would.
+        self._mailbox.put(partial(_begin, work))
+
+    # --- on the driver's loop ---------------------------------------------------------------------------
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    async def _start(self, rpc_path: str, directory: str) -> None:
+        from pay.app.service import Service
+
+        self._service = Service(
+            self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s
+        )
+        await self._service.start()
+
+    async def _pay(self, parsed: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.pay(parsed, caller)
+
+    async def _check(self, parsed: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.check(parsed, caller)
+
+    async def _show(self, command: str, params: Any, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.show(command, params, caller)
+
+    async def _liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: RequestCaller) -> None:
+        assert self._service is not None
+        await self._service.liquidity(wanted, only_check, caller)
+
+    async def _hooked(self, request: Request) -> None:
+        """A hook is always answered, whatever happens here."""
+        answer: dict[str, Any] = {}
+        try:
+            if self._service is not None:
+                answer = await self._service.hooked_listpays(request.params["rpc_command"].get("params"))
+            if "return" in answer:
+                await answer_at_length(self.plugin, request, answer)
+                return
+        except Exception:
+            log.exception("hook_failed")
+        request.set_result({"result": "continue"})
+
+    async def _option_set(self) -> None:
+        if self._service is not None:
+            await self._service.option_set()
+
+    async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
+        if self._service is not None:
+            await self._service.notification(topic, fields)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Entry point of `plugin.py`. Raises UnsupportedHost before anything is read or written."""
+    Application(arguments).run()
+
+
+def _set_logging() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        if isinstance(handler, PluginLogHandler):
+            # pyln-client makes "info" of it, which nobody looks at.
+            handler.levels[logging.WARNING] = "unusual"
+    # Nobody reads who wrote a line, nor on which thread: not looking for it halves what a line costs.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("pay").setLevel(logging.DEBUG)
+
+
+_AT_WORK: set[asyncio.Task[None]] = set()
+"""The loop itself holds tasks only weakly."""
+
+
+def _begin(work: Coroutine[Any, Any, None]) -> None:
+    """On the loop."""
+    task = asyncio.get_running_loop().create_task(_logged(work))
+    _AT_WORK.add(task)
+    task.add_done_callback(_AT_WORK.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("handler_failed")

@@ -1,0 +1,331 @@
+"""What runs on the driver's loop once the host has said who it is: discovery, then the serving of calls.
+
+At start the host's identity, chain and gossip are looked up, and cln-xpay is kept from answering `pay` in our
+place: since v26.06 it does so by default, whoever registered the command, and drops what it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+from pay.app import options
+from pay.app.log_level import host_level
+from pay.app.written_options import SOON_S, WrittenOptions
+from pay.commands.payliquidity import LiquidityRequest, LiquidityView, Subcommand
+from pay.commands.views import Views
+from pay.engine.doubt import Doubt
+from pay.engine.foresight import Foresight
+from pay.engine.live.announcements import Announcements
+from pay.engine.live.reconciliation import RECONCILE_S
+from pay.engine.live.register import Register
+from pay.engine.live.runner import Runner
+from pay.engine.open_calls import OpenCall, OpenCalls
+from pay.engine.paying import QUICK_S, Paying
+from pay.engine.preparation import Preparation
+from pay.engine.restart.journal import Journal
+from pay.engine.restart.recovery import Recovery
+from pay.engine.shadowing import Shadowing
+from pay.errors import Code, PayError
+from pay.host.addresses import Addresses
+from pay.host.calls import CallError, Host, Unanswered
+from pay.host.chain import Chain
+from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
+from pay.host.host_plugin import HostPlugin
+from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
+from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
+from pay.payment.report import success_json
+from pay.payment.request import PayRequest
+from pay.router.liquidity_store import WRITE_EVERY_S, LiquidityStore
+from pay.router.planning import Planning
+from pay.router.scorer import Scorer
+from pay.units import NodeId
+
+log = logging.getLogger("pay")
+
+XPAY_OPTION = "xpay-handle-pay"
+
+
+class Caller(Protocol):
+    """Who called a command, and may have gone away since."""
+
+    def succeed(self, result: dict[str, Any]) -> None: ...
+    async def succeed_at_length(self, result: dict[str, Any]) -> None: ...
+    def fail(self, error: PayError) -> None: ...
+    def tell(self, message: str, level: str = "info") -> None: ...
+
+
+class Service:
+    """Everything behind the commands.
+
+    Parameters
+    ----------
+    rpc_path, directory
+        The host's socket and its directory, where the gossip_store is.
+    host_restarted
+        The host itself has just started, and we with it.
+    began_s
+        Unix time of the start of this process.
+    """
+
+    def __init__(
+        self,
+        plugin: HostPlugin,
+        version: Version,
+        rpc_path: str,
+        directory: str,
+        host_restarted: bool,
+        began_s: float,
+    ):
+        self._plugin = plugin
+        self._version = version
+        self._directory = directory
+        self._host_restarted = host_restarted
+        self._began_s = began_s
+        self._host = Host(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
+        memory = Scorer(options.AsSet(plugin, options.remembering))
+        self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
+        every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
+        self._liquidity_store = LiquidityStore(self._host, self._planning, every_s)
+        self._register = Register()
+        self._addresses = Addresses()
+        self._chain = Chain(self._host)
+        self._runner: Runner | None = None
+        self._paying: Paying | None = None
+        self._ready = asyncio.Event()
+        self._height = 0
+        self._calls = OpenCalls()
+        self._views = Views(self._host, self._planning, self._register, self._calls)
+        self._lasting = WrittenOptions(self._host, plugin.options, directory)
+        self._xpay_said = ""
+
+    async def start(self) -> None:
+        """Find out what the host is; calls wait for it, and plans for the graph."""
+        # First of all: until this is done cln-xpay takes every `pay` that arrives.
+        await self._keep_pay()
+        await self._mend_options()
+        loading = asyncio.create_task(self._planning.load())
+        # What the host counts expiries from, as near to its own start as we can tell.
+        headers = asyncio.create_task(self._chain.begin())
+        level = asyncio.create_task(host_level(self._host))
+        we = await self._host.identity()
+        info = HostInfo(us=we.us, network=we.network, owns_listpays=await self._has_command("listpays"))
+        reconcile_s = options.seconds(self._plugin, options.DEV_RECONCILE, RECONCILE_S)
+        # A host that starts takes no command before its plugins have been started.
+        host_began_s = self._began_s if self._host_restarted else host_started_s(self._began_s)
+        dead_rows = DeadRows(self._host, host_began_s, self._host_restarted, min(reconcile_s, DOUBT_S))
+        journal = Journal(self._host)
+        shadowing = Shadowing(self._host, info.us, self._planning)
+        runner = Runner(
+            self._host,
+            self._planning,
+            info.us,
+            self._register,
+            Announcements(self._plugin.announce),
+            journal,
+            dead_rows,
+            reconcile_s,
+            self._addresses,
+        )
+        doubt = Doubt(self._host, self._register, 2 * reconcile_s)
+        self._paying = Paying(
+            self._host,
+            info,
+            self._register,
+            runner,
+            journal,
+            dead_rows,
+            Preparation(
+                self._host,
+                NodeId(info.us),
+                self._register,
+                shadowing,
+                self._chain,
+                options.AsSet(self._plugin, options.settings),
+                Foresight(self._planning, shadowing, runner.own, self._register),
+            ),
+            doubt,
+            min(QUICK_S, 2 * reconcile_s),
+        )
+        self._height = max(self._height, we.height)
+        self._views.height = self._height
+        runner.block_added(self._height)
+        self._chain.block_added(self._height)
+        # Before any call is served: one for a payment that an earlier run began must find it here. The runner
+        # hears of outcomes from now on, so that none falls between the look and the watching.
+        self._runner = runner
+        adoption = Recovery(
+            self._host,
+            journal,
+            self._register,
+            runner,
+            dead_rows,
+            NodeId(info.us),
+            info.network,
+            self._host_restarted,
+        )
+        doubt.earlier = await adoption.run()
+        self._ready.set()
+        log.setLevel(await level)
+        log.info(
+            "started version=%s id=%s network=%s listpays=%s",
+            self._version,
+            info.us.hex(),
+            info.network,
+            "host" if info.owns_listpays else "missing",
+        )
+        await loading
+        # What is there now stays, so the collector need not look through it.
+        gc.freeze()
+        await headers
+        await journal.forget_totals()
+        await self.option_set()
+        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, doubt))
+
+    async def pay(self, request: PayRequest, caller: Caller) -> None:
+        with self._calls.open(request, caller.tell) as call:
+            await self._answer(call, caller)
+
+    async def _answer(self, call: OpenCall, caller: Caller) -> None:
+        await self._ready.wait()
+        assert self._paying is not None
+        try:
+            receipt = await self._paying.pay(call)
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("pay_crashed")
+            caller.fail(PayError(Code.OTHER, f"Internal error before anything was sent: {error!r}"))
+        else:
+            caller.succeed(success_json(receipt))
+
+    async def check(self, request: PayRequest, caller: Caller) -> None:
+        await self._ready.wait()
+        assert self._paying is not None
+        try:
+            await self._paying.check(request)
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("check_crashed")
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
+        else:
+            caller.succeed({"command_to_check": "pay"})
+
+    async def show(self, command: str, params: Any, caller: Caller) -> None:
+        """Answer `paystatus` or `listpays`."""
+        await self._ready.wait()
+        await self._calls.all_read()
+        try:
+            look = self._views.paystatus if command == "paystatus" else self._views.listpays
+            await caller.succeed_at_length(await look(params))
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("%s_failed", command)
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
+
+    async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
+        """Answer `payliquidity`, or `check payliquidity`."""
+        await self._ready.wait()
+        await self._liquidity_store.restored.wait()
+        view = LiquidityView(self._planning, self._register.out)
+        try:
+            answer = await view.answer(wanted, only_check)
+        except PayError as error:
+            caller.fail(error)
+        except Exception as error:
+            log.exception("payliquidity_failed")
+            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
+        else:
+            if not only_check and wanted.subcommand not in (Subcommand.LIST, Subcommand.EXPORT):
+                self._liquidity_store.changed(replaced=wanted.subcommand is not Subcommand.MERGE)
+            caller.succeed({"command_to_check": "payliquidity"} if only_check else answer)
+
+    async def hooked_listpays(self, params: Any) -> dict[str, Any]:
+        """The answer to the hook on a `listpays` that somebody calls; for `streaming`."""
+        await self._calls.all_read()
+        if not self._views.concerns(params):
+            return {"result": "continue"}
+        try:
+            return {"return": {"result": await self._views.listpays(params)}}
+        except PayError as error:
+            return {"return": {"error": {"code": error.code, "message": error.message}}}
+
+    async def notification(self, topic: str, fields: dict[str, Any]) -> None:
+        match topic:
+            case "block_added":
+                self._height = int((fields.get("block") or fields)["height"])
+                self._chain.block_added(self._height)
+                self._views.height = self._height
+                if self._runner is not None:
+                    self._runner.block_added(self._height)
+            case "sendpay_success":
+                if self._runner is not None:
+                    self._runner.sendpay_success(fields)
+            case "sendpay_failure":
+                if self._runner is not None:
+                    self._runner.sendpay_failure(fields)
+            case "connect":
+                self._addresses.connected(fields)
+            case "plugin_started":
+                await self._ready.wait()
+                await self._keep_pay()
+
+    async def _forget_earlier(self, adoption: Recovery, doubt: Doubt) -> None:
+        await asyncio.sleep(doubt.quiet_in_s())
+        await adoption.forget()
+
+    async def option_set(self) -> None:
+        """An option of ours was changed."""
+        if not self._host_restarted:
+            await self._lasting.look(SOON_S)
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    async def _mend_options(self) -> None:
+        """Say which values of the configuration are none, and let the host show what is used instead."""
+        for bad in options.bad_values(self._plugin):
+            log.warning("option_refused name=%s used=%s reason=%r", bad.name, bad.used, bad.problem)
+            if self._version.since(TRANSIENT_SINCE):
+                try:
+                    await self._host.call("setconfig", {"config": bad.name, "val": bad.used, "transient": True})
+                except (CallError, Unanswered) as error:
+                    log.warning("option_shown_wrongly name=%s error=%r", bad.name, str(error))
+
+    async def _has_command(self, name: str) -> bool:
+        try:
+            await self._host.patient("help", {"command": name})
+        except CallError:
+            return False
+        return True
+
+    async def _keep_pay(self) -> None:
+        """Keep cln-xpay from answering `pay`, unless the operator wants it so; until the host stops, no longer."""
+        try:
+            found = (await self._host.patient("listconfigs", {"config": XPAY_OPTION}))["configs"]
+            if not found.get(XPAY_OPTION, {}).get("value_bool", True):
+                return
+        except (CallError, LookupError, TypeError, AttributeError):
+            return  # no cln-xpay that has it
+        if options.flag(self._plugin, options.ALLOW_XPAY):
+            self._say_of_xpay(logging.INFO, f"reason='{options.ALLOW_XPAY} is set'")
+            return
+        if not self._version.since(TRANSIENT_SINCE):
+            self._say_of_xpay(logging.WARNING, f"remedy='remove {XPAY_OPTION} from the configuration'")
+            return
+        try:
+            await self._host.call("setconfig", {"config": XPAY_OPTION, "val": False, "transient": True})
+            self._xpay_said = ""
+            log.info("xpay_kept_off option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION)
+        except (CallError, Unanswered) as error:
+            self._say_of_xpay(logging.WARNING, f"error={str(error)!r}")
+
+    def _say_of_xpay(self, level: int, why: str) -> None:
+        """That it answers, once: this is looked at whenever a plugin starts, ourselves included."""
+        if why != self._xpay_said:
+            self._xpay_said = why
+            log.log(level, "xpay_answers_pay option=%s %s", XPAY_OPTION, why)

@@ -1,0 +1,102 @@
+"""What a lost notification would have told, found in the host's table of parts.
+
+Every half a minute what a session holds to be out is compared with the rows. Three things can show: an outcome
+that was not heard of; a row that is pending for ever (`dead_rows`); and no row at all although there was one. The
+host deletes only what is over (delpay, autoclean), so such a part has ended, but as what is not known any more.
+Then nothing is added, the callers are told so, and nobody is given an answer that might be wrong: only another row
+with the preimage makes it certain again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from pay.engine.live.running import Running
+from pay.engine.live.sender import Sender, is_of
+from pay.feedback.failure import Failure
+from pay.host.calls import Host, Row
+from pay.host.dead_rows import DeadRows
+from pay.payment import events as ev
+from pay.payment.states import AttemptStatus, State
+from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
+
+log = logging.getLogger("pay")
+
+RECONCILE_S = 30.0
+"""How often parts that are out are compared with the host's table."""
+
+
+class Reconciliation:
+    """Compares sessions with the host's rows.
+
+    Parameters
+    ----------
+    post
+        Tells a session what happened.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        sender: Sender,
+        dead_rows: DeadRows,
+        post: Callable[[Running, ev.Event], None],
+        every_s: float = RECONCILE_S,
+    ):
+        self._host = host
+        self._sender = sender
+        self._dead_rows = dead_rows
+        self._post = post
+        self._every_s = every_s
+
+    async def run(self, running: Running, at_once: bool) -> None:
+        """As long as the payment lives; `at_once` for the first time without a wait."""
+        while running.session.state is not State.DONE:
+            if not at_once:
+                await asyncio.sleep(self._every_s)
+            at_once = False
+            if running.session.live:
+                await self._look(running)
+
+    async def _look(self, running: Running) -> None:
+        terms = running.session.terms
+        had_rows = accepted(running)
+        everything = await self._host.rows(terms.payment_hash)
+        rows = [row for row in everything if row.groupid == terms.groupid]
+        for row in rows:
+            if is_of(running, row.partid, row.sent_msat):
+                self._sender.tell_row(running, row)
+        for partid in sorted(had_rows & accepted(running) - {row.partid for row in rows}):
+            self._without_row(running, partid, everything)
+        dead_rows = await self._dead_rows.among(terms.payment_hash, rows)
+        if dead_rows:
+            log.info("orphaned_parts %s partids=%s", running.name, sorted(dead_rows))
+            self._post(running, ev.Cancelled(orphaned()))
+        for partid in dead_rows:
+            failure = Failure(None, None, ORPHANED)
+            self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
+
+    def _without_row(self, running: Running, partid: int, everything: Sequence[Row]) -> None:
+        """A part that the host had and has not any more: it is over, and what is known of the hash decides."""
+        session = running.session
+        known = next((row.preimage for row in everything if row.preimage is not None), None)
+        if known is None and isinstance(session.result, ev.Paid):
+            known = session.result.preimage
+        if known is not None:
+            # Who has given the preimage has taken what there was for it.
+            self._post(running, ev.AttemptSettled(partid, known))
+            return
+        if running.times[partid].outcome_lost:
+            return
+        running.lost_outcome(partid)
+        log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
+        error = outcome_lost(partid)
+        running.tell(error.message)
+        self._post(running, ev.Cancelled(error))
+
+
+def accepted(running: Running) -> set[int]:
+    """Live parts that the host has had in its table."""
+    return {a.partid for a in running.session.live if a.status is AttemptStatus.INFLIGHT}

@@ -1,0 +1,26 @@
+"""The commands of the stand-in, one file a subject; `table.COMMANDS` has them all once this is imported."""
+
+from pay.sim.lightningd.commands import (
+    configuration,
+    control,
+    datastore,
+    info,
+    invoices,
+    network,
+    payments,
+    simulation,
+)
+from pay.sim.lightningd.commands.table import COMMANDS, HostCommand
+
+__all__ = [
+    "COMMANDS",
+    "HostCommand",
+    "configuration",
+    "control",
+    "datastore",
+    "info",
+    "invoices",
+    "network",
+    "payments",
+    "simulation",
+]

@@ -1,0 +1,98 @@
+"""Commands about the process itself: plugin, stop, notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pay.sim.lightningd.commands.table import Answer, checked, host_command
+from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.params import INVALID_PARAMS, boolean, req, string, without
+from pay.sim.lightningd.plugin_process import PluginDied, PluginState
+from pay.sim.lightningd.rpc_server import Command
+
+if TYPE_CHECKING:
+    from pay.sim.lightningd.node import SimNode
+
+PLUGIN_ERROR = -3
+
+
+@host_command("notifications", req("enable", boolean))
+def notifications(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    """For the requests that follow on this connection."""
+    if command.connection is not None:
+        command.connection.notifications = args["enable"]
+    return {}
+
+
+@host_command("stop")
+def stop(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    asyncio.get_running_loop().call_later(0.05, node.stop_soon)
+    return {"result": "Shutdown complete"}
+
+
+@host_command("plugin", req("subcommand", string), allow_extra=True, checks_itself=True)
+async def plugin(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+    rest = without(command.params, "subcommand")
+    match args["subcommand"]:
+        case "list":
+            return _listed(node, "list")
+        case "start":
+            return await _start(node, command, rest)
+        case "stop":
+            return await _stop(node, command, rest)
+        case "startdir" | "rescan":
+            return _listed(node, args["subcommand"])
+        case other:
+            raise RpcError(INVALID_PARAMS, f"Unknown subcommand '{other}'")
+
+
+def _named(rest: Any) -> tuple[str, dict[str, Any]]:
+    """The plugin that is meant, and options for it."""
+    if isinstance(rest, list):
+        if not rest:
+            raise RpcError(INVALID_PARAMS, "missing required parameter: plugin")
+        if len(rest) > 1:
+            raise RpcError(INVALID_PARAMS, "Extra parameters must be in object")
+        return str(rest[0]), {}
+    if "plugin" not in rest:
+        raise RpcError(INVALID_PARAMS, "missing required parameter: plugin")
+    return str(rest["plugin"]), {name: value for name, value in rest.items() if name != "plugin"}
+
+
+async def _start(node: SimNode, command: Command, rest: Any) -> Answer:
+    name, options = _named(rest)
+    path = Path(name)
+    if not os.access(path, os.X_OK):
+        path = node.directory.parent / "plugins" / name
+    if not os.access(path, os.X_OK):
+        problem = "Permission denied" if path.exists() else "No such file or directory"
+        raise RpcError(INVALID_PARAMS, f"{path} is not executable: {problem}")
+    checked(command)
+    if any(running.path == path.resolve() for running in node.plugins.all):
+        raise RpcError(INVALID_PARAMS, f"{path}: already registered")
+    try:
+        await node.plugins.start(path, options, id_prefix=command.id_prefix)
+    except PluginDied as death:
+        raise RpcError(PLUGIN_ERROR, f"{path.resolve()}: {death}") from None
+    return _listed(node, "start")
+
+
+async def _stop(node: SimNode, command: Command, rest: Any) -> Answer:
+    name, _ = _named(rest)
+    found = node.plugins.refuse_unknown(name)
+    if not found.dynamic:
+        raise RpcError(INVALID_PARAMS, f"{name} cannot be managed when lightningd is up")
+    checked(command)
+    await node.plugins.stop(found)
+    return {"command": "stop", "result": f"Successfully stopped {found.name}."}
+
+
+def _listed(node: SimNode, subcommand: str) -> Answer:
+    plugins = [
+        {"name": str(p.path), "active": p.state is PluginState.READY, "dynamic": p.dynamic}
+        for p in node.plugins.all
+    ]
+    return {"command": subcommand, "plugins": node.builtin_plugins() + plugins}
