@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.sendpay_table", "tests.rawrpc")
+pytest.register_assert_rewrite("tests.support", "tests.real.support")

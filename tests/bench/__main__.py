@@ -33,9 +33,8 @@ from tests.bench import (
 )
 from tests.bench.arguments import existing
 from tests.bench.setting import Setting
+from tests.support.checkout import ROOT, SNAPSHOT
 
-ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOT = ROOT.parent / "shared" / "data" / "mainnet-2026-02-03.gossip_store.xz"
 RESULTS = ROOT / ".bench" / "latest.json"
 
 

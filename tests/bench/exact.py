@@ -20,8 +20,8 @@ from pay.routing.find import find
 from pay.routing.query import Situation
 from tests.bench.setting import Setting
 from tests.bench.table import heading, row
-from tests.optimum import Case, near_the_most, tight
-from tests.routing_tools import query
+from tests.support.networks import query
+from tests.support.optimum import Case, near_the_most, tight
 
 NETWORKS = int(os.environ.get("EXACT_NETWORKS", "500"))
 _SECONDS = 10.0

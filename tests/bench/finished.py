@@ -40,7 +40,7 @@ from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
 from tests.bench.table import heading, row
-from tests.payment_tools import failed, update_bytes
+from tests.support.payments import failed, update_bytes
 
 PAYMENTS, ATTEMPTS, PARTS, HOPS = 1_000, 100, 30, 6
 _AMOUNT_MSAT = 300_000_000

@@ -49,8 +49,9 @@ from tests.bench.picture import Point, draw
 from tests.bench.setting import SAT, USUAL, Setting
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits, Story
+from tests.support.checkout import ROOT
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits, Story
 
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (10_000, 100_000, 500_000, 2_000_000))
 WORLDS = ("uniform", "bimodal", "moving")
@@ -61,7 +62,7 @@ _LARGE_MSAT = 1_000_000 * SAT
 
 PARTS = 16
 MOST_ATTEMPTS = 40
-RESULTS = Path(__file__).resolve().parents[2] / ".bench"
+RESULTS = ROOT / ".bench"
 
 _LEAST_CHANNELS, _MOST_CHANNELS = 5, 200
 _OWN_MSAT = 50_000_000 * SAT
@@ -319,7 +320,7 @@ def _print(way: Way, found: Figures, took_ms: float) -> None:
 
 
 def main() -> int:
-    from tests.bench.__main__ import SNAPSHOT
+    from tests.support.checkout import SNAPSHOT
 
     parser = argparse.ArgumentParser(prog="python -m tests.bench.frontier")
     parser.add_argument("--network", type=existing, default=SNAPSHOT if SNAPSHOT.exists() else None)

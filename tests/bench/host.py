@@ -1,6 +1,6 @@
 """A lightningd with the public network's graph and nothing else: no peers, no chain, no time but the graph's.
 
-Its chain comes from `chain_plugin.py`, which makes up empty blocks. A gossip_store of last year is as good as a
+Its chain comes from `plugins/chain.py`, which makes up empty blocks. A gossip_store of last year is as good as a
 new one to it for some days, as it forgets stale channels only then. So the routing commands of the host can be
 timed on the same graph as ours.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.rawrpc import RawRpc
+from tests.support.plugins import CHAIN
+from tests.support.rawrpc import RawRpc
 
-CHAIN_PLUGIN = Path(__file__).with_name("chain_plugin.py")
 _START_S = 60.0
 _UNUSED = ("bcli", "cln-grpc", "clnrest", "wss-proxy", "cln-lsps-service")
 
@@ -67,7 +67,7 @@ def start(store: Path, directory: Path) -> Host | str:
     shutil.copyfile(store, home / "bitcoin" / "gossip_store")
     arguments = [
         program, f"--lightning-dir={home}", "--network=bitcoin", "--offline", "--developer",
-        "--allow-deprecated-apis=true", f"--plugin={CHAIN_PLUGIN}", f"--log-file={home / 'log'}",
+        "--allow-deprecated-apis=true", f"--plugin={CHAIN}", f"--log-file={home / 'log'}",
         "--log-level=info", *(f"--disable-plugin={name}" for name in _UNUSED),
     ]  # fmt: skip
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

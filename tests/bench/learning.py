@@ -36,8 +36,8 @@ from tests.bench.quality import BALANCES, PARTS
 from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits
 
 PAYMENTS = 1_000
 """For either kind of balances: two thousand in all, each made with memory and without."""

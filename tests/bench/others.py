@@ -20,7 +20,7 @@ from pay.routing import Hop, NoRoute, NoRouteReason, Route, RouteQuery, plan
 from pay.routing.find import Planner
 from pay.routing.query import BLOCKS_PER_YEAR, Answer
 from pay.units import Scid, ScidDir, fee_msat
-from tests.values import varied
+from tests.support.values import varied
 
 Other = Callable[[Overlay, RouteQuery, Mapping[ScidDir, int]], Answer]
 

@@ -34,7 +34,7 @@ from pay.units import NodeId
 from tests.bench import host
 from tests.bench.setting import SAT, Setting, default_query, ours, query, remembered
 from tests.bench.table import heading, row, spread
-from tests.worlds.kit import Sender
+from tests.support.worlds.sender import Sender
 
 SINGLE_MSAT = (1_000 * SAT, 10_000 * SAT, 100_000 * SAT)
 SPLIT_MSAT = (1_000_000 * SAT, 2_000_000 * SAT, 5_000_000 * SAT)

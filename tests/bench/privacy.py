@@ -28,9 +28,9 @@ from pay.units import NodeId
 from tests.bench.guessing import FINAL_BLOCKS, ROOM_BLOCKS, Watcher
 from tests.bench.setting import SAT, USUAL, Setting, ours, query
 from tests.bench.table import heading, row
-from tests.values import varied
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits
+from tests.support.values import varied
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits
 
 DEFAULT = USUAL.randomness
 STRENGTHS = (0.0, 0.25, 0.5, DEFAULT, 1.0)

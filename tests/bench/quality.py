@@ -42,8 +42,8 @@ from tests.bench.others import cheapest_first, host_pay, incautious, one_path
 from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Cheapest, Truth
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits, Story
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits, Story
 
 AMOUNTS_MSAT = tuple(sat * SAT for sat in (1_000, 10_000, 100_000, 500_000, 1_000_000, 5_000_000))
 BALANCES = ("uniform", "bimodal")

@@ -39,8 +39,8 @@ from tests.bench.quality import BALANCES, PARTS
 from tests.bench.setting import SAT, USUAL, Setting, ours
 from tests.bench.table import heading, row
 from tests.bench.truth import Truth
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits, Story
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits, Story
 
 PAYMENTS = 100
 """In each world, one a minute."""

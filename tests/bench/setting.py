@@ -26,8 +26,8 @@ from pay.sim.network.clock import VirtualClock
 from pay.sim.network.world import World
 from pay.sim.network.world_store import write_store
 from pay.units import NodeId, Scid
-from tests.routing_tools import PLAIN
-from tests.values import varied
+from tests.support.networks import PLAIN
+from tests.support.values import varied
 
 SAT = 1_000
 USUAL = Preferences()

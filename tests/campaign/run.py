@@ -23,8 +23,9 @@ from pay.sim.lightningd.payments_db import Database, Payment, Status
 from tests.campaign.town import Purchase, builder, now_s, purchases
 from tests.campaign.trouble import Trouble
 from tests.campaign.truth import Call, Evidence, Guard, judge
-from tests.protocol.kit import PLUGIN, Host
-from tests.protocol.stepped_clock import SteppedClock
+from tests.support.box.host import Host
+from tests.support.box.stepped_clock import SteppedClock
+from tests.support.checkout import PLUGIN
 
 OPTIONS = {"pay-dev-reconcile-ms": 500}
 NO_XPAY = {"xpay-handle-pay": False}

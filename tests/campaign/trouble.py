@@ -14,8 +14,8 @@ from pay.sim.lightningd.other_sender import OtherSender
 from pay.sim.network.faults import Faults
 from pay.sim.network.liars import Liar
 from tests.campaign.town import Purchase
-from tests.protocol.kit import Host
-from tests.protocol.stepped_clock import SteppedClock
+from tests.support.box.host import Host
+from tests.support.box.stepped_clock import SteppedClock
 
 STEPS_S = (-3000.0, -120.0, -5.0, -1.0, 1.0, 5.0, 120.0, 3000.0)
 """No sum of a few of them lets an invoice of an hour expire for good: what is set ahead is set back again."""

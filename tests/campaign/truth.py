@@ -23,7 +23,7 @@ from pay.sim.lightningd.node_log import LogLine
 from pay.sim.lightningd.other_sender import LABEL
 from pay.sim.lightningd.payments_db import Database, Payment, Status
 from tests.campaign.town import Purchase, now_s
-from tests.rawrpc import Answer
+from tests.support.rawrpc import Answer
 
 VERDICTS = frozenset({-32602, -1, *range(201, 208), 210})
 """Codes that callers book as surely unpaid."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.kit import OPTIONS, Recorded, record
-from tests.protocol.kit import hosting
+from tests.support.box.host import hosting
+from tests.support.clients import OPTIONS, Recorded, record
 
 
 @pytest.fixture(scope="session", params=["v26.06.6", "v25.09"])

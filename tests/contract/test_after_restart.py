@@ -9,8 +9,8 @@ import pytest
 
 from pay.sim.network.failures import FailCode
 from tests.contract import test_boltz, test_btcpay, test_lnbits, test_spark
-from tests.contract.kit import LABEL, OPTIONS, Look, Moment, Says, look
-from tests.protocol.kit import hosting
+from tests.support.box.host import hosting
+from tests.support.clients import LABEL, OPTIONS, Look, Moment, Says, look
 
 READERS: list[Callable[[Look], Says]] = [
     test_boltz.watches,

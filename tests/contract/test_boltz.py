@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.kit import ERRORS, FINAL, SUCCESSES, Case, Look, Moment, Recorded, Says
 from tests.contract.test_cln_grpc import pay_response, status_text
-from tests.protocol.kit import SAT
-from tests.rawrpc import Answer
+from tests.support.box.host import SAT
+from tests.support.clients import ERRORS, FINAL, SUCCESSES, Case, Look, Moment, Recorded, Says
+from tests.support.rawrpc import Answer
 
 PERMANENT = ("WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "incorrect_or_unknown_payment_details")
 

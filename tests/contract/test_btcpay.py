@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
-from tests.protocol.kit import SAT
-from tests.rawrpc import Answer
+from tests.support.box.host import SAT
+from tests.support.clients import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
+from tests.support.rawrpc import Answer
 
 WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 NO_ROUTE = {Case.NO_ROUTE, Case.STOPPED, Case.STOPPED_BEHIND}

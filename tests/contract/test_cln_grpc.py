@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import AMOUNT_MSAT, ERRORS, FINAL, SUCCESSES, Case, Moment, Recorded
-from tests.protocol.kit import SAT
+from tests.support.box.host import SAT
+from tests.support.clients import AMOUNT_MSAT, ERRORS, FINAL, SUCCESSES, Case, Moment, Recorded
 
 STATUSES = ("complete", "pending", "failed")
 

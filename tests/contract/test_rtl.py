@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import AMOUNT_MSAT, ERRORS, SUCCESSES, Case, Moment, Recorded, Says
-from tests.protocol.kit import SAT
+from tests.support.box.host import SAT
+from tests.support.clients import AMOUNT_MSAT, ERRORS, SUCCESSES, Case, Moment, Recorded, Says
 
 WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.kit import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.clients import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded, Says
 
 FLAT = {
     "attempts", "erring_index", "erring_node", "erring_channel", "erring_direction", "failcode", "failcodename",

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from pay.feedback.failure import FailCode
 from pay.liquidity.beliefs import LiquidityBeliefs
-from tests.worlds.kit import Sender
-from tests.worlds.lies import ASKS, Liars, Lie
-from tests.worlds.story import Limits
-from tests.worlds.town import AMOUNT, SAT, Town
+from tests.support.worlds.liars import ASKS, Liars, Lie
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits
+from tests.support.worlds.town import AMOUNT, SAT, Town
 
 FIRST, NEXT = 4, 1
 """HTLCs that one liar may cost a payment, and one after that: with the one that pays five and two."""

@@ -38,8 +38,8 @@ from pay.sim.network.clock import VirtualClock
 from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, WireHop
 from pay.sim.network.world import World
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
-from tests.payment_tools import blamed
-from tests.worlds.kit import Sender
+from tests.support.payments import blamed
+from tests.support.worlds.sender import Sender
 
 MANY = int(os.environ.get("LIQUIDITY_EXAMPLES", "60"))
 """Towns that are tried: a few seconds' worth; 3,000 before something is changed here."""

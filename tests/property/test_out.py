@@ -20,7 +20,7 @@ from pay.network.hints import OwnChannel
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, State
-from tests.payment_tools import NOW, PREIMAGE, line, no_balance, node, scid, terms
+from tests.support.payments import NOW, PREIMAGE, line, no_balance, node, scid, terms
 
 AMOUNT = 100_000
 PATHS = ("abd", "acd", "bcd", "ad")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pay.errors import Code
 from pay.network import Policy
 from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
-from tests.property.drawing import one_of_each
-from tests.routing_tools import SAT, Net, all_routes, path_cost, query
+from tests.support.drawing import one_of_each
+from tests.support.networks import SAT, Net, all_routes, path_cost, query
 
 NODES = "abcdef"
 AMOUNT = 100_000 * SAT

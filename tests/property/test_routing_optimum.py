@@ -14,8 +14,8 @@ from pay.errors import Code
 from pay.routing import NoRoute, NoRouteReason, check, plan
 from pay.routing.bounds import least_fee, rounded_msat
 from pay.routing.problem import Terrain
-from tests.optimum import Case, Optimum, drawn, near_the_most, tight
-from tests.routing_tools import SAT, Net, node, query
+from tests.support.networks import SAT, Net, node, query
+from tests.support.optimum import Case, Optimum, drawn, near_the_most, tight
 
 FIXED = range(10)
 FEWEST = 8

@@ -18,9 +18,9 @@ from pay.routing.min_cost_flow import ChunkFlow
 from pay.routing.problem import Terrain
 from pay.routing.search import FAR_MSAT
 from pay.units import ScidDir
-from tests.property.drawing import one_of_each
-from tests.routing_tools import SAT, US, Net, node, query
-from tests.values import varied
+from tests.support.drawing import one_of_each
+from tests.support.networks import SAT, US, Net, node, query
+from tests.support.values import varied
 
 NODES = "abcdef"
 PAIRS = [(a, b) for a in NODES for b in NODES if a < b]

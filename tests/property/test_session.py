@@ -21,8 +21,8 @@ from pay.payment.states import SessionStatus
 from pay.payment.terms import Terms
 from pay.routing.query import NoRouteReason
 from pay.units import ScidDir
-from tests.bookkeeper import WORDS, begin
-from tests.payment_tools import NOW, node, scid, terms
+from tests.support.bookkeeper import WORDS, begin
+from tests.support.payments import NOW, node, scid, terms
 
 # --- scripts --------------------------------------------------------------------------------------------------
 

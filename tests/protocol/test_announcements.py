@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.jsonstream import RpcError
-from tests.protocol.boxkit import ECHO
-from tests.protocol.kit import CAPACITY_MSAT, PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-from tests.protocol.restart_kit import SPLIT_MSAT, journal, narrow
+from tests.support.box.host import CAPACITY_MSAT, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+from tests.support.box.restarts import SPLIT_MSAT, journal, narrow
+from tests.support.checkout import PLUGIN
+from tests.support.plugins import ECHO
 
 TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
 HINT = "channel_hint_update"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.answers_script import hold, recorded
-from tests.protocol.box_line import BoxLine
+from tests.support.box.line import BoxLine
+from tests.support.lightningd.conversation import hold, recorded
 
 
 @pytest.fixture(scope="module")

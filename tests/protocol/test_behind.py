@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pay.sim.network.world import World
-from tests.protocol.kit import hosting
+from tests.support.box.host import hosting
 
 BEHIND = 100
 

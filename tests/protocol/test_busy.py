@@ -11,7 +11,7 @@ from pay.sim.network.clock import RealClock
 from pay.sim.network.faults import Faults
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, hosting
+from tests.support.box.host import CAPACITY_MSAT, CHEAP, SAT, hosting
 
 SLOTS, PAYMENTS = 10, 40
 

@@ -16,7 +16,7 @@ from pay.sim.network.world import World
 from tests.campaign.run import run
 from tests.campaign.town import Kind, Purchase
 from tests.campaign.truth import Begun, Call, Evidence, Guard, judge
-from tests.rawrpc import Answer
+from tests.support.rawrpc import Answer
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.protocol.kit import hosting
+from tests.support.box.host import hosting
 
 HANGING = 100
 

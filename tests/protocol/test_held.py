@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pay.sim.network.invoices import SimInvoice
-from tests.protocol.kit import SAT, UNKNOWN_DETAILS, Host, hosting
+from tests.support.box.host import SAT, UNKNOWN_DETAILS, Host, hosting
 
 AMOUNT_MSAT = 100_000 * SAT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol.kit import SAT, Host, hosting
+from tests.support.box.host import SAT, Host, hosting
 
 AMOUNT_MSAT = 100_000 * SAT
 

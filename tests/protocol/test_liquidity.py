@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pay.sim.network.store import DYING_BLOCKS
-from tests.protocol.kit import CAPACITY_MSAT, Host, hosting
-from tests.protocol.liquidity_kit import AMOUNT_MSAT, OPTIONS, drain, liquidity, of, tries
+from tests.support.box.host import CAPACITY_MSAT, Host, hosting
+from tests.support.box.learning import AMOUNT_MSAT, OPTIONS, drain, liquidity, of, tries
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.node import SimNode
-from tests.protocol.kit import CAPACITY_MSAT, Host, hosting
-from tests.protocol.liquidity_kit import KEY, OPTIONS, drain, kept, liquidity, stored, tries
+from tests.support.box.host import CAPACITY_MSAT, Host, hosting
+from tests.support.box.learning import KEY, OPTIONS, drain, kept, liquidity, stored, tries
 
 
 @pytest.fixture

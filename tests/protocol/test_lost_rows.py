@@ -1,7 +1,7 @@
 """Somebody deletes the node's row of a part before the plugin has heard how the part ended.
 
 delpay and autoclean delete only what is over, so it has ended; whether it was paid nobody can tell, so nobody is
-told anything but that. The world is that of kit.py.
+told anything but that. The world is that of box/host.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from pay.sim.lightningd.payments_db import Status
 from pay.sim.network.invoices import SimInvoice
-from tests.protocol.kit import SAT, Host, Pending, hosting
+from tests.support.box.host import SAT, Host, Pending, hosting
 
 SPLIT_MSAT = 15_000_000 * SAT
 

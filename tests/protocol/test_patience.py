@@ -1,4 +1,4 @@
-"""A node on the only way in trouble, a phone that sleeps: the plugin tries again, in the world of kit.py."""
+"""A node on the only way in trouble, a phone that sleeps: the plugin tries again, in the world of box/host.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pay.sim.network.failures import FailCode
 from pay.sim.network.faults import Faults
-from tests.protocol.kit import Host, hosting
+from tests.support.box.host import Host, hosting
 
 TROUBLE = int(FailCode.TEMPORARY_NODE_FAILURE)
 

@@ -11,15 +11,15 @@ import pytest
 
 from pay.sim.network.faults import Faults
 from pay.units import Scid, format_scid
-from tests.protocol.answer_kit import error_of
-from tests.protocol.kit import (
+from tests.support.box.errors import error_of
+from tests.support.box.host import (
     SAT,
     TEMPORARY_CHANNEL_FAILURE,
     UNKNOWN_DETAILS,
     Host,
     hosting,
 )
-from tests.rawrpc import Answer
+from tests.support.rawrpc import Answer
 
 ALWAYS = {"payment_preimage", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "status"}
 

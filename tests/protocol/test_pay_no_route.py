@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.answer_kit import error_of
-from tests.protocol.kit import (
+from tests.support.box.errors import error_of
+from tests.support.box.host import (
     CHEAP,
     SAT,
     TEMPORARY_CHANNEL_FAILURE,

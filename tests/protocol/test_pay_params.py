@@ -11,8 +11,8 @@ import pytest
 
 from pay.sim.network.bolt11 import Bolt11, encode
 from pay.sim.network.keys import node_secret
-from tests.protocol.kit import SAT, Host, hosting
-from tests.rawrpc import Answer
+from tests.support.box.host import SAT, Host, hosting
+from tests.support.rawrpc import Answer
 
 INVALID_PARAMS = -32602
 ORDER = (

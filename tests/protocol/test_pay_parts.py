@@ -22,7 +22,7 @@ from pay.sim.network.faults import Faults
 from pay.sim.network.invoices import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.kit import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+from tests.support.box.host import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 
 SMALL_MSAT = 300_000 * SAT
 AMOUNT_MSAT = 700_000 * SAT

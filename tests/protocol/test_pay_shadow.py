@@ -1,6 +1,6 @@
 """Shadow routes end to end: what the nodes on the way see, what callers read, and what a restart keeps.
 
-The world is that of kit.py: far has channels with hub and alt, so a walk from it leads on over one of them.
+The world is that of box/host.py: far has channels with hub and alt, so a walk from it leads on over one of them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pay.network import Policy
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
 from pay.units import NodeId, direction_of
-from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, UNKNOWN_DETAILS, Host, hosting
-from tests.protocol.restart_kit import SPLIT_MSAT, narrow
+from tests.support.box.host import CAPACITY_MSAT, CHEAP, SAT, UNKNOWN_DETAILS, Host, hosting
+from tests.support.box.restarts import SPLIT_MSAT, narrow
 
 AMOUNT_MSAT = 100_000 * SAT
 FEE_MSAT = 11 * SAT

@@ -15,9 +15,9 @@ import pytest
 from pay.host import calls
 from pay.host.calls import Row, RowStatus
 from pay.host.dead_rows import DeadRows, host_started_s
-from tests.protocol.kit import PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-
-WITNESS = Path(__file__).parents[1] / "real" / "witness.py"
+from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+from tests.support.checkout import PLUGIN
+from tests.support.plugins import WITNESS
 
 
 @pytest.fixture(scope="module")

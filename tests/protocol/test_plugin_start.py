@@ -19,7 +19,8 @@ import pytest
 
 from pay.sim.lightningd.node import NodeDied, SimNode
 from pay.sim.lightningd.node_faults import NodeFaults
-from tests.protocol.kit import PLUGIN, SAT, Host, environment, hosting
+from tests.support.box.host import SAT, Host, environment, hosting
+from tests.support.checkout import PLUGIN
 
 NAMES = (
     "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.kit import Host, hosting
+from tests.support.box.host import Host, hosting
+from tests.support.plugins import ECHO
 
 OPTION = "xpay-handle-pay"
 
@@ -35,7 +36,7 @@ def test_switched_off_at_start(tmp_path: Path) -> None:
 
 def test_switched_off_again(tmp_path: Path) -> None:
     """A plugin that starts may be xpay with its option as it was: it is looked at each time."""
-    echo = Path(__file__).parent / "plugins" / "echo.py"
+    echo = ECHO
     with hosting(tmp_path) as host:
         host.call("setconfig", {"config": OPTION, "val": True, "transient": True}).ok()
         assert handles(host)

@@ -1,4 +1,4 @@
-"""Peers that are away are asked back, where only they could make the payment possible, in the world of kit.py.
+"""Peers that are away are asked back, where only they could make the payment possible: the world of box/host.py.
 
 All of them listen at 127.0.0.1:9735, and announce that but for those that a test calls unlisted.
 """
@@ -16,7 +16,7 @@ from pay.sim.network.clock import RealClock
 from pay.sim.network.faults import Faults
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.kit import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
+from tests.support.box.host import CAPACITY_MSAT, CHEAP, SAT, Host, hosting
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pay.sim.lightningd.node_faults import NodeFaults
-from tests.protocol.kit import hosting
-from tests.protocol.restart_kit import (
+from tests.support.box.host import hosting
+from tests.support.box.restarts import (
     AMOUNT_MSAT,
     FAST,
     OPTIONS,

@@ -13,8 +13,8 @@ from pay.engine.restart.journal import READ_TIMEOUT_S
 from pay.sim.lightningd.node import SimNode
 from pay.sim.lightningd.node_faults import NodeFaults
 from pay.sim.network.world import World
-from tests.protocol.kit import SAT, hosting
-from tests.protocol.restart_kit import (
+from tests.support.box.host import SAT, hosting
+from tests.support.box.restarts import (
     AMOUNT_MSAT,
     KEY,
     OPTIONS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol.box_line import BoxLine
-from tests.sendpay_cases import CASES
-from tests.sendpay_table import Case, run
+from tests.support.box.line import BoxLine
+from tests.support.lightningd.sendpay_cases import CASES
+from tests.support.lightningd.sendpay_table import Case, run
 
 
 @pytest.fixture(scope="module")

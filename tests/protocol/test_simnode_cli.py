@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from pay.sim.cli import parameters
-from tests.protocol.boxkit import ECHO
-
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT
+from tests.support.plugins import ECHO
 
 
 def sim(*arguments: str) -> list[str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pay.sim.lightningd.harness import Box
-from tests.protocol.boxkit import executable, invoice_of_far, line_box, part
-from tests.protocol.kit import SAT, hosting
-from tests.protocol.stepped_clock import SteppedClock
+from tests.support.box.host import SAT, hosting
+from tests.support.box.stepped_clock import SteppedClock
+from tests.support.box.worlds import executable, invoice_of_far, line_box, part
 
 HOUR_S = 3600.0
 TELLER = """

@@ -16,7 +16,8 @@ from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.jsonstream import MalformedJson, RpcError
 from pay.sim.lightningd.node_faults import NodeFaults
 from pay.sim.network.faults import Faults
-from tests.protocol.boxkit import ECHO, invoice_of_far, line_box, part, told, topics
+from tests.support.box.worlds import invoice_of_far, line_box, part, told, topics
+from tests.support.plugins import ECHO
 
 SUBSCRIBED = {"subscriptions": ["sendpay_success", "block_added"]}
 

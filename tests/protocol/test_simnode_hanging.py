@@ -19,7 +19,7 @@ from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.lightningd.node_faults import NodeFaults
 from pay.sim.lightningd.rpc_server import short_path
-from tests.protocol.boxkit import invoice_of_far, line_box, part
+from tests.support.box.worlds import invoice_of_far, line_box, part
 
 CALLER = """
 import json, socket, sys, time

@@ -17,7 +17,7 @@ from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
 from pay.units import format_scid
-from tests.protocol.boxkit import CAPACITY_MSAT, invoice_of_far, line_box, part
+from tests.support.box.worlds import CAPACITY_MSAT, invoice_of_far, line_box, part
 
 MANY = 100_000
 """A hundred thousand are seconds less than half a million, and tell the same."""

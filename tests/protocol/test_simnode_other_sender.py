@@ -17,7 +17,7 @@ from pay.sim.lightningd.other_sender import OtherSender
 from pay.sim.lightningd.payments_db import Status
 from pay.sim.network.faults import Faults
 from pay.sim.network.invoices import SimInvoice
-from tests.protocol.boxkit import invoice_of_far, line_box, part
+from tests.support.box.worlds import invoice_of_far, line_box, part
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.lightningd.node import NodeDied
 from pay.sim.lightningd.rpc_server import FlatError
-from tests.protocol.boxkit import ECHO, executable, invoice_of_far, line_box, part, told, topics
+from tests.support.box.worlds import executable, invoice_of_far, line_box, part, told, topics
+from tests.support.plugins import ECHO, FLAVOUR
 
 OPTIONS = [
     {"name": "echo-count", "type": "int", "default": 3, "description": "n", "dynamic": True},
@@ -337,7 +338,7 @@ def test_check_asks_the_plugin_only_if_it_can(tmp_path: Path, manifest: Any) -> 
 
 def test_a_plugin_on_pyln_client(tmp_path: Path) -> None:
     """The library runs as it does under lightningd: options, log, calls back over the socket, async methods."""
-    program = executable(tmp_path / "flavour.py", (ECHO.parent / "flavour.py").read_text())
+    program = executable(tmp_path / "flavour.py", FLAVOUR.read_text())
     with line_box(tmp_path, plugin=program, options={"pyln-flavour": "salt"}) as box:
         seen: list[dict[str, Any]] = []
         assert box.call("pyln-height", {"more": 5}, notify=seen.append) == {"blockheight": 1005}

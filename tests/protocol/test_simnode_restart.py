@@ -14,7 +14,8 @@ import pytest
 from pay.network import GossipStore
 from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.network.world import World
-from tests.protocol.boxkit import ECHO, executable, invoice_of_far, line_box, part, topics
+from tests.support.box.worlds import executable, invoice_of_far, line_box, part, topics
+from tests.support.plugins import ECHO
 
 
 def rows(box: Any, invoice: Any) -> list[dict[str, Any]]:

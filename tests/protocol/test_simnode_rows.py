@@ -17,7 +17,8 @@ from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.lightningd.other_sender import OtherSender
 from pay.sim.lightningd.payments_db import Payment, Status
 from pay.sim.network.invoices import SimInvoice
-from tests.protocol.boxkit import ECHO, invoice_of_far, line_box, part, topics
+from tests.support.box.worlds import invoice_of_far, line_box, part, topics
+from tests.support.plugins import ECHO
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pyln.client import RpcError as PylnError
 
 from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.jsonstream import JsonSplitter, MalformedJson, RpcError
-from tests.protocol.boxkit import invoice_of_far, line_box, part
+from tests.support.box.worlds import invoice_of_far, line_box, part
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """An error is answered only when nothing of the hash can settle, and a success is never taken back.
 
 Rows that somebody deletes, a sender beside us, an order that waits in the host, clocks that are set, a host that
-lacks a command: the real plugin, in the world of kit.py.
+lacks a command: the real plugin, in the world of box/host.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pay.sim.lightningd.payments_db import Status
 from pay.sim.network.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from pay.sim.network.liars import Liar, Lie
-from tests.protocol.kit import PLUGIN, Host, hosting
-from tests.protocol.restart_kit import (
+from tests.support.box.host import Host, hosting
+from tests.support.box.restarts import (
     AMOUNT_MSAT,
     OPTIONS,
     SPLIT_MSAT,
@@ -31,7 +31,8 @@ from tests.protocol.restart_kit import (
     restart_node,
     start_plugin,
 )
-from tests.protocol.stepped_clock import SteppedClock
+from tests.support.box.stepped_clock import SteppedClock
+from tests.support.checkout import PLUGIN
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from pay.sim.network.failures import FailCode
 from pay.sim.network.liars import Liar, Lie
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.kit import CHEAP, DEAR, PLUGIN, SAT, Host, hosting
-from tests.protocol.restart_kit import (
+from tests.protocol.test_truth import complete, delete
+from tests.support.box.host import CHEAP, DEAR, SAT, Host, hosting
+from tests.support.box.restarts import (
     OPTIONS,
     SPLIT_MSAT,
     journal,
@@ -28,7 +29,7 @@ from tests.protocol.restart_kit import (
     restart_node,
     start_plugin,
 )
-from tests.protocol.test_truth import complete, delete
+from tests.support.checkout import PLUGIN
 
 UNKNOWN_AHEAD = Lie(FailCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, height=10**6)
 

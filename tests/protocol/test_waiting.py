@@ -13,7 +13,8 @@ import pytest
 
 from pay.sim.network.failures import FailCode, failure
 from pay.sim.network.invoices import SimInvoice, fail_parts
-from tests.protocol.kit import PLUGIN, Host, hosting
+from tests.support.box.host import Host, hosting
+from tests.support.checkout import PLUGIN
 
 
 @pytest.fixture(scope="module", params=["v26.04", "v26.06.6"])

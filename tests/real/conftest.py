@@ -11,20 +11,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.real.bench import Line, RealBench
-from tests.real.network import CHECKOUT, Node, Regtest
+from tests.real.support.bench import Line, RealBench
+from tests.real.support.network import Regtest
+from tests.real.support.shop import WITH_PLUGIN, Shop
 
 # pyln-testing reads these when it is imported: it expects plugins written in Rust, and gRPC, unless told not to.
 os.environ.setdefault("RUST", "0")
 os.environ.setdefault("TEST_NETWORK", "regtest")
 
-PLUGIN = CHECKOUT / "plugin.py"
-WITH_PLUGIN = {"disable-plugin": "pay", "plugin": str(PLUGIN)}
 
 
 def missing() -> str | None:
@@ -79,15 +77,6 @@ def line(regtest: Regtest) -> Line:
 def bench(line: Line) -> RealBench:
     """The line, as the tables want it."""
     return RealBench(line)
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """Nodes with the plugin, on the line's hub: payer ── hub, announced, and shy ── hub, not announced."""
-
-    line: Line
-    payer: Node
-    shy: Node
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from tests.answers_script import RECORDED, RECORDED_VERSION, hold, recorded
-from tests.real.bench import RealBench
+from tests.real.support.bench import RealBench
+from tests.support.lightningd.conversation import RECORDED, RECORDED_VERSION, hold, recorded
 
 
 def test_lightningd_says_what_is_recorded(bench: RealBench) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pay.host.chain import FRESH_S
-from tests.real.conftest import WITH_PLUGIN
-from tests.real.network import Node, Regtest
-from tests.real.paying import begin, held, invoice, wait_until
+from tests.real.support.network import Node, Regtest
+from tests.real.support.paying import begin, held, invoice, wait_until
+from tests.real.support.shop import WITH_PLUGIN
 
 BEHIND = 100
 

@@ -7,10 +7,11 @@ import shutil
 import signal
 from pathlib import Path
 
-from tests.real.bench import Line
-from tests.real.conftest import PLUGIN, WITH_PLUGIN, Shop
-from tests.real.network import Node
-from tests.real.paying import begin, held, invoice, pay, rows, wait_until
+from tests.real.support.bench import Line
+from tests.real.support.network import Node
+from tests.real.support.paying import begin, held, invoice, pay, rows, wait_until
+from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.checkout import PLUGIN
 
 XPAY = "xpay-handle-pay"
 

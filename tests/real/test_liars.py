@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.real.network import CHECKOUT, Node, Regtest
-from tests.real.paying import invoice, pay, received
-from tests.real.road import OPTIONS
+from tests.real.support.network import Node, Regtest
+from tests.real.support.paying import invoice, pay, received
+from tests.real.support.road import OPTIONS
+from tests.support.plugins import LIAR
 
-LIAR = CHECKOUT / "tests" / "real" / "liar.py"
 AMOUNT_MSAT = 10_000_000
 HONEST_MSAT = AMOUNT_MSAT // 1_000_000 * 4_000
 CHANNELS = 6

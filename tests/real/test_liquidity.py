@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.real.conftest import WITH_PLUGIN
-from tests.real.network import Node, Regtest
-from tests.real.paying import invoice, pay, wait_until
+from tests.real.support.network import Node, Regtest
+from tests.real.support.paying import invoice, pay, wait_until
+from tests.real.support.shop import WITH_PLUGIN
 
 SAT = 1_000
 _OPTIONS = {**WITH_PLUGIN, "xpay-handle-pay": "false", "pay-dev-liquidity-ms": 200}

@@ -13,10 +13,10 @@ import pytest
 
 from pay.sim.network import bolt11
 from pay.sim.network.bolt11 import FIELD_ORDER, Bolt11, encode
-from tests.rawrpc import Answer
-from tests.real.conftest import WITH_PLUGIN, Shop
-from tests.real.network import Node
-from tests.real.paying import INVALID, TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, rows, wait_until
+from tests.real.support.network import Node
+from tests.real.support.paying import INVALID, TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, rows, wait_until
+from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.rawrpc import Answer
 
 KEY = b"\x11" * 32
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.real.bench import Line
-from tests.real.conftest import PLUGIN, WITH_PLUGIN, Shop
-from tests.real.network import Node
-from tests.real.paying import begin, invoice, pay, wait_until
-from tests.real.road import GATE
+from tests.real.support.bench import Line
+from tests.real.support.network import Node
+from tests.real.support.paying import begin, invoice, pay, wait_until
+from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.checkout import PLUGIN
+from tests.support.plugins import GATE
 
 BAD = {"pay-max-parts": 0, "pay-randomness": 500, "pay-shadow": "maybe", "pay-failure-cost": "5 sats"}
 USED = {"pay-max-parts": 100, "pay-randomness": 85, "pay-shadow": "delay", "pay-failure-cost": "10000msat"}

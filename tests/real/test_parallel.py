@@ -7,9 +7,9 @@ Gossip shows both channels of mid alike, and a node may forward over either: wha
 
 from __future__ import annotations
 
-from tests.real.conftest import WITH_PLUGIN, Shop
-from tests.real.network import Node
-from tests.real.paying import invoice, pay, received, rows, wait_until
+from tests.real.support.network import Node
+from tests.real.support.paying import invoice, pay, received, rows, wait_until
+from tests.real.support.shop import WITH_PLUGIN, Shop
 
 LEFT_MSAT = 150_000_000
 AMOUNT_MSAT = 1_050_000_000

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pay.sim.network.bolt11 import Bolt11, encode
-from tests.real.conftest import WITH_PLUGIN, Shop
-from tests.real.paying import INVALID, SUCCESS, invoice, pay, received, rows
+from tests.real.support.paying import INVALID, SUCCESS, invoice, pay, received, rows
+from tests.real.support.shop import WITH_PLUGIN, Shop
 
 # What is paid
 

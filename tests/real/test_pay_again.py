@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.real.conftest import Shop
-from tests.real.paying import (
+from tests.real.support.paying import (
     TEMPORARY_NODE_FAILURE,
     UNKNOWN_DETAILS,
     begin,
@@ -16,6 +15,7 @@ from tests.real.paying import (
     told,
     wait_until,
 )
+from tests.real.support.shop import Shop
 
 # Again
 

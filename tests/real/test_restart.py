@@ -19,9 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.rawrpc import Answer
-from tests.real.network import Node, Regtest
-from tests.real.paying import (
+from tests.real.support.network import Node, Regtest
+from tests.real.support.paying import (
     TEMPORARY_NODE_FAILURE,
     begin,
     beside,
@@ -32,8 +31,10 @@ from tests.real.paying import (
     rows,
     wait_until,
 )
-from tests.real.road import OPTIONS, Road
-from tests.real.trouble import AMOUNT_MSAT, LABEL, LIAR, Trouble
+from tests.real.support.road import OPTIONS, Road
+from tests.real.support.trouble import AMOUNT_MSAT, LABEL, Trouble
+from tests.support.plugins import LIAR
+from tests.support.rawrpc import Answer
 
 RUNS = int(os.environ.get("CAMPAIGN_RUNS", "3"))
 SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.real.bench import RealBench
-from tests.sendpay_cases import CASES
-from tests.sendpay_table import Case, run
+from tests.real.support.bench import RealBench
+from tests.support.lightningd.sendpay_cases import CASES
+from tests.support.lightningd.sendpay_table import Case, run
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -19,10 +19,9 @@ from typing import Any
 import pytest
 
 from pay.sim.network.bolt11 import Bolt11, encode
-from tests.real.bench import Line
-from tests.real.conftest import WITH_PLUGIN, Shop
-from tests.real.network import Node
-from tests.real.paying import (
+from tests.real.support.bench import Line
+from tests.real.support.network import Node
+from tests.real.support.paying import (
     TEMPORARY_NODE_FAILURE,
     begin,
     held,
@@ -35,6 +34,7 @@ from tests.real.paying import (
     told,
     wait_until,
 )
+from tests.real.support.shop import WITH_PLUGIN, Shop
 
 SIDE_BLOCKS = 40
 BLOCKS_AHEAD = 4

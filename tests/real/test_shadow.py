@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.real.conftest import Shop
-from tests.real.network import Node
-from tests.real.paying import SUCCESS, begin, held, invoice, received, refill, wait_until
+from tests.real.support.network import Node
+from tests.real.support.paying import SUCCESS, begin, held, invoice, received, refill, wait_until
+from tests.real.support.shop import Shop
 
 AMOUNT_MSAT = 100_000_000
 FEE_MSAT = 1_001

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.real.bench import RealBench
-from tests.real.conftest import Line
-from tests.sendpay_table import Invoice, Payee, Send, take
+from tests.real.support.bench import Line, RealBench
+from tests.support.lightningd.sendpay_table import Invoice, Payee, Send, take
 
 SLOTS = 10
 INCOMING = 5

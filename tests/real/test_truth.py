@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.real.bench import Line
-from tests.real.conftest import Shop
-from tests.real.network import Node
-from tests.real.paying import (
+from tests.real.support.bench import Line
+from tests.real.support.network import Node
+from tests.real.support.paying import (
     INVALID,
     TEMPORARY_NODE_FAILURE,
     begin,
@@ -31,7 +30,9 @@ from tests.real.paying import (
     told,
     wait_until,
 )
-from tests.real.road import GATE, OPTIONS, Road
+from tests.real.support.road import OPTIONS, Road
+from tests.real.support.shop import Shop
+from tests.support.plugins import GATE
 
 SAT = 1_000
 CAPACITY_SAT = 500_000

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.rawrpc import Answer
-from tests.real.network import CHECKOUT, Node, Regtest
-from tests.real.paying import begin, invoice, received, rows, wait_until
-from tests.real.road import OPTIONS
+from tests.real.support.network import Node, Regtest
+from tests.real.support.paying import begin, invoice, received, rows, wait_until
+from tests.real.support.road import OPTIONS
+from tests.support.plugins import LIAR
+from tests.support.rawrpc import Answer
 
-LIAR = CHECKOUT / "tests" / "real" / "liar.py"
 SAT = 1_000
 AMOUNT_MSAT = 100_000 * SAT
 RETRY_FOR = 40

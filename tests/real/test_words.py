@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from tests.real.conftest import Shop
-from tests.real.network import Node
-from tests.real.paying import (
+from tests.real.support.network import Node
+from tests.real.support.paying import (
     INVALID,
     TEMPORARY_NODE_FAILURE,
     UNKNOWN_DETAILS,
@@ -19,6 +18,7 @@ from tests.real.paying import (
     rows,
     wait_until,
 )
+from tests.real.support.shop import Shop
 
 
 def test_a_description_that_does_not_match(shop: Shop) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pay.sim.network.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
-from tests.worlds.story import Limits
-from tests.worlds.town import AMOUNT, SAT, Town
+from tests.support.worlds.story import Limits
+from tests.support.worlds.town import AMOUNT, SAT, Town
 
 HALF = 500_000 * SAT
 

@@ -6,9 +6,9 @@ from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import HintHop
 from pay.payment.settings import Shadow
 from pay.sim.network.failures import FailCode
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits
-from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits
+from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 
 def test_a_phone_that_wakes_up_is_paid():

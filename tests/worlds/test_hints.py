@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pay.network import HintHop
 from pay.units import Scid
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 
 def hidden(ppm: int = 50, **channel: object) -> tuple[Town, dict[str, object]]:

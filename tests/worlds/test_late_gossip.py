@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from pay.liquidity.beliefs import LiquidityBeliefs
-from tests.worlds.kit import Sender
-from tests.worlds.town import SAT, Town
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.town import SAT, Town
 
 WORDS = "known channels of the recipient are disabled towards it; it is probably offline"
 

@@ -9,10 +9,10 @@ import pytest
 from pay.feedback.failure import FailCode
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.sim.network.failures import FailCode as Code
-from tests.worlds.kit import Sender
-from tests.worlds.lies import Liars, Lie
-from tests.worlds.story import Limits, Story
-from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
+from tests.support.worlds.liars import Liars, Lie
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits, Story
+from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 DEAR = Limits(maxfeepercent=Decimal("0.5"), max_parts=8)
 

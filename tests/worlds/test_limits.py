@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pay.sim.network.failures import FailCode
-from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
+from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 
 def fork() -> Town:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.worlds.town import SAT, Town
+from tests.support.worlds.town import SAT, Town
 
 SMALL = 1_980 * SAT
 WISH = {"max_parts": 100, "min_part_msat": 1_000 * SAT}

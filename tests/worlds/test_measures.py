@@ -13,7 +13,7 @@ from pay.units import NodeId
 from tests.bench.others import cheapest_first, host_pay
 from tests.bench.setting import SAT, ours, query
 from tests.bench.truth import Truth
-from tests.worlds.kit import Sender
+from tests.support.worlds.sender import Sender
 
 
 @pytest.fixture(scope="module", params=["uniform", "bimodal"])

@@ -7,9 +7,9 @@ from decimal import Decimal
 from functools import partial
 
 from pay.liquidity.beliefs import LiquidityBeliefs
-from tests.worlds.kit import Sender
-from tests.worlds.story import Limits
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.sender import Sender
+from tests.support.worlds.story import Limits
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 MINUTE, HOUR = 60.0, 3_600.0
 LIMITS = Limits(maxfeepercent=Decimal(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.worlds.town import AMOUNT, SAT, Town
+from tests.support.worlds.town import AMOUNT, SAT, Town
 
 
 def fork() -> Town:

@@ -11,8 +11,8 @@ import pytest
 from pay.payment.patience import PEERS_S
 from pay.sim.network.failures import FailCode
 from pay.sim.network.faults import Faults
-from tests.worlds.story import Story
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.story import Story
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 TROUBLE = "the node failed for now"
 AWAY = "the node knows no such next channel or its peer is away"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pay.sim.network.failures import FailCode
-from tests.worlds.town import AMOUNT, EMPTY, SAT, Town
+from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 REFUSED = "D: the recipient refuses: it does not know this payment, or amount or delay are wrong"
 

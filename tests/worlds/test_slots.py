@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds.story import Story
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.story import Story
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 PARTS: dict[str, object] = {"max_parts": 100, "min_part_msat": 1_000 * SAT}
 NO_OTHERS = "D: the other parts did not reach the recipient in time"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 LARGE = 1_500_000 * SAT
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.worlds.town import EMPTY, SAT, Town
+from tests.support.worlds.town import EMPTY, SAT, Town
 
 SMALL = 1_980 * SAT
 SPLIT = {"max_parts": 30, "min_part_msat": 1_000 * SAT}

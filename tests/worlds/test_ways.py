@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pay.sim.network.failures import FailCode
-from tests.worlds.kit import pay
-from tests.worlds.story import Limits
-from tests.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town
+from tests.support.worlds.sender import pay
+from tests.support.worlds.story import Limits
+from tests.support.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town
 
 
 def fork(**world: object) -> Town:

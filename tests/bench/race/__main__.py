@@ -30,13 +30,13 @@ from tests.bench.race.hub import HubRace, Plan
 from tests.bench.race.network import Ways
 from tests.bench.race.points import write as write_points
 from tests.bench.race.record import Memory, Payment, Results, load
-from tests.bench.race.senders import PLUGIN, Limits, Ours, Pay, Sender, Xpay, read_variant
+from tests.bench.race.senders import Limits, Ours, Pay, Sender, Xpay, read_variant
 from tests.bench.race.snapshot import Snapshot
 from tests.bench.race.surprise import lines as surprise_lines
 from tests.bench.race.table import tables
 from tests.bench.race.tree import Tree, Unusable, find_tree, version
+from tests.support.checkout import PLUGIN, ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 BENCH = ROOT / ".bench"
 AMOUNTS_SAT = (1_000, 10_000, 100_000, 500_000, 2_000_000, 4_000_000)
 SAVED_EVERY = 50

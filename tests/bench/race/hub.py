@@ -20,7 +20,7 @@ from tests.bench.race.senders import FEATURES, Limits, Sender, clear, settled_ro
 from tests.bench.race.snapshot import node_secret
 from tests.bench.race.tree import Tree
 from tests.bench.race.watch import Watch
-from tests.rawrpc import Answer
+from tests.support.rawrpc import Answer
 
 EXPIRY_S = 7 * 86_400
 HELD_S = 90

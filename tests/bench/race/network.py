@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from tests.bench.race.snapshot import HUB_SECRET
 from tests.bench.race.tree import Tree
-from tests.rawrpc import Answer, RawRpc
+from tests.support.rawrpc import Answer, RawRpc
 
 CAPACITY_SAT = 2_000_000_000
 """Of our own channel: never what stands in the way."""

@@ -22,9 +22,9 @@ from typing import Any, Protocol
 from pay.sim.network.bolt11 import Bolt11, encode
 from tests.bench.race.network import Node
 from tests.bench.race.record import Crossing, Part
-from tests.rawrpc import Answer
+from tests.support.checkout import PLUGIN
+from tests.support.rawrpc import Answer
 
-PLUGIN = Path(__file__).resolve().parents[3] / "plugin.py"
 BUILTIN = "pay"
 XPAY_LAYER = "xpay"
 NOBODYS_SECRET = b"\x02" * 32

@@ -1,0 +1,1 @@
+"""Real nodes: a regtest network and what tests ask of it."""

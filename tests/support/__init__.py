@@ -1,0 +1,1 @@
+"""What tests are made of, by what each file makes; tests import from here, never from each other."""

@@ -1,0 +1,1 @@
+"""The real plugin in the box: its host, small worlds, what dies and comes back."""

@@ -1,0 +1,112 @@
+"""What is kept of payments that are over: how many, with how many attempts, and of the rest that they were."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from pay.engine.live import register as kept
+from pay.engine.live.register import Refused, Register
+from pay.engine.live.running import Running
+from pay.errors import Code, PayError
+from pay.host.calls import PartOrder
+from pay.invoice.recipient import ClearRecipient
+from pay.payment import events as ev
+from pay.payment.session import PaymentSession
+from pay.payment.states import SessionStatus
+from tests.support.payments import HEIGHT, NOW, PREIMAGE, line, no_balance, node, terms
+
+
+def over(register: Register, number: int, failing: int, paid: bool = False) -> Running:
+    """A payment whose first attempts fail one after the other; then it is paid or given up."""
+    payment_hash = number.to_bytes(32, "big")
+    limits: dict[str, Any] = {"max_attempts": 1_000, "max_fee_msat": 100_000, "payment_hash": payment_hash}
+    order = PartOrder(payment_hash.hex(), 100_000, 1, f"lnbc{number}", None, None, None, None, None)
+    running = Running(PaymentSession(terms(**limits)), ClearRecipient(node("d"), (), False), order)
+    register.start(running)
+    actions = running.session.handle(ev.Started(()), NOW)
+    for attempt in range(1, failing + 2):
+        (question,) = [action for action in actions if isinstance(action, ev.FindRoutes)]
+        if attempt == failing + 1 and not paid:
+            running.session.handle(ev.Cancelled(_error()), NOW)
+            break
+        running.session.handle(ev.RoutesFound(question.query_id, (line(100_000, first=10 * attempt),)), NOW)
+        if attempt == failing + 1:
+            running.session.handle(ev.AttemptSettled(attempt, PREIMAGE), NOW)
+            break
+        actions = running.session.handle(ev.AttemptFailed(attempt, no_balance(1), HEIGHT), NOW)
+    assert register.end(running)
+    return running
+
+
+def _error() -> PayError:
+    return PayError(Code.OTHER, "enough", {"a lot": list(range(10))})
+
+
+def hashes(register: Register) -> list[int]:
+    return [int.from_bytes(payment.standing.terms.payment_hash, "big") for payment in register.finished()]
+
+
+def test_so_many_payments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_FINISHED", 3)
+    register = Register()
+    for number in range(5):
+        over(register, number, failing=0, paid=True)
+    assert hashes(register) == [2, 3, 4]
+
+
+def test_so_many_attempts_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4 + 3 + 2 are 9; with a third one of 4 the first goes; one of more than all is kept alone."""
+    monkeypatch.setattr(kept, "MOST_ATTEMPTS", 9)
+    register = Register()
+    for number, attempts in enumerate([4, 3, 2]):
+        over(register, number, failing=attempts)
+    assert hashes(register) == [0, 1, 2]
+    over(register, 3, failing=4)
+    assert hashes(register) == [1, 2, 3]
+    over(register, 4, failing=20)
+    assert hashes(register) == [4]
+    over(register, 5, failing=1)
+    assert hashes(register) == [5]
+
+
+def test_what_is_dropped_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it was paid and with what, or that it was refused, so that nobody pays it twice."""
+    monkeypatch.setattr(kept, "MOST_FINISHED", 1)
+    register = Register()
+    over(register, 1, failing=1, paid=True)
+    over(register, 2, failing=1)
+    over(register, 3, failing=0, paid=True)
+    assert hashes(register) == [3]
+    known = register.known((1).to_bytes(32, "big"))
+    assert known is not None and known.receipt.paid.preimage == PREIMAGE and known.partids == {2}
+    assert register.refused((2).to_bytes(32, "big"), 1) == Refused(1, "lnbc2", tried=True)
+    assert register.ended() == {number.to_bytes(32, "big") for number in (1, 2, 3)}
+
+
+def test_receipts_and_refusals_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ENDS", 2)
+    register = Register()
+    for number in range(6):
+        over(register, number, failing=0, paid=number % 2 == 0)
+    assert register.ended() == {number.to_bytes(32, "big") for number in (2, 3, 4, 5)}
+
+
+def test_what_only_a_payment_in_work_needs_goes() -> None:
+    """The session, with all that its next plan would have had to respect, and what its error had beside words."""
+    register = Register()
+    running = over(register, 1, failing=2)
+    session = weakref.ref(running.session)
+    assert isinstance(running.session.result, ev.NotPaid) and running.session.result.error.data
+    del running
+    gc.collect()
+    assert session() is None
+    (payment,) = register.finished()
+    assert payment.standing.status is SessionStatus.FAILED and len(payment.standing.attempts) == 2
+    assert [attempt.failure for attempt in payment.standing.attempts] == [no_balance(1)] * 2
+    assert all(attempt.blame is None for attempt in payment.standing.attempts)
+    result = payment.standing.result
+    assert isinstance(result, ev.NotPaid) and "enough" in result.error.message and not result.error.data

@@ -1,0 +1,134 @@
+"""Calls without an answer: what they tell, and which payments they make pending."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from pay.commands.views import Views
+from pay.engine import open_calls as module
+from pay.engine.live.register import Register
+from pay.engine.open_calls import OpenCalls
+from pay.host.streaming import encoded
+from pay.payment.request import parse_request
+from tests.support.payments import node
+from tests.unit.engine.test_paying import HASH, INVOICE
+
+REQUEST = parse_request({"bolt11": "LNBC1", "label": "cup"})
+
+
+def silent(message: str, level: str = "info") -> None: ...
+
+
+def row(status: str, groupid: int = 1) -> dict[str, Any]:
+    return {
+        "created_index": groupid, "payment_hash": HASH.hex(), "groupid": groupid, "partid": 1, "status": status,
+        "created_at": 1, "amount_sent_msat": 1, "payment_preimage": "00" * 32, "destination": node("d").hex(),
+    }  # fmt: skip
+
+
+class Table:
+    """The host's rows."""
+
+    def __init__(self, *rows: dict[str, Any]) -> None:
+        self.rows = rows
+
+    async def patient(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        return {"payments": list(self.rows)}
+
+
+async def listed(views: Views, params: Any) -> list[tuple[str, str]]:
+    pays = json.loads(b"".join(await encoded(await views.listpays(params))))["pays"]
+    return [(pay["payment_hash"], pay["status"]) for pay in pays]
+
+
+@pytest.mark.parametrize("params", [{}, {"payment_hash": HASH.hex()}, {"bolt11": "lnbc1"}, ["LNBC1"]])
+@pytest.mark.parametrize(
+    ("rows", "seen"),
+    [
+        ([], ["pending"]),
+        ([row("failed")], ["failed", "pending"]),
+        # What says more of itself is left as it is: a call of an invoice that is paid pays nothing.
+        ([row("complete")], ["complete"]),
+        ([row("failed"), row("pending", groupid=2)], ["failed", "pending"]),
+    ],
+)
+def test_a_call_makes_its_payment_pending(params: Any, rows: list[dict[str, Any]], seen: list[str]) -> None:
+    """From the moment in which its invoice is read to its answer, whatever rows there are."""
+
+    async def story() -> None:
+        calls, host, register = OpenCalls(), Table(*rows), Register()
+        me: Any = host
+        views = Views(me, me, register, calls)
+        assert not views.concerns(params)
+        with calls.open(REQUEST, silent) as call:
+            call.is_of(INVOICE)
+            assert views.concerns(params)
+            assert await listed(views, params) == [(HASH.hex(), status) for status in seen]
+            assert await listed(views, {"payment_hash": "00" * 32}) == ([] if not rows else [
+                (HASH.hex(), each["status"]) for each in rows
+            ])  # fmt: skip
+            assert not views.concerns({"payment_hash": "00" * 32})
+        assert not views.concerns(params)
+
+    asyncio.run(story())
+
+
+def test_who_asks_waits_until_the_invoice_of_a_call_is_read() -> None:
+    """Only then can it be said of which payment the call is; a call that is over is not waited for."""
+
+    async def story() -> None:
+        calls = OpenCalls()
+        await asyncio.wait_for(calls.all_read(), 5)
+        with calls.open(REQUEST, silent) as call, calls.open(REQUEST, silent):
+            asking = asyncio.create_task(calls.all_read())
+            await asyncio.sleep(0)
+            call.is_of(INVOICE)
+            await asyncio.sleep(0.01)
+            assert not asking.done(), "there is another one"
+        await asyncio.wait_for(asking, 5)
+
+    asyncio.run(story())
+
+
+def test_nobody_waits_long_for_a_host_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_S", 0.01)
+
+    async def story() -> None:
+        calls = OpenCalls()
+        with calls.open(REQUEST, silent):
+            await asyncio.wait_for(calls.all_read(), 5)
+
+    asyncio.run(story())
+
+
+def test_a_caller_hears_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as no payment has begun, which tells of itself, and not after the answer."""
+    monkeypatch.setattr(module, "FIRST_S", 0.001)
+    monkeypatch.setattr(module, "TELL_S", 0.001)
+
+    async def story() -> None:
+        heard = asyncio.Queue[str]()
+        calls = OpenCalls()
+
+        def hear(message: str, level: str = "info") -> None:
+            heard.put_nowait(message)
+
+        with calls.open(REQUEST, hear) as call:
+            assert await asyncio.wait_for(heard.get(), 5) == "Waiting after 0 s: for the plugin to start"
+            call.waits_for = "the node to approve the payment"
+            while "approve" not in await asyncio.wait_for(heard.get(), 5):
+                pass
+            call.waits_for = ""
+            while not heard.empty():
+                heard.get_nowait()
+            await asyncio.sleep(0.02)
+            assert heard.empty()
+            call.waits_for = "another one"
+        await asyncio.sleep(0.02)
+        assert heard.empty()
+
+    asyncio.run(story())

@@ -1,0 +1,21 @@
+"""The README draws the states as the table has them."""
+
+
+from pay.payment.diagram import mermaid
+from pay.payment.states import State
+from tests.support.checkout import ROOT
+
+README = ROOT / "README.md"
+
+
+def test_the_readme_shows_the_table() -> None:
+    """After a change of the table: paste what `mermaid()` gives."""
+    assert mermaid() in README.read_text()
+
+
+def test_every_state_is_drawn_and_done_is_the_end() -> None:
+    drawn = mermaid()
+    assert all(state.value in drawn for state in State)
+    assert f"    {State.DONE.value} --> [*]" in drawn
+    assert f"    {State.DONE.value} --> {State.DONE.value}" not in drawn
+    assert "    done --> waiting" not in drawn
