@@ -3,42 +3,53 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test campaign lint real bench race simnode clean
+.PHONY: help install dev demo test campaign lint real bench race simnode pins clean
 .DEFAULT_GOAL := help
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
+# Stages, each on the one before: .installed is what the node needs, .box the simulated network, .dev the tests and
+# linters, .real the tests on the real node. Whatever is installed is pinned with hashes, transitively.
 # A .venv of which the Python is gone or is another one now, or that was not finished, is made anew.
-NEEDED := numpy scipy networkx pyln.client pyln.proto
-SOUND := $(shell { test -f $(VENV)/.installed && $(BIN)/python -c 'import sys; from importlib import import_module; \
-	list(map(import_module, sys.argv[1:])); sys.exit(sys.prefix == sys.base_prefix)' $(NEEDED); } 2>/dev/null && echo yes)
+SOUND := $(shell $(BIN)/python requirements/sound.py 2>/dev/null)
+unsound = $(if $(filter $1,$(SOUND)),,unsound)
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+# What was not finished may look as if it were there.
+AGAIN = $(if $(filter $(patsubst .%,%,$(@F)),$(SOUND)),,--force-reinstall)
+# make install SYSTEM_PACKAGES=1: numpy and SciPy of the system, where there are no wheels. A .venv keeps that until make clean.
+SYSTEM_PACKAGES ?= $(shell grep -s 'include-system-site-packages = true' $(VENV)/pyvenv.cfg)
+NODE := $(if $(SYSTEM_PACKAGES),requirements/system.txt,requirements.txt)
 
 .PHONY: unsound
 
-$(VENV)/.installed: requirements.txt $(if $(filter yes,$(SOUND)),,unsound)
+$(VENV)/.installed: $(NODE) $(call unsound,installed)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@rm -f $@
-	$(PYTHON) -m venv $(if $(filter yes,$(SOUND)),,--clear) $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt
+	$(PYTHON) -m venv $(if $(filter installed,$(SOUND)),,--clear) $(if $(SYSTEM_PACKAGES),--system-site-packages) $(VENV)
+	$(PIP) -r $(NODE)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed tests/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/requirements.txt
+$(VENV)/.box: $(VENV)/.installed requirements/box.txt $(call unsound,box)
+	$(PIP) $(AGAIN) -r requirements/box.txt
 	@touch $@
 
-$(VENV)/.real: $(VENV)/.dev tests/real/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/real/requirements.txt
+$(VENV)/.dev: $(VENV)/.box requirements/tests.txt $(call unsound,dev)
+	$(PIP) $(AGAIN) -r requirements/tests.txt
+	@touch $@
+
+$(VENV)/.real: $(VENV)/.dev requirements/real.txt $(call unsound,real)
+	$(PIP) $(AGAIN) -r requirements/real.txt
 	@touch $@
 
 install: $(VENV)/.installed ## What the plugin needs, in .venv
 dev: $(VENV)/.dev ## What the tests and the linters need as well
 
-demo: $(VENV)/.installed ## Pay invoices on a simulated network (NODES=500, NETWORK=<gossip_store[.xz]>, AMOUNT=)
+demo: $(VENV)/.box ## Pay invoices on a simulated network (NODES=500, NETWORK=<gossip_store[.xz]>, AMOUNT=)
 	@$(BIN)/python -m pay.sim demo $(if $(NODES),--nodes '$(NODES)') $(if $(NETWORK),--network '$(NETWORK)') $(if $(AMOUNT),--amount '$(AMOUNT)')
 
-simnode: $(VENV)/.installed ## A simulated node that stays up, to play with
+simnode: $(VENV)/.box ## A simulated node that stays up, to play with
 	@$(BIN)/python -m pay.sim node $(if $(NODES),--nodes '$(NODES)') $(if $(NETWORK),--network '$(NETWORK)')
 
 test: $(VENV)/.dev ## All tests that need no real node
@@ -59,7 +70,12 @@ race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet 
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
-	$(BIN)/mypy pay plugin.py
+	$(BIN)/mypy pay plugin.py clnpay.py
+
+pins: ## Make the requirements anew from the .in files (needs uv; UPGRADE=1 also what they need in turn)
+	@for name in requirements requirements/system requirements/box requirements/tests requirements/real; do \
+		echo $$name.txt; UV_CUSTOM_COMPILE_COMMAND='make pins' uv pip compile --quiet --universal --python-version 3.11 \
+			--generate-hashes --only-binary :all: $(if $(UPGRADE),--upgrade) -o $$name.txt $$name.in || exit 1; done
 
 clean:
 	rm -rf $(VENV) .bench .simnode

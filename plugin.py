@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The file that lightningd starts: finds the `.venv` beside it, or says politely why it cannot run.
+"""What lightningd starts, here or by `clnpay.py`: finds the `.venv` beside it, or says politely why it cannot run.
 
 Standard library only, in a syntax that Python 3.8 reads, so that an old interpreter gets as far as the refusal:
 a plugin that exits before its manifest shows no reason to the operator, and an important one takes the node along.
@@ -15,6 +15,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(HERE, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
+STARTED = os.path.abspath(sys.argv[0])
 REMEDY = "run `make -C '{}' install` as the user that runs lightningd".format(HERE)
 TRIED_S = 30
 
@@ -23,7 +24,8 @@ def refuse(reason):
     """Answer getmanifest with `disable: reason`; on a terminal print it."""
     reason = " ".join(reason.split())
     if os.environ.get("LIGHTNINGD_PLUGIN") != "1":
-        sys.exit("This is a Core Lightning plugin, to be started with lightningd --plugin=.... " + reason)
+        name = os.path.basename(STARTED)
+        sys.exit("{} is a Core Lightning plugin, for lightningd --plugin={}. {}".format(name, STARTED, reason))
     received = ""
     while True:
         line = sys.stdin.readline()
@@ -41,8 +43,7 @@ def refuse(reason):
 
 
 def closed(path):
-    """The first of the directories and links on the way to a file, or it itself, that this user may not enter or
-    read; None if there is none."""
+    """The first folder or link on the way to a file, or itself, that this user may not enter or read, or None."""
     for _ in range(40):
         parts = path.split(os.sep)
         for end in range(2, len(parts) + 1):
@@ -96,7 +97,7 @@ def refuse_packages(error):
     """Refuse because what the plugin needs cannot be imported."""
     library, mine = os.path.join(VENV, "lib"), "python{}.{}".format(*sys.version_info)
     packages = os.path.join(library, mine, "site-packages")
-    refuse_closed(os.path.join(HERE, "pay", "node", "app.py"), packages)
+    refuse_closed(os.path.join(HERE, "pay", "app", "application.py"), packages)
     if os.path.isdir(packages):
         refuse_closed(*[os.path.join(packages, name) for name in os.listdir(packages)])
     refuse("{}: {}".format(why_not(error, library, mine), REMEDY))
@@ -114,16 +115,27 @@ def why_not(error, library, mine):
     return "{} is not whole ({})".format(VENV, error)
 
 
+def say_version():
+    try:  # nothing needs to be installed for it
+        from pay import __version__
+    except ImportError as error:
+        sys.exit("{}: {} is not a whole checkout".format(error, HERE))
+    print("clnpay {}".format(__version__))
+
+
 def main():
+    """Become the plugin, under the name that was started."""
+    sys.path.insert(0, HERE)
+    if "--version" in sys.argv[1:]:
+        return say_version()
     refuse_closed(PYTHON, os.path.join(VENV, "pyvenv.cfg"))
     if os.path.lexists(PYTHON) and os.path.realpath(sys.prefix) != os.path.realpath(VENV):
         try_venv()
-        os.execv(PYTHON, [PYTHON, os.path.join(HERE, "plugin.py")] + sys.argv[1:])
+        os.execv(PYTHON, [PYTHON, STARTED] + sys.argv[1:])
     if sys.version_info < (3, 11):
         refuse("Python 3.11 or newer is needed, this is {}.{}: ".format(*sys.version_info) + REMEDY)
-    # One thread is all that the small arrays need; more would only cost the node memory.
+    # One thread is all that the small arrays need; more would cost the node memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.path.insert(0, HERE)
     try:
         from pay.app.application import UnsupportedHost, run
     except Exception as error:

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
+from pay import __version__
 from pay.app import options
 from pay.app.log_level import host_level
 from pay.app.written_options import SOON_S, WrittenOptions
@@ -171,8 +172,9 @@ class Service:
         self._ready.set()
         log.setLevel(await level)
         log.info(
-            "started version=%s id=%s network=%s listpays=%s",
+            "started version=%s clnpay=%s id=%s network=%s listpays=%s",
             self._version,
+            __version__,
             info.us.hex(),
             info.network,
             "host" if info.owns_listpays else "missing",

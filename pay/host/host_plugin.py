@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -150,7 +151,9 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def get_usage(self) -> str:
         """What somebody reads who runs the plugin himself."""
-        return "This is a Core Lightning plugin, started by lightningd --plugin=...: see README.md beside it"
+        started = os.path.abspath(sys.argv[0])
+        name = os.path.basename(started)
+        return f"{name} is a Core Lightning plugin, started by lightningd --plugin={started}: see README.md"
 
     # --- overridden -----------------------------------------------------------------------------------
 
