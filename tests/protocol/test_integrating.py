@@ -17,11 +17,13 @@ import pytest
 
 from pay.sim.network.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
-from tests.documents import DOCS, code, section, table
-from tests.protocol.boxkit import ECHO, executable
-from tests.protocol.kit import PLUGIN, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-from tests.protocol.restart_kit import OPTIONS, kill_plugin, start_plugin
-from tests.rawrpc import Answer, RawRpc
+from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+from tests.support.box.restarts import OPTIONS, kill_plugin, start_plugin
+from tests.support.box.worlds import executable
+from tests.support.checkout import PLUGIN
+from tests.support.documents import DOCS, code, section, table
+from tests.support.plugins import ECHO
+from tests.support.rawrpc import Answer, RawRpc
 
 DOCUMENT = DOCS / "integrating.md"
 ANSWERS = {row[0]: row[1] for row in table(section(DOCUMENT, "What an answer means"))}

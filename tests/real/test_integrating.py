@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import DOCS, code
-from tests.protocol.boxkit import executable
-from tests.rawrpc import RawRpc
-from tests.real.bench import Line
-from tests.real.conftest import PLUGIN
-from tests.real.paying import UNKNOWN_DETAILS, begin, begin_other, held, invoice, pay, received, rows, wait_until
-from tests.real.road import OPTIONS, Road
+from tests.real.support.bench import Line
+from tests.real.support.paying import (
+    UNKNOWN_DETAILS,
+    begin,
+    begin_other,
+    held,
+    invoice,
+    pay,
+    received,
+    rows,
+    wait_until,
+)
+from tests.real.support.road import OPTIONS, Road
+from tests.support.box.worlds import executable
+from tests.support.checkout import PLUGIN
+from tests.support.documents import DOCS, code
+from tests.support.rawrpc import RawRpc
 
 
 @pytest.fixture(scope="module")
