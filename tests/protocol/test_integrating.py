@@ -18,7 +18,7 @@ import pytest
 from pay.sim.network.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-from tests.support.box.restarts import OPTIONS, kill_plugin, start_plugin
+from tests.support.box.restarts import OPTIONS, kill_plugin, restart_node, start_plugin
 from tests.support.box.worlds import executable
 from tests.support.checkout import PLUGIN
 from tests.support.documents import DOCS, code, section, table
@@ -241,18 +241,14 @@ def test_the_caller_stops_waiting(host: Host, settles: bool) -> None:
 
 
 @pytest.mark.parametrize("settles", [True, False])
-def test_the_node_ends(tmp_path: Path, settles: bool) -> None:
+def test_the_node_ends(host: Host, settles: bool) -> None:
     """The socket closes; after the start the same call waits for what is out."""
-    with hosting(tmp_path, **OPTIONS) as host:
-        before_msat, made = ours_msat(host), host.invoice(hold=True)
-        pending = host.pay_held(made)
-        host.box.kill()
-        with pytest.raises(OSError, match=r"closed|reset"):
-            pending.answer()
-        mark = host.log_mark()
-        host.box.restart()
-        host.log("started version=", mark)
-        ends(host, made, settles, before_msat)
+    before_msat, made = ours_msat(host), host.invoice(hold=True)
+    pending = host.pay_held(made)
+    restart_node(host)
+    with pytest.raises(OSError, match=r"closed|reset"):
+        pending.answer()
+    ends(host, made, settles, before_msat)
 
 
 @pytest.mark.parametrize("settles", [True, False])
@@ -287,44 +283,41 @@ def test_asking_again_pays_once(host: Host) -> None:
     is_paid(host, failed)
 
 
-# --- notifications ----------------------------------------------------------------------------------------
+# --- notifications, and the plugin in the document ---------------------------------------------------------
 
 TOPICS = table(section(DOCUMENT, "Notifications"))
-
-
-def test_notifications_have_the_fields_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each topic, and for each field of it that there is such a one."""
-    written = {topic.strip("`"): {name.strip("`") for name in names.split(", ")} for topic, _, names in TOPICS}
-    monkeypatch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": list(written)}))
-    with hosting(tmp_path, plugin=[PLUGIN, ECHO], **OPTIONS) as host:
-        with host.misbehaving("hub", fail_code=TEMPORARY_CHANNEL_FAILURE):
-            assert host.pay(host.invoice()).ok()
-        refused = host.invoice()
-        host.cancel(refused)
-        assert host.pay(refused).code == 203
-        told = host.node.directory / "told"
-
-        def heard() -> dict[str, set[str]]:
-            fields: dict[str, set[str]] = {}
-            for message in map(json.loads, told.read_text().splitlines()):
-                if message["method"] in written:
-                    fields.setdefault(message["method"], set()).update(message["params"][message["method"]])
-            return fields
-
-        host.until(lambda: "pay_failure" in heard())
-        assert heard() == written
-
-
-# --- the plugin in the document ---------------------------------------------------------------------------
+FIELDS = {topic.strip("`"): {name.strip("`") for name in names.split(", ")} for topic, _, names in TOPICS}
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A node on which it runs, as it is written."""
+    """A node on which the plugin runs as it is written, and one that hears what is announced."""
     (text,) = code(DOCUMENT.read_text(encoding="utf-8"), "python")
     buyer = executable(Path(tmp_path_factory.mktemp("buyer")) / "buy.py", text.split("\n", 1)[1])
-    with hosting(Path(tmp_path_factory.mktemp("shop")), plugin=[PLUGIN, buyer], **OPTIONS) as host:
-        yield host
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": list(FIELDS)}))
+        with hosting(Path(tmp_path_factory.mktemp("shop")), plugin=[PLUGIN, buyer, ECHO], **OPTIONS) as host:
+            yield host
+
+
+def test_notifications_have_the_fields_of_the_table(shop: Host) -> None:
+    """Each topic, and each field of it."""
+    with shop.misbehaving("hub", fail_code=TEMPORARY_CHANNEL_FAILURE):
+        assert shop.pay(shop.invoice()).ok()
+    refused = shop.invoice()
+    shop.cancel(refused)
+    assert shop.pay(refused).code == 203
+    told = shop.node.directory / "told"
+
+    def heard() -> dict[str, set[str]]:
+        fields: dict[str, set[str]] = {}
+        for message in map(json.loads, told.read_text().splitlines()):
+            if message["method"] in FIELDS:
+                fields.setdefault(message["method"], set()).update(message["params"][message["method"]])
+        return fields
+
+    shop.until(lambda: "pay_failure" in heard())
+    assert heard() == FIELDS
 
 
 def test_it_pays(shop: Host) -> None:
