@@ -7,7 +7,7 @@ or `plugin start`. In a configuration it must not cost the node: then the defaul
 Amounts are texts to lightningd, which has no amounts among the types that a plugin may give an option.
 
 A row names the field that it is of, so that a new option is a field (of `Preferences`, `PartLimits` or
-`Remembering`), a row here and a sentence in README.
+`Remembering`), a row here, and one in docs/options.md and README.
 """
 
 from __future__ import annotations

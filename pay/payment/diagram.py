@@ -1,4 +1,4 @@
-"""The diagram of the README, drawn from the table of transitions."""
+"""The diagram in docs/architecture.md, drawn from the table of transitions."""
 
 from __future__ import annotations
 

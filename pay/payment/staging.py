@@ -8,8 +8,8 @@ together with what failed. After a pause, for who said that it is in trouble or 
 goes alone: so each look costs one HTLC, however many parts the payment has.
 
 Measured on mainnet with hidden balances, 1,000,000 and 5,000,000 sat: no dearer and no slower, and 15 in a hundred
-HTLCs less where balances are bimodal (README, Measured). Waiting for channels as well saves more there and nothing
-where balances are uniform, and makes the slowest payments slower.
+HTLCs less where balances are bimodal (docs/measurements.md). Waiting for channels as well saves more there and
+nothing where balances are uniform, and makes the slowest payments slower.
 
 What it knowingly does not do: prove anything. A node that keeps HTLCs for longer than that and fails them then
 gets the rest as well; it is known to be slow afterwards. And what earlier payments have shown is not asked for: a

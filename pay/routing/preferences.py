@@ -1,7 +1,7 @@
 """What routes are chosen by, beside their fees: one value, from the options to the query and the journal.
 
 A plain value, importable without numpy or SciPy. A new preference is a field here, a row in `pay.app.options` and
-a sentence in README: all that hands it on hands on the whole.
+a row in docs/options.md and README: all that hands it on hands on the whole.
 """
 
 from __future__ import annotations

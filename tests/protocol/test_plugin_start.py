@@ -344,7 +344,7 @@ def started_by_hand(host: Host) -> None:
 
 
 def test_what_is_set_for_a_run_is_gone_after_it(tmp_path: Path) -> None:
-    """As README has it: a node comes up without the plugin, and nobody was warned."""
+    """As docs/options.md has it: a node comes up without the plugin, and nobody was warned."""
     with hosting(tmp_path, plugin=None, wait=False) as host:
         started_by_hand(host)
         looked(host, 0)

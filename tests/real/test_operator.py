@@ -63,7 +63,7 @@ def test_a_bad_value_on_the_command_line(name: str, alone: Node) -> None:
 
 
 def test_set_for_a_run_stop_and_start(alone: Node) -> None:
-    """As README has it: with `true` at the end nothing of it is written down, and the node comes up without us."""
+    """As in docs/options.md: with `true` at the end nothing is written down, and the node comes up without us."""
     start_by_hand(alone)
     alone.call("setconfig", "pay-min-part", "5sat", True)
     assert value(alone, "pay-min-part") == "5sat"

@@ -1,4 +1,4 @@
-"""A new option is a field, a row of options and a sentence in README: nothing between may forget it.
+"""A new option is a field, a row of options and a sentence in the documents: nothing between may forget it.
 
     option ─► Settings ─► Terms ─► RouteQuery
                             └────► journal ─► Terms
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, remembering, settings
+from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, Word, remembering, settings
 from pay.engine.restart.journal import Entry, decode, encode
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
@@ -29,7 +29,6 @@ from tests.support.checkout import ROOT
 from tests.support.payments import NOW, line, node, scid, terms
 from tests.support.values import varied
 
-README = ROOT / "README.md"
 HASH = bytes([5]) * 32
 
 OF_A_CALL = {"riskfactor", "seed"}
@@ -111,12 +110,31 @@ def test_one_part_only() -> None:
     assert (parts.max_parts, parts.parts_option) == (1, DISABLE_MPP)
 
 
+def rows_of(document: str, name: str) -> list[list[str]]:
+    """The cells of the rows of a table that begin with this option."""
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
+    return [cells for cells in rows if cells[0] == f"`{name}`"]
+
+
 @pytest.mark.parametrize("option", DYNAMIC, ids=lambda option: option.name)
-def test_readme_has_a_sentence_of_it(option: Any) -> None:
-    """In the table of options, with the default as it is."""
-    table = re.findall(r"^\| (`.*?) \| (.*?) \| (.+) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
-    (row,) = [(default, words) for names, default, words in table if f"`{option.name}`" in names]
-    assert str(option.shown) in re.findall(r"\w+", row[0]) and len(row[1]) > 20
+def test_the_documents_have_it_with_its_default(option: Any) -> None:
+    """README in short, docs/options.md with its range or its words."""
+    for document in ("README.md", "docs/options.md"):
+        ((_, kind, words),) = rows_of(document, option.name)
+        assert str(option.shown) in re.findall(r"\w+", kind) and len(words) > 20
+    bounds = [f"`{word}`" for word in option.words] if isinstance(option, Word) else [within(option)]
+    assert all(bound in kind for bound in bounds)
+
+
+def within(option: Number) -> str:
+    """Its range as docs/options.md writes it."""
+    return f"{option.least:,} to {option.most:,}{'msat' if isinstance(option, Amount) else ''};"
+
+
+@pytest.mark.parametrize("name", [ALLOW_XPAY, DISABLE_MPP])
+def test_the_documents_have_those_that_only_a_start_changes(name: str) -> None:
+    assert rows_of("README.md", name) and rows_of("docs/options.md", name)
 
 
 # --- the question and the journal -------------------------------------------------------------------------------

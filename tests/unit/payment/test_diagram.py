@@ -1,16 +1,15 @@
-"""The README draws the states as the table has them."""
-
+"""docs/architecture.md draws the states as the table has them."""
 
 from pay.payment.diagram import mermaid
 from pay.payment.states import State
 from tests.support.checkout import ROOT
 
-README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
-def test_the_readme_shows_the_table() -> None:
+def test_the_document_shows_the_table() -> None:
     """After a change of the table: paste what `mermaid()` gives."""
-    assert mermaid() in README.read_text()
+    assert mermaid() in ARCHITECTURE.read_text(encoding="utf-8")
 
 
 def test_every_state_is_drawn_and_done_is_the_end() -> None:
