@@ -139,6 +139,52 @@ def test_the_test_sees_a_wrong_arrow(room: str, module: str) -> None:
     assert forbidden(room, module)
 
 
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of more than one module of which each reaches each (strongly connected components, Tarjan 1972)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    path: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = low[module] = len(order)
+        path.append(module)
+        for other in sorted(arrows[module]):
+            if other not in order:
+                visit(other)
+            if other in path:
+                low[module] = min(low[module], low[other])
+        if low[module] == order[module]:
+            start = path.index(module)
+            found.append(set(path[start:]))
+            del path[start:]
+
+    for module in sorted(arrows):
+        if module not in order:
+            visit(module)
+    return [group for group in found if len(group) > 1]
+
+
+def test_no_circle() -> None:
+    """Not in a function, not for type checkers either: who cannot be read without each other are one thing."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in SOURCES
+        if room_of(path).removesuffix(".network").removesuffix(".lightningd") != "pay.sim"
+    }
+    arrows = {
+        name: {module for _, module in imports(path) if module in modules} - {name}
+        for name, path in modules.items()
+    }
+    assert not circles(arrows)
+
+
+def test_the_test_sees_a_circle() -> None:
+    drawn = {"a": {"b", "d"}, "b": {"c"}, "c": {"b", "d"}, "d": {"e"}, "e": set(), "f": {"a", "f2"}, "f2": {"f"}}
+    assert circles(drawn) == [{"b", "c"}, {"f", "f2"}]
+    assert not circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pure_rooms_open_no_files_and_draw_no_numbers(path: Path) -> None:
     """What an import does not show: the builtin `open`, numbers without a seed, a module by its name."""

@@ -26,8 +26,8 @@ from pay.engine.checks import (
     chosen_msat,
 )
 from pay.engine.doubt import Doubt
-from pay.engine.foresight import Foreseen
 from pay.engine.live.register import Known, Register
+from pay.engine.live.routes import Foreseen
 from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running, Source, Tell
 from pay.engine.open_calls import OpenCall
@@ -299,7 +299,7 @@ class Paying:
                 slow = time.monotonic() - began_s > self._quick_s
                 if payment_hash in self._register.live or (slow and await self._changed(payment_hash, groupid)):
                     return None
-                self._runner.start(running)
+                self._runner.start(running, foreseen=foreseen)
         finally:
             self._register.begun(beginning)
         return running

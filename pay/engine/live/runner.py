@@ -21,10 +21,11 @@ from pay.engine.live.announcements import Announcements
 from pay.engine.live.channel_hints import ChannelHints
 from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
 from pay.engine.live.learning import Learning
-from pay.engine.live.own_channels import OwnChannels, less_ordered
+from pay.engine.live.own_channels import OwnChannels
 from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
 from pay.engine.live.reconnects import Reconnects
 from pay.engine.live.register import Register
+from pay.engine.live.routes import Foreseen, Routes
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender, is_of
 from pay.engine.progress import FIRST_S, tell_progress
@@ -38,16 +39,10 @@ from pay.host.dead_rows import DeadRows
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.payment.terms import hints_of
 from pay.router.planning import Planning
-from pay.routing.query import Answer, NoRoute, Situation
+from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
-
-CHANNELS_S = 60.0
-"""So long at least, and for all of `retry_for`, the host is given to list our channels. Without them nothing more
-can be sent, and who waits for a first part is told so."""
-
 
 class Runner:
     """Carries out what the sessions of the register want.
@@ -75,13 +70,13 @@ class Runner:
         addresses: Addresses | None = None,
     ):
         self._host = host
-        self._planning = planning
         self._register = register
         self._announcements = announcements
         self._journalling = Journalling(journal, self._detached, register.live.get)
         self._dead_rows = dead_rows
         self._height = 0
         self.own = OwnChannels(host, us)
+        self._routes = Routes(planning, self.own, register.out)
         peers_back = partial(self.post, event=ev.PeersBack())
         self._reconnects = Reconnects(host, self.own, addresses or Addresses(), peers_back)
         self._reconcile_s = reconcile_s
@@ -97,8 +92,9 @@ class Runner:
         adopted: tuple[ev.AdoptedPart, ...] = (),
         in_journal: bool = False,
         entry: Entry | None = None,
+        foreseen: Foreseen | None = None,
     ) -> None:
-        """Begin a payment, or take up the parts that were found.
+        """Begin a payment, with what was `foreseen` of it, or take up the parts that were found.
 
         `in_journal` if an earlier run wrote it down; the `entry` if that can be read.
         """
@@ -118,6 +114,8 @@ class Runner:
             self._journalling.found(running, entry)
         elif running.order is not None and not adopted and not terms.to_self:
             self._journalling.begin(running, running.order)
+        if foreseen is not None:
+            self._routes.expect(running, foreseen)
         self.post(running, ev.Started(adopted))
         reconcile = partial(self._reconciliation.run, running, at_once=True)
         if adopted:
@@ -292,6 +290,7 @@ class Runner:
         """It is over, its last part too."""
         if self._register.end(running):
             self._journalling.end(running)
+        self._routes.forget(running)
         running.over.set()
         if running.timer is not None:
             running.timer.cancel()
@@ -306,7 +305,7 @@ class Runner:
     async def _find(self, running: Running, action: ev.FindRoutes) -> None:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
         try:
-            answer = await self._planned(running, action)
+            answer = await self._routes.find(running, action)
         except (CallError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {why}")))
@@ -319,25 +318,6 @@ class Runner:
             self.post(running, ev.NoRouteFound(action.query_id, answer))
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
-
-    async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
-        patience_s = max(CHANNELS_S, running.session.terms.limits.deadline_s - running.clock.now())
-        out = self._register.out
-        foreseen, running.foreseen = running.foreseen, None
-        if foreseen is not None:
-            plan = await foreseen.plan()
-            async with self.own.turn:
-                # The session takes the routes before the next plan has its turn.
-                if plan is not None and plan.answers(action, out.changes, time.monotonic()):
-                    return plan.answer
-        async with asyncio.timeout(patience_s):
-            listed = await self.own.listed()
-        async with self.own.turn:
-            own = less_ordered(listed, out)
-            hints = hints_of(running.recipient)
-            return await self._planning.find(
-                Situation(action.query, own, action.restrictions, hints, out.held(), action.whole)
-            )
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

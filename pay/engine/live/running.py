@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pay.host.calls import PartOrder
 from pay.invoice import Recipient
@@ -17,9 +17,6 @@ from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus
 from pay.payment.status import PartTimes
 from pay.units import NodeId
-
-if TYPE_CHECKING:
-    from pay.engine.foresight import Foreseen
 
 
 class Tell(Protocol):
@@ -71,8 +68,6 @@ class Running:
         Unix time of the host's first row of it, as every later look at the payment shows it.
     listeners
         The callers that wait.
-    foreseen
-        Its first plan, if that was made before it began.
 
     Attributes
     ----------
@@ -93,7 +88,6 @@ class Running:
     total_chosen: bool = False
     created_at_s: int | None = None
     clock: PaymentClock = field(default_factory=PaymentClock)
-    foreseen: Foreseen | None = None
     _answer: ev.Result | None = field(init=False, default=None)
     _answered: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _answered_at: float = field(init=False, default=0.0)
