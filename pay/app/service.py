@@ -26,8 +26,8 @@ from pay.engine.live.runner import Runner
 from pay.engine.open_calls import OpenCall, OpenCalls
 from pay.engine.paying import QUICK_S, Paying
 from pay.engine.preparation import Preparation
-from pay.engine.restart.journal import Journal
-from pay.engine.restart.recovery import Recovery
+from pay.engine.records.journal import Journal
+from pay.engine.recovery import Recovery
 from pay.engine.shadowing import Shadowing
 from pay.errors import Code, PayError
 from pay.host.addresses import Addresses

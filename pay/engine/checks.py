@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pay.engine.live.register import Known
 from pay.engine.live.running import Running
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore
+from pay.engine.records.paid_before import BeingPaid, PaidBefore
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient

@@ -12,8 +12,8 @@ import time
 
 from pay.engine.live.register import Register
 from pay.engine.live.running import Tell
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.paid_before import Unpaid, past_of
+from pay.engine.records.journal import Earlier
+from pay.engine.records.paid_before import Unpaid, past_of
 from pay.host.calls import Host
 
 log = logging.getLogger("pay")

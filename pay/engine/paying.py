@@ -33,9 +33,8 @@ from pay.engine.live.running import Running, Source, Tell
 from pay.engine.open_calls import OpenCall
 from pay.engine.preparation import Call, Preparation
 from pay.engine.reading import DecodeMissing, past_without_decode, read_invoice
-from pay.engine.restart.journal import Journal
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
-from pay.engine.words import refusal
+from pay.engine.records.journal import Journal
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
 from pay.errors import Code, PayError
 from pay.host.calls import Host
 from pay.host.dead_rows import DeadRows
@@ -121,13 +120,13 @@ class Paying:
         except DecodeMissing as missing:
             return await self._without_decode(missing, tell)
         except PayError as error:
-            log.info("pay_refused %s", refusal(error, request))
+            log.info("pay_refused %s", _refusal(error, request))
             raise
         opened.is_of(invoice)
         try:
             check_request(request, invoice, self._us)
         except PayError as error:
-            log.info("pay_refused %s", refusal(error, request, invoice))
+            log.info("pay_refused %s", _refusal(error, request, invoice))
             raise
         try:
             return await self._paid(Call(request, invoice, tell), opened)
@@ -172,7 +171,7 @@ class Paying:
                     continue
                 if found is None:
                     # Of a payment that had begun the log has its end.
-                    log.info("pay_refused %s", refusal(error, call.request, call.invoice))
+                    log.info("pay_refused %s", _refusal(error, call.request, call.invoice))
                 if not stands:
                     self._runner.given_up(payment_hash, error)
                 raise
@@ -364,3 +363,14 @@ def _repeated(receipt: Receipt, invoice: Invoice, amount_msat: int, tell: Tell) 
         # Ours was a share of it. Wallets charge what was sent less the amount.
         paid = replace(paid, amount_msat=amount_msat, sent_msat=max(paid.sent_msat, amount_msat))
     return Receipt(receipt.payment_hash, invoice.payee, began_s, paid)
+
+
+def _refusal(error: PayError, request: PayRequest, invoice: Invoice | None = None) -> str:
+    """A call that is not paid because of what it asks for, with what is known of that."""
+    words = f"code={error.code} message={error.message!r}"
+    if invoice is None:
+        return words
+    amount_msat = invoice.amount_msat if request.partial_msat is None else request.partial_msat
+    amount_msat = request.amount_msat if amount_msat is None else amount_msat
+    amount = "" if amount_msat is None else f" amount_msat={amount_msat}"
+    return f"payment_hash={invoice.payment_hash.hex()} payee={invoice.payee.hex()}{amount} {words}"

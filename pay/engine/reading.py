@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
 from pay.errors import Code, PayError, invalid_param
 from pay.host.calls import METHOD_NOT_FOUND, CallError, Host
 from pay.invoice import CURRENCIES, Invoice, normalise

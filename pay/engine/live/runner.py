@@ -17,21 +17,18 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from pay.engine.live.announcements import Announcements
-from pay.engine.live.channel_hints import ChannelHints
-from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
+from pay.engine.live.announcements import Announcements, ChannelHints
+from pay.engine.live.entries import Entries
 from pay.engine.live.learning import Learning
 from pay.engine.live.own_channels import OwnChannels
-from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
+from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation, end_of_crashed, settled_of_crashed
 from pay.engine.live.reconnects import Reconnects
 from pay.engine.live.register import Register
 from pay.engine.live.routes import Foreseen, Routes
-from pay.engine.live.running import Running
+from pay.engine.live.running import FIRST_S, Running, tell_progress
 from pay.engine.live.sender import Sender, is_of
-from pay.engine.progress import FIRST_S, tell_progress
-from pay.engine.restart.journal import Entry, Journal
-from pay.engine.restart.journalling import Journalling
-from pay.engine.words import brief
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Journal
 from pay.errors import Code, PayError
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, read_failure
@@ -72,7 +69,7 @@ class Runner:
         self._host = host
         self._register = register
         self._announcements = announcements
-        self._journalling = Journalling(journal, self._detached, register.live.get)
+        self._entries = Entries(journal, self._detached, register.live.get)
         self._dead_rows = dead_rows
         self._height = 0
         self.own = OwnChannels(host, us)
@@ -80,7 +77,7 @@ class Runner:
         peers_back = partial(self.post, event=ev.PeersBack())
         self._reconnects = Reconnects(host, self.own, addresses or Addresses(), peers_back)
         self._reconcile_s = reconcile_s
-        self._sender = Sender(host, self._journalling, self.post)
+        self._sender = Sender(host, self._entries, self.post)
         self._reconciliation = Reconciliation(host, self._sender, dead_rows, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
         self._learning = Learning(planning, register.out)
@@ -111,16 +108,16 @@ class Runner:
             terms.watched,
         )
         if in_journal:
-            self._journalling.found(running, entry)
+            self._entries.found(running, entry)
         elif running.order is not None and not adopted and not terms.to_self:
-            self._journalling.begin(running, running.order)
+            self._entries.begin(running, running.order)
         if foreseen is not None:
             self._routes.expect(running, foreseen)
         self.post(running, ev.Started(adopted))
         reconcile = partial(self._reconciliation.run, running, at_once=True)
         if adopted:
             # The host has had them: should their rows go, an error would be a guess.
-            self._journalling.changed(running)
+            self._entries.changed(running)
             self._task(running, reconcile())
         else:
             self._later(running, self._reconcile_s, reconcile)
@@ -187,7 +184,7 @@ class Runner:
             # The words of a line that nobody reads cost more than the line.
             told = log.isEnabledFor(logging.DEBUG)
             if told:
-                log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
+                log.debug("event %s %s state=%s", running.name, ev.brief(event), running.session.state.value)
             try:
                 actions = running.session.handle(event, running.clock.now(), time.time())
             finally:
@@ -196,12 +193,12 @@ class Runner:
             self._note_times(running)
             for action in actions:
                 if told:
-                    log.debug("action %s %s", running.name, brief(action))
+                    log.debug("action %s %s", running.name, ev.brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
             if isinstance(event, ev.AttemptAccepted | ev.AttemptFailed):
-                self._journalling.changed(running)
+                self._entries.changed(running)
         except Exception:
             log.exception("session_crashed %s", running.name)
             self._crash(running)
@@ -265,7 +262,7 @@ class Runner:
                 self._untold.pop(session.terms.payment_hash, None)
                 self._announcements.paid(running)
                 # Nothing may be added any more, and a later run is not to tell of it again.
-                self._journalling.end(running)
+                self._entries.end(running)
             case ev.NotPaid(error):
                 result = ev.NotPaid(PayError(error.code, error.message, error_data(session, error)))
                 log.info(
@@ -283,13 +280,13 @@ class Runner:
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self._register.drop(running)
-                self._journalling.end(running)
+                self._entries.end(running)
         running.answer(result)
 
     def _forget(self, running: Running) -> None:
         """It is over, its last part too."""
         if self._register.end(running):
-            self._journalling.end(running)
+            self._entries.end(running)
         self._routes.forget(running)
         running.over.set()
         if running.timer is not None:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pay.engine.live.entries import Entries
 from pay.engine.live.running import Running
-from pay.engine.restart.journalling import Journalling
-from pay.engine.words import path_words
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
 from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus, Unanswered, read_failure
@@ -23,6 +22,7 @@ from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import NOT_TAKEN
 from pay.routing.query import Route
+from pay.units import format_scid
 
 log = logging.getLogger("pay")
 
@@ -45,9 +45,9 @@ class Sender:
         Tells a session what happened.
     """
 
-    def __init__(self, host: Host, journalling: Journalling, post: Callable[[Running, ev.Event], None]):
+    def __init__(self, host: Host, entries: Entries, post: Callable[[Running, ev.Event], None]):
         self._host = host
-        self._journalling = journalling
+        self._entries = entries
         self._post = post
 
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
@@ -57,7 +57,7 @@ class Sender:
         follows is sent only once the group is ours.
         """
         assert running.order is not None
-        await self._journalling.written(running)
+        await self._entries.written(running)
         if not await running.may_send(partid):
             failure = Failure(None, None, NOT_TAKEN)
             self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
@@ -69,7 +69,7 @@ class Sender:
 
     async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
+            log.debug("sendpay %s partid=%d route=%s", running.name, partid, _path_words(route))
         pause_s, lost_at_s, said = _REPEAT_FIRST_S, None, ""
         while True:
             try:
@@ -187,3 +187,10 @@ def is_of(running: Running, partid: int, sent_msat: int) -> bool:
     """Whether a row of our group is of the part that we ordered; another sender's may bear the same numbers."""
     attempt = running.session.attempts.get(partid)
     return attempt is not None and attempt.sent_msat == sent_msat
+
+
+def _path_words(route: Route | None) -> str:
+    """The channels of a route with the amount that each is given."""
+    if route is None:
+        return "self"
+    return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)

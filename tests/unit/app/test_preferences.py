@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, remembering, settings
-from pay.engine.restart.journal import Entry, decode, encode
+from pay.engine.records.entry import Entry, decode, encode
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
 from pay.payment.question import question, whole

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live.running import Running
-from pay.engine.progress import tell_progress
+from pay.engine.live.running import Running, tell_progress
 from pay.feedback.failure import FailCode
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev

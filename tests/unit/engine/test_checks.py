@@ -25,7 +25,7 @@ from pay.engine.checks import (
 )
 from pay.engine.live.register import Known
 from pay.engine.live.running import Running
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore
+from pay.engine.records.paid_before import BeingPaid, PaidBefore
 from pay.errors import Code, PayError
 from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.invoice.recipient import ClearRecipient

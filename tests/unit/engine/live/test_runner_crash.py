@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live import crashed
+from pay.engine.live import reconciliation
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Register, Snapshot
 from pay.engine.live.runner import Runner
@@ -124,7 +124,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         return handle(session, event, now, unix_s)
 
     monkeypatch.setattr(PaymentSession, "handle", breaks)
-    monkeypatch.setattr(crashed, "LOOK_S", 0.001)
+    monkeypatch.setattr(reconciliation, "LOOK_S", 0.001)
 
 
 def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:

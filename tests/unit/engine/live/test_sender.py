@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live import crashed
-from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
-from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
+from pay.engine.live import reconciliation
+from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation, end_of_crashed, settled_of_crashed
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender
 from pay.errors import PayError
@@ -395,7 +394,7 @@ def test_a_broken_payment_ends_when_nothing_is_out(slept: list[float]) -> None:
     failed = [replace(MINE, status=F)]
     paid, host = end(accepted(), [MINE], [replace(MINE, groupid=2), *failed], failed)
     assert paid is None and host.asked_of == [(3,), (2, 3), (3,)]
-    assert slept == [crashed.LOOK_S] * 2
+    assert slept == [reconciliation.LOOK_S] * 2
 
 
 def test_a_broken_payment_is_paid() -> None:
@@ -437,4 +436,4 @@ def test_what_has_settled_of_a_broken_payment(slept: list[float]) -> None:
     host = Host(rows=[[settled, MINE], [settled, stuck, PAID_ROW, failed, other]], stuck=[9])
     me: Any = host
     found = asyncio.run(asyncio.wait_for(settled_of_crashed(me, me, accepted()), 10))
-    assert found == {5, 6} and slept == [crashed.LOOK_S]
+    assert found == {5, 6} and slept == [reconciliation.LOOK_S]

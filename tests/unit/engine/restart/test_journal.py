@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pay.engine.restart import journal as kept
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry, Journal, decode, encode
+from pay.engine.records import journal as kept
+from pay.engine.records.entry import Entry, decode, encode
+from pay.engine.records.journal import Earlier, Journal
 from pay.host.calls import PartOrder
 from pay.host.rpc import CallError, Unanswered
 from pay.payment.events import AdoptedPart

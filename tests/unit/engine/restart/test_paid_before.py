@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
 from pay.host.calls import Row, RowStatus
 from pay.payment.events import AdoptedPart, Paid
 from tests.support.payments import NOW, PREIMAGE, node

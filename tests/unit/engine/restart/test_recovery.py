@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
+from pay.engine import recovery as adoption
 from pay.engine.live.register import Register
 from pay.engine.live.running import Running, Source
-from pay.engine.restart import recovery as adoption
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry
-from pay.engine.restart.recovery import RECONNECT_S, Recovery
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Earlier
+from pay.engine.recovery import RECONNECT_S, Recovery
 from pay.errors import Code, PayError
 from pay.host.calls import PartOrder, Row, RowStatus
 from pay.invoice import HintHop, Invoice, InvoiceKind

@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import Any
 
 from pay.engine.live.running import Running
-from pay.engine.restart.journal import Entry, Journal
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Journal
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
 from pay.payment.events import AdoptedPart
@@ -30,7 +31,7 @@ MARK_S = 1.0
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
-class Journalling:
+class Entries:
     """Writes the entries of all payments, one after the other for each of them.
 
     Parameters

@@ -22,9 +22,9 @@ from typing import Any
 from pay.engine.live.register import Register
 from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running, Source
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry, Journal
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, past_of
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Earlier, Journal
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, past_of
 from pay.errors import PayError
 from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus
 from pay.host.dead_rows import DeadRows
