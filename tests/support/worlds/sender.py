@@ -29,7 +29,7 @@ from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, GossipStore, OwnChannel, RouteHint
 from pay.payment import events as ev
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
 from pay.payment.states import AttemptStatus
@@ -123,7 +123,7 @@ class Sender:
         if kind is Shadow.OFF or terms.to_self:
             return terms
         own = self._less_unsent()
-        asked = Situation(question(terms, terms.amount_msat, 0, 0, 0), own, hints=hints, held=self._in_flight())
+        asked = Situation(route_query(terms, terms.amount_msat, 0, 0, 0), own, hints=hints, held=self._in_flight())
         walked = shadow(self.graph, asked, self._knowledge(), fee=kind is Shadow.FULL)
         return terms.with_shadow(walked.blocks, walked.fee_msat)
 
