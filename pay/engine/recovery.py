@@ -26,7 +26,7 @@ from pay.engine.records.entry import Entry
 from pay.engine.records.journal import Earlier, Journal
 from pay.engine.records.paid_before import BeingPaid, PaidBefore, past_of
 from pay.errors import PayError
-from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus
+from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
@@ -138,7 +138,7 @@ class Recovery:
         rows = await self._host.rows(entry.terms.payment_hash)
         past = past_of(rows)
         if isinstance(past, PaidBefore):
-            if any(row.groupid == entry.terms.groupid and row.status is RowStatus.COMPLETE for row in rows):
+            if any(row.groupid == entry.terms.groupid and row.status is SendpayStatus.COMPLETE for row in rows):
                 recipient = ClearRecipient(entry.terms.destination, (), False)
                 self._runner.paid_before(Running(PaymentSession(entry.terms), recipient, entry.order))
                 asked_msat, now_s = entry.terms.asked_msat, int(time.time())
@@ -172,7 +172,7 @@ class Recovery:
             running.total_known = entry is not None
         return running, (*past.parts, *gone)
 
-    async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
+    async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[SendpayRow]) -> Running | None:
         """The payment as its entry has it, to be completed; None where that is not safe."""
         now = time.time()
         if not self._host_restarted:
@@ -241,7 +241,7 @@ class Recovery:
         return recipient if isinstance(recipient, ClearRecipient) else None
 
 
-def _without_row(entry: Entry, rows: Sequence[Row]) -> tuple[AdoptedPart, ...]:
+def _without_row(entry: Entry, rows: Sequence[SendpayRow]) -> tuple[AdoptedPart, ...]:
     """Parts that the host had and has not any more: it deletes only what is over."""
     known = {row.partid for row in rows if row.groupid == entry.terms.groupid}
     return tuple(part for part in entry.accepted if part.partid not in known)

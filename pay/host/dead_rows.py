@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pay.host.calls import CallError, Host, Row, RowStatus
+from pay.host.calls import CallError, Host, SendpayRow, SendpayStatus
 from pay.host.shared_call import Together
 
 log = logging.getLogger("pay")
@@ -65,7 +65,7 @@ class DeadRows:
             (str(row["payment_hash"]), int(row.get("groupid", 0)), int(row.get("partid", 0))) for row in rows
         )
 
-    async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
+    async def among(self, payment_hash: bytes, rows: Iterable[SendpayRow]) -> frozenset[int]:
         """Partids of the pending rows of one group that have no HTLC; none where that cannot be found out."""
         name = payment_hash.hex()
         old = {
@@ -107,13 +107,13 @@ class DeadRows:
                     out.setdefault(str(htlc["payment_hash"]), Counter())[int(htlc["amount_msat"])] += 1
         return out
 
-    def _is_old(self, row: Row) -> bool:
+    def _is_old(self, row: SendpayRow) -> bool:
         """It is pending and was made before the host's start; only asked of what was found at our own.
 
         Rows are dated in whole seconds: of the second of the start itself nothing is certain at first, and a part
         of which the HTLC is yet to come must not be taken for one that never had any.
         """
-        if row.status is not RowStatus.PENDING:
+        if row.status is not SendpayStatus.PENDING:
             return False
         if time.monotonic() >= self._certain_at_s:
             return True

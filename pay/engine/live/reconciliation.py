@@ -19,7 +19,7 @@ from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender, is_of
 from pay.engine.records.paid_before import PaidBefore, past_of
 from pay.feedback.failure import Failure
-from pay.host.calls import Host, Row, RowStatus
+from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus, State
@@ -84,7 +84,7 @@ class Reconciliation:
             failure = Failure(None, None, ORPHANED)
             self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
-    def _without_row(self, running: Running, partid: int, everything: Sequence[Row]) -> None:
+    def _without_row(self, running: Running, partid: int, everything: Sequence[SendpayRow]) -> None:
         """A part that the host had and has not any more: it is over, and what is known of the hash decides."""
         session = running.session
         known = next((row.preimage for row in everything if row.preimage is not None), None)
@@ -122,7 +122,7 @@ async def end_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> e
         past = past_of(rows)
         if isinstance(past, PaidBefore):
             return past.paid(terms.asked_msat)
-        pending = {row.partid for row in rows if row.status is RowStatus.PENDING}
+        pending = {row.partid for row in rows if row.status is SendpayStatus.PENDING}
         # Of a part whose row was deleted nobody knows whether it was paid.
         gone = had_rows - {row.partid for row in rows if row.groupid == terms.groupid}
         if not gone and pending <= await dead_rows.among(terms.payment_hash, rows):
@@ -140,7 +140,7 @@ async def settled_of_crashed(host: Host, dead_rows: DeadRows, running: Running) 
     terms = running.session.terms
     while True:
         rows = [row for row in await host.rows(terms.payment_hash) if row.groupid == terms.groupid]
-        out = {row.partid for row in rows if row.status is RowStatus.PENDING}
+        out = {row.partid for row in rows if row.status is SendpayStatus.PENDING}
         if out <= await dead_rows.among(terms.payment_hash, rows):
-            return frozenset(row.partid for row in rows if row.status is RowStatus.COMPLETE)
+            return frozenset(row.partid for row in rows if row.status is SendpayStatus.COMPLETE)
         await asyncio.sleep(LOOK_S)

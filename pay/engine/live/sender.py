@@ -16,7 +16,7 @@ from pay.engine.live.entries import Entries
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
-from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus, Unanswered, read_failure
+from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus, Unanswered, read_failure
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
@@ -154,32 +154,32 @@ class Sender:
         else:
             self._not_sent(running, partid, "The node refused to send a part", error)
 
-    def tell_row(self, running: Running, row: Row) -> None:
+    def tell_row(self, running: Running, row: SendpayRow) -> None:
         """Tell the session what the host's table has of a part of its, where it does not know that yet."""
         running.was_begun(row.created_at)
         if _is_known(running.session.attempts[row.partid], row):
             return
         match row.status:
-            case RowStatus.COMPLETE:
+            case SendpayStatus.COMPLETE:
                 if row.preimage is not None:
                     self._post(running, ev.AttemptSettled(row.partid, row.preimage))
-            case RowStatus.FAILED:
+            case SendpayStatus.FAILED:
                 failure = Failure(None, None, "the node has it as failed, its reason was not heard")
                 self._post(running, ev.AttemptFailed(row.partid, failure, running.sent_height(row.partid)))
-            case RowStatus.PENDING:
+            case SendpayStatus.PENDING:
                 self._post(running, ev.AttemptAccepted(row.partid))
 
 
-def _is_known(attempt: Attempt, row: Row) -> bool:
+def _is_known(attempt: Attempt, row: SendpayRow) -> bool:
     """Whether a row is as the session has its part: the table is looked at twice a minute, and told of every time
     a payment of a hundred parts would fill a log in an hour."""
     match row.status:
-        case RowStatus.COMPLETE:
+        case SendpayStatus.COMPLETE:
             return attempt.status is AttemptStatus.SETTLED
-        case RowStatus.FAILED:
+        case SendpayStatus.FAILED:
             # A part that has settled here has the preimage, whatever the table says.
             return not attempt.live
-        case RowStatus.PENDING:
+        case SendpayStatus.PENDING:
             return attempt.status is not AttemptStatus.CREATED
 
 

@@ -7,17 +7,21 @@ from dataclasses import replace
 import pytest
 
 from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
-from pay.host.calls import Row, RowStatus
+from pay.host.calls import SendpayRow, SendpayStatus
 from pay.payment.events import AdoptedPart, Paid
 from tests.support.payments import NOW, PREIMAGE, node
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 
 
 def row(
-    partid: int, status: RowStatus, amount_msat: int | None = 60_000, groupid: int = 1, ended: int | None = None
-) -> Row:
-    return Row(
+    partid: int,
+    status: SendpayStatus,
+    amount_msat: int | None = 60_000,
+    groupid: int = 1,
+    ended: int | None = None,
+) -> SendpayRow:
+    return SendpayRow(
         groupid=groupid,
         partid=partid,
         status=status,
@@ -30,7 +34,7 @@ def row(
     )
 
 
-def paid(*rows: Row) -> PaidBefore:
+def paid(*rows: SendpayRow) -> PaidBefore:
     past = past_of(rows)
     assert isinstance(past, PaidBefore)
     return past
@@ -177,7 +181,7 @@ def test_less_never_left_us_than_arrived() -> None:
         ([row(1, C, None)], 60_000, False),
     ],
 )
-def test_what_it_certainly_was_not(rows: list[Row], amount_msat: int, certainly_not: bool) -> None:
+def test_what_it_certainly_was_not(rows: list[SendpayRow], amount_msat: int, certainly_not: bool) -> None:
     assert paid(*rows).certainly_not(amount_msat, None) is certainly_not
 
 

@@ -25,7 +25,7 @@ from pay.engine.records.entry import Entry
 from pay.engine.records.journal import Earlier
 from pay.engine.recovery import RECONNECT_S, Recovery
 from pay.errors import Code, PayError
-from pay.host.calls import PartOrder, Row, RowStatus
+from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
 from pay.invoice import HintHop, Invoice, InvoiceKind
 from pay.payment.events import AdoptedPart
 from pay.payment.terms import Terms
@@ -33,16 +33,16 @@ from pay.units import NodeId, ScidDir, direction_of
 from tests.support.payments import NOW, PREIMAGE, node, scid, terms
 from tests.support.values import varied
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 US, D = node("us"), node("d")
 HASH = bytes([7]) * 32
 BEGAN = int(NOW) - 500
 
 
-def row(partid: int, status: RowStatus, amount_msat: int | None = 40_000, groupid: int = 3) -> Row:
+def row(partid: int, status: SendpayStatus, amount_msat: int | None = 40_000, groupid: int = 3) -> SendpayRow:
     sent_msat = (amount_msat or 40_000) * 101 // 100
     preimage = PREIMAGE if status is C else None
-    return Row(groupid, partid, status, amount_msat, sent_msat, BEGAN + partid, D.hex(), preimage)
+    return SendpayRow(groupid, partid, status, amount_msat, sent_msat, BEGAN + partid, D.hex(), preimage)
 
 
 TERMS: Terms = terms(
@@ -65,7 +65,7 @@ class Start:
 
     entry: Entry | None = ENTRY
     journalled: bool = True
-    table: list[Row] = field(default_factory=lambda: [row(3, P), row(4, F, 60_000)])
+    table: list[SendpayRow] = field(default_factory=lambda: [row(3, P), row(4, F, 60_000)])
     out: Counter[int] | None = field(default_factory=lambda: Counter({40_400: 1}))
     invoice: Invoice | Exception = INVOICE
     host_restarted: bool = True
@@ -121,7 +121,7 @@ class Start:
         assert self.kept is not None
         del self.kept[payment_hash]
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         if self.broken:
             raise ValueError("rows that cannot be understood")
         return self.table if payment_hash == HASH else []
@@ -237,7 +237,7 @@ WHY_NOT = {
 def test_nothing_is_added_in_doubt(changes: dict[str, Any]) -> None:
     """It is ours to announce all the same, and what it comes to is known from the entry."""
     running, parts, in_journal = watched(**changes)
-    table: list[Row] = changes.get("table", [row(3, P)])
+    table: list[SendpayRow] = changes.get("table", [row(3, P)])
     assert [part.partid for part in parts] == [one.partid for one in table] and in_journal
     assert (running.order, running.ours, running.total_known) == (ORDER, True, True)
     terms = running.session.terms
