@@ -2,11 +2,11 @@
 
 A node that was killed between taking a `sendpay` and committing to its HTLC keeps such a row. It can never settle,
 and the host refuses every other group of that hash until somebody repairs the row. What is older than the host's
-start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan. Only what was
+start, has no HTLC once the host is up, and is still pending after that was seen, is such a row. Only what was
 pending already at our own start can be one: dates may come from a clock that has been set right since.
 
 The host does not tell of which part an HTLC is, but what it amounts to. Not seen, until the other one has ended:
-an orphan beside a part of the same payment that is out with exactly the same amount.
+a dead row beside a part of the same payment that is out with exactly the same amount.
 
 HTLCs are those of `listpeerchannels`: they come from what lightningd has in memory of every channel in whatever
 state, closing and on chain too, until the last of its outputs is resolved (lightningd/peer_control.c,
@@ -40,12 +40,12 @@ class DeadRows:
     Parameters
     ----------
     host_started_s
-        Unix time of the host's start; 0 where it is not known: then nothing is an orphan.
+        Unix time of the host's start; 0 where it is not known: then no row is dead.
     together
         We were started with the host: then what was pending at our start is older than the host's, whatever its
         date, once a new part would have its HTLC.
     doubt_s
-        How long a part from the second of that start is no orphan yet, whatever is seen of it.
+        How long a part from the second of that start is not dead yet, whatever is seen of it.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ def host_started_s(latest_s: float) -> float:
     """When our parent process, lightningd, was started: unix time, or 0 where the system does not tell.
 
     Not after `latest_s`, when we were ourselves: in some containers the system's own time of start is another one
-    than processes are dated by, and a host that seems to start later makes orphans of parts just sent.
+    than processes are dated by, and a host that seems to start later makes dead rows of parts just sent.
     """
     try:
         fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()

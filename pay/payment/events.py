@@ -18,7 +18,7 @@ from pay.units import NodeId
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedPart:
+class FoundPart:
     """A part found pending at the host that no session of this run sent; `sent_at_s` is 0 where not known."""
 
     partid: int
@@ -33,11 +33,11 @@ class Started:
 
     Parameters
     ----------
-    adopted
+    found
         Empty for a new payment; else the parts to watch. Whether others are added is a matter of the terms.
     """
 
-    adopted: tuple[AdoptedPart, ...] = ()
+    found: tuple[FoundPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

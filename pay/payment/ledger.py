@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pay.feedback.blame import Blame
 from pay.feedback.failure import Failure
 from pay.payment.attempt import Attempt, FailedPart
-from pay.payment.events import AdoptedPart, Elsewhere, NotPaid, Paid, Result
+from pay.payment.events import Elsewhere, FoundPart, NotPaid, Paid, Result
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Terms
 from pay.routing.query import Route
@@ -75,7 +75,7 @@ class Ledger:
         self.attempts: dict[int, Attempt] = {}
         self.failures: list[FailedPart] = []
 
-    def adopt(self, parts: Iterable[AdoptedPart], now: float) -> None:
+    def take_up(self, parts: Iterable[FoundPart], now: float) -> None:
         """Take up parts that were found pending."""
         for part in parts:
             sums, sent_s = (part.amount_msat, part.sent_msat), part.sent_at_s or now

@@ -19,11 +19,11 @@ from pay.payment.late import LateGossip
 from pay.payment.learnt import Learnt
 from pay.payment.ledger import Ledger
 from pay.payment.patience import (
-    AskPeers,
     AwaitParts,
     End,
     GiveUp,
     Pause,
+    PauseForPeers,
     PlanAnew,
     TryLate,
     Wait,
@@ -149,8 +149,8 @@ class PaymentSession:
 
     def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
         match event:
-            case ev.Started(adopted):
-                return self._start(adopted, now)
+            case ev.Started(found):
+                return self._start(found, now)
             case ev.RoutesFound(query_id, routes):
                 return self._send(routes, now) if self._queries.answered(query_id) else []
             case ev.NoRouteFound(query_id, why):
@@ -177,14 +177,14 @@ class PaymentSession:
 
     # --- events -------------------------------------------------------------------------------------------
 
-    def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
+    def _start(self, found: tuple[ev.FoundPart, ...], now: float) -> list[ev.Action]:
         if self._queries.asked or self.attempts:
             return []
-        self._ledger.adopt(adopted, now)
-        self._many = len(adopted) > self.terms.limits.parts.usual_parts
+        self._ledger.take_up(found, now)
+        self._many = len(found) > self.terms.limits.parts.usual_parts
         if self.terms.watched:
             return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
-        if adopted and self._ledger.left_msat <= 0:
+        if found and self._ledger.left_msat <= 0:
             self.state = State.IN_FLIGHT
             return [ev.WakeAt(self.terms.limits.deadline_s)]
         if self.terms.to_self:
@@ -218,7 +218,7 @@ class PaymentSession:
         """No route: what is worth a wait, and what is the end, see `patience`."""
         late, known = 0 < len(why.late) <= self._late.left(now), self._learnt.restrictions
         match decide(self.waits.outlook(why, known, self.terms, now, out=bool(self.live), late=late)):
-            case Pause() | AskPeers() as wait:
+            case Pause() | PauseForPeers() as wait:
                 return self._pause(wait, now, why)
             case AwaitParts():
                 self.state = State.IN_FLIGHT
@@ -335,7 +335,7 @@ class PaymentSession:
             ev.WakeAt(self.terms.limits.deadline_s),
         ]
 
-    def _pause(self, wait: Pause | AskPeers, now: float, why: NoRoute | None = None) -> list[ev.Action]:
+    def _pause(self, wait: Pause | PauseForPeers, now: float, why: NoRoute | None = None) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
             return over
         self._queries.close()

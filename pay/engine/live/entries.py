@@ -20,7 +20,7 @@ from pay.engine.records.entry import Entry
 from pay.engine.records.journal import Journal
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
-from pay.payment.events import AdoptedPart
+from pay.payment.events import FoundPart
 from pay.payment.states import AttemptStatus
 
 log = logging.getLogger("pay")
@@ -126,5 +126,5 @@ class Entries:
         task.add_done_callback(done)
 
 
-def _part(attempt: Attempt) -> AdoptedPart:
-    return AdoptedPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)
+def _part(attempt: Attempt) -> FoundPart:
+    return FoundPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender, is_of
-from pay.engine.records.paid_before import PaidBefore, past_of
+from pay.engine.records.paid_before import PaidBefore, record_of
 from pay.feedback.failure import Failure
 from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
@@ -119,9 +119,9 @@ async def end_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> e
     told: set[int] = set()
     while True:
         rows = await host.rows(terms.payment_hash)
-        past = past_of(rows)
-        if isinstance(past, PaidBefore):
-            return past.paid(terms.asked_msat)
+        record = record_of(rows)
+        if isinstance(record, PaidBefore):
+            return record.paid(terms.asked_msat)
         pending = {row.partid for row in rows if row.status is SendpayStatus.PENDING}
         # Of a part whose row was deleted nobody knows whether it was paid.
         gone = had_rows - {row.partid for row in rows if row.groupid == terms.groupid}

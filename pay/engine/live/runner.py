@@ -86,7 +86,7 @@ class Runner:
     def start(
         self,
         running: Running,
-        adopted: tuple[ev.AdoptedPart, ...] = (),
+        found: tuple[ev.FoundPart, ...] = (),
         in_journal: bool = False,
         entry: Entry | None = None,
         foreseen: Foreseen | None = None,
@@ -109,13 +109,13 @@ class Runner:
         )
         if in_journal:
             self._entries.found(running, entry)
-        elif running.order is not None and not adopted and not terms.to_self:
+        elif running.order is not None and not found and not terms.to_self:
             self._entries.begin(running, running.order)
         if foreseen is not None:
             self._routes.expect(running, foreseen)
-        self.post(running, ev.Started(adopted))
+        self.post(running, ev.Started(found))
         reconcile = partial(self._reconciliation.run, running, at_once=True)
-        if adopted:
+        if found:
             # The host has had them: should their rows go, an error would be a guess.
             self._entries.changed(running)
             self._task(running, reconcile())
@@ -156,11 +156,11 @@ class Runner:
             preimage = bytes.fromhex(fields["payment_preimage"])
             self.post(running, ev.AttemptSettled(partid, preimage))
             return
-        refused = self._register.refused(payment_hash, groupid)
-        if refused is not None:
+        given_up = self._register.given_up(payment_hash, groupid)
+        if given_up is not None:
             # Nobody waits for it any more: this line and the notification are all that anybody hears of it.
             log.warning("payment_paid_after_error payment_hash=%s groupid=%d", payment_hash.hex(), groupid)
-            self._announcements.paid_after_all(payment_hash, refused.bolt11)
+            self._announcements.paid_after_all(payment_hash, given_up.bolt11)
         if running is not None:
             self.post(running, ev.HashTaken(None, f"group {groupid} of this hash was paid"))
 

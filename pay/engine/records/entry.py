@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from pay.host.calls import PartOrder
-from pay.payment.events import AdoptedPart
+from pay.payment.events import FoundPart
 from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir
 
@@ -42,7 +42,7 @@ class Entry:
 
     terms: Terms
     order: PartOrder
-    accepted: tuple[AdoptedPart, ...] = ()
+    accepted: tuple[FoundPart, ...] = ()
 
 
 def encode(entry: Entry) -> str:
@@ -73,11 +73,11 @@ def decode(payment_hash: str, text: str, us: NodeId) -> Entry:
     return Entry(terms, order, accepted)
 
 
-def _accepted(stored: dict[str, Any]) -> AdoptedPart:
+def _accepted(stored: dict[str, Any]) -> FoundPart:
     numbers = (stored["partid"], stored["amount_msat"], stored["sent_msat"])
     if any(type(number) is not int or number < 0 for number in numbers):
         raise ValueError(f"a part {stored!r}")
-    return AdoptedPart(*numbers, float(stored["sent_at_s"]))
+    return FoundPart(*numbers, float(stored["sent_at_s"]))
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pay.host.calls import SendpayRow, SendpayStatus
-from pay.payment.events import AdoptedPart, Paid
+from pay.payment.events import FoundPart, Paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,16 @@ class BeingPaid:
     """Parts of this hash are out and no session of ours has them."""
 
     groupid: int
-    parts: tuple[AdoptedPart, ...]
+    parts: tuple[FoundPart, ...]
     delivered_msat: int | None
     created_at: int
     destination: str | None
 
 
-Past = Unpaid | PaidBefore | BeingPaid
+Record = Unpaid | PaidBefore | BeingPaid
 
 
-def past_of(rows: Sequence[SendpayRow]) -> Past:
+def record_of(rows: Sequence[SendpayRow]) -> Record:
     """Judge the rows of one payment hash."""
     complete = next((row for row in rows if row.status is SendpayStatus.COMPLETE and row.preimage), None)
     if complete is not None:
@@ -111,7 +111,7 @@ def past_of(rows: Sequence[SendpayRow]) -> Past:
         return BeingPaid(
             groupid=groupid,
             parts=tuple(
-                AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat, row.created_at) for row in pending
+                FoundPart(row.partid, row.amount_msat or 0, row.sent_msat, row.created_at) for row in pending
             ),
             delivered_msat=_delivered(pending),
             created_at=min(row.created_at for row in rows if row.groupid == groupid),

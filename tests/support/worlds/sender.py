@@ -21,7 +21,6 @@ from itertools import pairwise
 from pay.feedback.blame import blame
 from pay.feedback.failure import Failure
 from pay.feedback.observations import Ended, observations
-from pay.invoice import HintHop as InvoiceHop
 from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.liquidity import in_flight as learnt
 from pay.liquidity.beliefs import LiquidityBeliefs
@@ -327,10 +326,6 @@ def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limit
 
 def _decoded(invoice: SimInvoice) -> Invoice:
     """What `decode` would say of it; worlds do without keys and signatures."""
-    hops = (
-        tuple(InvoiceHop(hop.node, hop.scid, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta) for hop in hint)
-        for hint in invoice.hints
-    )
     return Invoice(
         kind=InvoiceKind.BOLT11,
         invstring="",
@@ -344,7 +339,7 @@ def _decoded(invoice: SimInvoice) -> Invoice:
         features=invoice.features,
         description=invoice.description,
         description_hash=invoice.description_hash,
-        hints=tuple(hops),
+        hints=tuple(tuple(hint) for hint in invoice.hints),
     )
 
 

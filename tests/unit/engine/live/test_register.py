@@ -32,7 +32,7 @@ def payment(payment_hash: bytes = HASH, groupid: int = 1, parts: int = 2, ours: 
         own = watch_terms(payment_hash, groupid, node("us"), node("d"), 120_000, NOW)
     session = PaymentSession(own)
     share = 120_000 // max(parts, 1)
-    adopted = tuple(ev.AdoptedPart(partid, share, share + 10) for partid in range(1, parts + 1))
+    adopted = tuple(ev.FoundPart(partid, share, share + 10) for partid in range(1, parts + 1))
     session.handle(ev.Started(() if ours else adopted), NOW)
     if ours and parts:
         # Over two nodes: more than five parts over one would not go at once.

@@ -38,7 +38,7 @@ PAID_ROW = replace(MINE, status=C, preimage=PREIMAGE)
 ANOTHERS = "another sender has a part of this hash"
 
 
-def payment(to_self: bool = False, *, adopted: Sequence[ev.AdoptedPart] = ()) -> Running:
+def payment(to_self: bool = False, *, adopted: Sequence[ev.FoundPart] = ()) -> Running:
     """Part 5 is ordered (0 where it is to ourselves), or parts are taken up."""
     own = terms(payment_hash=HASH, groupid=3, first_partid=5, to_self=to_self, max_parts=4)
     session = PaymentSession(own)
@@ -284,7 +284,7 @@ def test_its_row_is_gone_and_the_preimage_is_known() -> None:
     """From whichever row of the hash, or from a part that has settled: then it was taken as well."""
     elsewhere = [replace(MINE, groupid=2, status=F), replace(PAID_ROW, groupid=2)]
     assert looked(accepted(), elsewhere).posts == [ev.AttemptSettled(5, PREIMAGE)]
-    both = payment(adopted=[ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_500)])
+    both = payment(adopted=[ev.FoundPart(3, 50_000, 50_500), ev.FoundPart(4, 50_000, 50_500)])
     both.session.handle(ev.AttemptSettled(3, PREIMAGE), NOW)
     assert looked(both, [replace(MINE, partid=9)]).posts == [ev.AttemptSettled(4, PREIMAGE)]
 

@@ -26,8 +26,9 @@ from pay.engine.records.journal import Earlier
 from pay.engine.recovery import RECONNECT_S, Recovery
 from pay.errors import Code, PayError
 from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
-from pay.invoice import HintHop, Invoice, InvoiceKind
-from pay.payment.events import AdoptedPart
+from pay.invoice import Invoice, InvoiceKind
+from pay.network.hints import HintHop
+from pay.payment.events import FoundPart
 from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir, direction_of
 from tests.support.payments import NOW, PREIMAGE, node, scid, terms
@@ -56,7 +57,7 @@ INVOICE = Invoice(
     InvoiceKind.BOLT11, "lnbc1", HASH, D, 150_000, int(NOW) + 3600, 18, bytes(32), None, 1 << 17, None, None,
     ((HintHop(LSP, scid(5), 0, 0, 40),),),
 )  # fmt: skip
-PART_3 = AdoptedPart(3, 40_000, 40_400, float(BEGAN + 3))
+PART_3 = FoundPart(3, 40_000, 40_400, float(BEGAN + 3))
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Start:
     other_names: tuple[str, ...] = ()
     kind: str = "bolt11"
 
-    started: list[tuple[Running, tuple[AdoptedPart, ...], bool]] = field(default_factory=list)
+    started: list[tuple[Running, tuple[FoundPart, ...], bool]] = field(default_factory=list)
     told_paid: list[Running] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     totals: list[tuple[bytes, int]] = field(default_factory=list)
@@ -137,7 +138,7 @@ class Start:
         return self.out
 
     def start(
-        self, running: Running, parts: tuple[AdoptedPart, ...], in_journal: bool, entry: Entry | None
+        self, running: Running, parts: tuple[FoundPart, ...], in_journal: bool, entry: Entry | None
     ) -> None:
         # What is written down later keeps the payment's own terms, also where it is only watched.
         assert entry is (None if running.order is None else self.entry)
@@ -166,7 +167,7 @@ def resumed(**changes: Any) -> Running:
     ((running, parts, in_journal),) = start.started
     assert not running.session.terms.watched and in_journal
     assert parts == tuple(
-        AdoptedPart(one.partid, one.amount_msat or 0, one.sent_msat, float(one.created_at))
+        FoundPart(one.partid, one.amount_msat or 0, one.sent_msat, float(one.created_at))
         for one in start.table
         if one.status is P
     )
@@ -174,7 +175,7 @@ def resumed(**changes: Any) -> Running:
     return running
 
 
-def watched(**changes: Any) -> tuple[Running, tuple[AdoptedPart, ...], bool]:
+def watched(**changes: Any) -> tuple[Running, tuple[FoundPart, ...], bool]:
     """What only waits for the parts that were found."""
     (found,) = Start(**changes).run().started
     assert found[0].session.terms.watched
@@ -296,15 +297,15 @@ def test_whom_it_pays_is_not_known() -> None:
 
 # --- rows that are gone -----------------------------------------------------------------------------------------
 
-GONE = AdoptedPart(2, 60_000, 60_600, NOW - 400)
-LATER = AdoptedPart(5, 30_000, 30_300, NOW - 300)
+GONE = FoundPart(2, 60_000, 60_600, NOW - 400)
+LATER = FoundPart(5, 30_000, 30_300, NOW - 300)
 
 
 def test_a_part_that_the_node_had_taken_has_no_row() -> None:
     """Beside one that is still out: both are waited for, nothing is added. Part 3 has its row: it is one part."""
     running, parts, in_journal = watched(entry=replace(ENTRY, accepted=(GONE, PART_3)))
     assert parts == (PART_3, GONE) and in_journal and running.order == ORDER
-    part_4 = AdoptedPart(4, 40_000, 40_400, float(BEGAN + 4))
+    part_4 = FoundPart(4, 40_000, 40_400, float(BEGAN + 4))
     assert watched(entry=replace(ENTRY, accepted=(GONE, part_4)), table=[row(4, P)])[1] == (part_4, GONE)
     assert resumed(entry=replace(ENTRY, accepted=(PART_3,))).session.terms.first_partid == 5
 
