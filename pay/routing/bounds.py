@@ -22,6 +22,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
+from pay.routing.arcs import Usable
 from pay.routing.costs import ArcRows, Prices
 from pay.routing.exact import most_own
 from pay.routing.problem import Problem
@@ -142,6 +143,14 @@ def soonest(problem: Problem, query: RouteQuery) -> tuple[Floats, Floats]:
     room = max(query.max_delay - query.final_cltv, 0) + 0.5
     toward = Backwards(usable.indptr, usable.source, weights).tree(problem.target, room).distance
     return Forwards(usable.indptr, usable.source).distances(weights, list(problem.peers), room), toward
+
+
+def in_time(usable: Usable, blocks: tuple[Floats, Floats], query: RouteQuery) -> Usable:
+    """Without arcs that are on no path within the delay; `blocks` as from `soonest`."""
+    away, toward = blocks
+    through = away[usable.source] + usable.costs.blocks + np.repeat(toward, np.diff(usable.indptr))
+    carries = usable.costs.carries & (through <= query.max_delay - query.final_cltv + 0.5)
+    return replace(usable, costs=replace(usable.costs, carries=carries))
 
 
 def least_blocks(problem: Problem, query: RouteQuery, most: int) -> float:

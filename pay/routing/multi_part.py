@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay.routing.arcs import Usable
-from pay.routing.bounds import Floats, most_in_parts, soonest
+from pay.routing.bounds import Floats, in_time, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.min_cost_flow import ChunkFlow, Path
@@ -197,10 +197,7 @@ class MultiPart:
         """Without arcs that are on no path within the delay, if that was broken before."""
         if self.soonest is None:
             return usable
-        away, toward = self.soonest
-        blocks = away[usable.source] + usable.costs.blocks + np.repeat(toward, np.diff(usable.indptr))
-        carries = usable.costs.carries & (blocks <= self.query.max_delay - self.query.final_cltv + 0.5)
-        return replace(usable, costs=replace(usable.costs, carries=carries))
+        return in_time(usable, self.soonest, self.query)
 
     def _round(
         self,

@@ -22,7 +22,7 @@ import numpy as np
 
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
-from pay.routing.bounds import Floats, soonest
+from pay.routing.bounds import Floats, in_time, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer, most_own
 from pay.routing.portions import Duals, Portion, duals, portions
@@ -89,7 +89,7 @@ class Program:
         if query.max_searches < len(_SIZES):
             return None
         self._soonest = soonest(self.problem, query)
-        usable = self._in_time(self.problem.arcs.usable(1, slack_msat=query.amount_msat))
+        usable = in_time(self.problem.arcs.usable(1, slack_msat=query.amount_msat), self._soonest, query)
         self._listed = self._list(usable)
         if not self._listed:
             if len(usable.source) > _MOST_ARCS:
@@ -165,15 +165,8 @@ class Program:
 
     def _carrying(self, part_msat: int) -> Usable:
         slack = self.query.amount_msat - part_msat
-        return self._in_time(self.problem.arcs.usable(part_msat, slack_msat=slack)).tight()
-
-    def _in_time(self, usable: Usable) -> Usable:
-        """Without arcs that are on no path within the delay."""
         assert self._soonest is not None
-        away, toward = self._soonest
-        blocks = away[usable.source] + usable.costs.blocks + np.repeat(toward, np.diff(usable.indptr))
-        carries = usable.costs.carries & (blocks <= self.query.max_delay - self.query.final_cltv + 0.5)
-        return replace(usable, costs=replace(usable.costs, carries=carries))
+        return in_time(self.problem.arcs.usable(part_msat, slack_msat=slack), self._soonest, self.query).tight()
 
     def _search(self, size: _Size, worth: Duals) -> int:
         """The best way at one size of part, by these prices; how many new ones it gave."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender, is_of
 from pay.engine.records.paid_before import PaidBefore, record_of
+from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
@@ -96,16 +97,21 @@ class Reconciliation:
             return
         if running.times[partid].outcome_lost:
             return
-        running.lost_outcome(partid)
-        log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
-        error = outcome_lost(partid)
-        running.tell(error.message)
-        self._post(running, ev.Cancelled(error))
+        self._post(running, ev.Cancelled(_lost(running, partid)))
 
 
 def accepted(running: Running) -> set[int]:
     """Live parts that the host has had in its table."""
     return {a.partid for a in running.session.live if a.status is AttemptStatus.INFLIGHT}
+
+
+def _lost(running: Running, partid: int) -> PayError:
+    """Nobody will ever know how a part ended: said to all, and what follows for the payment."""
+    running.lost_outcome(partid)
+    log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
+    error = outcome_lost(partid)
+    running.tell(error.message)
+    return error
 
 
 async def end_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> ev.Paid | None:
@@ -128,9 +134,7 @@ async def end_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> e
         if not gone and pending <= await dead_rows.among(terms.payment_hash, rows):
             return None
         for partid in sorted(gone - told):
-            log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
-            running.tell(outcome_lost(partid).message)
-            running.lost_outcome(partid)
+            _lost(running, partid)
         told |= gone
         await asyncio.sleep(LOOK_S)
 

@@ -84,14 +84,20 @@ class Journal:
 
     async def write(self, entry: Entry) -> bool:
         """Before the first part. False where it could not be written in time."""
-        params = {"key": [*_KEY, entry.order.payment_hash], "string": encode(entry), "mode": "create-or-replace"}
+        error = await self._put([*_KEY, entry.order.payment_hash], encode(entry))
+        if error is not None:
+            log.warning("journal_unwritten payment_hash=%s error=%r", entry.order.payment_hash, error)
+        return error is None
+
+    async def _put(self, key: list[str], text: str) -> str | None:
+        """Write or replace; why not, where it could not be done in time."""
+        params = {"key": key, "string": text, "mode": "create-or-replace"}
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await self._host.call("datastore", params)
         except (CallError, Unanswered, TimeoutError) as error:
-            log.warning("journal_unwritten payment_hash=%s error=%r", entry.order.payment_hash, str(error))
-            return False
-        return True
+            return str(error)
+        return None
 
     async def remove(self, payment_hash: str) -> None:
         """The payment has ended; what cannot be removed is seen to be over at the next start."""
@@ -108,12 +114,9 @@ class Journal:
     async def keep_total(self, payment_hash: bytes, amount_msat: int, now_s: int) -> None:
         """Of a payment that was made at unix time `now_s`."""
         text = json.dumps({"amount_msat": amount_msat, "at": now_s})
-        params = {"key": [*_TOTALS, payment_hash.hex()], "string": text, "mode": "create-or-replace"}
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await self._host.call("datastore", params)
-        except (CallError, Unanswered, TimeoutError) as error:
-            log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), str(error))
+        error = await self._put([*_TOTALS, payment_hash.hex()], text)
+        if error is not None:
+            log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), error)
         self._new_totals += 1
         if self._new_totals >= MOST_TOTALS:
             self._new_totals = 0
@@ -131,12 +134,9 @@ class Journal:
 
     async def keep_earlier(self, payment_hash: str, groupid: int) -> None:
         """That an order of such a group may still come."""
-        params = {"key": [*_EARLIER, payment_hash], "string": str(groupid), "mode": "create-or-replace"}
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await self._host.call("datastore", params)
-        except (CallError, Unanswered, TimeoutError) as error:
-            log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, str(error))
+        error = await self._put([*_EARLIER, payment_hash], str(groupid))
+        if error is not None:
+            log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, error)
 
     async def earlier_groups(self) -> dict[str, int] | None:
         """Groups by payment_hash that were kept so; None where the host does not tell."""
