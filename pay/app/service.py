@@ -27,8 +27,8 @@ from pay.engine.live.runner import Runner
 from pay.engine.open_calls import OpenCall, OpenCalls
 from pay.engine.paying import QUICK_S, Paying
 from pay.engine.preparation import Preparation
-from pay.engine.restart.journal import Journal
-from pay.engine.restart.recovery import Recovery
+from pay.engine.records.journal import Journal
+from pay.engine.recovery import Recovery
 from pay.engine.shadowing import Shadowing
 from pay.errors import Code, PayError
 from pay.host.addresses import Addresses
@@ -87,8 +87,8 @@ class Service:
         self._host_restarted = host_restarted
         self._began_s = began_s
         self._host = Host(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
-        memory = Scorer(options.AsSet(plugin, options.remembering))
-        self._planning = Planning(str(Path(directory) / "gossip_store"), memory)
+        scorer = Scorer(options.AsSet(plugin, options.remembering))
+        self._planning = Planning(str(Path(directory) / "gossip_store"), scorer)
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._host, self._planning, every_s)
         self._register = Register()
@@ -158,7 +158,7 @@ class Service:
         # Before any call is served: one for a payment that an earlier run began must find it here. The runner
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._runner = runner
-        adoption = Recovery(
+        recovery = Recovery(
             self._host,
             journal,
             self._register,
@@ -168,7 +168,7 @@ class Service:
             info.network,
             self._host_restarted,
         )
-        doubt.earlier = await adoption.run()
+        doubt.earlier = await recovery.run()
         self._ready.set()
         log.setLevel(await level)
         log.info(
@@ -185,7 +185,7 @@ class Service:
         await headers
         await journal.forget_totals()
         await self.option_set()
-        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(adoption, doubt))
+        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(recovery, doubt))
 
     async def pay(self, request: PayRequest, caller: Caller) -> None:
         with self._calls.open(request, caller.tell) as call:
@@ -277,9 +277,9 @@ class Service:
                 await self._ready.wait()
                 await self._keep_pay()
 
-    async def _forget_earlier(self, adoption: Recovery, doubt: Doubt) -> None:
+    async def _forget_earlier(self, recovery: Recovery, doubt: Doubt) -> None:
         await asyncio.sleep(doubt.quiet_in_s())
-        await adoption.forget()
+        await recovery.forget()
 
     async def option_set(self) -> None:
         """An option of ours was changed."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pay.engine.live.register import Known
 from pay.engine.live.running import Running
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore
+from pay.engine.records.paid_before import BeingPaid, PaidBefore
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
@@ -114,12 +114,12 @@ def check_joins(request: PayRequest, invoice: Invoice, running: Running) -> None
         raise _another_amount(what, session.in_flight_msat + session.delivered_msat, chosen)
 
 
-def check_watches(request: PayRequest, invoice: Invoice, past: BeingPaid) -> None:
+def check_watches(request: PayRequest, invoice: Invoice, record: BeingPaid) -> None:
     """Whether the call can mean the parts that are out, whose total nobody here knows. Raises 201."""
     chosen = chosen_msat(request, invoice)
-    _check_payee(invoice, past.destination, "is being paid")
-    if chosen is not None and past.delivered_msat is not None and past.delivered_msat > chosen:
-        raise _another_amount("is being paid", past.delivered_msat, chosen)
+    _check_payee(invoice, record.destination, "is being paid")
+    if chosen is not None and record.delivered_msat is not None and record.delivered_msat > chosen:
+        raise _another_amount("is being paid", record.delivered_msat, chosen)
 
 
 def amount_of_known(request: PayRequest, invoice: Invoice, known: Known) -> int:
@@ -134,18 +134,18 @@ def amount_of_known(request: PayRequest, invoice: Invoice, known: Known) -> int:
     return paid_msat
 
 
-def amount_of_past(
-    request: PayRequest, invoice: Invoice, past: PaidBefore, total_msat: int | None
+def amount_paid_before(
+    request: PayRequest, invoice: Invoice, record: PaidBefore, total_msat: int | None
 ) -> int:
     """The same for one of which the host's rows tell; `total_msat` is what the journal has kept of it."""
     chosen = chosen_msat(request, invoice)
-    _check_payee(invoice, past.destination, "was already paid")
-    if chosen is not None and past.certainly_not(chosen, total_msat):
-        raise _another_amount("was already paid", total_msat or past.delivered_msat, chosen)
+    _check_payee(invoice, record.destination, "was already paid")
+    if chosen is not None and record.certainly_not(chosen, total_msat):
+        raise _another_amount("was already paid", total_msat or record.delivered_msat, chosen)
     if chosen is not None and total_msat is None:
         # It cannot be said that it was another amount, nor that it was this one.
-        return past.delivered_msat or chosen
-    return chosen or invoice.amount_msat or total_msat or past.delivered_msat or 0
+        return record.delivered_msat or chosen
+    return chosen or invoice.amount_msat or total_msat or record.delivered_msat or 0
 
 
 def _check_payee(invoice: Invoice, destination: str | None, what: str) -> None:

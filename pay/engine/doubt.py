@@ -12,8 +12,8 @@ import time
 
 from pay.engine.live.register import Register
 from pay.engine.live.running import Tell
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.paid_before import Unpaid, past_of
+from pay.engine.records.journal import Earlier
+from pay.engine.records.paid_before import Unpaid, record_of
 from pay.host.calls import Host
 
 log = logging.getLogger("pay")
@@ -65,7 +65,7 @@ class Doubt:
             return False
         if wait_s <= 0 and time.monotonic() - looked_s < JUST_NOW_S:
             return True
-        return isinstance(past_of(await self._host.rows(payment_hash)), Unpaid)
+        return isinstance(record_of(await self._host.rows(payment_hash)), Unpaid)
 
     def quiet_in_s(self) -> float:
         """Until nothing of an earlier run can come any more."""

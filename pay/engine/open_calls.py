@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from pay.engine.live.running import Tell
-from pay.engine.progress import FIRST_S, TELL_S
+from pay.engine.live.running import FIRST_S, TELL_S, Tell
 from pay.invoice import Invoice
 from pay.payment.request import PayRequest
 

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from pay.engine.checks import (
     amount_of_known,
-    amount_of_past,
+    amount_paid_before,
     check_invoice,
     check_joins,
     check_limits,
@@ -26,16 +26,15 @@ from pay.engine.checks import (
     chosen_msat,
 )
 from pay.engine.doubt import Doubt
-from pay.engine.foresight import Foreseen
 from pay.engine.live.register import Known, Register
+from pay.engine.live.routes import Foreseen
 from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running, Source, Tell
 from pay.engine.open_calls import OpenCall
 from pay.engine.preparation import Call, Preparation
-from pay.engine.reading import DecodeMissing, past_without_decode, read_invoice
-from pay.engine.restart.journal import Journal
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
-from pay.engine.words import refusal
+from pay.engine.reading import DecodeMissing, read_invoice, record_without_decode
+from pay.engine.records.journal import Journal
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, record_of
 from pay.errors import Code, PayError
 from pay.host.calls import Host
 from pay.host.dead_rows import DeadRows
@@ -121,13 +120,13 @@ class Paying:
         except DecodeMissing as missing:
             return await self._without_decode(missing, tell)
         except PayError as error:
-            log.info("pay_refused %s", refusal(error, request))
+            log.info("pay_refused %s", _refusal(error, request))
             raise
         opened.is_of(invoice)
         try:
             check_request(request, invoice, self._us)
         except PayError as error:
-            log.info("pay_refused %s", refusal(error, request, invoice))
+            log.info("pay_refused %s", _refusal(error, request, invoice))
             raise
         try:
             return await self._paid(Call(request, invoice, tell), opened)
@@ -172,7 +171,7 @@ class Paying:
                     continue
                 if found is None:
                     # Of a payment that had begun the log has its end.
-                    log.info("pay_refused %s", refusal(error, call.request, call.invoice))
+                    log.info("pay_refused %s", _refusal(error, call.request, call.invoice))
                 if not stands:
                     self._runner.given_up(payment_hash, error)
                 raise
@@ -222,18 +221,18 @@ class Paying:
             running = self._register.live.get(payment_hash)
             if running is not None and not running.answered:
                 return self._join(running, call)
-            past = past_of(await self._host.rows(payment_hash))
+            record = record_of(await self._host.rows(payment_hash))
             known = self._register.known(payment_hash)
             if known is not None:
                 amount_msat = amount_of_known(call.request, call.invoice, known)
-                if not isinstance(past, PaidBefore) or not known.partids <= past.partids:
+                if not isinstance(record, PaidBefore) or not known.partids <= record.partids:
                     # Rows of it were deleted: what is remembered is all there is.
                     return _repeated(known.receipt, call.invoice, amount_msat, call.tell)
-            match past:
+            match record:
                 case PaidBefore():
-                    return await self._paid_before(past, call)
+                    return await self._paid_before(record, call)
                 case BeingPaid():
-                    return await self._watch(past, call)
+                    return await self._watch(record, call)
                 case Unpaid(next_groupid):
                     beginning = self._register.beginning_of(payment_hash)
                     if beginning is not None:
@@ -255,27 +254,28 @@ class Paying:
         log.info("payment_attached %s callers=%d", running.name, len(running.listeners))
         return running
 
-    async def _paid_before(self, past: PaidBefore, call: Call) -> Receipt:
+    async def _paid_before(self, record: PaidBefore, call: Call) -> Receipt:
         chosen = chosen_msat(call.request, call.invoice)
         total_msat = None if chosen is None else await self._journal.total(call.invoice.payment_hash)
-        amount_msat = amount_of_past(call.request, call.invoice, past, total_msat)
-        receipt = Receipt(call.invoice.payment_hash, call.invoice.payee, past.created_at, past.paid(amount_msat))
+        amount_msat = amount_paid_before(call.request, call.invoice, record, total_msat)
+        paid = record.paid(amount_msat)
+        receipt = Receipt(call.invoice.payment_hash, call.invoice.payee, record.created_at, paid)
         certain = total_msat is not None or (chosen is None and call.invoice.amount_msat is not None)
         if self._register.known(call.invoice.payment_hash) is None:
-            self._register.remember(Known(receipt, whole=certain, partids=past.partids))
+            self._register.remember(Known(receipt, whole=certain, partids=record.partids))
         return _repeated(receipt, call.invoice, amount_msat, call.tell)
 
-    async def _watch(self, past: BeingPaid, call: Call) -> Running:
+    async def _watch(self, record: BeingPaid, call: Call) -> Running:
         """Parts of this hash are out that no session of ours knows: wait for them, add none."""
-        check_watches(call.request, call.invoice, past)
-        rows = [row for row in await self._host.rows(call.invoice.payment_hash) if row.groupid == past.groupid]
+        check_watches(call.request, call.invoice, record)
+        rows = [row for row in await self._host.rows(call.invoice.payment_hash) if row.groupid == record.groupid]
         stuck = await self._dead_rows.among(call.invoice.payment_hash, rows)
-        if stuck and stuck >= {part.partid for part in past.parts}:
+        if stuck and stuck >= {part.partid for part in record.parts}:
             raise orphaned()
         chosen = chosen_msat(call.request, call.invoice)
-        amount_msat = chosen or call.invoice.amount_msat or past.delivered_msat or 0
+        amount_msat = chosen or call.invoice.amount_msat or record.delivered_msat or 0
         terms = watch_terms(
-            call.invoice.payment_hash, past.groupid, self._us, call.invoice.payee, amount_msat, past.created_at
+            call.invoice.payment_hash, record.groupid, self._us, call.invoice.payee, amount_msat, record.created_at
         )
         call.tell("Parts of this payment are already out: waiting for them, none is added")
         running = Running(
@@ -286,7 +286,7 @@ class Paying:
             found=Source(call.invoice.invstring, None),
             total_known=False,
         )
-        self._runner.start(running, past.parts)
+        self._runner.start(running, record.parts)
         return running
 
     async def _begin(self, beginning: Running, call: Call, foreseen: Foreseen | None) -> Running | None:
@@ -299,15 +299,15 @@ class Paying:
                 slow = time.monotonic() - began_s > self._quick_s
                 if payment_hash in self._register.live or (slow and await self._changed(payment_hash, groupid)):
                     return None
-                self._runner.start(running)
+                self._runner.start(running, foreseen=foreseen)
         finally:
             self._register.begun(beginning)
         return running
 
     async def _changed(self, payment_hash: bytes, groupid: int) -> bool:
         """Whether another sender has used the group, or has anything out or paid."""
-        past = past_of(await self._host.rows(payment_hash))
-        return not isinstance(past, Unpaid) or past.next_groupid > groupid
+        record = record_of(await self._host.rows(payment_hash))
+        return not isinstance(record, Unpaid) or record.next_groupid > groupid
 
     # --- where something of ours or of the host is missing -----------------------------------------------
 
@@ -315,7 +315,7 @@ class Paying:
         """The answer where no invoice can be read: what is known of its text. Raises PayError (-1)."""
         while True:
             if not any(running.source.bolt11 == missing.invstring for running in self._register.in_work()):
-                receipt = await past_without_decode(self._host, missing)
+                receipt = await record_without_decode(self._host, missing)
                 if receipt is not None:
                     return receipt
                 if not self._doubt.earlier.anything_may_come or not self._doubt.quiet_in_s():
@@ -330,11 +330,12 @@ class Paying:
             if known is not None:
                 return known.receipt
             if not self._register.has(invoice.payment_hash):
-                past = past_of(await self._host.rows(invoice.payment_hash))
-                if isinstance(past, PaidBefore):
-                    amount_msat = invoice.amount_msat or past.delivered_msat or 0
-                    return Receipt(invoice.payment_hash, invoice.payee, past.created_at, past.paid(amount_msat))
-                if isinstance(past, Unpaid):
+                record = record_of(await self._host.rows(invoice.payment_hash))
+                if isinstance(record, PaidBefore):
+                    amount_msat = invoice.amount_msat or record.delivered_msat or 0
+                    paid = record.paid(amount_msat)
+                    return Receipt(invoice.payment_hash, invoice.payee, record.created_at, paid)
+                if isinstance(record, Unpaid):
                     raise PayError(Code.OTHER, f"Internal error, see the log; nothing was paid: {error!r}")
             await asyncio.sleep(LOOK_S)
 
@@ -364,3 +365,14 @@ def _repeated(receipt: Receipt, invoice: Invoice, amount_msat: int, tell: Tell) 
         # Ours was a share of it. Wallets charge what was sent less the amount.
         paid = replace(paid, amount_msat=amount_msat, sent_msat=max(paid.sent_msat, amount_msat))
     return Receipt(receipt.payment_hash, invoice.payee, began_s, paid)
+
+
+def _refusal(error: PayError, request: PayRequest, invoice: Invoice | None = None) -> str:
+    """A call that is not paid because of what it asks for, with what is known of that."""
+    words = f"code={error.code} message={error.message!r}"
+    if invoice is None:
+        return words
+    amount_msat = invoice.amount_msat if request.partial_msat is None else request.partial_msat
+    amount_msat = request.amount_msat if amount_msat is None else amount_msat
+    amount = "" if amount_msat is None else f" amount_msat={amount_msat}"
+    return f"payment_hash={invoice.payment_hash.hex()} payee={invoice.payee.hex()}{amount} {words}"

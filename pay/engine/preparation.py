@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pay.engine.checks import check_invoice, check_limits
-from pay.engine.foresight import Foreseen, Foresight
+from pay.engine.foresight import Foresight
 from pay.engine.live.register import Register
+from pay.engine.live.routes import Foreseen
 from pay.engine.live.running import Running, Tell
 from pay.engine.shadowing import Shadowing
 from pay.errors import PayError
@@ -104,7 +105,7 @@ class Preparation:
         shadowed = None if foreseen is None else await foreseen.shadow(terms, kind)
         if shadowed is None:
             shadowed = await self._shadowing.shadowed(terms, recipient, kind, self._register.out)
-        return self._running(call, recipient, shadowed, foreseen)
+        return self._running(call, recipient, shadowed)
 
     def _recipient(self, call: Call) -> Recipient:
         check_invoice(call.request, call.invoice, int(time.time()))
@@ -127,16 +128,13 @@ class Preparation:
             behind_blocks=behind_blocks,
         )
 
-    def _running(
-        self, call: Call, recipient: Recipient, terms: Terms, foreseen: Foreseen | None = None
-    ) -> Running:
+    def _running(self, call: Call, recipient: Recipient, terms: Terms) -> Running:
         return Running(
             PaymentSession(terms),
             recipient,
             order_for(call.request, call.invoice, terms),
             listeners=[call.tell],
             total_chosen=total_chosen(call.request, call.invoice),
-            foreseen=foreseen,
         )
 
     def _seed(self, payment_hash: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, record_of
 from pay.errors import Code, PayError, invalid_param
 from pay.host.calls import METHOD_NOT_FOUND, CallError, Host
 from pay.invoice import CURRENCIES, Invoice, normalise
@@ -44,7 +44,7 @@ async def read_invoice(host: Host, text: str, network: str) -> Invoice:
         raise invalid_param("bolt11", problem) from error
 
 
-async def past_without_decode(host: Host, missing: DecodeMissing) -> Receipt | None:
+async def record_without_decode(host: Host, missing: DecodeMissing) -> Receipt | None:
     """The payment of the invoice, if the host's own table has it; None where nothing is out and nothing was paid.
 
     As long as parts are out it waits.
@@ -56,16 +56,16 @@ async def past_without_decode(host: Host, missing: DecodeMissing) -> Receipt | N
     """
     while True:
         try:
-            past = past_of(await host.rows_of_invoice(missing.invstring))
+            record = record_of(await host.rows_of_invoice(missing.invstring))
         except CallError as error:
             raise PayError(Code.OTHER, f"{missing}, and nothing can be paid: {error.message}") from error
-        match past:
+        match record:
             case Unpaid():
                 return None
             case PaidBefore():
-                destination = None if past.destination is None else parse_node_id(past.destination)
-                paid = past.paid(past.delivered_msat or 0)
-                return Receipt(hashlib.sha256(past.preimage).digest(), destination, past.created_at, paid)
+                destination = None if record.destination is None else parse_node_id(record.destination)
+                paid = record.paid(record.delivered_msat or 0)
+                return Receipt(hashlib.sha256(record.preimage).digest(), destination, record.created_at, paid)
             case BeingPaid():
                 await asyncio.sleep(LOOK_S)
 

@@ -15,7 +15,7 @@ from pay.host.calls import CallError, Host
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.network.hints import OwnChannel
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.payment.settings import Shadow
 from pay.payment.terms import Terms, hints_of
 from pay.router.planning import Planning
@@ -49,7 +49,7 @@ class Shadowing:
             held = {} if own is None else out.held()
             limits = terms.limits
             first = Situation(
-                question(terms, terms.amount_msat, 0, 0, 0),
+                route_query(terms, terms.amount_msat, 0, 0, 0),
                 own or (),
                 Restrictions(excluded_nodes=limits.exclude_nodes, excluded_channels=limits.exclude_channels),
                 hints_of(recipient),

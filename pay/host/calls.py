@@ -49,14 +49,14 @@ SHUTTING_STATES = frozenset({"CHANNELD_SHUTTING_DOWN"})
 """States in which a channel takes no more HTLCs and still ends those that it has."""
 
 
-class RowStatus(Enum):
+class SendpayStatus(Enum):
     PENDING = "pending"
     COMPLETE = "complete"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SendpayRow:
     """One row of `listsendpays`: one part that the host has or had.
 
     Parameters
@@ -69,7 +69,7 @@ class Row:
 
     groupid: int
     partid: int
-    status: RowStatus
+    status: SendpayStatus
     amount_msat: int | None
     sent_msat: int
     created_at: int
@@ -199,14 +199,14 @@ class Host:
         except TimeoutError:
             raise PayError(Code.OTHER, _NOT_APPROVED.format(patience_s)) from None
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         """All parts of this hash that the host knows, in the order they were made."""
         params = {"payment_hash": payment_hash.hex()}
         return await self.certain(
             "listsendpays", params, lambda answer: [_row(fields) for fields in answer["payments"]]
         )
 
-    async def rows_of_invoice(self, invstring: str) -> list[Row]:
+    async def rows_of_invoice(self, invstring: str) -> list[SendpayRow]:
         """The same by the invoice's own text. Raises CallError (-32602) where that is no invoice."""
         return await self.certain(
             "listsendpays",
@@ -288,13 +288,13 @@ def read_failure(code: int, message: str, data: dict[str, Any]) -> Failure:
     )
 
 
-def _row(fields: dict[str, Any]) -> Row:
+def _row(fields: dict[str, Any]) -> SendpayRow:
     preimage = fields.get("payment_preimage")
     amount, completed_at = fields.get("amount_msat"), fields.get("completed_at")
-    return Row(
+    return SendpayRow(
         groupid=int(fields.get("groupid", 0)),
         partid=int(fields.get("partid", 0)),
-        status=RowStatus(fields["status"]),
+        status=SendpayStatus(fields["status"]),
         amount_msat=None if amount is None else int(amount),
         sent_msat=int(fields["amount_sent_msat"]),
         created_at=int(fields["created_at"]),
@@ -364,4 +364,6 @@ def _name_in_routes(fields: dict[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-__all__ = ["CallError", "Host", "ListedChannel", "PartOrder", "Row", "RowStatus", "Unanswered", "read_failure"]
+__all__ = [
+    "CallError", "Host", "ListedChannel", "PartOrder", "SendpayRow", "SendpayStatus", "Unanswered", "read_failure",
+]  # fmt: skip

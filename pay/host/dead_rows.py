@@ -2,11 +2,11 @@
 
 A node that was killed between taking a `sendpay` and committing to its HTLC keeps such a row. It can never settle,
 and the host refuses every other group of that hash until somebody repairs the row. What is older than the host's
-start, has no HTLC once the host is up, and is still pending after that was seen, is such an orphan. Only what was
+start, has no HTLC once the host is up, and is still pending after that was seen, is such a row. Only what was
 pending already at our own start can be one: dates may come from a clock that has been set right since.
 
 The host does not tell of which part an HTLC is, but what it amounts to. Not seen, until the other one has ended:
-an orphan beside a part of the same payment that is out with exactly the same amount.
+a dead row beside a part of the same payment that is out with exactly the same amount.
 
 HTLCs are those of `listpeerchannels`: they come from what lightningd has in memory of every channel in whatever
 state, closing and on chain too, until the last of its outputs is resolved (lightningd/peer_control.c,
@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pay.host.calls import CallError, Host, Row, RowStatus
+from pay.host.calls import CallError, Host, SendpayRow, SendpayStatus
 from pay.host.shared_call import Together
 
 log = logging.getLogger("pay")
@@ -40,12 +40,12 @@ class DeadRows:
     Parameters
     ----------
     host_started_s
-        Unix time of the host's start; 0 where it is not known: then nothing is an orphan.
+        Unix time of the host's start; 0 where it is not known: then no row is dead.
     together
         We were started with the host: then what was pending at our start is older than the host's, whatever its
         date, once a new part would have its HTLC.
     doubt_s
-        How long a part from the second of that start is no orphan yet, whatever is seen of it.
+        How long a part from the second of that start is not dead yet, whatever is seen of it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DeadRows:
             (str(row["payment_hash"]), int(row.get("groupid", 0)), int(row.get("partid", 0))) for row in rows
         )
 
-    async def among(self, payment_hash: bytes, rows: Iterable[Row]) -> frozenset[int]:
+    async def among(self, payment_hash: bytes, rows: Iterable[SendpayRow]) -> frozenset[int]:
         """Partids of the pending rows of one group that have no HTLC; none where that cannot be found out."""
         name = payment_hash.hex()
         old = {
@@ -107,13 +107,13 @@ class DeadRows:
                     out.setdefault(str(htlc["payment_hash"]), Counter())[int(htlc["amount_msat"])] += 1
         return out
 
-    def _is_old(self, row: Row) -> bool:
+    def _is_old(self, row: SendpayRow) -> bool:
         """It is pending and was made before the host's start; only asked of what was found at our own.
 
         Rows are dated in whole seconds: of the second of the start itself nothing is certain at first, and a part
         of which the HTLC is yet to come must not be taken for one that never had any.
         """
-        if row.status is not RowStatus.PENDING:
+        if row.status is not SendpayStatus.PENDING:
             return False
         if time.monotonic() >= self._certain_at_s:
             return True
@@ -127,7 +127,7 @@ def host_started_s(latest_s: float) -> float:
     """When our parent process, lightningd, was started: unix time, or 0 where the system does not tell.
 
     Not after `latest_s`, when we were ourselves: in some containers the system's own time of start is another one
-    than processes are dated by, and a host that seems to start later makes orphans of parts just sent.
+    than processes are dated by, and a host that seems to start later makes dead rows of parts just sent.
     """
     try:
         fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()

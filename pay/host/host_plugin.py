@@ -25,7 +25,7 @@ from pyln.client import Plugin
 from pyln.client.plugin import MethodType, Request, RequestState
 
 from pay.errors import Code, PayError, error_json
-from pay.host.incoming import Incoming, Unreadable
+from pay.host.framing import MessageReader, Unreadable
 from pay.units import show
 
 _READ_BYTES = 1 << 16
@@ -212,7 +212,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         if os.environ.get("LIGHTNINGD_PLUGIN") != "1":
             self.print_usage()
             return
-        incoming = Incoming()
+        incoming = MessageReader()
         while chunk := self.stdin.buffer.read1(_READ_BYTES):
             for message in incoming.feed(chunk):
                 self._take(message)

@@ -15,7 +15,8 @@ from typing import Any
 
 from pay.errors import invalid_param
 from pay.invoice.unreadable import ASK, UNPARSABLE, unreadable
-from pay.units import NodeId, Scid, parse_node_id, parse_scid
+from pay.network.hints import HintHop, RouteHint
+from pay.units import NodeId, parse_node_id, parse_scid
 
 CURRENCIES = {
     "bitcoin": "bc",
@@ -43,17 +44,6 @@ class GarbledInvoice(ValueError):
 class InvoiceKind(Enum):
     BOLT11 = "bolt11"
     BOLT12 = "bolt12"
-
-
-@dataclass(frozen=True, slots=True)
-class HintHop:
-    """One hop of a BOLT 11 route hint: a channel out of `node`, towards the next hop or the recipient."""
-
-    node: NodeId
-    scid: Scid
-    fee_base_msat: int
-    fee_ppm: int
-    cltv_delta: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ class Invoice:
     features: int
     description: str | None
     description_hash: bytes | None
-    hints: tuple[tuple[HintHop, ...], ...]
+    hints: tuple[RouteHint, ...]
 
     @classmethod
     def from_decode(cls, invstring: str, decoded: dict[str, Any], network: str) -> Invoice:

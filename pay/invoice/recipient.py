@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pay.invoice.invoice import HintHop, Invoice, InvoiceKind
+from pay.invoice.invoice import Invoice, InvoiceKind
+from pay.network.hints import RouteHint
 from pay.units import NodeId
 
 
@@ -13,7 +14,7 @@ class ClearRecipient:
     """A node known by its id, reached over the graph or over route hints."""
 
     node: NodeId
-    hints: tuple[tuple[HintHop, ...], ...]
+    hints: tuple[RouteHint, ...]
     multi_part: bool
 
 

@@ -1,10 +1,10 @@
 """What is believed of all channels and nodes, learnt from observations; shared by all payments.
 
-What one observation means is in `row`, what the facts of a channel are together in `facts`, how they fade in
-`forgetting`. What is believed where nothing was seen, and how soon what we sent comes back, are explanations that
-compete (`contest`, `returning`): used is the one that has foretold our own outcomes best. What is believed is
-changed in place and read as a `Knowledge` that does not change; who plans on another thread makes it there, where
-the learning is done.
+What one observation means is in `channel_facts`, what the facts of a channel are together in `facts`, how they
+fade in `forgetting`. What is believed where nothing was seen, and how soon what we sent comes back, are
+explanations that compete (`contest`, `returning`): used is the one that has foretold our own outcomes best. What
+is believed is changed in place and read as a `Knowledge` that does not change; who plans on another thread makes
+it there, where the learning is done.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from pay.liquidity import facts
 from pay.liquidity.chance import chance_of
+from pay.liquidity.channel_facts import ChannelFacts, take_in
 from pay.liquidity.contest import NOTHING_HEARD, Contest, Scores
 from pay.liquidity.experience import Experience, NodeBelief
 from pay.liquidity.facts import EMPTY, LACK, Table
@@ -34,7 +35,6 @@ from pay.liquidity.observation import (
 )
 from pay.liquidity.prior import DEFAULT_PRIOR, PRIORS, Ints, Prior
 from pay.liquidity.returning import Returning
-from pay.liquidity.row import Row, take_in
 from pay.units import Scid
 
 
@@ -115,7 +115,7 @@ class LiquidityBeliefs:
         channels = [of for of in seen if isinstance(of, Passed | Refused | Moved | Seen)]
         if channels:
             self._make_room({scid: size for of in channels for scid, size in _named(of)})
-            rows: dict[Scid, Row] = {}
+            rows: dict[Scid, ChannelFacts] = {}
             returns = self._returning.used
             for of in channels:
                 self._take_in(of, rows, now_s)
@@ -126,7 +126,7 @@ class LiquidityBeliefs:
             if isinstance(node, NodeFailed | NodeWorked | Took):
                 self._nodes.learn(node, now_s)
 
-    def _take_in(self, of: Passed | Refused | Moved | Seen, rows: dict[Scid, Row], now_s: float) -> None:
+    def _take_in(self, of: Passed | Refused | Moved | Seen, rows: dict[Scid, ChannelFacts], now_s: float) -> None:
         """Learn it into the rows, after those who foretell were asked for it."""
         scid, size = of.channel.scid, of.capacity_msat
         if not isinstance(of, Seen) and not of.beside and self._returning.follows(scid, size):
@@ -149,7 +149,7 @@ class LiquidityBeliefs:
         self._returning.learn(of, each)
         rows[scid] = each[self.returns]
 
-    def _ask(self, of: Passed | Refused | Moved, row: Row) -> None:
+    def _ask(self, of: Passed | Refused | Moved, row: ChannelFacts) -> None:
         """Every prior for its chance of what was seen, unless bounds say it all."""
         low, high = row.bounds(of.channel.direction)
         if low < of.amount_msat <= high:
@@ -163,7 +163,7 @@ class LiquidityBeliefs:
             }
             self._priors.hear(chances, not isinstance(of, Refused), of.forwarder)
 
-    def _believe_anew(self, rows: dict[Scid, Row], now_s: float) -> None:
+    def _believe_anew(self, rows: dict[Scid, ChannelFacts], now_s: float) -> None:
         """Another explanation is ahead: all that we moved something over is as that one has it."""
         followed = self._returning.followed()
         self._make_room(dict(followed))
@@ -176,16 +176,16 @@ class LiquidityBeliefs:
             self._table = grown
             self._settle()
 
-    def _row(self, scid: Scid, now_s: float) -> Row:
+    def _row(self, scid: Scid, now_s: float) -> ChannelFacts:
         at = np.searchsorted(self._table.scid, np.array([scid], np.uint64))
         taken = self._table.take(at)
         # What a newer fact contradicts is over once something else is learnt.
         value = self._value[:, at]
         left = faded_columns(value, taken.at_s, now_s, self._half_life_s)
         size = int(taken.capacity_msat[0])
-        return Row(size, value[:, 0].tolist(), taken.at_s[:, 0].tolist(), left[:, 0].tolist(), now_s)
+        return ChannelFacts(size, value[:, 0].tolist(), taken.at_s[:, 0].tolist(), left[:, 0].tolist(), now_s)
 
-    def _write(self, rows: dict[Scid, Row], now_s: float) -> None:
+    def _write(self, rows: dict[Scid, ChannelFacts], now_s: float) -> None:
         at = np.searchsorted(self._table.scid, np.array(list(rows), np.uint64))
         value = np.array([row.value for row in rows.values()], np.int64).T
         self._table.value_msat[:, at] = value

@@ -4,7 +4,7 @@ How soon, nobody tells, and it is not the same everywhere: where balances never 
 channel is used one way it never is. So several explanations compete (`contest`), each a half-life of what has been
 sent. Each keeps its own bounds of the channels that we moved something over, from the moment it was first moved:
 
-    moved a     as in `row`: side d has a less, the other a more; `out` grows by a
+    moved a     as in `channel_facts`: side d has a less, the other a more; `out` grows by a
     later       out * (1 - 2^-(t / half-life)) of it has come back: moved as far, the other way
     passed,     each explanation is asked what it would have given to that, and charged; then it learns it too
     refused
@@ -23,12 +23,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pay.liquidity.chance import chance_of
+from pay.liquidity.channel_facts import ChannelFacts, take_in
 from pay.liquidity.contest import Contest
 from pay.liquidity.facts import LACK
 from pay.liquidity.forgetting import HalfLives
 from pay.liquidity.observation import Moved, Passed, Refused
 from pay.liquidity.prior import UNIFORM
-from pay.liquidity.row import Row, take_in
 from pay.units import Scid
 
 NEVER = "never"
@@ -52,14 +52,14 @@ class _Facts:
     out_msat: float = 0.0
     out_at_s: float = 0.0
 
-    def row(self, capacity_msat: int, now_s: float, half_life_s: float, forget: HalfLives) -> Row:
+    def row(self, capacity_msat: int, now_s: float, half_life_s: float, forget: HalfLives) -> ChannelFacts:
         """To be changed, as of now; what has come back is back."""
         left = [0] * 4
         for fact, value in enumerate(self.value):
             if value:
                 pace_s = forget.failure_s if fact >= LACK else forget.success_s
                 left[fact] = int(value * math.exp2(-max(0.0, now_s - self.at_s[fact]) / pace_s))
-        row = Row(capacity_msat, list(self.value), list(self.at_s), left, now_s)
+        row = ChannelFacts(capacity_msat, list(self.value), list(self.at_s), left, now_s)
         back = int(self.returned(now_s, half_life_s))
         if back:
             # From the side that it was moved to.
@@ -70,7 +70,7 @@ class _Facts:
         """Of what was out, how much has come back since."""
         return self.out_msat - self._still_out(now_s, half_life_s)
 
-    def keep(self, row: Row, moved_msat: int, half_life_s: float) -> None:
+    def keep(self, row: ChannelFacts, moved_msat: int, half_life_s: float) -> None:
         """What the row is after something was learnt, `moved_msat` of it away from side 0 just now."""
         self.value, self.at_s = row.value, row.at_s
         self.out_msat = self._still_out(row.now_s, half_life_s) + moved_msat
@@ -114,13 +114,13 @@ class Returning:
         known = self._followed.get(scid)
         return known is not None and known.capacity_msat == capacity_msat
 
-    def follow(self, scid: Scid, row: Row) -> dict[str, Row]:
+    def follow(self, scid: Scid, row: ChannelFacts) -> dict[str, ChannelFacts]:
         """`rows` of a channel from now on, of which they all know what `row` says."""
         alike = {name: _Facts(list(row.value), list(row.at_s)) for name in RETURNS_S}
         self._followed[scid] = _Followed(row.capacity_msat, alike)
         return self.rows(scid, row.capacity_msat, row.now_s)
 
-    def rows(self, scid: Scid, capacity_msat: int, now_s: float) -> dict[str, Row]:
+    def rows(self, scid: Scid, capacity_msat: int, now_s: float) -> dict[str, ChannelFacts]:
         """A channel that is followed, as each explanation has it now."""
         facts = self._followed[scid].facts
         return {
@@ -128,7 +128,7 @@ class Returning:
             for name, half_life_s in RETURNS_S.items()
         }
 
-    def learn(self, seen: Passed | Refused | Moved, rows: Mapping[str, Row]) -> None:
+    def learn(self, seen: Passed | Refused | Moved, rows: Mapping[str, ChannelFacts]) -> None:
         """Charge the explanations for what was seen, and let them learn it into their `rows`.
 
         Within bounds every balance counts as likely as any other: what was moved from where balances lie at the

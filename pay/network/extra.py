@@ -43,7 +43,7 @@ class ExtraArcs(NamedTuple):
 
 
 @dataclass(slots=True)
-class Row:
+class ExtraArc:
     """One of them; columns by the same names."""
 
     source: int
@@ -57,10 +57,10 @@ class Row:
     own: int = NOT_OWN
 
 
-_FIGURES = attrgetter(*(field.name for field in fields(Row)))
+_FIGURES = attrgetter(*(field.name for field in fields(ExtraArc)))
 
 
-def columns_of(rows: Mapping[ScidDir, Row]) -> ExtraArcs:
+def columns_of(rows: Mapping[ScidDir, ExtraArc]) -> ExtraArcs:
     """The same, by their names."""
     figures = np.array([_FIGURES(row) for row in rows.values()], np.int64).reshape(len(rows), 9)
     source, target, base, ppm, cltv, low, high, capacity, own = figures.T.copy()

@@ -74,7 +74,7 @@ class ReadReport:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Position:
     """How far which file was read."""
 
     version: int
@@ -87,7 +87,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
+class _NotTaken:
     """A new file that was not taken in; it is tried again when its size has changed."""
 
     first: bytes
@@ -111,8 +111,8 @@ class GossipStore:
 
     def __init__(self, graph: ChannelGraph | None = None):
         self.graph = ChannelGraph() if graph is None else graph
-        self._place: _Place | None = None
-        self._refused: _Refused | None = None
+        self._position: _Position | None = None
+        self._not_taken: _NotTaken | None = None
 
     def read(self, file: StoreFile) -> ReadReport:
         """Takes in what is new in `file`, the store or the one that stands in its place now.
@@ -128,86 +128,86 @@ class GossipStore:
         size = file.seek(0, 2)
         if size < 1 + HEADER:
             return ReadReport(waiting_bytes=size)
-        if self._place is not None and _is_same(file, self._place):
-            return self._read_on(file, size, self._place)
-        version, first, refused = _version(file), _mark(file, 1), self._refused
-        if refused is not None and (refused.first, refused.size) == (first, size):
-            return ReadReport(problem=refused.problem)
+        if self._position is not None and _is_same(file, self._position):
+            return self._read_on(file, size, self._position)
+        version, first, not_taken = _version(file), _mark(file, 1), self._not_taken
+        if not_taken is not None and (not_taken.first, not_taken.size) == (first, size):
+            return ReadReport(problem=not_taken.problem)
         try:
             report = self._read_new(file, size, version, first)
         except GossipStoreError as error:
-            self._refused = _Refused(first, size, str(error))
-            if refused is not None and refused.problem == str(error):
-                return ReadReport(problem=refused.problem)
+            self._not_taken = _NotTaken(first, size, str(error))
+            if not_taken is not None and not_taken.problem == str(error):
+                return ReadReport(problem=not_taken.problem)
             raise
-        self._refused = None
+        self._not_taken = None
         return report
 
-    def _read_on(self, file: StoreFile, size: int, place: _Place) -> ReadReport:
-        report, reported = ReadReport(), place.problem
-        self._catch_up(file, size, place, self.graph, report)
-        if place.problem is not None and place.problem != reported:
-            raise GossipStoreError(place.problem)
+    def _read_on(self, file: StoreFile, size: int, position: _Position) -> ReadReport:
+        report, reported = ReadReport(), position.problem
+        self._catch_up(file, size, position, self.graph, report)
+        if position.problem is not None and position.problem != reported:
+            raise GossipStoreError(position.problem)
         return report
 
     def _read_new(self, file: StoreFile, size: int, version: int, first: bytes) -> ReadReport:
         if version >> 5 != 0:
             raise GossipStoreError(f"gossip_store of unknown version {version >> 5}.{version & 31}")
-        old, report = self._place, ReadReport()
-        if old is not None and (start := _equal_place(old, first, size)) is not None:
-            place = _Place(version, first, offset=start)
-            self._catch_up(file, size, place, self.graph, report)
-            if place.problem is None:
-                self._place = place
+        old, report = self._position, ReadReport()
+        if old is not None and (start := _equal_position(old, first, size)) is not None:
+            position = _Position(version, first, offset=start)
+            self._catch_up(file, size, position, self.graph, report)
+            if position.problem is None:
+                self._position = position
                 return report
         graph = self.graph if old is None else ChannelGraph()
-        place, report = _Place(version, first), ReadReport(reloaded=old is not None)
-        self._catch_up(file, size, place, graph, report)
-        if place.problem is not None and old is not None:
-            raise GossipStoreError(place.problem)
-        self.graph, self._place = graph, place
-        if place.problem is not None:
-            raise GossipStoreError(place.problem)
+        position, report = _Position(version, first), ReadReport(reloaded=old is not None)
+        self._catch_up(file, size, position, graph, report)
+        if position.problem is not None and old is not None:
+            raise GossipStoreError(position.problem)
+        self.graph, self._position = graph, position
+        if position.problem is not None:
+            raise GossipStoreError(position.problem)
         return report
 
     def _catch_up(
-        self, file: StoreFile, size: int, place: _Place, graph: ChannelGraph, report: ReadReport
+        self, file: StoreFile, size: int, position: _Position, graph: ChannelGraph, report: ReadReport
     ) -> None:
-        """Reads from `place` to the end, moving it."""
-        place.problem = None
+        """Reads from `position` to the end, moving it."""
+        position.problem = None
         if not graph.n_channels:
-            graph.reserve((size - place.offset) // _CHANNEL_BYTES)
-        while place.offset < size and place.successor is None:
-            file.seek(place.offset)
-            data = file.read(min(PIECE, size - place.offset))
-            piece = wire.cut(data, place.version & 31, at_end=place.offset + len(data) >= size)
-            records = _up_to_end(piece.records, place)
+            graph.reserve((size - position.offset) // _CHANNEL_BYTES)
+        while position.offset < size and position.successor is None:
+            file.seek(position.offset)
+            data = file.read(min(PIECE, size - position.offset))
+            piece = wire.cut(data, position.version & 31, at_end=position.offset + len(data) >= size)
+            records = _up_to_end(piece.records, position)
             _apply(graph, records, report)
             report.bytes_read += piece.used
             if piece.last is not None:
-                place.last = place.offset + piece.last
-                place.last_mark = _mark_in(data[piece.last :])
-            place.offset += piece.used
+                position.last = position.offset + piece.last
+                position.last_mark = _mark_in(data[piece.last :])
+            position.offset += piece.used
             if piece.problem is not None:
-                place.problem = f"gossip_store has {piece.problem} at byte {place.offset}"
+                position.problem = f"gossip_store has {piece.problem} at byte {position.offset}"
                 break
             if not piece.used:
                 break
-        report.problem = place.problem
-        report.ended = place.successor is not None
-        report.waiting_bytes = max(0, size - place.offset)
+        report.problem = position.problem
+        report.ended = position.successor is not None
+        report.waiting_bytes = max(0, size - position.offset)
 
 
-def _up_to_end(records: Records, place: _Place) -> Records:
+def _up_to_end(records: Records, position: _Position) -> Records:
     """The records before the one that ends the file, if it does."""
     ends = records.of(Type.ENDED, 10)
     if not len(ends):
         return records
-    place.successor = wire.ended(records.body(int(ends[0])))
+    position.successor = wire.ended(records.body(int(ends[0])))
     return records.part(0, int(ends[0]))
 
 
-def _equal_place(old: _Place, first: bytes, size: int) -> int | None:
+def _equal_position(old: _Position, first: bytes, size: int) -> int | None:
     """Where to go on in the new file, if the old one named it and was read to its end."""
     if old.successor is None:
         return None
@@ -239,10 +239,10 @@ def _uuid_mark(uuid: bytes) -> bytes:
     return len(message).to_bytes(2, "big") + message
 
 
-def _is_same(file: StoreFile, place: _Place) -> bool:
-    if place.version != _version(file) or place.first != _mark(file, 1):
+def _is_same(file: StoreFile, position: _Position) -> bool:
+    if position.version != _version(file) or position.first != _mark(file, 1):
         return False
-    return place.last is None or _mark(file, place.last) == place.last_mark
+    return position.last is None or _mark(file, position.last) == position.last_mark
 
 
 # -- from records to the graph -------------------------------------------------------------------------------

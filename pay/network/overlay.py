@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pay.network.extra import NOT_OWN, Row, columns_of
+from pay.network.extra import NOT_OWN, ExtraArc, columns_of
 from pay.network.graph import NEVER, ChannelGraph, Numbers
 from pay.network.hints import HintHop, OwnChannel, RouteHint
 from pay.network.policy import Policy
@@ -130,7 +130,7 @@ class Overlay:
         self.idle = tuple(channel for channel, does in usable if not does)
         self._unknown: dict[bytes, int] = {}
         self._unknown_ids: list[NodeId] = []
-        self._rows: dict[ScidDir, Row] = {}
+        self._rows: dict[ScidDir, ExtraArc] = {}
         self._closed: set[int] = set()
         self.source = self._number(source)
         self.recipient = None if recipient is None else self._number(recipient)
@@ -227,7 +227,7 @@ class Overlay:
             self._closed.update((self.graph.arcs_into(self.source) ^ 1).tolist())
         for index, channel in enumerate(self.own):
             most = min(channel.htlc_max_msat, channel.spendable_msat)
-            self._rows[ScidDir(channel.scid, channel.direction)] = Row(
+            self._rows[ScidDir(channel.scid, channel.direction)] = ExtraArc(
                 self.source, self._number(channel.peer), 0, 0, 0,
                 min(channel.htlc_min_msat, MAX_MSAT), most, channel.spendable_msat, index,
             )  # fmt: skip
@@ -253,7 +253,7 @@ class Overlay:
                 return
             self._closed.add(arc)
             size_msat = graph.size_msat(hop.scid) or MAX_MSAT
-        self._rows[named] = Row(
+        self._rows[named] = ExtraArc(
             start, end, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta, 0, size_msat, size_msat
         )
 
@@ -328,9 +328,9 @@ class Overlay:
         arc = self.graph.arc_number(named)
         return None if arc is None or arc in self._closed else arc
 
-    def _copy(self, arc: int) -> Row:
+    def _copy(self, arc: int) -> ExtraArc:
         graph = self.graph
-        return Row(
+        return ExtraArc(
             int(graph.source[arc]), int(graph.target[arc]), int(graph.fee_base_msat[arc]),
             int(graph.fee_ppm[arc]), int(graph.cltv_delta[arc]), int(graph.htlc_min_msat[arc]),
             int(graph.htlc_max_msat[arc]), int(graph.capacity_msat[arc]),

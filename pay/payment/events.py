@@ -6,6 +6,7 @@ the time with it, and the actions that come back are for the driver to carry out
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pay.errors import PayError
@@ -17,7 +18,7 @@ from pay.units import NodeId
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedPart:
+class FoundPart:
     """A part found pending at the host that no session of this run sent; `sent_at_s` is 0 where not known."""
 
     partid: int
@@ -32,11 +33,11 @@ class Started:
 
     Parameters
     ----------
-    adopted
+    found
         Empty for a new payment; else the parts to watch. Whether others are added is a matter of the terms.
     """
 
-    adopted: tuple[AdoptedPart, ...] = ()
+    found: tuple[FoundPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,3 +251,29 @@ class Finish:
 
 
 Action = FindRoutes | SendAttempt | WakeAt | AskPeers | WaitHeight | Notify | Finish
+
+
+def brief(value: Event | Action) -> str:
+    """An event or action by its name, with the figures that matter."""
+    name = type(value).__name__
+    match value:
+        case RoutesFound(_, routes):
+            return f"{name} routes={len(routes)} fee_msat={sum(route.fee_msat for route in routes)}"
+        case NoRouteFound(_, why):
+            return f"{name} reason={why.reason.value}"
+        case AttemptFailed(partid, failure, _):
+            return f"{name} partid={partid} erring_index={failure.erring_index} failcode={failure.failcode}"
+        case AttemptAccepted(partid) | SendAttempt(partid, _) | AttemptSettled(partid, _):
+            return f"{name} partid={partid}"
+        case FindRoutes(query_id, query, _):
+            return f"{name} query={query_id} amount_msat={query.amount_msat} max_fee_msat={query.max_fee_msat}"
+        case AskPeers(peers, missed, _):
+            return f"{name} asked={_nodes(peers)} missed={_nodes(missed)}"
+        case Notify(message):
+            return f"{name} message={message!r}"
+        case _:
+            return name
+
+
+def _nodes(nodes: Iterable[NodeId]) -> str:
+    return ",".join(node.hex() for node in nodes) or "none"

@@ -1,4 +1,16 @@
-"""What holds of a session after every event; a session that breaks it is our bug, whatever the world did."""
+"""What holds of a session after every event; a session that breaks it is our bug, whatever the world did.
+
+1. delivered + in flight + requested is never more than the amount (the shadow fee, fixed before the first part, is
+   in it), and there is no query for 0 msat. The host does not refuse a part that exceeds the total, so this is the
+   only guard. A part without an answer is in flight.
+2. Fees delivered, in flight and planned, and the shadow fee, stay within the limit; so does every CLTV.
+3. No part is sent after a preimage, after the deadline, or after the recipient refused.
+4. `Finish` comes exactly once; an error only when nothing is in flight; the first preimage is a success.
+5. Answers to old queries are ignored.
+
+Checked here is what can be read off the figures and the actions of one event; of the rest `Ending` (4) and
+`RouteQueries` (5) see to it.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +45,11 @@ def check(
     # A part reported failed that is paid all the same may add up to more than the amount: then it is
     # paid, nothing more is sent, and the preimage must reach the callers.
     if not terms.watched and not isinstance(result, ev.Paid):
-        committed = ledger.delivered_msat + ledger.in_flight_msat + requested_msat
+        sums = ledger.sums
+        committed = sums.committed_msat + requested_msat
         if committed > terms.amount_msat:
             raise SessionError(f"{committed} msat committed of {terms.amount_msat}")
-        fees = terms.shadow_fee_msat + ledger.fees_msat
+        fees = terms.shadow_fee_msat + sums.fees_msat
         if fees > terms.limits.max_fee_msat:
             raise SessionError(f"{fees} msat of fees committed, limit {terms.limits.max_fee_msat}")
     for action in actions:

@@ -153,7 +153,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class AskPeers:
+class PauseForPeers:
     """Ask these to connect, and look for routes again when one of those that are missed is back, or then."""
 
     peers: tuple[NodeId, ...]
@@ -186,7 +186,7 @@ class GiveUp:
     what_for: Wait | None = None
 
 
-Decision = Pause | AskPeers | AwaitParts | TryLate | GiveUp
+Decision = Pause | PauseForPeers | AwaitParts | TryLate | GiveUp
 
 _S = Sign
 
@@ -219,12 +219,14 @@ def decide(of: Outlook) -> Decision:
                 return GiveUp(End.TIME, what_for)
             seconds = min(seconds, of.left_s)
             # Who is missed may come back sooner, and costs nobody a look.
-            return AskPeers(of.peers, seconds, what_for) if of.peers and missed_s > 0 else Pause(seconds, what_for)
+            if of.peers and missed_s > 0:
+                return PauseForPeers(of.peers, seconds, what_for)
+            return Pause(seconds, what_for)
         case GiveUp() if missed_s > 0:
-            return AskPeers(of.peers, missed_s, Wait.PEERS)
+            return PauseForPeers(of.peers, missed_s, Wait.PEERS)
         case GiveUp() | AwaitParts() | TryLate():
             return first
-        case AskPeers():
+        case PauseForPeers():
             raise AssertionError("no row of the table asks peers")
 
 
@@ -272,7 +274,7 @@ WORDS: dict[Wait, str] = {
 """What a caller reads of a wait."""
 
 
-def waiting(wait: Pause | AskPeers) -> str:
+def waiting(wait: Pause | PauseForPeers) -> str:
     """For callers that wait."""
     most = "" if is_limited(wait.what_for) else ", until retry_for is over"
     return f"Nothing can be sent now: {WORDS[wait.what_for]}. Looking again in {wait.seconds:.2g} s{most}"

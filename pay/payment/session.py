@@ -1,38 +1,29 @@
 """One payment as a pure state machine: it is told what happened and says what to do next.
 
-`handle(event, now)` is the only thing that changes a session; the same events give the same actions. It holds
-these invariants, checked after every event:
-
-1. delivered + in flight + requested is never more than the amount (the shadow fee, fixed before the first part, is
-   in it), and there is no query for 0 msat. The host does not refuse a part that exceeds the total, so this is the
-   only guard. A part without an answer is in flight.
-2. Fees delivered, in flight and planned, and the shadow fee, stay within the limit; so does every CLTV.
-3. No part is sent after a preimage, after the deadline, or after the recipient refused.
-4. `Finish` comes exactly once; an error only when nothing is in flight; the first preimage is a success.
-5. Answers to old queries are ignored.
+`handle(event, now)` is the only thing that changes a session; the same events give the same actions. What holds
+after every event is in `invariants`.
 
 What it does not do: choose routes (the planner), know balances (the beliefs), speak JSON (`report`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pay.feedback.blame import Blame, Kind, blame
 from pay.feedback.failure import Failure
 from pay.payment import events as ev
 from pay.payment import verdict as words
 from pay.payment.attempt import Attempt, FailedPart
+from pay.payment.ending import Ending
 from pay.payment.invariants import SessionError, check
 from pay.payment.late import LateGossip
 from pay.payment.learnt import Learnt
 from pay.payment.ledger import Ledger
 from pay.payment.patience import (
-    AskPeers,
     AwaitParts,
     End,
     GiveUp,
     Pause,
+    PauseForPeers,
     PlanAnew,
     TryLate,
     Wait,
@@ -40,7 +31,7 @@ from pay.payment.patience import (
     decide,
     waiting,
 )  # fmt: skip
-from pay.payment.question import Questions
+from pay.payment.route_query import RouteQueries
 from pay.payment.staging import Staging
 from pay.payment.states import TRANSITIONS, AttemptStatus, SessionStatus, State
 from pay.payment.terms import Terms
@@ -60,8 +51,8 @@ class PaymentSession:
     ----------
     attempts
         By partid, in the order they were made.
-    result, waits
-        What `Finish` answered, or None; what was and is waited for.
+    waits
+        What was and is waited for.
     """
 
     def __init__(self, terms: Terms):
@@ -69,11 +60,9 @@ class PaymentSession:
         self.state = State.WAITING_ROUTES
         self._ledger = Ledger(terms)
         self.attempts = self._ledger.attempts
-        self.failures: list[FailedPart] = []
-        self.result: ev.Result | None = None
-        self._questions = Questions()
+        self._ending = Ending(terms, self._ledger)
+        self._queries = RouteQueries()
         self._unix_s = terms.created_at_s
-        self._verdict: ev.NotPaid | ev.Elsewhere | None = None
         self._height_wanted = 0
         self.waits = Waits()
         self._late = LateGossip()
@@ -90,36 +79,40 @@ class PaymentSession:
 
     @property
     def queries(self) -> int:
-        """Questions asked of the planner."""
-        return self._questions.asked
+        """RouteQueries asked of the planner."""
+        return self._queries.asked
 
     @property
     def verdict(self) -> ev.NotPaid | ev.Elsewhere | None:
         """What the answer will be if nothing that is out settles; None while more may be tried."""
-        return self._verdict
+        return self._ending.verdict
+
+    @property
+    def result(self) -> ev.Result | None:
+        """What `Finish` answered; None before that."""
+        return self._ending.result
 
     @property
     def paid(self) -> ev.Paid | None:
         """The success, with the figures of now: parts that were out when it was answered may have ended since."""
-        return self._ledger.as_of_now(self.result)
+        return self._ending.paid
+
+    @property
+    def failures(self) -> list[FailedPart]:
+        """Of parts, in their order."""
+        return self._ledger.failures
 
     @property
     def delivered_msat(self) -> int:
-        return self._ledger.delivered_msat
+        return self._ledger.sums.delivered_msat
 
     @property
     def in_flight_msat(self) -> int:
-        return self._ledger.in_flight_msat
+        return self._ledger.sums.in_flight_msat
 
     @property
     def status(self) -> SessionStatus:
-        match self.result:
-            case ev.Paid():
-                return SessionStatus.SUCCESS
-            case ev.NotPaid() | ev.Elsewhere():
-                return SessionStatus.FAILED
-            case None:
-                return SessionStatus.INFLIGHT if self.attempts else SessionStatus.CREATED
+        return self._ending.status
 
     # --- the one way in -----------------------------------------------------------------------------------
 
@@ -150,18 +143,18 @@ class PaymentSession:
         if self.state is not before and self.state not in allowed:
             raise SessionError(f"{before.name} went to {self.state.name} on {type(event).__name__}")
         if not isinstance(event, ev.Crashed):
-            decided = self._verdict is not None
-            check(self.terms, self._ledger, self.result, self._questions.requested_msat, decided, actions)
+            decided = self.verdict is not None
+            check(self.terms, self._ledger, self.result, self._queries.requested_msat, decided, actions)
         return actions
 
     def _dispatch(self, event: ev.Event, now: float) -> list[ev.Action]:
         match event:
-            case ev.Started(adopted):
-                return self._start(adopted, now)
+            case ev.Started(found):
+                return self._start(found, now)
             case ev.RoutesFound(query_id, routes):
-                return self._send(routes, now) if self._questions.answered(query_id) else []
+                return self._send(routes, now) if self._queries.answered(query_id) else []
             case ev.NoRouteFound(query_id, why):
-                return self._give_up(why, now) if self._questions.answered(query_id) else []
+                return self._give_up(why, now) if self._queries.answered(query_id) else []
             case ev.AttemptAccepted(partid):
                 self._ledger.mark(partid, AttemptStatus.INFLIGHT, only_from=AttemptStatus.CREATED)
                 return []
@@ -184,24 +177,22 @@ class PaymentSession:
 
     # --- events -------------------------------------------------------------------------------------------
 
-    def _start(self, adopted: tuple[ev.AdoptedPart, ...], now: float) -> list[ev.Action]:
-        if self._questions.asked or self.attempts:
+    def _start(self, found: tuple[ev.FoundPart, ...], now: float) -> list[ev.Action]:
+        if self._queries.asked or self.attempts:
             return []
-        self._ledger.adopt(adopted, now)
-        self._many = len(adopted) > self.terms.limits.parts.usual_parts
+        self._ledger.take_up(found, now)
+        self._many = len(found) > self.terms.limits.parts.usual_parts
         if self.terms.watched:
             return self._conclude(ev.NotPaid(words.watched_failed(self.terms)))
-        if adopted and self._ledger.left_msat <= 0:
+        if found and self._ledger.left_msat <= 0:
             self.state = State.IN_FLIGHT
             return [ev.WakeAt(self.terms.limits.deadline_s)]
         if self.terms.to_self:
             if (over := self._over(now)) is not None:
                 return over
             # The host takes a payment to ourselves with partid 0 only, and there is no other route to try.
-            amount = self.terms.amount_msat
-            self.attempts[0] = Attempt(0, None, amount, amount, AttemptStatus.CREATED, now)
             self.state = State.IN_FLIGHT
-            return [ev.SendAttempt(0, None)]
+            return [ev.SendAttempt(self._ledger.create_to_us(now), None)]
         return [ev.WakeAt(self.terms.limits.deadline_s), *self._request(now)]
 
     def _send(self, routes: tuple[Route, ...], now: float, *, late: bool = False) -> list[ev.Action]:
@@ -227,7 +218,7 @@ class PaymentSession:
         """No route: what is worth a wait, and what is the end, see `patience`."""
         late, known = 0 < len(why.late) <= self._late.left(now), self._learnt.restrictions
         match decide(self.waits.outlook(why, known, self.terms, now, out=bool(self.live), late=late)):
-            case Pause() | AskPeers() as wait:
+            case Pause() | PauseForPeers() as wait:
                 return self._pause(wait, now, why)
             case AwaitParts():
                 self.state = State.IN_FLIGHT
@@ -235,13 +226,9 @@ class PaymentSession:
             case TryLate():
                 return self._send(self._late.take(why, now), now, late=True)
             case GiveUp(End.TIME, what_for):
-                return self._too_late(what_for)
+                return self._conclude(self._ending.too_late(what_for))
             case GiveUp():
-                return self._no_route(why)
-
-    def _no_route(self, why: NoRoute) -> list[ev.Action]:
-        why, sent = self._late.why or why, (len(self.attempts), self._late.parts)
-        return self._conclude(ev.NotPaid(words.no_route(self.terms, why, self.failures, *sent)))
+                return self._conclude(self._ending.no_route(why, self._late))
 
     def _settled(self, partid: int, preimage: bytes) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
@@ -250,21 +237,20 @@ class PaymentSession:
         # A part that was reported failed and has a preimage all the same is paid: the preimage is the truth.
         self._ledger.mark(partid, AttemptStatus.SETTLED)
         self._learnt.settled(partid)
-        self._questions.close()
-        actions = self._finish(self._ledger.paid(preimage)) if self.result is None else []
-        self.state = State.DRAINING_PAID if self.live else State.DONE
+        self._queries.close()
+        actions = self._ending.answer(self._ledger.paid(preimage)) if self.result is None else []
+        self.state = self._draining_paid()
         return actions
 
     def _failed(self, partid: int, failure: Failure, sent_height: int, now: float) -> list[ev.Action]:
         attempt = self.attempts.get(partid)
         if attempt is None or not attempt.live:
             return []
-        self.failures.append(FailedPart(partid, failure))
         out_s = now - attempt.started_s
         said = blame(attempt.route, failure, self.terms.destination, sent_height, out_s)
-        self.attempts[partid] = replace(attempt, status=AttemptStatus.FAILED, failure=failure, blame=said)
+        self._ledger.fail(partid, failure, said)
         if self.state is State.DRAINING_PAID:
-            self.state = State.DRAINING_PAID if self.live else State.DONE
+            self.state = self._draining_paid()
             return []
         told = ev.Notify(words.part_failed(attempt, failure))
         return [told, *self._go_on(attempt, failure, said, now)]
@@ -274,10 +260,10 @@ class PaymentSession:
         partid, terms = attempt.partid, self.terms
         crowded = self._learnt.failed(attempt, said, self.live)
         # Of a payment to ourselves the host's word is the recipient's, unless there is a verdict already.
-        if said.kind is Kind.REFUSED or (terms.to_self and self._verdict is None):
+        if said.kind is Kind.REFUSED or (terms.to_self and self.verdict is None):
             return self._conclude(ev.NotPaid(words.refused(terms, attempt.route, failure)))
-        if self._verdict is not None:
-            return self._conclude(self._verdict)
+        if self.verdict is not None:
+            return self._conclude(self.verdict)
         if said.kind is Kind.HEIGHT and said.height is not None:
             return self._wait_for_height(said.height, partid, now)
         if self.state in (State.WAITING_HEIGHT, State.PAUSING):
@@ -298,15 +284,15 @@ class PaymentSession:
                 return []
             self._ledger.mark(partid, AttemptStatus.FAILED)
         if self.state is State.DRAINING_PAID:
-            self.state = State.DRAINING_PAID if self.live else State.DONE
+            self.state = self._draining_paid()
             return []
         return self._conclude(ev.Elsewhere(reason))
 
     def _crashed(self, result: ev.Paid | ev.NotPaid, settled: frozenset[int] | None) -> list[ev.Action]:
-        self._questions.close()
+        self._queries.close()
         if settled is not None:
             self._ledger.close(settled)
-        actions = self._finish(result) if self.result is None else []
+        actions = self._ending.answer(result) if self.result is None else []
         self.state = State.DONE if settled is not None else State.DRAINING_PAID
         return actions
 
@@ -324,8 +310,9 @@ class PaymentSession:
             # The first route is still being looked for: retry_for ends repetitions, not the first try.
             return []
         if self.state is State.PAUSING and (why := self.waits.cut_short()) is not None:
-            return self._no_route(why)
-        return self._too_late(self.waits.what_for if self.state is State.PAUSING else None)
+            return self._conclude(self._ending.no_route(why, self._late))
+        what_for = self.waits.what_for if self.state is State.PAUSING else None
+        return self._conclude(self._ending.too_late(what_for))
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -337,7 +324,7 @@ class PaymentSession:
     def _wait_for_height(self, height: int, partid: int, now: float) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
             return over
-        self._questions.close()
+        self._queries.close()
         self._ledger.mark(partid, AttemptStatus.RETRYING)
         self._height_wanted = max(height, self._height_wanted)
         self.state = State.WAITING_HEIGHT
@@ -348,14 +335,10 @@ class PaymentSession:
             ev.WakeAt(self.terms.limits.deadline_s),
         ]
 
-    def _too_late(self, waited_for: Wait | None) -> list[ev.Action]:
-        tries = len(self.attempts)
-        return self._conclude(ev.NotPaid(words.stopped_retrying(self.terms, self.failures, tries, waited_for)))
-
-    def _pause(self, wait: Pause | AskPeers, now: float, why: NoRoute | None = None) -> list[ev.Action]:
+    def _pause(self, wait: Pause | PauseForPeers, now: float, why: NoRoute | None = None) -> list[ev.Action]:
         if (over := self._over(now)) is not None:
             return over
-        self._questions.close()
+        self._queries.close()
         self.state, deadline_s = State.PAUSING, self.terms.limits.deadline_s
         told = [ev.Notify(waiting(wait))] if self.waits.begin(wait, why, now, deadline_s) else []
         return [*told, ev.WakeAt(self.waits.until_s), *self.waits.asked(wait, why, now, deadline_s)]
@@ -369,32 +352,24 @@ class PaymentSession:
         self.state = State.WAITING_ROUTES
         # A payment that had a way in the usual number is not sent in crumbs over what has refused it then.
         many, late = self._many or not self.attempts, self._late.left(now)
-        return [self._questions.find(self.terms, self._ledger, self._learnt, late, many=many)]
+        return [self._queries.find(self.terms, self._ledger, self._learnt, late, many=many)]
 
     def _over(self, now: float) -> list[ev.Action] | None:
         """The end, where no further part may be sent."""
-        stop = words.must_stop(self.terms, now, self._unix_s, self.failures, len(self.attempts))
-        return None if stop is None else self._conclude(ev.NotPaid(stop))
+        stop = self._ending.over(now, self._unix_s)
+        return None if stop is None else self._conclude(stop)
 
     def _conclude(self, verdict: ev.NotPaid | ev.Elsewhere) -> list[ev.Action]:
         """No new parts; answer now if nothing is out, else once nothing is."""
-        self._questions.close()
-        self._ledger.end_retries()
-        if not isinstance(self._verdict, ev.Elsewhere):
-            # Another group of this hash may still pay: no failure of a part of ours says that it did not.
-            self._verdict = verdict
+        self._queries.close()
+        verdict = self._ending.decide(verdict)
         if self.live:
             told = self.state is State.DRAINING_FAILED or self.terms.watched
             self.state = State.DRAINING_FAILED
-            if told or not isinstance(self._verdict, ev.NotPaid):
-                return []
-            return [ev.Notify(words.still_out(self.live, self._verdict.error.code))]
+            return [] if told else self._ending.still_out()
         self.state = State.DONE
-        return self._finish(self._verdict)
+        return self._ending.answer(verdict)
 
-    def _finish(self, result: ev.Result) -> list[ev.Action]:
-        if self.result is not None:
-            raise SessionError("finished twice")
-        self.result = result
-        self._ledger.end_retries()
-        return [ev.Finish(result)]
+    def _draining_paid(self) -> State:
+        """It is paid: whether anything of it is still out."""
+        return State.DRAINING_PAID if self.live else State.DONE

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pay.errors import PayError
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt, FailedPart
+from pay.payment.ledger import sums_of
 from pay.payment.session import PaymentSession
-from pay.payment.states import AttemptStatus, SessionStatus, State
+from pay.payment.states import SessionStatus, State
 from pay.payment.terms import Terms
 
 
@@ -45,11 +46,11 @@ class Standing:
 
     @property
     def delivered_msat(self) -> int:
-        return sum(a.amount_msat for a in self.attempts if a.status is AttemptStatus.SETTLED)
+        return sums_of(self.attempts).delivered_msat
 
     @property
     def in_flight_msat(self) -> int:
-        return sum(attempt.amount_msat for attempt in self.live)
+        return sums_of(self.attempts).in_flight_msat
 
 
 def standing_of(session: PaymentSession) -> Standing:

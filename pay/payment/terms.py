@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import ClearRecipient, SelfRecipient
-from pay.network.hints import HintHop, RouteHint
+from pay.network.hints import RouteHint
 from pay.payment.request import PayRequest
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.routing.preferences import Preferences
-from pay.units import NodeId, ScidDir, direction_of
+from pay.units import NodeId, ScidDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +188,8 @@ def purpose(request: PayRequest, invoice: Invoice) -> str | None:
 
 
 def hints_of(recipient: Recipient) -> tuple[RouteHint, ...]:
-    """Its route hints, as the network takes them."""
-    hints = recipient.hints if isinstance(recipient, ClearRecipient) else ()
-    return tuple(
-        tuple(HintHop(h.node, h.scid, h.fee_base_msat, h.fee_ppm, h.cltv_delta) for h in hint) for hint in hints
-    )
+    """Its route hints; none of one that has none."""
+    return recipient.hints if isinstance(recipient, ClearRecipient) else ()
 
 
 def wakeable_channels(recipient: Recipient) -> frozenset[ScidDir]:
@@ -200,7 +197,7 @@ def wakeable_channels(recipient: Recipient) -> frozenset[ScidDir]:
     if not isinstance(recipient, ClearRecipient):
         return frozenset()
     last = (hint[-1] for hint in recipient.hints if hint)
-    return frozenset(ScidDir(hop.scid, direction_of(hop.node, recipient.node)) for hop in last)
+    return frozenset(ScidDir(hop.scid, hop.direction(recipient.node)) for hop in last)
 
 
 def _several(recipient: Recipient) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from pay.feedback.blame import Speaker
 from pay.payment import events as ev
-from pay.payment.patience import PEERS_S, AskPeers, Outlook, Pause, Sign, Wait, is_limited
+from pay.payment.patience import PEERS_S, Outlook, Pause, PauseForPeers, Sign, Wait, is_limited
 from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Restrictions
 from pay.units import NodeId
@@ -82,7 +82,7 @@ class Waits:
         self._local_failures = self._local_failures + 1 if speaker is Speaker.US else 0
         return self._local_failures
 
-    def begin(self, wait: Pause | AskPeers, why: NoRoute | None, now: float, deadline_s: float) -> bool:
+    def begin(self, wait: Pause | PauseForPeers, why: NoRoute | None, now: float, deadline_s: float) -> bool:
         """Note a pause, and why there was no route; whether it is the first of its kind."""
         self.what_for, self.until_s = wait.what_for, min(now + wait.seconds, deadline_s)
         self._why, self._local_failures, self.woken = why, 0, wait.what_for in _ASKED_AGAIN
@@ -90,7 +90,7 @@ class Waits:
         return self._naps[wait.what_for] == 1
 
     def asked(
-        self, wait: Pause | AskPeers, why: NoRoute | None, now: float, deadline_s: float
+        self, wait: Pause | PauseForPeers, why: NoRoute | None, now: float, deadline_s: float
     ) -> list[ev.AskPeers]:
         """Whom the pause asks; all that are missed are waited for until the same moment."""
         if why is None or isinstance(wait, Pause):

@@ -44,13 +44,13 @@ class Planning:
 
     Parameters
     ----------
-    memory
+    scorer
         Used on the planner's thread only.
     """
 
-    def __init__(self, gossip_path: str, memory: Scorer):
+    def __init__(self, gossip_path: str, scorer: Scorer):
         self._path = gossip_path
-        self._memory = memory
+        self._scorer = scorer
         self._thread = Aside("planner")
         self._ended: deque[Ended] = deque()
         self._to_learn = False
@@ -91,7 +91,7 @@ class Planning:
             if current:
                 self._refresh()
             self._learn()
-            return work(self._memory.beliefs(), self._graph())
+            return work(self._scorer.beliefs(), self._graph())
 
         return await self._thread.ask(look)
 
@@ -145,9 +145,9 @@ class Planning:
         self._learn()
         graph = self._graph()
         # They are no belief to this plan; to others, after a merge elsewhere, they are worth knowing.
-        self._memory.see_own(asked.own, graph, time.time())
+        self._scorer.see_own(asked.own, graph, time.time())
         try:
-            return find(graph, asked, self._memory.knowledge())
+            return find(graph, asked, self._scorer.knowledge())
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
             log.exception("plan_broken: planned again without beliefs and randomness")
@@ -157,13 +157,13 @@ class Planning:
         """Take in what has ended until now."""
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
         if ended:
-            self._memory.learn(ended, self._graph(), time.time())
+            self._scorer.learn(ended, self._graph(), time.time())
 
     def _shadow(self, asked: Situation, fee: bool) -> Walk:
         from pay.routing.find import shadow
 
         self._refresh_unless_fresh()
-        return shadow(self._graph(), asked, self._memory.knowledge(), fee=fee)
+        return shadow(self._graph(), asked, self._scorer.knowledge(), fee=fee)
 
     def _graph(self) -> ChannelGraph:
         from pay.network import GossipStore

@@ -1,8 +1,8 @@
 """What a plan believes of its arcs, from what is known of channels and nodes; see `pay.liquidity.chance`.
 
 Most arcs of a plan have nothing known of them and nothing in flight: what the prior says of their size is computed
-for all of them at once (`costs.terms`). The few others are worked out here and put over that, so that knowledge
-costs by how much there is of it.
+for all of them at once (`costs.arc_costs`). The few others are worked out here and put over that, so that
+knowledge costs by how much there is of it.
 
 Two kinds of bounds meet on an arc. What is believed (`low`, `high`) may be wrong. What this payment was refused
 just now, or what is not ours to doubt, is a `limit`: the balance is not above it, and the chance is conditional

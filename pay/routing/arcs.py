@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pay.liquidity.prior import UNIFORM, Prior
 from pay.network import ByTarget, ChannelGraph
 from pay.routing.arc_beliefs import NO_ROWS, NO_TOLLS, Belief, Beliefs, KnownRows, Tolls
-from pay.routing.costs import Columns, Rows, Terms, can_carry, terms
+from pay.routing.costs import ArcCosts, ArcRows, Columns, arc_costs, can_carry
 from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
 from pay.routing.query import RouteQuery
 
@@ -81,7 +81,7 @@ class Layout(NamedTuple):
     added: NDArray[np.intp]
 
     @classmethod
-    def of(cls, known: GraphRows, n_nodes: int, extra: Rows, replaces: NDArray[np.intp]) -> Layout:
+    def of(cls, known: GraphRows, n_nodes: int, extra: ArcRows, replaces: NDArray[np.intp]) -> Layout:
         """`replaces` intp[k] is the graph's row in whose place each extra row stands, or negative."""
         missing = np.full(n_nodes + 1 - len(known.start), known.start[-1], np.int32)
         indptr = np.concatenate((known.start, missing)) if len(missing) else known.start
@@ -118,28 +118,28 @@ class Usable:
     """The m arcs of a plan with what an amount costs on each, grouped by the node they lead to, over n nodes.
 
     `source[indptr[v]:indptr[v + 1]]` lead into node v; `row` int32[m] says which arcs they are. Not all of them
-    carry the amount: see `Terms.carries`.
+    carry the amount: see `ArcCosts.carries`.
     """
 
     row: NDArray[np.int32]
     source: NDArray[np.int32]
     indptr: NDArray[np.int32]
-    terms: Terms
+    costs: ArcCosts
 
     def between(self, source: int, target: int) -> NDArray[np.intp]:
         """Positions of the parallel arcs from one node to another that carry the amount."""
         start, end = int(self.indptr[target]), int(self.indptr[target + 1])
-        return np.flatnonzero((self.source[start:end] == source) & self.terms.carries[start:end]) + start
+        return np.flatnonzero((self.source[start:end] == source) & self.costs.carries[start:end]) + start
 
     def tight(self) -> Usable:
         """Only the arcs that carry the amount: for who searches them often."""
-        carries = self.terms.carries
+        carries = self.costs.carries
         at = np.flatnonzero(carries)
-        return Usable(self.row[at], self.source[at], _counted(carries, self.indptr), self.terms.take(at))
+        return Usable(self.row[at], self.source[at], _counted(carries, self.indptr), self.costs.take(at))
 
     def quiet(self) -> Usable:
         """The same arcs at their true costs."""
-        return replace(self, terms=replace(self.terms, noise=None, drawn_fee=None))
+        return replace(self, costs=replace(self.costs, noise=None, drawn_fee=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class GraphRows:
     not know). `dying` are rows of channels about to close.
     """
 
-    rows: Rows
+    rows: ArcRows
     start: NDArray[np.int32]
     arc: NDArray[np.int32]
     row: NDArray[np.int32]
@@ -195,7 +195,7 @@ class GraphRows:
         leads_nowhere = np.zeros(graph.n_nodes, np.bool_)
         leads_nowhere[grouped.source[dead]] = True
         dying = np.flatnonzero(graph.dying[arc >> 1])
-        return cls(Rows.of(graph, arc), start, arc, row, number, leads_nowhere, dead, grouped, through, dying)
+        return cls(ArcRows.of(graph, arc), start, arc, row, number, leads_nowhere, dead, grouped, through, dying)
 
     def take(self, graph: ChannelGraph, arcs: NDArray[np.int32]) -> bool:
         """Takes over the policies of some arcs; no plan is being made meanwhile (see the graph).
@@ -205,8 +205,8 @@ class GraphRows:
         at = self.row[arcs]
         if (graph.enabled[arcs] & (at == CLOSED) & self.through[graph.source[arcs]]).any():
             return False
-        fresh = Rows.of(graph, arcs[at >= 0])
-        for name in Rows._fields:
+        fresh = ArcRows.of(graph, arcs[at >= 0])
+        for name in ArcRows._fields:
             getattr(self.rows, name)[at[at >= 0]] = getattr(fresh, name)
         return True
 
@@ -277,7 +277,7 @@ class Arcs:
     graph: ChannelGraph
     known: GraphRows
     extra: Columns
-    extra_rows: Rows
+    extra_rows: ArcRows
     extra_scid: NDArray[np.uint64]
     extra_direction: NDArray[np.int8]
     closed: NDArray[np.int32]
@@ -300,19 +300,19 @@ class Arcs:
         """The arcs that can carry parts of `part_msat`, at the cost of `amount_msat` of such a part."""
         usable = self._priced(amount_msat, amount_msat / part_msat, 0)
         carries = self.layout.merged(*self.carrying(part_msat))
-        return replace(usable, terms=replace(usable.terms, carries=carries)).tight()
+        return replace(usable, costs=replace(usable.costs, carries=carries)).tight()
 
     def _priced(self, amount_msat: int, base_share: float, slack_msat: int) -> Usable:
-        costs = terms(self.known.rows, amount_msat, base_share, slack_msat, self.prior)
+        costs = arc_costs(self.known.rows, amount_msat, base_share, slack_msat, self.prior)
         costs.carries[self.closed] = False
         if len(self.some_known.row):
             costs.nats[self.some_known.row] = self.some_known.beliefs.nats(self.prior, amount_msat, base_share)
         costs.nats[self.known.dying] += _DYING_NATS * base_share
         if len(self.extra_scid):
-            more, merged = terms(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
+            more, merged = arc_costs(self.extra_rows, amount_msat, base_share, slack_msat), self.layout.merged
             more.nats[:] = self.extra_beliefs.nats(self.prior, amount_msat, base_share)
             more.nats[self.extra_dying] += _DYING_NATS * base_share
-            costs = Terms(
+            costs = ArcCosts(
                 merged(costs.fee, more.fee), merged(costs.blocks, more.blocks), merged(costs.nats, more.nats),
                 merged(costs.carries, more.carries),
             )  # fmt: skip
@@ -320,7 +320,7 @@ class Arcs:
             costs = self._tolled(costs, base_share)
         return Usable(self.layout.row, self.layout.source, self.layout.indptr, costs)
 
-    def _tolled(self, costs: Terms, share: float) -> Terms:
+    def _tolled(self, costs: ArcCosts, share: float) -> ArcCosts:
         """`share` of what a node adds is borne by this amount, as of a base fee."""
         tolls, indptr = self.tolls, self.layout.indptr
         first, count = indptr[tolls.node], indptr[tolls.node + 1] - indptr[tolls.node]
@@ -383,6 +383,6 @@ class Arcs:
         drawn, top = noise(self.n_nodes, prefer.seed, prefer.randomness).take(usable.source), None
         fees = fee_noise(self.n_nodes, prefer.seed, prefer.randomness, prefer.riskfactor)
         if fees is not None:
-            top = usable.terms.fee * np.float32(FEE_SHARE) + np.float32(query.amount_msat * FEE_PPM / 1e6)
+            top = usable.costs.fee * np.float32(FEE_SHARE) + np.float32(query.amount_msat * FEE_PPM / 1e6)
             top *= fees.take(usable.source)
-        return replace(usable, terms=replace(usable.terms, noise=drawn, drawn_fee=top))
+        return replace(usable, costs=replace(usable.costs, noise=drawn, drawn_fee=top))

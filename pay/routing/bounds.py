@@ -22,9 +22,10 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from pay.network import OwnChannel
-from pay.routing.costs import Prices, Rows
+from pay.routing.arcs import Usable
+from pay.routing.costs import ArcRows, Prices
 from pay.routing.exact import most_own
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import RouteQuery
 from pay.routing.reach import Reach
 from pay.routing.search import Backwards, Forwards
@@ -67,50 +68,50 @@ def most_through(doors: Iterable[Door], parts: int) -> int:
     return sum(nlargest(parts, pieces))
 
 
-def doors_out(terrain: Terrain) -> list[Door]:
+def doors_out(problem: Problem) -> list[Door]:
     """Our own channels."""
-    return [door_out(channel) for channels in terrain.peers.values() for channel in channels]
+    return [door_out(channel) for channels in problem.peers.values() for channel in channels]
 
 
-def doors_in(terrain: Terrain, htlcs: int = _UNKNOWN) -> list[Door]:
+def doors_in(problem: Problem, htlcs: int = _UNKNOWN) -> list[Door]:
     """The recipient's open channels, ours with it included; those of others take so many HTLCs."""
-    doors = [door_out(channel) for channel in terrain.peers.get(terrain.target, ())]
-    for total, htlc in _rooms_in(terrain):
+    doors = [door_out(channel) for channel in problem.peers.get(problem.target, ())]
+    for total, htlc in _rooms_in(problem):
         doors += [Door(*ends, htlcs) for ends in zip(total.tolist(), htlc.tolist(), strict=True)]
     return doors
 
 
-def too_much(terrain: Terrain, query: RouteQuery) -> bool:
+def too_much(problem: Problem, query: RouteQuery) -> bool:
     """Whether the channels at either end cannot carry the amount, whatever is between."""
     amount, parts = query.amount_msat, query.max_parts
     # The usual answers, without a look at each of the thousand channels that a node may have.
-    one = any(most_own(channel) >= amount for channels in terrain.peers.values() for channel in channels)
-    if not one and most_through(doors_out(terrain), parts) < amount:
+    one = any(most_own(channel) >= amount for channels in problem.peers.values() for channel in channels)
+    if not one and most_through(doors_out(problem), parts) < amount:
         return True
-    if any((htlc >= amount).any() for _, htlc in _rooms_in(terrain)):
+    if any((htlc >= amount).any() for _, htlc in _rooms_in(problem)):
         return False
-    return most_through(doors_in(terrain, query.door_parts), parts) < amount
+    return most_through(doors_in(problem, query.door_parts), parts) < amount
 
 
-def most_in_parts(terrain: Terrain, query: RouteQuery) -> int:
+def most_in_parts(problem: Problem, query: RouteQuery) -> int:
     """What so many parts carry from us to the recipient at most, msat, up to the amount and a little more.
 
     Parts of more than x flow through channels that take more than x; the others are x each at most. That holds for
     every x, and the least bound holds.
     """
-    most = most_between(terrain, query)
+    most = most_between(problem, query)
     for share in _SHARES:
         if most < query.amount_msat:
             break
         small = query.amount_msat // (share * query.max_parts)
-        most = min(most, query.max_parts * small + most_between(terrain, query, small + 1))
+        most = min(most, query.max_parts * small + most_between(problem, query, small + 1))
     return most
 
 
-def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int:
+def most_between(problem: Problem, query: RouteQuery, part_msat: int = 0) -> int:
     """The maximum flow from us to the recipient in parts of `part_msat` or more, msat, up to the amount and a
     little more (see `_UNITS`)."""
-    arcs, n = terrain.arcs, terrain.arcs.n_nodes
+    arcs, n = problem.arcs, problem.arcs.n_nodes
     least = max(part_msat, 1)
     sources, targets, rooms = [], [], []
     chosen = arcs.carrying(least, query.amount_msat)
@@ -120,10 +121,10 @@ def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int
         targets.append(rows.target[at])
         most = np.minimum(rows.most_msat[at], query.amount_msat) * query.max_parts
         rooms.append(np.minimum(rows.room_msat[at] - 1, most))
-    peers = list(terrain.peers)
+    peers = list(problem.peers)
     sources.append(np.full(len(peers), n, np.int32))
     targets.append(np.array(peers, np.int32))
-    held = [most_through(map(door_out, terrain.peers[peer]), query.max_parts) for peer in peers]
+    held = [most_through(map(door_out, problem.peers[peer]), query.max_parts) for peer in peers]
     rooms.append(np.array(held, np.int64))
     unit = -(-query.amount_msat // _UNITS)
     room = np.minimum(-(-np.concatenate(rooms) // unit), _UNITS)
@@ -131,41 +132,49 @@ def most_between(terrain: Terrain, query: RouteQuery, part_msat: int = 0) -> int
     flows = coo_array((room.astype(np.int32), ends), shape=(n + 1, n + 1)).tocsr()
     flows.sum_duplicates()
     ints = (np.minimum(flows.data, _UNITS).astype(np.int32), *map(np.int32, (flows.indices, flows.indptr)))
-    return int(maximum_flow(csr_array(ints, shape=flows.shape), n, terrain.target).flow_value) * unit
+    return int(maximum_flow(csr_array(ints, shape=flows.shape), n, problem.target).flow_value) * unit
 
 
-def soonest(terrain: Terrain, query: RouteQuery) -> tuple[Floats, Floats]:
+def soonest(problem: Problem, query: RouteQuery) -> tuple[Floats, Floats]:
     """The least blocks from our peers to each node, and from each to the recipient, float64[n]; inf where that
     is more than `max_delay` leaves."""
-    usable = terrain.arcs.usable(1, slack_msat=query.amount_msat)
-    weights = usable.terms.weights(Prices(0.0, 1.0, 0.0))
+    usable = problem.arcs.usable(1, slack_msat=query.amount_msat)
+    weights = usable.costs.weights(Prices(0.0, 1.0, 0.0))
     room = max(query.max_delay - query.final_cltv, 0) + 0.5
-    toward = Backwards(usable.indptr, usable.source, weights).tree(terrain.target, room).distance
-    return Forwards(usable.indptr, usable.source).distances(weights, list(terrain.peers), room), toward
+    toward = Backwards(usable.indptr, usable.source, weights).tree(problem.target, room).distance
+    return Forwards(usable.indptr, usable.source).distances(weights, list(problem.peers), room), toward
 
 
-def least_blocks(terrain: Terrain, query: RouteQuery, most: int) -> float:
+def in_time(usable: Usable, blocks: tuple[Floats, Floats], query: RouteQuery) -> Usable:
+    """Without arcs that are on no path within the delay; `blocks` as from `soonest`."""
+    away, toward = blocks
+    through = away[usable.source] + usable.costs.blocks + np.repeat(toward, np.diff(usable.indptr))
+    carries = usable.costs.carries & (through <= query.max_delay - query.final_cltv + 0.5)
+    return replace(usable, costs=replace(usable.costs, carries=carries))
+
+
+def least_blocks(problem: Problem, query: RouteQuery, most: int) -> float:
     """No route locks funds for less beside the recipient's blocks, whatever its amount; inf for `most` or more."""
-    usable = terrain.arcs.usable(1, slack_msat=query.amount_msat)
-    weights = usable.terms.weights(Prices(0.0, 1.0, 0.0, 1e-9))
-    tree = Backwards(usable.indptr, usable.source, weights).tree(terrain.target, max(most - 0.5, 0.0))
-    return min(float(tree.distance[peer]) for peer in terrain.peers)
+    usable = problem.arcs.usable(1, slack_msat=query.amount_msat)
+    weights = usable.costs.weights(Prices(0.0, 1.0, 0.0, 1e-9))
+    tree = Backwards(usable.indptr, usable.source, weights).tree(problem.target, max(most - 0.5, 0.0))
+    return min(float(tree.distance[peer]) for peer in problem.peers)
 
 
-def least_fee(terrain: Terrain, query: RouteQuery) -> float:
+def least_fee(problem: Problem, query: RouteQuery) -> float:
     """No plan costs less in fees, msat, but for what is rounded; inf where there is no way at all.
 
     A part of `most` or less pays at least as much for each msat as one of `most` on the cheapest way, if HTLCs had
     no maximum: its share of a rate like that, and base fees of its own.
     """
-    most = Reach(terrain).most(query.amount_msat)
+    most = Reach(problem).most(query.amount_msat)
     if not most:
         return inf
-    usable = terrain.arcs.usable(most)
-    carries = terrain.arcs.layout.merged(*terrain.arcs.carrying(1, slack_msat=MAX_MSAT))
-    weights = replace(usable.terms, carries=carries).weights(Prices(1.0, 0.0, 0.0, 1e-9))
-    tree = Backwards(usable.indptr, usable.source, weights).tree(terrain.target)
-    return query.amount_msat / most * min(float(tree.distance[peer]) for peer in terrain.peers)
+    usable = problem.arcs.usable(most)
+    carries = problem.arcs.layout.merged(*problem.arcs.carrying(1, slack_msat=MAX_MSAT))
+    weights = replace(usable.costs, carries=carries).weights(Prices(1.0, 0.0, 0.0, 1e-9))
+    tree = Backwards(usable.indptr, usable.source, weights).tree(problem.target)
+    return query.amount_msat / most * min(float(tree.distance[peer]) for peer in problem.peers)
 
 
 def rounded_msat(parts: int, hops: int) -> int:
@@ -173,9 +182,9 @@ def rounded_msat(parts: int, hops: int) -> int:
     return max(ROUNDED_MSAT, parts * hops)
 
 
-def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:
+def _rooms_in(problem: Problem) -> list[tuple[Ints, Ints]]:
     """What the recipient's open channels hold and the largest HTLC that each takes, int64[k], but for ours."""
-    arcs, target = terrain.arcs, terrain.target
+    arcs, target = problem.arcs, problem.target
     at = np.flatnonzero(arcs.extra_rows.target == target)
     rooms = [_room(arcs.extra_rows, at)] if len(at) else []
     if target + 1 < len(arcs.known.start):
@@ -185,7 +194,7 @@ def _rooms_in(terrain: Terrain) -> list[tuple[Ints, Ints]]:
     return rooms
 
 
-def _room(rows: Rows, at: NDArray[np.intp]) -> tuple[Ints, Ints]:
+def _room(rows: ArcRows, at: NDArray[np.intp]) -> tuple[Ints, Ints]:
     room = rows.room_msat[at] - 1
     return room, np.minimum(rows.most_msat[at], room)
 

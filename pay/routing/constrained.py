@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
 from pay.routing.exact import Tracer, likelihood
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.search import FAR_MSAT, Forwards
 from pay.routing.single_path import broken_by
@@ -94,10 +94,10 @@ class _Label:
 
 
 @dataclass(slots=True)
-class Labels:
+class ConstrainedPath:
     """The search of one query at some prices. `spent` is whether it gave up."""
 
-    terrain: Terrain
+    problem: Problem
     query: RouteQuery
     usable: Usable
     prices: Prices
@@ -108,17 +108,17 @@ class Labels:
     _forwards: Forwards = field(init=False)
 
     def __post_init__(self) -> None:
-        arcs, amount, most = self.terrain.arcs, self.query.amount_msat, self.query.max_fee_msat
-        own = [channel.htlc_min_msat for channels in self.terrain.peers.values() for channel in channels]
+        arcs, amount, most = self.problem.arcs, self.query.amount_msat, self.query.max_fee_msat
+        own = [channel.htlc_min_msat for channels in self.problem.peers.values() for channel in channels]
         minima = np.concatenate((arcs.known.rows.least_msat, arcs.extra_rows.least_msat, np.array(own, np.int64)))
         self._minima = np.unique(minima[(minima > amount) & (minima <= amount + most)])
-        self._weights = self.usable.terms.weights(self.prices)
+        self._weights = self.usable.costs.weights(self.prices)
         self._forwards = Forwards(self.usable.indptr, self.usable.source)
 
     def _toward(self, prices: Prices | None = None, within: float = FAR_MSAT) -> _Floats:
         """What the way from the best peer to each node costs, float64[n]; by our own prices without others."""
-        weights = self._weights if prices is None else self.usable.terms.weights(prices)
-        return self._forwards.distances(weights, list(self.terrain.peers), within)
+        weights = self._weights if prices is None else self.usable.costs.weights(prices)
+        return self._forwards.distances(weights, list(self.problem.peers), within)
 
     def best(self) -> Route | None:
         """The best route within all limits of the query; None if there is none, or none was found in time."""
@@ -141,7 +141,7 @@ class Labels:
     def _grow(self, least: _Leasts, beats: Callable[[_Label, _Label], bool]) -> Route | None:
         query, toward, order = self.query, self._toward(), count()
         amount = query.amount_msat
-        start = _Label(self.terrain.target, 0.0, amount, self._satisfied(amount), query.final_cltv, 1, None, None)
+        start = _Label(self.problem.target, 0.0, amount, self._satisfied(amount), query.final_cltv, 1, None, None)
         waiting: list[tuple[float, int, _Label, Route | None]] = [(0.0, next(order), start, None)]
         grown = 0
         while waiting:
@@ -155,7 +155,7 @@ class Labels:
                 return None
             grown += 1
             if (route := self._complete(label)) is not None:
-                total = label.cost + self.terrain.toll(label.node, self.prices)
+                total = label.cost + self.problem.toll(label.node, self.prices)
                 heappush(waiting, (total, next(order), label, route))
             for longer in self._longer(label, least, beats):
                 heappush(waiting, (longer.cost + float(toward[longer.node]), next(order), longer, None))
@@ -163,7 +163,7 @@ class Labels:
 
     def _least(self) -> _Leasts | None:
         """What is needed at least from us to each node, of fee, delay and hops; None if that is too much."""
-        query, target, least = self.query, self.terrain.target, []
+        query, target, least = self.query, self.problem.target, []
         room = query.max_fee_msat + _ROUNDED, query.max_delay - query.final_cltv, query.max_hops - 1
         for prices, most in zip(_EACH, room, strict=True):
             within = max(most, 0) * (1 + _SLACK) + _SLACK
@@ -178,14 +178,14 @@ class Labels:
         query, usable = self.query, self.usable
         fee, delay, hops = least
         here = slice(int(usable.indptr[label.node]), int(usable.indptr[label.node + 1]))
-        source, terms = usable.source[here], usable.terms
+        source, costs = usable.source[here], usable.costs
         left = query.max_fee_msat - (label.amount_msat - query.amount_msat)
-        may = terms.carries[here].copy()
-        may &= terms.fee[here] + fee[source] <= left * (1 + _SLACK) + _ROUNDED
-        may &= terms.blocks[here] + delay[source] <= query.max_delay - label.delay_blocks + _SLACK
+        may = costs.carries[here].copy()
+        may &= costs.fee[here] + fee[source] <= left * (1 + _SLACK) + _ROUNDED
+        may &= costs.blocks[here] + delay[source] <= query.max_delay - label.delay_blocks + _SLACK
         may &= hops[source] <= query.max_hops - label.hops - 1 + _SLACK
         for at in np.flatnonzero(may).tolist():
-            arc, node = self.terrain.arcs.arc(int(usable.row[here.start + at])), int(source[at])
+            arc, node = self.problem.arcs.arc(int(usable.row[here.start + at])), int(source[at])
             if not arc.carries(label.amount_msat) or label.visits(node):
                 continue
             amount = label.amount_msat + fee_msat(label.amount_msat, arc.fee_base_msat, arc.fee_ppm)
@@ -201,23 +201,23 @@ class Labels:
 
     def _complete(self, label: _Label) -> Route | None:
         """The route of a path that begins at a peer of ours, if it keeps the limits."""
-        terrain, query = self.terrain, self.query
-        if label.node not in terrain.peers:
+        problem, query = self.problem, self.query
+        if label.node not in problem.peers:
             return None
-        tracer = Tracer(terrain, self.usable, query, self.prices)
+        tracer = Tracer(problem, self.usable, query, self.prices)
         channel = tracer.own(label.node, label.amount_msat)
         if channel is None:
             return None
-        peer = terrain.node_id(label.node)
+        peer = problem.node_id(label.node)
         hops = [Hop(channel.scid, channel.direction, peer, label.amount_msat, label.delay_blocks)]
         path, chances = [label.node], []
         while label.arc is not None and label.onward is not None:
             arc, label = label.arc, label.onward
             amount, delay = label.amount_msat, label.delay_blocks
-            hops.append(Hop(Scid(arc.scid), arc.direction, terrain.node_id(label.node), amount, delay))
+            hops.append(Hop(Scid(arc.scid), arc.direction, problem.node_id(label.node), amount, delay))
             path.append(label.node)
             chances.append(arc.chance(amount))
-        nats, seconds = terrain.tolls_along(path)
+        nats, seconds = problem.tolls_along(path)
         route = Route(tuple(hops), likelihood(chances, nats), seconds)
         return None if broken_by(query, (route,)) else route
 

@@ -6,7 +6,7 @@ One objective, in msat: `fee + price of locked time + failure cost * (-ln P)`.
 - Time is priced as capital: `amount * cltv_delta * riskfactor / 100 / blocks per year`.
 - P is the chance that an arc can forward the amount when nothing is known but its capacity: what the prior says,
   of a uniform one `P = (c + 1 - a) / (c + 1)` (Pickhardt & Richter, arXiv:2107.05322). Where more is known, see
-  `believed`. A price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves
+  `arc_beliefs`. A price in msat makes nats comparable with fees: a path is preferred to a likelier one if it saves
   more than `nat_msat` per nat.
 - Seconds are what HTLCs through a node took of late, for those who pay for speed.
 
@@ -37,7 +37,7 @@ HOP_MSAT = 1e-3
 """Price of a hop, msat: keeps weights positive and prefers the shorter of two free paths."""
 
 
-class Rows(NamedTuple):
+class ArcRows(NamedTuple):
     """Arcs as the search sees them, one row an arc.
 
     What only ranks is float32 (a rounding of 6e-8, less than the fee of a fee); what decides is int64.
@@ -65,7 +65,7 @@ class Rows(NamedTuple):
     most_msat: NDArray[np.int64]
 
     @classmethod
-    def of(cls, columns: ChannelGraph | Columns, rows: NDArray[np.integer] | slice = slice(None)) -> Rows:
+    def of(cls, columns: ChannelGraph | Columns, rows: NDArray[np.integer] | slice = slice(None)) -> ArcRows:
         """Some arcs of the graph, or of what an overlay adds, in the order of `rows`."""
         most = np.minimum(columns.htlc_max_msat[rows], columns.capacity_msat[rows])
         most[~columns.enabled[rows]] = -1
@@ -120,7 +120,7 @@ COLUMNS = Columns._fields
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ArcCosts:
     """The parts of the objective for m arcs: fee (msat), delay (blocks) and nats, float32[m] each.
 
     `carries` bool[m] says which can carry the amount; of the others the figures mean nothing. `noise` is
@@ -153,15 +153,16 @@ class Terms:
         weights += total
         return weights
 
-    def take(self, rows: NDArray[np.intp]) -> Terms:
+    def take(self, rows: NDArray[np.intp]) -> ArcCosts:
         """Some of the rows."""
         noise = None if self.noise is None else self.noise[rows]
         seconds = None if self.seconds is None else self.seconds[rows]
         fees = None if self.drawn_fee is None else self.drawn_fee[rows]
-        return Terms(self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows], noise, seconds, fees)
+        mine = self.fee[rows], self.blocks[rows], self.nats[rows], self.carries[rows]
+        return ArcCosts(*mine, noise, seconds, fees)
 
 
-def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
+def can_carry(rows: ArcRows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.bool_]:
     """Whether each arc is open and accepts an HTLC of `amount_msat`, bool[m].
 
     `slack_msat` lowers the arcs' minima: what fees may yet add to the amount further up a route.
@@ -171,9 +172,9 @@ def can_carry(rows: Rows, amount_msat: int, slack_msat: int = 0) -> NDArray[np.b
     return carries
 
 
-def terms(
-    rows: Rows, amount_msat: int, base_share: float = 1.0, slack_msat: int = 0, prior: Prior = UNIFORM
-) -> Terms:
+def arc_costs(
+    rows: ArcRows, amount_msat: int, base_share: float = 1.0, slack_msat: int = 0, prior: Prior = UNIFORM
+) -> ArcCosts:
     """The cost of sending `amount_msat` over each of the rows; for `slack_msat` see `can_carry`.
 
     `base_share` of the base fee, and of what the least amount risks, is paid by this amount, the rest by others of
@@ -191,4 +192,4 @@ def terms(
     np.negative(nats, out=nats)
     if base_share < 1:
         nats += np.float32((1 - base_share) * log(prior.survival_of(1, _WIDE_MSAT)))
-    return Terms(fee, rows.cltv_delta, nats, can_carry(rows, amount_msat, slack_msat))
+    return ArcCosts(fee, rows.cltv_delta, nats, can_carry(rows, amount_msat, slack_msat))

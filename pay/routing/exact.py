@@ -22,7 +22,7 @@ from sys import float_info
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Hop, Route, RouteQuery
 from pay.units import Scid, ScidDir, fee_msat
 
@@ -98,7 +98,7 @@ class Tracer:
         Of the other routes of the same plan: it takes from what is believed to be on an arc.
     """
 
-    terrain: Terrain
+    problem: Problem
     usable: Usable
     query: RouteQuery
     prices: Prices
@@ -132,7 +132,7 @@ class Tracer:
             if best is None:
                 return Blocked(tuple(between))
             arc, price, chance = best
-            hops.append(Hop(Scid(arc.scid), arc.direction, self.terrain.node_id(end), amount, delay))
+            hops.append(Hop(Scid(arc.scid), arc.direction, self.problem.node_id(end), amount, delay))
             chances.append(chance)
             cost += price
             amount += fee_msat(amount, arc.fee_base_msat, arc.fee_ppm)
@@ -140,8 +140,8 @@ class Tracer:
         channel = self.own(path[0], amount, channel)
         if channel is None:
             return Blocked(())
-        hops.append(Hop(channel.scid, channel.direction, self.terrain.node_id(path[0]), amount, delay))
-        nats, seconds = self.terrain.tolls_along(path)
+        hops.append(Hop(channel.scid, channel.direction, self.problem.node_id(path[0]), amount, delay))
+        nats, seconds = self.problem.tolls_along(path)
         cost += prices.nat * nats + prices.second * seconds
         return Traced(Route(tuple(reversed(hops)), likelihood(chances, nats), seconds), cost)
 
@@ -151,13 +151,13 @@ class Tracer:
         """The cheapest of parallel arcs that carries the amount, its cost in msat and its chance."""
         best: tuple[Arc, float, float] | None = None
         for position in positions:
-            arc = self.terrain.arcs.arc(int(self.usable.row[position]))
-            terms, drawn = self.usable.terms, prices
-            if terms.noise is not None:
-                drawn = prices._replace(block=prices.block * float(terms.noise[position]))
+            arc = self.problem.arcs.arc(int(self.usable.row[position]))
+            costs, drawn = self.usable.costs, prices
+            if costs.noise is not None:
+                drawn = prices._replace(block=prices.block * float(costs.noise[position]))
             this = self._take(arc, end, amount_msat, drawn, len(positions) > 1)
-            if this is not None and terms.drawn_fee is not None:
-                this = arc, this[1] + prices.fee * float(terms.drawn_fee[position]), this[2]
+            if this is not None and costs.drawn_fee is not None:
+                this = arc, this[1] + prices.fee * float(costs.drawn_fee[position]), this[2]
             if this is not None and (best is None or this[1] < best[1]):
                 best = this
         return best
@@ -182,7 +182,7 @@ class Tracer:
 
     def _crowded(self, arc: Arc, end: int) -> bool:
         """Whether it leads into the recipient and others of the plan have as many HTLCs there as should be."""
-        if end != self.terrain.target or not self.load.htlcs:
+        if end != self.problem.target or not self.load.htlcs:
             return False
         return self.load.htlcs[ScidDir(Scid(arc.scid), arc.direction)] >= self.query.door_parts
 
@@ -192,7 +192,7 @@ class Tracer:
 
     def most(self, path: Sequence[int], arcs: Sequence[Arc], channel: OwnChannel | None = None) -> int:
         """The most that one of several parts delivers along `path` over these arcs, msat."""
-        own = (channel,) if channel is not None else self.terrain.peers[path[0]]
+        own = (channel,) if channel is not None else self.problem.peers[path[0]]
         most = max(map(self._most_own, own))
         for arc, (start, end) in zip(arcs, pairwise(path), strict=True):
             most = less_fee(most, arc.fee_base_msat, arc.fee_ppm)
@@ -204,7 +204,7 @@ class Tracer:
         """Our channel to a peer for such an HTLC: the smallest that does, so that large ones stay large."""
         fitting = [
             channel
-            for channel in (self.terrain.peers[peer] if only is None else (only,))
+            for channel in (self.problem.peers[peer] if only is None else (only,))
             if channel.htlc_min_msat <= amount_msat <= self._most_own(channel)
         ]
         return min(fitting, key=lambda channel: (channel.spendable_msat, channel.scid), default=None)

@@ -1,7 +1,7 @@
 """From what a payment may use, has learnt and asks to routes: the one door to the planner.
 
 The network is what gossip, the host and an invoice say of it (`overlay`), the plan minds what failed before
-(`caution`), and "no route" says what may soon be otherwise (`prospects`): what is in flight ends, what holds our
+(`halving`), and "no route" says what may soon be otherwise (`prospects`): what is in flight ends, what holds our
 money and our HTLC slots, our own parts and what we forward; so do parts of ours that hold the channels of others.
 What is known of channels from failures stays known: they would refuse then as well.
 """
@@ -108,7 +108,7 @@ def _listed(graph: ChannelGraph, node: NodeId) -> bool:
 
 
 def find_plainly(graph: ChannelGraph, asked: Situation) -> Answer:
-    """The same without beliefs, chance and caution: within the same limits, by less of our own code."""
+    """The same without beliefs, chance and halving: within the same limits, by less of our own code."""
     return find(graph, asked, planner=_plainly)
 
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from pay.routing.arcs import Arc, Usable
 from pay.routing.costs import Prices
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import RouteQuery
 from pay.routing.search import FAR_MSAT, Tree, shortest_tree
 
@@ -79,31 +79,31 @@ class ChunkFlow:
     lasting_msat
         The price of the last chunk, less what it paid once for an HTLC: those after it cost as much at least.
     base_share
-        The part of a base fee that each chunk pays, until it is paid; `usable` has its terms with that.
+        The part of a base fee that each chunk pays, until it is paid; `usable` has its costs with that.
     """
 
     def __init__(
         self,
-        terrain: Terrain,
+        problem: Problem,
         query: RouteQuery,
         usable: Usable,
         prices: Prices,
         reach_msat: float,
         base_share: float = 1.0,
     ):
-        self.terrain, self.query, self.usable, self.prices = terrain, query, usable, prices
+        self.problem, self.query, self.usable, self.prices = problem, query, usable, prices
         self.base_share = base_share
         self._arcs: dict[int, Arc] = {}
         self.chunks: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.searches = 0
         self.lasting_msat = 0.0
-        self._weights = usable.terms.weights(prices)
+        self._weights = usable.costs.weights(prices)
         nodes = np.arange(len(usable.indptr) - 1, dtype=np.int32)
         self._target = np.repeat(nodes, np.diff(usable.indptr))
         self._potential = np.zeros(len(nodes))
         self._reach = reach_msat
-        self._room = {peer: self._own_chunks(peer) for peer in terrain.peers}
+        self._room = {peer: self._own_chunks(peer) for peer in problem.peers}
 
     def push(self, most: int = 1, slack: float = 0.0) -> float | None:
         """Sends one more chunk the cheapest way; its price in msat, None if no more fits.
@@ -120,7 +120,7 @@ class ChunkFlow:
         np.maximum(reduced, 0.0, out=reduced)
         within, growth = self._reach, _REACH_GROWTH
         while True:
-            tree = shortest_tree(residual.indptr, residual.source, reduced, self.terrain.target, within)
+            tree = shortest_tree(residual.indptr, residual.source, reduced, self.problem.target, within)
             price, peer = min((float(tree.distance[p] + self._beyond(p)), p) for p in open_peers)
             missed = min((within + self._beyond(p) for p in open_peers if tree.distance[p] == inf), default=inf)
             if price <= missed or within >= FAR_MSAT:
@@ -147,7 +147,7 @@ class ChunkFlow:
         for peer in sorted(sent, key=lambda peer: -sent[peer]):
             while sent[peer] > 0:
                 nodes, arcs, count = [peer], list[int](), sent[peer]
-                while nodes[-1] != self.terrain.target:
+                while nodes[-1] != self.problem.target:
                     arc = max(onward[nodes[-1]], key=lambda arc: left[arc])
                     arcs.append(arc)
                     nodes.append(int(self._target[arc]))
@@ -159,12 +159,12 @@ class ChunkFlow:
 
     def _beyond(self, peer: int) -> float:
         """What a path by way of a peer costs beside its distance."""
-        return float(self._potential[peer]) + self.terrain.toll(peer, self.prices) * self.base_share
+        return float(self._potential[peer]) + self.problem.toll(peer, self.prices) * self.base_share
 
     def _own_chunks(self, peer: int) -> int:
         """How many chunks our channels to a peer hold, each with a little on top for fees."""
         chunk = self.query.amount_msat + self.query.amount_msat // 200
-        own = self.terrain.peers[peer]
+        own = self.problem.peers[peer]
         return sum(min(c.spendable_msat, c.free_htlcs * c.htlc_max_msat) // chunk for c in own)
 
     def _residual(self) -> _Residual:
@@ -201,7 +201,7 @@ class ChunkFlow:
         ahead = [arc for arc in arcs if arc >= 0]
         for arc in ahead:
             if arc not in self._arcs:
-                self._arcs[arc] = self.terrain.arcs.arc(int(self.usable.row[arc]))
+                self._arcs[arc] = self.problem.arcs.arc(int(self.usable.row[arc]))
         return ahead
 
     def _alike(self, arcs: list[int], most: int, dearest_msat: float) -> int:
@@ -224,10 +224,10 @@ class ChunkFlow:
 
     def _price(self, position: int, flowing: int) -> float:
         """What one more chunk beside `flowing` ones costs on an arc, msat; inf if it does not fit."""
-        chunk, prices, terms = self.query.amount_msat, self.prices, self.usable.terms
+        chunk, prices, costs = self.query.amount_msat, self.prices, self.usable.costs
         arc = self._arcs.get(position)
         if arc is None:
-            arc = self._arcs[position] = self.terrain.arcs.arc(int(self.usable.row[position]))
+            arc = self._arcs[position] = self.problem.arcs.arc(int(self.usable.row[position]))
         if arc.capacity_msat - flowing * chunk < chunk:
             return inf
         fee = arc.fee_ppm * chunk / 1e6
@@ -235,10 +235,10 @@ class ChunkFlow:
         if not flowing:
             nats += log(arc.chance(1))
         time = prices.block * arc.cltv_delta
-        if terms.noise is not None:
-            time *= float(terms.noise[position])
-        if terms.drawn_fee is not None:
-            fee += float(terms.drawn_fee[position])
+        if costs.noise is not None:
+            time *= float(costs.noise[position])
+        if costs.drawn_fee is not None:
+            fee += float(costs.drawn_fee[position])
         price = prices.fee * fee + time + prices.nat * nats + prices.hop
         return price + self._fixed(position, flowing)
 
@@ -247,6 +247,6 @@ class ChunkFlow:
         if flowing * self.base_share >= 1:
             return 0.0
         arc, prices = self._arcs[position], self.prices
-        nats, seconds = self.terrain.arcs.tolls.of(int(self._target[position]))
+        nats, seconds = self.problem.arcs.tolls.of(int(self._target[position]))
         nats -= log(arc.chance(1))
         return self.base_share * (prices.fee * arc.fee_base_msat + prices.nat * nats + prices.second * seconds)

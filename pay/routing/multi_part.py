@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay.routing.arcs import Usable
-from pay.routing.bounds import Floats, most_in_parts, soonest
+from pay.routing.bounds import Floats, in_time, most_in_parts, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
 from pay.routing.min_cost_flow import ChunkFlow, Path
 from pay.routing.noise import FEE_PPM, FEE_SHARE, fee_noise, noise
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Hop, Route, RouteQuery
 from pay.routing.single_path import Limit, OverLimit, broken_by, first_reach, worth
 from pay.units import MAX_MSAT, ScidDir
@@ -71,7 +71,7 @@ class _Part:
 
 
 @dataclass(slots=True)
-class Splitter:
+class MultiPart:
     """The work on several routes for one query.
 
     `searches` counts those made, earlier ones included; `over` is the best plan that breaks a limit; `spent` is
@@ -82,7 +82,7 @@ class Splitter:
     `drawn` and `drawn_fees` what it is; `soonest` is known once a plan has broken the delay.
     """
 
-    terrain: Terrain
+    problem: Problem
     query: RouteQuery
     in_flight: Mapping[ScidDir, int]
     searches: int = 0
@@ -133,7 +133,7 @@ class Splitter:
             if self.over is None or broken[0].use(routes) < self.over.use:
                 self.over = OverLimit(broken[0], routes)
             if Limit.DELAY in broken and self.soonest is None:
-                self.soonest = soonest(self.terrain, self.query)
+                self.soonest = soonest(self.problem, self.query)
             priced |= {limit: step * limit.usual_msat(amount) for limit in broken}
         return None
 
@@ -162,7 +162,7 @@ class Splitter:
     def _possible(self) -> bool:
         """Whether nothing is known against it; asked where a flow fell short, before finer ones are tried."""
         if self.most_msat is None:
-            self.most_msat = most_in_parts(self.terrain, self.query)
+            self.most_msat = most_in_parts(self.problem, self.query)
         return self.most_msat >= self.query.amount_msat
 
     def _deliver(self, prices: Prices, chunk_msat: int, bound: float | None) -> list[_Part] | None:
@@ -171,7 +171,7 @@ class Splitter:
         left = self.query.amount_msat
         least = max(self._min_part_msat, self.query.amount_msat // _LEAST_SHARE, 1)
         part_msat = 0 if self.counts else self.query.amount_msat // min(self.query.max_parts, _USUAL_PARTS)
-        usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
+        usable = self._in_time(self.problem.arcs.usable(chunk_msat))
         for turn in range(_ROUNDS):
             new = self._round(parts, prices, min(chunk_msat, left), part_msat, left, None if turn else bound)
             if new is None:
@@ -190,17 +190,14 @@ class Splitter:
                 if bound is None and not self._possible():
                     return None
                 chunk_msat, part_msat = max(chunk_msat // 4, least), part_msat // 4
-                usable = self._in_time(self.terrain.arcs.usable(chunk_msat))
+                usable = self._in_time(self.problem.arcs.usable(chunk_msat))
         return None
 
     def _in_time(self, usable: Usable) -> Usable:
         """Without arcs that are on no path within the delay, if that was broken before."""
         if self.soonest is None:
             return usable
-        away, toward = self.soonest
-        blocks = away[usable.source] + usable.terms.blocks + np.repeat(toward, np.diff(usable.indptr))
-        carries = usable.terms.carries & (blocks <= self.query.max_delay - self.query.final_cltv + 0.5)
-        return replace(usable, terms=replace(usable.terms, carries=carries))
+        return in_time(usable, self.soonest, self.query)
 
     def _round(
         self,
@@ -213,13 +210,13 @@ class Splitter:
     ) -> list[_Part] | None:
         """Parts, about `part_msat` or more, for as much of `left_msat` as flows over what `parts` leave free;
         None if it costs more than `bound`."""
-        terrain = self._beside(parts) if parts else self.terrain
+        problem = self._beside(parts) if parts else self.problem
         query = replace(self.query, amount_msat=chunk_msat)
         of_chunk = prices._replace(block=prices.block * chunk_msat / self.query.amount_msat)
         part = max(chunk_msat, min(part_msat, left_msat))
-        usable = self._in_time(terrain.arcs.usable_for(chunk_msat, part))
-        usable = terrain.arcs.with_noise(usable, query) if self.noisy else usable
-        flow = ChunkFlow(terrain, query, usable, of_chunk, first_reach(query, of_chunk), chunk_msat / part)
+        usable = self._in_time(problem.arcs.usable_for(chunk_msat, part))
+        usable = problem.arcs.with_noise(usable, query) if self.noisy else usable
+        flow = ChunkFlow(problem, query, usable, of_chunk, first_reach(query, of_chunk), chunk_msat / part)
         count, pushed, spent_msat = -(-left_msat // chunk_msat), 0, 0.0
         while pushed < count:
             if self.searches >= self.query.max_searches:
@@ -235,7 +232,7 @@ class Splitter:
                 return None
             before, pushed = pushed, sum(flow.sent.values())
             spent_msat += flow.lasting_msat * (pushed - before)
-        tracer = Tracer(terrain, usable, self.query, prices)
+        tracer = Tracer(problem, usable, self.query, prices)
         new: list[_Part] = []
         for path in flow.paths():
             for route in self._along(tracer, path, min(path.chunks * chunk_msat, left_msat), chunk_msat // 4):
@@ -337,19 +334,19 @@ class Splitter:
         return self._worth(tuple(part.route for part in parts), prices)
 
     def _tracer(self, usable: Usable, prices: Prices, load: Load) -> Tracer:
-        return Tracer(self.terrain, usable, self.query, prices, load=load)
+        return Tracer(self.problem, usable, self.query, prices, load=load)
 
-    def _beside(self, parts: list[_Part]) -> Terrain:
-        """The terrain that these parts leave to others."""
+    def _beside(self, parts: list[_Part]) -> Problem:
+        """The problem that these parts leave to others."""
         load = _load(parts)
-        terrain, used = self.terrain, dict(self.in_flight)
+        problem, used = self.problem, dict(self.in_flight)
         for named, amount in load.msat.items():
             used[named] = used.get(named, 0) + amount
         for named in {part.route.hops[-1].scid_dir for part in parts}:
             if load.htlcs[named] >= self.query.door_parts:
                 used[named], self.crowded = MAX_MSAT, True
-        peers = {peer: tuple(load.left(own) for own in channels) for peer, channels in terrain.peers.items()}
-        fresh = Terrain.of(terrain.overlay, self.query.destination, used, terrain.knowledge)
+        peers = {peer: tuple(load.left(own) for own in channels) for peer, channels in problem.peers.items()}
+        fresh = Problem.of(problem.overlay, self.query.destination, used, problem.knowledge)
         assert fresh is not None
         return replace(fresh, peers=peers)
 
@@ -368,12 +365,12 @@ class Splitter:
         if not self.noisy or prefer.randomness <= 0:
             return None
         if self.drawn is None:
-            self.drawn = noise(self.terrain.arcs.n_nodes, prefer.seed, prefer.randomness)
+            self.drawn = noise(self.problem.arcs.n_nodes, prefer.seed, prefer.randomness)
         return self._by_node(route, self.drawn, lambda before, hop: before.delay_blocks - hop.delay_blocks)
 
     def _drawn_fee(self, route: Route) -> float:
         """What is drawn on top of a route's fee, msat."""
-        prefer, nodes = self.query.preferences, self.terrain.arcs.n_nodes
+        prefer, nodes = self.query.preferences, self.problem.arcs.n_nodes
         if self.noisy and self.drawn_fees is None:
             self.drawn_fees = fee_noise(nodes, prefer.seed, prefer.randomness, prefer.riskfactor)
         if not self.noisy or self.drawn_fees is None:
@@ -388,7 +385,7 @@ class Splitter:
         """What each node on the way takes, as often as was drawn for it."""
         total = 0.0
         for before, hop in pairwise(route.hops):
-            number = self.terrain.overlay.node_number(before.node)
+            number = self.problem.overlay.node_number(before.node)
             assert number is not None
             total += float(drawn[number]) * of(before, hop)
         return total

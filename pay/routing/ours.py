@@ -13,7 +13,7 @@ from pay.network import Overlay, OwnChannel
 from pay.routing.bounds import door_out, doors_in, doors_out, most_in_parts, most_through
 from pay.routing.exact import most_own
 from pay.routing.figures import in_parts, many
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import NoRoute, NoRouteReason, RouteQuery
 from pay.units import format_msat, format_scid
 
@@ -23,13 +23,13 @@ MANY = 1_000
 RECIPIENT, ENTRY = "the recipient", "the start of the invoice's route hint"
 
 
-def no_more_parts(terrain: Terrain, query: RouteQuery) -> str:
+def no_more_parts(problem: Problem, query: RouteQuery) -> str:
     """Which option forbids more parts, where more of them may do."""
     if query.parts_option is None or query.max_parts < query.most_parts:
         return ""
     amount, many_more = query.amount_msat, replace(query, max_parts=MANY)
-    ends = min(most_through(doors_out(terrain), MANY), most_through(doors_in(terrain), MANY))
-    if ends < amount or most_in_parts(terrain, many_more) < amount:
+    ends = min(most_through(doors_out(problem), MANY), most_through(doors_in(problem), MANY))
+    if ends < amount or most_in_parts(problem, many_more) < amount:
         return ""
     return f"; {query.parts_option} allows no more parts"
 
@@ -50,7 +50,7 @@ def connected_to(overlay: Overlay, query: RouteQuery) -> bool:
     return any(channel.peer == query.destination and channel.connected for channel in own)
 
 
-def no_own(overlay: Overlay, everything: Terrain, query: RouteQuery) -> NoRoute:
+def no_own(overlay: Overlay, everything: Problem, query: RouteQuery) -> NoRoute:
     """No channel of ours can send anything."""
     if everything.peers:
         return NoRoute(
@@ -67,11 +67,11 @@ def no_own(overlay: Overlay, everything: Terrain, query: RouteQuery) -> NoRoute:
     return NoRoute(NoRouteReason.NO_OWN_CHANNELS, words, max_sendable_msat=0)
 
 
-def too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def too_small(problem: Problem, query: RouteQuery) -> NoRoute | None:
     """The amount against our own channels."""
-    own = [channel for channels in terrain.peers.values() for channel in channels]
+    own = [channel for channels in problem.peers.values() for channel in channels]
     largest, parts = max(own, key=most_own), query.max_parts
-    most = most_own(largest) if parts == 1 else most_through(doors_out(terrain), parts)
+    most = most_own(largest) if parts == 1 else most_through(doors_out(problem), parts)
     amount = format_msat(query.amount_msat)
     if query.amount_msat > most:
         if len(own) == 1:
@@ -80,7 +80,7 @@ def too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
             what = f"the largest of our {len(own)} usable channels, {format_scid(largest.scid)},"
         else:
             what = f"our {len(own)} usable channels"
-        return _more_than(terrain, query, most, what)
+        return _more_than(problem, query, most, what)
     least = min(channel.htlc_min_msat for channel in own)
     if query.amount_msat < least:
         return NoRoute(
@@ -90,10 +90,10 @@ def too_small(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     return None
 
 
-def only_door(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
+def only_door(problem: Problem, query: RouteQuery) -> NoRoute | None:
     """The amount against our own channels with the recipient, where no other open one of it is known."""
-    doors = terrain.peers.get(terrain.target, ())
-    theirs = doors_in(terrain)[len(doors) :]
+    doors = problem.peers.get(problem.target, ())
+    theirs = doors_in(problem)[len(doors) :]
     if not doors or any(door.htlc_msat > 0 and door.total_msat > 0 for door in theirs):
         return None
     most = most_through(map(door_out, doors), query.max_parts)
@@ -102,12 +102,12 @@ def only_door(terrain: Terrain, query: RouteQuery) -> NoRoute | None:
     what = f"our channel {format_scid(doors[0].scid)} with the recipient, its only open one that we know of,"
     if len(doors) > 1:
         what = f"our {len(doors)} channels with the recipient, its only open ones that we know of,"
-    return _more_than(terrain, query, most, what)
+    return _more_than(problem, query, most, what)
 
 
-def _more_than(terrain: Terrain, query: RouteQuery, most_msat: int, what: str) -> NoRoute:
+def _more_than(problem: Problem, query: RouteQuery, most_msat: int, what: str) -> NoRoute:
     """The amount is more than some channels of ours can send."""
-    overlay = terrain.overlay
+    overlay = problem.overlay
     away = _held(channel for channel in overlay.idle if not channel.connected)
     more = f"; {format_msat(away)} more is in channels that are not connected" if away > 0 else ""
     out = sum(channel.outgoing_msat for channel in (*overlay.own, *overlay.idle))
@@ -115,7 +115,7 @@ def _more_than(terrain: Terrain, query: RouteQuery, most_msat: int, what: str) -
     return NoRoute(
         NoRouteReason.INSUFFICIENT_SPENDABLE,
         f"{format_msat(query.amount_msat)} is more than the {format_msat(most_msat)} that {what} can send now "
-        f"{in_parts(query)}{more}{no_more_parts(terrain, query)}",
+        f"{in_parts(query)}{more}{no_more_parts(problem, query)}",
         max_sendable_msat=most_msat,
         sendable_bound=True,
     )

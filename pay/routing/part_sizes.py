@@ -16,7 +16,7 @@ import numpy as np
 
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Route, RouteQuery
 from pay.routing.single_path import broken_by, worth
 
@@ -32,7 +32,7 @@ _STREAM = 0x71773
 """Of the numbers drawn from a payment's seed, those that are used here."""
 
 
-def jittered(terrain: Terrain, query: RouteQuery, routes: Sequence[Route]) -> tuple[Route, ...]:
+def varied_sizes(problem: Problem, query: RouteQuery, routes: Sequence[Route]) -> tuple[Route, ...]:
     """The same ways delivering the same in all, each part a little more or less; a single part stays as it is."""
     parts = list(routes)
     if len(parts) < 2:
@@ -44,13 +44,13 @@ def jittered(terrain: Terrain, query: RouteQuery, routes: Sequence[Route]) -> tu
         pairs.append((order[-1], order[0]))
     load, prices = Load.of(parts), Prices.of(query)
     least = min(part.amount_msat for part in parts)
-    usable = terrain.arcs.usable(max(least - int(least * SHARE), 1), slack_msat=query.amount_msat)
+    usable = problem.arcs.usable(max(least - int(least * SHARE), 1), slack_msat=query.amount_msat)
     for one, other in pairs:
         most = int(min(parts[one].amount_msat, parts[other].amount_msat) * SHARE)
         move = int(rng.integers(-most, most + 1))
         rest = load.without(parts[one]).without(parts[other])
         for _ in range(_TRIES):
-            tracer = Tracer(terrain, usable, query, prices, load=Load(rest.msat.copy(), rest.htlcs.copy()))
+            tracer = Tracer(problem, usable, query, prices, load=Load(rest.msat.copy(), rest.htlcs.copy()))
             moved = _moved(tracer, (parts[one], parts[other]), move)
             changed = parts.copy()
             if moved is not None:
@@ -67,13 +67,13 @@ def _moved(tracer: Tracer, pair: tuple[Route, Route], move_msat: int) -> tuple[R
 
     `tracer` has the load of the other parts.
     """
-    terrain, query, prices = tracer.terrain, tracer.query, tracer.prices
+    problem, query, prices = tracer.problem, tracer.query, tracer.prices
     traced: list[Route] = []
     for route, more in zip(pair, (move_msat, -move_msat), strict=True):
         amount = route.amount_msat + more
         if amount < min(query.preferences.min_part_msat, route.amount_msat) or amount <= 0:
             return None
-        path = [terrain.overlay.node_number(hop.node) for hop in route.hops]
+        path = [problem.overlay.node_number(hop.node) for hop in route.hops]
         part = tracer.trace([node for node in path if node is not None], amount)
         if not isinstance(part, Traced):
             return None

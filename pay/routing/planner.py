@@ -25,12 +25,12 @@ from pay.routing.bounds import (
     rounded_msat,
     too_much,
 )
-from pay.routing.constrained import Labels
+from pay.routing.constrained import ConstrainedPath
 from pay.routing.costs import Prices
 from pay.routing.explanation import over_limit, why_none
-from pay.routing.multi_part import Splitter
-from pay.routing.part_sizes import jittered
-from pay.routing.problem import Terrain
+from pay.routing.multi_part import MultiPart
+from pay.routing.part_sizes import varied_sizes
+from pay.routing.problem import Problem
 from pay.routing.query import NoRoute, NoRouteReason, Route, RouteQuery
 from pay.routing.reach import Reach
 from pay.routing.shadow import lengthened
@@ -111,46 +111,46 @@ def _nearer(one: OverLimit, other: OverLimit) -> bool:
 
 
 def _exactly(
-    terrain: Terrain, query: RouteQuery, found: OverLimit | None
+    problem: Problem, query: RouteQuery, found: OverLimit | None
 ) -> tuple[Route | OverLimit | None, bool]:
     """What prices for limits have missed, if there is something; else the least fee within the other limits. And
     whether it gave up."""
-    goal, usable = Prices.of(query), terrain.arcs.usable(query.amount_msat, query.max_fee_msat)
-    labels = Labels(terrain, query, usable, goal)
-    route = labels.best()
+    goal, usable = Prices.of(query), problem.arcs.usable(query.amount_msat, query.max_fee_msat)
+    constrained = ConstrainedPath(problem, query, usable, goal)
+    route = constrained.best()
     if route is not None or found is None or found.limit is not Limit.FEE:
-        return route or found, labels.spent
+        return route or found, constrained.spent
     dear = replace(query, max_fee_msat=found.use)
-    cheapest = Labels(terrain, dear, usable, Limit.FEE.value.plus(goal, TIE)).best()
-    return found if cheapest is None else replace(found, routes=(cheapest,)), labels.spent
+    cheapest = ConstrainedPath(problem, dear, usable, Limit.FEE.value.plus(goal, TIE)).best()
+    return found if cheapest is None else replace(found, routes=(cheapest,)), constrained.spent
 
 
-def _split(
-    terrain: Terrain,
+def _in_parts(
+    problem: Problem,
     query: RouteQuery,
     in_flight: Mapping[ScidDir, int],
     searches: int,
     found: Route | OverLimit | None,
-) -> tuple[tuple[Route, ...] | None, Splitter]:
+) -> tuple[tuple[Route, ...] | None, MultiPart]:
     """Several routes, if they are better than the one found, and who looked for them last."""
     single = found if isinstance(found, Route) else None
-    if query.max_parts > USUAL_CHUNKS and single is None and (counts := _full(terrain, query)):
-        many = Splitter(terrain, query, in_flight, searches, counts=counts)
+    if query.max_parts > USUAL_CHUNKS and single is None and (counts := _full(problem, query)):
+        many = MultiPart(problem, query, in_flight, searches, counts=counts)
         return many.solve(None), many
-    splitter = Splitter(terrain, query, in_flight, searches)
-    routes = splitter.solve(single)
-    if routes or single or splitter.over or splitter.spent or query.preferences.min_part_msat <= 1:
-        return routes, splitter
+    multi_part = MultiPart(problem, query, in_flight, searches)
+    routes = multi_part.solve(single)
+    if routes or single or multi_part.over or multi_part.spent or query.preferences.min_part_msat <= 1:
+        return routes, multi_part
     # Parts smaller than asked for are better than none.
     crumbs = query.with_parts_of_any_size
-    smaller = Splitter(terrain, crumbs, in_flight, splitter.searches, most_msat=splitter.most_msat)
+    smaller = MultiPart(problem, crumbs, in_flight, multi_part.searches, most_msat=multi_part.most_msat)
     return smaller.solve(None), smaller
 
 
-def _full(terrain: Terrain, query: RouteQuery) -> list[int]:
+def _full(problem: Problem, query: RouteQuery) -> list[int]:
     """Numbers of chunks where so many parts are needed that each is about as large as the widest way takes; none
     where they are not."""
-    widest = Reach(terrain).most(query.amount_msat)
+    widest = Reach(problem).most(query.amount_msat)
     least = -(-query.amount_msat * 1_001 // (1_000 * widest)) if widest else query.max_parts + 1
     if not USUAL_CHUNKS < least <= query.max_parts:
         return []
@@ -193,18 +193,18 @@ def _confirmed(
 
 
 def _program(
-    terrain: Terrain, query: RouteQuery, found: OverLimit | None
+    problem: Problem, query: RouteQuery, found: OverLimit | None
 ) -> tuple[tuple[Route, ...] | OverLimit | None, bool]:
     """Several routes over many ways at once, or the best plan that breaks a limit; and whether there are none
     better."""
-    floor_msat, rounded = least_fee(terrain, query), rounded_msat(query.max_parts, query.max_hops)
+    floor_msat, rounded = least_fee(problem, query), rounded_msat(query.max_parts, query.max_hops)
     too_dear = found is not None and found.limit is Limit.FEE and query.max_fee_msat < floor_msat - rounded
     if found is not None and too_dear:
         return found, found.use <= floor_msat + ROUNDED_MSAT
     # Imported where it is needed, which is seldom: SciPy's programs take 17 MB and 150 ms.
     from pay.routing.program import Program
 
-    program = Program(terrain, query)
+    program = Program(problem, query)
     answer = program.solve()
     if isinstance(answer, tuple):
         return answer, True
@@ -224,38 +224,38 @@ def _solve(
     thorough: bool = True,
 ) -> tuple[Route, ...] | NoRoute:
     """Routes, or why there are none; `thorough` is whether the last resort is tried."""
-    terrain = Terrain.of(overlay, query.destination, in_flight, knowledge)
-    counts = _counts(terrain, query)
-    if terrain is None or not terrain.peers or all(too_much(terrain, asked) for asked in counts):
-        return why_none(overlay, terrain, counts[-1])
-    found, searches, cut_off = _one(terrain, query)
-    if not isinstance(found, Route) and (least := _least(terrain, query, found)) is not None:
+    problem = Problem.of(overlay, query.destination, in_flight, knowledge)
+    counts = _counts(problem, query)
+    if problem is None or not problem.peers or all(too_much(problem, asked) for asked in counts):
+        return why_none(overlay, problem, counts[-1])
+    found, searches, cut_off = _one(problem, query)
+    if not isinstance(found, Route) and (least := _least(problem, query, found)) is not None:
         several = counts[-1].max_parts > 1
         if several and (found is None or found.use > least * _NEAR):
-            found = _nearest(terrain, counts, in_flight, searches, found)
+            found = _nearest(problem, counts, in_flight, searches, found)
         if found is not None:
             return over_limit(query, found, proven=not several or found.use <= least)
     spent = searches >= query.max_searches
     if not isinstance(found, Route) and not cut_off and not spent:
-        found, spent = _exactly(terrain, query, found)
+        found, spent = _exactly(problem, query, found)
     most, proven = None, True
     for asked in counts:
-        if asked.max_parts == 1 or (found is None and not _possible(terrain, asked)):
+        if asked.max_parts == 1 or (found is None and not _possible(problem, asked)):
             continue
-        routes, splitter = _split(terrain, asked, in_flight, searches, found)
-        over = splitter.over
+        routes, multi_part = _in_parts(problem, asked, in_flight, searches, found)
+        over = multi_part.over
         if over is not None and (found is None or (isinstance(found, OverLimit) and _nearer(over, found))):
             found = over
         if routes is None and not isinstance(found, Route):
-            spent, proven = spent | splitter.spent, False
-            most = most_in_parts(terrain, asked) if splitter.most_msat is None else splitter.most_msat
+            spent, proven = spent | multi_part.spent, False
+            most = most_in_parts(problem, asked) if multi_part.most_msat is None else multi_part.most_msat
             if most >= query.amount_msat and thorough and asked.max_parts <= asked.door_parts:
-                answer, proven = _program(terrain, asked, found)
+                answer, proven = _program(problem, asked, found)
                 routes, found = (answer, found) if isinstance(answer, tuple) else (None, answer)
                 spent = not proven
         if routes:
-            return jittered(terrain, asked, routes) if query.preferences.randomness > 0 else routes
-        if isinstance(found, Route) or not _more_may_help(asked, found, splitter):
+            return varied_sizes(problem, asked, routes) if query.preferences.randomness > 0 else routes
+        if isinstance(found, Route) or not _more_may_help(asked, found, multi_part):
             break
     match found:
         case Route():
@@ -263,12 +263,12 @@ def _solve(
         case OverLimit():
             return over_limit(query, found, proven=proven)
         case None:
-            return why_none(overlay, terrain, counts[-1], gave_up=spent, most_msat=most)
+            return why_none(overlay, problem, counts[-1], gave_up=spent, most_msat=most)
 
 
-def _counts(terrain: Terrain | None, query: RouteQuery) -> list[RouteQuery]:
+def _counts(problem: Problem | None, query: RouteQuery) -> list[RouteQuery]:
     """The same question for as few parts as should be, for more, and at last for any number over one channel."""
-    slots = sum(channel.free_htlcs for own in terrain.peers.values() for channel in own) if terrain else 0
+    slots = sum(channel.free_htlcs for own in problem.peers.values() for channel in own) if problem else 0
     most = max(query.max_parts, query.most_parts)
     counts = [replace(query, max_parts=min(query.max_parts, max(slots, 1)), most_parts=most)]
     if min(most, slots) > query.max_parts:
@@ -279,36 +279,36 @@ def _counts(terrain: Terrain | None, query: RouteQuery) -> list[RouteQuery]:
     return counts
 
 
-def _possible(terrain: Terrain, query: RouteQuery) -> bool:
+def _possible(problem: Problem, query: RouteQuery) -> bool:
     """Whether so many parts may carry the amount, as far as a look tells: one is as large as their mean."""
-    return not too_much(terrain, query) and Reach(terrain).carries_mean(query.amount_msat, query.max_parts)
+    return not too_much(problem, query) and Reach(problem).carries_mean(query.amount_msat, query.max_parts)
 
 
-def _more_may_help(query: RouteQuery, found: OverLimit | None, splitter: Splitter) -> bool:
+def _more_may_help(query: RouteQuery, found: OverLimit | None, multi_part: MultiPart) -> bool:
     """Whether more parts than these may find what they did not."""
     many = found is None or 2 * len(found.routes) > query.max_parts
-    return many and (query.door_parts < query.max_parts) <= splitter.crowded
+    return many and (query.door_parts < query.max_parts) <= multi_part.crowded
 
 
-def _least(terrain: Terrain, query: RouteQuery, found: OverLimit | None) -> float | None:
+def _least(problem: Problem, query: RouteQuery, found: OverLimit | None) -> float | None:
     """Where no plan in any number of parts keeps the limit that was broken, or that of fees where one part found
     no way: the least that any uses of it. Else None."""
     match Limit.FEE if found is None else found.limit:
         case Limit.FEE:
-            fee, rounded = least_fee(terrain, query), ROUNDED_MSAT
+            fee, rounded = least_fee(problem, query), ROUNDED_MSAT
             if found is None:  # So there are many parts, and each fee of each is rounded down.
                 rounded = rounded_msat(max(query.max_parts, query.most_parts), query.max_hops)
             return fee + ROUNDED_MSAT if query.max_fee_msat + rounded < fee < inf else None
         case Limit.DELAY:
             assert found is not None
-            blocks = query.final_cltv + least_blocks(terrain, query, found.use - query.final_cltv)
+            blocks = query.final_cltv + least_blocks(problem, query, found.use - query.final_cltv)
             return blocks + 0.5 if blocks > query.max_delay + 0.5 else None
         case Limit.HOPS:
             return None
 
 
 def _nearest(
-    terrain: Terrain,
+    problem: Problem,
     counts: Sequence[RouteQuery],
     in_flight: Mapping[ScidDir, int],
     searches: int,
@@ -317,25 +317,25 @@ def _nearest(
     """The plan that breaks its limit least, as far as one look finds, where none keeps it."""
     asked, full = counts[0], list[int]()
     if found is None:
-        if not _possible(terrain, asked) and not _possible(terrain, asked := counts[-1]):
+        if not _possible(problem, asked) and not _possible(problem, asked := counts[-1]):
             return None
-        full = _full(terrain, asked) if asked.max_parts > USUAL_CHUNKS else []
+        full = _full(problem, asked) if asked.max_parts > USUAL_CHUNKS else []
     limit = Limit.FEE if found is None else found.limit
-    splitter = Splitter(terrain, asked, in_flight, searches, only=limit, counts=full)
-    splitter.solve(None)
-    over = splitter.over
+    multi_part = MultiPart(problem, asked, in_flight, searches, only=limit, counts=full)
+    multi_part.solve(None)
+    over = multi_part.over
     return over if over is not None and (found is None or _nearer(over, found)) else found
 
 
-def _one(terrain: Terrain, query: RouteQuery) -> tuple[Route | OverLimit | None, int, bool]:
+def _one(problem: Problem, query: RouteQuery) -> tuple[Route | OverLimit | None, int, bool]:
     """The best single route, how many searches that took, and whether no path carries it."""
-    usable = terrain.arcs.usable(query.amount_msat)
-    search = SinglePath(terrain, query, terrain.arcs.with_noise(usable, query))
+    usable = problem.arcs.usable(query.amount_msat)
+    search = SinglePath(problem, query, problem.arcs.with_noise(usable, query))
     found = search.solve()
     if found is None:
         # Fees add to the amount on the way, so an arc that asks for a little more than the query's may serve.
-        wider = terrain.arcs.usable(query.amount_msat, slack_msat=query.max_fee_msat)
-        if wider.terms.carries.sum() > usable.terms.carries.sum():
-            search = SinglePath(terrain, query, wider, search.searches)
+        wider = problem.arcs.usable(query.amount_msat, slack_msat=query.max_fee_msat)
+        if wider.costs.carries.sum() > usable.costs.carries.sum():
+            search = SinglePath(problem, query, wider, search.searches)
             found = search.solve()
     return found, search.searches, search.cut_off

@@ -4,7 +4,7 @@ Our own channels are no arcs: what they can send is certain and they cost nothin
 our peers.
 
 What is in flight on an arc is taken off what may pass, and what is believed of the rest is conditional on that it
-could pass (see `believed`). On our own channels nothing is taken off, because what the host calls spendable is
+could pass (see `arc_beliefs`). On our own channels nothing is taken off, because what the host calls spendable is
 without the HTLCs that are out.
 """
 
@@ -21,13 +21,13 @@ from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import NOT_OWN, ChannelGraph, Overlay, OwnChannel
 from pay.routing.arc_beliefs import Beliefs, KnownRows, Tolls, tolls
 from pay.routing.arcs import CLOSED, DEAD, Arcs, GraphRows, Layout
-from pay.routing.costs import Columns, Prices, Rows
+from pay.routing.costs import ArcRows, Columns, Prices
 from pay.units import NodeId, ScidDir
 
 
 @dataclass(frozen=True, slots=True)
-class Terrain:
-    """What a plan is made on.
+class Problem:
+    """What a plan is made on: the network as it is for one query.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Terrain:
         destination: NodeId,
         in_flight: Mapping[ScidDir, int],
         knowledge: Knowledge = NOTHING_KNOWN,
-    ) -> Terrain | None:
+    ) -> Problem | None:
         """None if nothing is known of the destination."""
         target = overlay.node_number(destination)
         if target is None:
@@ -124,7 +124,7 @@ def _arcs(
     announced = arc >= 0
     replaces[announced] = known.row[arc[announced]]
     dying[announced] = graph.dying[arc[announced] >> 1] & (beliefs.held_msat[announced] == 0)
-    merged = Rows.of(rows)
+    merged = ArcRows.of(rows)
     layout = Layout.of(known, overlay.n_nodes, merged, replaces)
     return Arcs(
         overlay.n_nodes, graph, known, rows, merged, scids, directions, shut[shut >= 0], layout, dying,

@@ -22,11 +22,11 @@ import numpy as np
 
 from pay.network import OwnChannel
 from pay.routing.arcs import Arc, Usable
-from pay.routing.bounds import Floats, soonest
+from pay.routing.bounds import Floats, in_time, soonest
 from pay.routing.costs import Prices
 from pay.routing.exact import Load, Traced, Tracer, most_own
 from pay.routing.portions import Duals, Portion, duals, portions
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Route, RouteQuery
 from pay.routing.search import Backwards
 from pay.routing.single_path import Limit, OverLimit, broken_by
@@ -71,7 +71,7 @@ class Program:
     `searches` counts those made.
     """
 
-    terrain: Terrain
+    problem: Problem
     query: RouteQuery
     searches: int = 0
     _listed: bool = False
@@ -88,8 +88,8 @@ class Program:
         query = self.query
         if query.max_searches < len(_SIZES):
             return None
-        self._soonest = soonest(self.terrain, query)
-        usable = self._in_time(self.terrain.arcs.usable(1, slack_msat=query.amount_msat))
+        self._soonest = soonest(self.problem, query)
+        usable = in_time(self.problem.arcs.usable(1, slack_msat=query.amount_msat), self._soonest, query)
         self._listed = self._list(usable)
         if not self._listed:
             if len(usable.source) > _MOST_ARCS:
@@ -123,28 +123,28 @@ class Program:
     def _list(self, usable: Usable, most: int = ALL_WAYS) -> bool:
         """Takes all ways over these arcs, or as many as are looked at; whether that is all."""
         tracer, steps = self._tracer(usable), 0
-        waiting: list[tuple[tuple[int, ...], tuple[Arc, ...]]] = [((self.terrain.target,), ())]
+        waiting: list[tuple[tuple[int, ...], tuple[Arc, ...]]] = [((self.problem.target,), ())]
         while waiting:
             nodes, arcs = waiting.pop()
-            for channel in self.terrain.peers.get(nodes[0], ()):
+            for channel in self.problem.peers.get(nodes[0], ()):
                 self._take(tracer, channel, nodes, arcs)
             here = slice(int(usable.indptr[nodes[0]]), int(usable.indptr[nodes[0] + 1]))
-            at = (np.flatnonzero(usable.terms.carries[here]) + here.start).tolist()
+            at = (np.flatnonzero(usable.costs.carries[here]) + here.start).tolist()
             steps += len(at) + 1
             if steps > _STEPS or len(self._ways) > most:
                 return False
             for position in at:
                 start = int(usable.source[position])
                 if start not in nodes and len(nodes) < self.query.max_hops:
-                    arc = self.terrain.arcs.arc(int(usable.row[position]))
+                    arc = self.problem.arcs.arc(int(usable.row[position]))
                     waiting.append(((start, *nodes), (arc, *arcs)))
         return True
 
     def _crossed(self, usable: Usable) -> Usable:
         """Only the arcs of ways that are known: what begins like one and ends like another may be of use."""
         rows = [self._row(use.named) for one in self._ways.values() for use in one.uses[1:]]
-        carries = usable.terms.carries & np.isin(usable.row, rows)
-        return replace(usable, terms=replace(usable.terms, carries=carries))
+        carries = usable.costs.carries & np.isin(usable.row, rows)
+        return replace(usable, costs=replace(usable.costs, carries=carries))
 
     def _seek(self) -> Duals:
         """Takes ways that the linear program has a use for, and others beside them; its last prices."""
@@ -165,15 +165,8 @@ class Program:
 
     def _carrying(self, part_msat: int) -> Usable:
         slack = self.query.amount_msat - part_msat
-        return self._in_time(self.terrain.arcs.usable(part_msat, slack_msat=slack)).tight()
-
-    def _in_time(self, usable: Usable) -> Usable:
-        """Without arcs that are on no path within the delay."""
         assert self._soonest is not None
-        away, toward = self._soonest
-        blocks = away[usable.source] + usable.terms.blocks + np.repeat(toward, np.diff(usable.indptr))
-        carries = usable.terms.carries & (blocks <= self.query.max_delay - self.query.final_cltv + 0.5)
-        return replace(usable, terms=replace(usable.terms, carries=carries))
+        return in_time(self.problem.arcs.usable(part_msat, slack_msat=slack), self._soonest, self.query).tight()
 
     def _search(self, size: _Size, worth: Duals) -> int:
         """The best way at one size of part, by these prices; how many new ones it gave."""
@@ -182,22 +175,22 @@ class Program:
         goal = Prices.of(self.query)
         share = part / self.query.amount_msat
         prices = goal._replace(fee=goal.fee + worth.fee, block=goal.block * share * self._blocks)
-        weights = usable.terms.weights(prices)
-        mine = {own.scid for channels in self.terrain.peers.values() for own in channels}
+        weights = usable.costs.weights(prices)
+        mine = {own.scid for channels in self.problem.peers.values() for own in channels}
         for channel, price in worth.channels.items():
             if channel.scid not in mine:
                 weights[usable.row == self._row(channel)] += price * part
         if self._dearer:
             for row, count in self._used.items():
                 weights[usable.row == row] *= 1 + count
-        tree = Backwards(usable.indptr, usable.source, weights).tree(self.terrain.target)
-        widest = max(most_own(own) for channels in self.terrain.peers.values() for own in channels)
+        tree = Backwards(usable.indptr, usable.source, weights).tree(self.problem.target)
+        widest = max(most_own(own) for channels in self.problem.peers.values() for own in channels)
         ends: list[tuple[float, int, OwnChannel]] = []
-        for peer, channels in self.terrain.peers.items():
+        for peer, channels in self.problem.peers.items():
             for own in channels if isfinite(tree.distance[peer]) else ():
                 if most_own(own) >= min(part, widest):
                     price = worth.channels.get(ScidDir(own.scid, own.direction), 0.0) * part
-                    price += float(tree.distance[peer]) + self.terrain.toll(peer, prices)
+                    price += float(tree.distance[peer]) + self.problem.toll(peer, prices)
                     ends.append((price, peer, own))
         ends.sort(key=lambda end: (end[0], end[2].scid))
         tracer, fresh = self._tracer(usable), 0
@@ -206,7 +199,7 @@ class Program:
             arcs: list[Arc] = []
             for start, end in pairwise(nodes):
                 between = usable.between(start, end)
-                arcs.append(self.terrain.arcs.arc(int(usable.row[between[np.argmin(weights[between])]])))
+                arcs.append(self.problem.arcs.arc(int(usable.row[between[np.argmin(weights[between])]])))
             fresh += self._take(tracer, own, nodes, arcs)
         return fresh
 
@@ -226,11 +219,11 @@ class Program:
         return True
 
     def _tracer(self, usable: Usable, load: Load | None = None) -> Tracer:
-        return Tracer(self.terrain, usable, self.query, Prices.of(self.query), load=load or Load())
+        return Tracer(self.problem, usable, self.query, Prices.of(self.query), load=load or Load())
 
     def _row(self, named: ScidDir) -> int:
         """Of the plan's arcs, the one of this name."""
-        arcs = self.terrain.arcs
+        arcs = self.problem.arcs
         extra = np.flatnonzero((arcs.extra_scid == named.scid) & (arcs.extra_direction == named.direction))
         if len(extra):
             return arcs.graph_rows + int(extra[0])
@@ -240,7 +233,7 @@ class Program:
 
     def _routes(self, portions: Sequence[Portion]) -> tuple[Route, ...] | None:
         """Exact routes for what goes each way; None where the msats do not come out."""
-        usable = self.terrain.arcs.usable(1, slack_msat=self.query.amount_msat)
+        usable = self.problem.arcs.usable(1, slack_msat=self.query.amount_msat)
         parts: list[tuple[Way, Route]] = []
         load, left = Load(), self.query.amount_msat
         for way, amount, htlcs in portions:

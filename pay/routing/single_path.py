@@ -10,7 +10,8 @@ Without limits that bind this is one search and one exact pass. Otherwise:
   (Lagrangean relaxation; Jüttner et al., "Lagrange relaxation based method for the QoS routing problem", 2001).
   If even the most frugal route breaks the limit, there is none, and its figure is the answer.
 
-What it knowingly does not do: find the best, or any, of the routes within two tight limits at once. See `labels`.
+What it knowingly does not do: find the best, or any, of the routes within two tight limits at once. See
+`constrained`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from math import inf, isfinite, log
 from pay.routing.arcs import Usable
 from pay.routing.costs import HOP_MSAT, Prices
 from pay.routing.exact import ONION_BYTES, Traced, Tracer, most_own, onion_bytes
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import Route, RouteQuery
 from pay.routing.search import FAR_MSAT, Backwards, Tree
 
@@ -90,7 +91,7 @@ class SinglePath:
     for.
     """
 
-    terrain: Terrain
+    problem: Problem
     query: RouteQuery
     usable: Usable
     searches: int = 0
@@ -104,7 +105,7 @@ class SinglePath:
         first = self._best(goal)
         if first is not None and not self._broken(first):
             return first
-        if self.usable.terms.noise is not None:
+        if self.usable.costs.noise is not None:
             self.usable = self.usable.quiet()
             first = self._best(goal)
         if first is None and not self.cut_off:
@@ -152,9 +153,9 @@ class SinglePath:
 
     def _best(self, prices: Prices) -> Route | None:
         """The route of the least cost at these prices, every exact amount carried, whatever the limits."""
-        weights = self.usable.terms.weights(prices)
+        weights = self.usable.costs.weights(prices)
         backwards = Backwards(self.usable.indptr, self.usable.source, weights)
-        tracer = Tracer(self.terrain, self.usable, self.query, prices)
+        tracer = Tracer(self.problem, self.usable, self.query, prices)
         best: Traced | None = None
         while self.searches < self.query.max_searches:
             traced, blocked = self._search(backwards, tracer)
@@ -172,8 +173,8 @@ class SinglePath:
     def _search(self, backwards: Backwards, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """One search: the best path that can be traced, and the arcs that stood in the way of better ones."""
         self.searches += 1
-        target, growth, tolls = self.terrain.target, _REACH_GROWTH, len(self.terrain.arcs.tolls.node)
-        nearest = 0.0 if target in self.terrain.peers else backwards.nearest_msat(target)
+        target, growth, tolls = self.problem.target, _REACH_GROWTH, len(self.problem.arcs.tolls.node)
+        nearest = 0.0 if target in self.problem.peers else backwards.nearest_msat(target)
         within = nearest + _beyond(self.query.amount_msat, tracer.prices)
         while nearest < FAR_MSAT:
             traced, blocked = self._trace_best(backwards.tree(target, within), tracer)
@@ -190,11 +191,11 @@ class SinglePath:
 
     def _trace_best(self, tree: Tree, tracer: Tracer) -> tuple[Traced | None, set[int]]:
         """The best of the ways from our peers that can be traced, and what stood in the way of better ones."""
-        terrain, query = self.terrain, self.query
+        problem, query = self.problem, self.query
         if self.peers is None:
-            self.peers = [p for p, own in terrain.peers.items() if max(map(most_own, own)) >= query.amount_msat]
+            self.peers = [p for p, own in problem.peers.items() if max(map(most_own, own)) >= query.amount_msat]
         blocked: set[int] = set()
-        ways = ((float(tree.distance[peer]) + terrain.toll(peer, tracer.prices), peer) for peer in self.peers)
+        ways = ((float(tree.distance[peer]) + problem.toll(peer, tracer.prices), peer) for peer in self.peers)
         met = sorted((distance, peer) for distance, peer in ways if isfinite(distance))
         self.cut_off = not met and not tracer.shut
         for _, peer in met:

@@ -105,7 +105,7 @@ def way_of(
     if not isinstance(traced, Traced):
         return None
     about = min(most, part_msat)
-    nats, seconds = tracer.terrain.tolls_along(nodes)
+    nats, seconds = tracer.problem.tolls_along(nodes)
     chances = likelihood([arc.chance(about) for arc in arcs], 0.0)
     cost = prices.fee * (factor - 1) + prices.block * blocks / tracer.query.amount_msat
     cost += prices.nat * -log(chances) / about

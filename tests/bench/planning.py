@@ -28,7 +28,7 @@ from pay.network import ChannelGraph, Overlay, OwnChannel
 from pay.routing import NoRoute, RouteQuery, check, plan
 from pay.routing.costs import Prices
 from pay.routing.find import find
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.query import BLOCKS_PER_YEAR, Situation
 from pay.units import NodeId
 from tests.bench import host
@@ -159,10 +159,10 @@ def _parts_of_it(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> Non
         routes = plan(overlay, asked)
         if isinstance(routes, NoRoute):
             continue
-        terrain = Terrain.of(overlay, payee, {})
-        assert terrain is not None
+        problem = Problem.of(overlay, payee, {})
+        assert problem is not None
         began = time.perf_counter()
-        terrain.arcs.usable(amount).terms.weights(Prices.of(asked))
+        problem.arcs.usable(amount).costs.weights(Prices.of(asked))
         costs_ms.append((time.perf_counter() - began) * 1000)
         began = time.perf_counter()
         check(overlay, asked, routes)

@@ -17,7 +17,7 @@ import numpy as np
 from pay.liquidity.knowledge import Knowledge
 from pay.liquidity.prior import DEFAULT_PRIOR
 from pay.network import ChannelGraph, GossipStore
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.payment.terms import Limits, Terms
 from pay.routing import Preferences, RouteQuery
 from pay.sim.network import networks
@@ -138,7 +138,7 @@ def default_query(us: NodeId, payee: NodeId, amount_msat: int, seed: int) -> Rou
         limits=Limits(max(5_000, amount_msat // 20), "", max_delay_blocks=2016, deadline_s=0.0),
         preferences=replace(USUAL, seed=seed), expires_at_s=0.0, created_at_s=0.0,
     )  # fmt: skip
-    return question(terms, amount_msat, 0, 0, 0)
+    return route_query(terms, amount_msat, 0, 0, 0)
 
 
 def query(us: NodeId, payee: NodeId, amount_msat: int, **changes: object) -> RouteQuery:

@@ -106,7 +106,7 @@ def test_what_is_kept_is_what_a_walk_finds(moves: list[tuple[str, int, int, int]
                 register.end(running)
             running = payments[number] = new(number)
             register.start(running)
-            found = (ev.AdoptedPart(1, AMOUNT, AMOUNT + 7),) if move == "adopt" else ()
+            found = (ev.FoundPart(1, AMOUNT, AMOUNT + 7),) if move == "adopt" else ()
             running.session.handle(ev.Started(found), Clock.now_s)
         else:
             session = running.session

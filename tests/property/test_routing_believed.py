@@ -14,7 +14,7 @@ from pay.liquidity.prior import BIMODAL, MIXED, UNIFORM
 from pay.routing import NoRoute, plan
 from pay.routing.costs import Prices
 from pay.routing.min_cost_flow import ChunkFlow
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.units import Scid, ScidDir
 from tests.property.test_routing import AMOUNT, networks
 from tests.property.test_routing_split import CHUNK
@@ -82,19 +82,19 @@ def test_arrays_and_single_arcs_say_the_same(
     in_flight = dict.fromkeys(data.draw(some), held)
     overlay = net.overlay("a", caps=dict.fromkeys(data.draw(some), cap))
     net.graph.mark_dying(np.array([named.scid for named in data.draw(some)], np.uint64))
-    terrain = Terrain.of(overlay, node("a"), in_flight, knowledge)
-    if terrain is None:
+    problem = Problem.of(overlay, node("a"), in_flight, knowledge)
+    if problem is None:
         return
-    usable = terrain.arcs.usable(amount)
-    into = np.repeat(np.arange(terrain.arcs.n_nodes), np.diff(usable.indptr))
-    for at in np.flatnonzero(usable.terms.carries).tolist():
-        arc = terrain.arcs.arc(int(usable.row[at]))
+    usable = problem.arcs.usable(amount)
+    into = np.repeat(np.arange(problem.arcs.n_nodes), np.diff(usable.indptr))
+    for at in np.flatnonzero(usable.costs.carries).tolist():
+        arc = problem.arcs.arc(int(usable.row[at]))
         assert arc.carries(amount)
-        toll = 0.0 if into[at] == terrain.target else terrain.arcs.tolls.of(int(into[at]))[0]
+        toll = 0.0 if into[at] == problem.target else problem.arcs.tolls.of(int(into[at]))[0]
         chance = arc.chance(amount)
         # The bimodal parts give float32 little to tell a faint chance by.
         faint = 0.3 if prior is not UNIFORM and chance < 1e-3 else 2e-4
-        assert usable.terms.nats[at] == pytest.approx(toll - math.log(chance), rel=faint, abs=1e-5)
+        assert usable.costs.nats[at] == pytest.approx(toll - math.log(chance), rel=faint, abs=1e-5)
 
 
 @EXAMPLES
@@ -104,11 +104,11 @@ def test_a_chunk_beside_others_costs_what_both_cost_less_what_these_cost(
 ) -> None:
     """The marginal chances of a flow multiply to the chance of all of it, held or believed whatever."""
     knowledge = data.draw(knowledge_of(net, prior))
-    terrain = Terrain.of(net.overlay("a"), node("a"), {}, knowledge)
-    if terrain is None:
+    problem = Problem.of(net.overlay("a"), node("a"), {}, knowledge)
+    if problem is None:
         return
-    for row in range(terrain.arcs.graph_rows):
-        arc = terrain.arcs.arc(row)
+    for row in range(problem.arcs.graph_rows):
+        arc = problem.arcs.arc(row)
         most = min(chunks, arc.capacity_msat // CHUNK)
         marginal = [arc.chance(CHUNK, flowing * CHUNK) for flowing in range(most)]
         if most and min(marginal) > 1e-9:
@@ -121,10 +121,10 @@ def test_a_flow_of_one_chunk_takes_the_best_path_there_is(data: st.DataObject, n
     """At the price that is said, tolls of nodes and of our peers included."""
     knowledge = data.draw(knowledge_of(net))
     asked = query("a", AMOUNT, second_cost_msat=500)
-    terrain = Terrain.of(net.overlay("a"), node("a"), {}, knowledge)
-    if terrain is None:
+    problem = Problem.of(net.overlay("a"), node("a"), {}, knowledge)
+    if problem is None:
         return
-    price = ChunkFlow(terrain, asked, terrain.arcs.usable(AMOUNT), Prices.of(asked), 100.0).push()
+    price = ChunkFlow(problem, asked, problem.arcs.usable(AMOUNT), Prices.of(asked), 100.0).push()
     costs = [path_cost(net, asked, route, knowledge) for route in all_routes(net, asked, "a")]
     assert price is None if not costs else price == pytest.approx(min(costs), rel=1e-4, abs=1.0)
 

@@ -13,7 +13,7 @@ import pytest
 from pay.errors import Code
 from pay.routing import NoRoute, NoRouteReason, check, plan
 from pay.routing.bounds import least_fee, rounded_msat
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from tests.support.networks import SAT, Net, node, query
 from tests.support.optimum import Case, Optimum, drawn, near_the_most, tight
 
@@ -45,10 +45,10 @@ def asked(case: Case | None) -> None:
     net, parts = case.drawn.net, case.drawn.parts
     question = query("a", case.amount_msat, max_parts=parts, max_fee_msat=case.max_fee_msat)
     overlay = net.overlay("a")
-    terrain = Terrain.of(overlay, question.destination, {})
-    assert terrain is not None
+    problem = Problem.of(overlay, question.destination, {})
+    assert problem is not None
     if case.least_fee_msat:
-        assert least_fee(terrain, question) <= case.least_fee_msat + rounded_msat(parts, question.max_hops)
+        assert least_fee(problem, question) <= case.least_fee_msat + rounded_msat(parts, question.max_hops)
     routes = plan(overlay, question)
     assert not isinstance(routes, NoRoute), (case, routes.message)
     check(overlay, question, routes)

@@ -15,7 +15,7 @@ from pay.routing import NoRoute, check, plan
 from pay.routing.bounds import most_between
 from pay.routing.costs import Prices
 from pay.routing.min_cost_flow import ChunkFlow
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.search import FAR_MSAT
 from pay.units import ScidDir
 from tests.support.drawing import one_of_each
@@ -90,10 +90,10 @@ def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failur
     no more fits, no more fits."""
     asked = query("a", CHUNK, failure_cost_msat=failure_cost)
     prices = Prices.of(asked)
-    terrain = Terrain.of(net.overlay("a"), node("a"), {})
-    if terrain is None:
+    problem = Problem.of(net.overlay("a"), node("a"), {})
+    if problem is None:
         return
-    flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), prices, reach_msat=100.0)
+    flow = ChunkFlow(problem, asked, problem.arcs.usable(CHUNK), prices, reach_msat=100.0)
     total, pushed = 0.0, 0
     while pushed < chunks and (price := flow.push()) is not None:
         total, pushed = total + price, pushed + 1
@@ -101,7 +101,7 @@ def test_a_flow_of_chunks_is_the_cheapest_there_is(net: Net, chunks: int, failur
     if pushed < chunks:
         assert least_price(net, prices, pushed + 1) is None
     assert sum(count for *_, count in flow.paths()) == pushed
-    assert all(nodes[-1] == terrain.target and count > 0 for nodes, _, count in flow.paths())
+    assert all(nodes[-1] == problem.target and count > 0 for nodes, _, count in flow.paths())
 
 
 @st.composite
@@ -184,10 +184,10 @@ def most(net: Net) -> int:
 def test_what_is_said_to_flow_at_most_is_the_maximum_flow(net: Net, share: float) -> None:
     """To within the rounding up of each channel, and up to the amount."""
     amount = int(most(net) * share)
-    terrain = Terrain.of(net.overlay("a"), node("a"), {}) if amount else None
-    if terrain is not None and terrain.peers:
+    problem = Problem.of(net.overlay("a"), node("a"), {}) if amount else None
+    if problem is not None and problem.peers:
         asked = query("a", amount, max_parts=100)
-        found = most_between(terrain, asked)
+        found = most_between(problem, asked)
         assert min(most(net), amount) <= found
         if share > 1:
             assert found <= most(net) + 20 * (amount // 2**16 + 1)
@@ -211,11 +211,11 @@ def test_a_later_chunk_takes_back_what_an_earlier_one_took() -> None:
     for number, (start, end, ppm) in enumerate(["sx0", "xy0", "ya0", "sy5", "xa9"], start=2):
         net.link(number, start, end, CHUNK + 7, ppm=10 * int(ppm), cltv=0)
     asked = query("a", CHUNK, failure_cost_msat=0)
-    terrain = Terrain.of(net.overlay("a"), node("a"), {})
-    assert terrain is not None
-    flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), Prices.of(asked), 1.0)
+    problem = Problem.of(net.overlay("a"), node("a"), {})
+    assert problem is not None
+    flow = ChunkFlow(problem, asked, problem.arcs.usable(CHUNK), Prices.of(asked), 1.0)
     assert [round(flow.push() or 0) for _ in range(3)] == [0, 14_000, 0]
-    ways = {">".join(terrain.node_id(at)[1:2].decode() for at in nodes) for nodes, _, _ in flow.paths()}
+    ways = {">".join(problem.node_id(at)[1:2].decode() for at in nodes) for nodes, _, _ in flow.paths()}
     assert ways == {"s>x>a", "s>y>a"}
 
 
@@ -227,7 +227,7 @@ def test_fees_and_paths_are_in_the_order_of_their_price() -> None:
         net.link(10 * number, "s", via, room * CHUNK + 7, ppm=0, cltv=0)
         net.link(10 * number + 1, via, "a", 10**12, ppm=ppm, cltv=0)
     asked = query("a", CHUNK, failure_cost_msat=0)
-    terrain = Terrain.of(net.overlay("a"), node("a"), {})
-    assert terrain is not None
-    flow = ChunkFlow(terrain, asked, terrain.arcs.usable(CHUNK), Prices.of(asked), FAR_MSAT)
+    problem = Problem.of(net.overlay("a"), node("a"), {})
+    assert problem is not None
+    flow = ChunkFlow(problem, asked, problem.arcs.usable(CHUNK), Prices.of(asked), FAR_MSAT)
     assert [round(flow.push() or 0, 1) for _ in range(4)] == [10_000.0, 10_000.0, 20_000.0, 30_000.0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pay.engine.restart.journal import decode
+from pay.engine.records.entry import decode
 from pay.network import Policy
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World

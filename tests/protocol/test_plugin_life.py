@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from pay.host import calls
-from pay.host.calls import Row, RowStatus
+from pay.host.calls import SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows, host_started_s
 from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.support.checkout import PLUGIN
@@ -227,11 +227,11 @@ def test_row_in_the_second_of_the_start() -> None:
         async def patient(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:
             return {"listpeerchannels": {"channels": []}}[method]
 
-        async def rows(self, _payment_hash: bytes) -> list[Row]:
+        async def rows(self, _payment_hash: bytes) -> list[SendpayRow]:
             return table
 
-    def row(created_at: int) -> Row:
-        return Row(1, created_at, RowStatus.PENDING, 1000, 1000, created_at, None, None)
+    def row(created_at: int) -> SendpayRow:
+        return SendpayRow(1, created_at, SendpayStatus.PENDING, 1000, 1000, created_at, None, None)
 
     now = int(time.time())
     table = [row(now - 1), row(now), row(now + 1)]

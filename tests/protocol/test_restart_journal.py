@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pay.engine.restart.journal import READ_TIMEOUT_S
+from pay.engine.records.journal import READ_TIMEOUT_S
 from pay.sim.lightningd.node import SimNode
 from pay.sim.lightningd.node_faults import NodeFaults
 from pay.sim.network.world import World

@@ -279,7 +279,7 @@ class Bookkeeper:
                 assert self.settled
                 counted = [self.sent[partid][1] for partid in self.out | self.settled]
                 assert result.sent_msat == sum(counted)
-                # Numbers start at 1; lower ones than those adopted were used before.
+                # Numbers start at 1; lower ones than those found were used before.
                 assert result.parts == max(len(self.sent), *self.sent)
                 assert result.incomplete == bool(self.out)
                 assert result.amount_msat == self.terms.amount_msat - self.terms.shadow_fee_msat
@@ -373,15 +373,15 @@ class Bookkeeper:
 def begin(payment: Terms) -> Bookkeeper:
     book = Bookkeeper(payment)
     half, fee = payment.amount_msat // 2, (payment.limits.max_fee_msat - payment.shadow_fee_msat) // 3
-    adopted: tuple[ev.AdoptedPart, ...] = ()
+    found: tuple[ev.FoundPart, ...] = ()
     if payment.watched:
         book.over = True
-        adopted = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
+        found = (ev.FoundPart(3, 50_000, 50_500), ev.FoundPart(4, 50_000, 50_700))
     elif payment.first_partid > 1 and half:
         # Ours, from before a restart: one half is out, or all of it.
-        adopted = (ev.AdoptedPart(3, half, half + fee), ev.AdoptedPart(4, half, half + fee))[: 1 + half % 2]
-    for part in adopted:
+        found = (ev.FoundPart(3, half, half + fee), ev.FoundPart(4, half, half + fee))[: 1 + half % 2]
+    for part in found:
         book.sent[part.partid] = (part.amount_msat, part.sent_msat)
         book.out.add(part.partid)
-    book.tell(ev.Started(adopted))
+    book.tell(ev.Started(found))
     return book

@@ -35,12 +35,12 @@ class Teller:
     Questions are kept as well, and words for the callers are put aside in `told`.
     """
 
-    def __init__(self, payment: Terms, adopted: tuple[ev.AdoptedPart, ...] = ()):
+    def __init__(self, payment: Terms, found: tuple[ev.FoundPart, ...] = ()):
         self.session = PaymentSession(payment)
         self.questions: list[ev.FindRoutes] = []
         self.told: list[str] = []
         self.now = NOW
-        self.first = self.tell(ev.Started(adopted))
+        self.first = self.tell(ev.Started(found))
 
     def tell(self, event: ev.Event, at: float | None = None) -> list[ev.Action]:
         self.now = self.now if at is None else at

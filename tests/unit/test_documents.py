@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pay.engine.restart.journal import _EARLIER, _KEY, _TOTALS, Entry, decode, encode
+from pay.engine.records.entry import Entry, decode, encode
+from pay.engine.records.journal import _EARLIER, _KEY, _TOTALS
 from pay.liquidity.portable import from_json
 from pay.router.liquidity_store import KEY
 from pay.units import parse_node_id

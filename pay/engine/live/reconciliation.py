@@ -5,6 +5,8 @@ that was not heard of; a row that is pending for ever (`dead_rows`); and no row 
 host deletes only what is over (delpay, autoclean), so such a part has ended, but as what is not known any more.
 Then nothing is added, the callers are told so, and nobody is given an answer that might be wrong: only another row
 with the preimage makes it certain again.
+
+Of a payment whose session broke nobody decides any more: how it ends is what the table says.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from collections.abc import Callable, Sequence
 
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender, is_of
+from pay.engine.records.paid_before import PaidBefore, record_of
+from pay.errors import PayError
 from pay.feedback.failure import Failure
-from pay.host.calls import Host, Row
+from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus, State
@@ -26,6 +30,9 @@ log = logging.getLogger("pay")
 
 RECONCILE_S = 30.0
 """How often parts that are out are compared with the host's table."""
+
+LOOK_S = 5.0
+"""How often it is looked at for a payment whose session broke."""
 
 
 class Reconciliation:
@@ -78,7 +85,7 @@ class Reconciliation:
             failure = Failure(None, None, ORPHANED)
             self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
 
-    def _without_row(self, running: Running, partid: int, everything: Sequence[Row]) -> None:
+    def _without_row(self, running: Running, partid: int, everything: Sequence[SendpayRow]) -> None:
         """A part that the host had and has not any more: it is over, and what is known of the hash decides."""
         session = running.session
         known = next((row.preimage for row in everything if row.preimage is not None), None)
@@ -90,13 +97,54 @@ class Reconciliation:
             return
         if running.times[partid].outcome_lost:
             return
-        running.lost_outcome(partid)
-        log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
-        error = outcome_lost(partid)
-        running.tell(error.message)
-        self._post(running, ev.Cancelled(error))
+        self._post(running, ev.Cancelled(_lost(running, partid)))
 
 
 def accepted(running: Running) -> set[int]:
     """Live parts that the host has had in its table."""
     return {a.partid for a in running.session.live if a.status is AttemptStatus.INFLIGHT}
+
+
+def _lost(running: Running, partid: int) -> PayError:
+    """Nobody will ever know how a part ended: said to all, and what follows for the payment."""
+    running.lost_outcome(partid)
+    log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
+    error = outcome_lost(partid)
+    running.tell(error.message)
+    return error
+
+
+async def end_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> ev.Paid | None:
+    """Wait until it is certain: the success, or None if nothing was paid and nothing is out."""
+    terms = running.session.terms
+    if running.sending:
+        await asyncio.wait(set(running.sending))
+    if (known := running.session.paid) is not None:
+        return known
+    had_rows = accepted(running)
+    told: set[int] = set()
+    while True:
+        rows = await host.rows(terms.payment_hash)
+        record = record_of(rows)
+        if isinstance(record, PaidBefore):
+            return record.paid(terms.asked_msat)
+        pending = {row.partid for row in rows if row.status is SendpayStatus.PENDING}
+        # Of a part whose row was deleted nobody knows whether it was paid.
+        gone = had_rows - {row.partid for row in rows if row.groupid == terms.groupid}
+        if not gone and pending <= await dead_rows.among(terms.payment_hash, rows):
+            return None
+        for partid in sorted(gone - told):
+            _lost(running, partid)
+        told |= gone
+        await asyncio.sleep(LOOK_S)
+
+
+async def settled_of_crashed(host: Host, dead_rows: DeadRows, running: Running) -> frozenset[int]:
+    """Wait until nothing of a payment that is paid is out any more: the parts that settled."""
+    terms = running.session.terms
+    while True:
+        rows = [row for row in await host.rows(terms.payment_hash) if row.groupid == terms.groupid]
+        out = {row.partid for row in rows if row.status is SendpayStatus.PENDING}
+        if out <= await dead_rows.among(terms.payment_hash, rows):
+            return frozenset(row.partid for row in rows if row.status is SendpayStatus.COMPLETE)
+        await asyncio.sleep(LOOK_S)

@@ -44,7 +44,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class GivenUp:
     """That the callers of a payment were told that it was not made; `tried` if parts of it were ordered."""
 
     groupid: int
@@ -93,7 +93,7 @@ class Register:
         self._finished: deque[Snapshot] = deque()
         self._attempts = 0
         self._paid: OrderedDict[bytes, Known] = OrderedDict()
-        self._refused: OrderedDict[bytes, Refused] = OrderedDict()
+        self._given_up: OrderedDict[bytes, GivenUp] = OrderedDict()
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Register:
 
     def ended(self) -> set[bytes]:
         """Payment_hashes of what has ended in this run, as far as anything is kept of it."""
-        return {*self._paid, *self._refused}
+        return {*self._paid, *self._given_up}
 
     def known(self, payment_hash: bytes) -> Known | None:
         """What is known here of a payment that was made."""
@@ -128,15 +128,15 @@ class Register:
         known = _known(running) if running is not None else None
         return known or self._paid.get(payment_hash)
 
-    def refused(self, payment_hash: bytes, groupid: int) -> Refused | None:
+    def given_up(self, payment_hash: bytes, groupid: int) -> GivenUp | None:
         """The payment whose callers were told that it was not made, if a part of `groupid` can be of it."""
-        refused = self._refused.get(payment_hash)
-        return refused if refused is not None and groupid <= refused.groupid else None
+        given_up = self._given_up.get(payment_hash)
+        return given_up if given_up is not None and groupid <= given_up.groupid else None
 
     def highest_groupid(self, payment_hash: bytes) -> int:
         """Of the payments of this run that failed with parts; those that the host refused left no row there."""
-        refused = self._refused.get(payment_hash)
-        return refused.groupid if refused is not None and refused.tried else 0
+        given_up = self._given_up.get(payment_hash)
+        return given_up.groupid if given_up is not None and given_up.tried else 0
 
     # --- changing -------------------------------------------------------------------------------------------
 
@@ -180,13 +180,13 @@ class Register:
         known = _known(running)
         if known is not None:
             self.remember(known)
-            self._refused.pop(payment_hash, None)
+            self._given_up.pop(payment_hash, None)
         elif isinstance(running.session.result, ev.NotPaid) and running.order is not None:
-            self._refused[payment_hash] = Refused(
+            self._given_up[payment_hash] = GivenUp(
                 running.session.terms.groupid, running.order.bolt11, tried=bool(running.session.attempts)
             )
-            if len(self._refused) > MOST_ENDS:
-                self._refused.popitem(last=False)
+            if len(self._given_up) > MOST_ENDS:
+                self._given_up.popitem(last=False)
         standing = standing_at_the_end(running.session)
         self._finished.append(Snapshot(standing, running.source, running.ours, running.times))
         self._attempts += len(standing.attempts)

@@ -17,20 +17,18 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from pay.engine.live.announcements import Announcements
-from pay.engine.live.channel_hints import ChannelHints
-from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
+from pay.engine.live.announcements import Announcements, ChannelHints
+from pay.engine.live.entries import Entries
 from pay.engine.live.learning import Learning
-from pay.engine.live.own_channels import OwnChannels, less_ordered
-from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
+from pay.engine.live.own_channels import OwnChannels
+from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation, end_of_crashed, settled_of_crashed
 from pay.engine.live.reconnects import Reconnects
 from pay.engine.live.register import Register
-from pay.engine.live.running import Running
+from pay.engine.live.routes import Foreseen, Routes
+from pay.engine.live.running import FIRST_S, Running, tell_progress
 from pay.engine.live.sender import Sender, is_of
-from pay.engine.progress import FIRST_S, tell_progress
-from pay.engine.restart.journal import Entry, Journal
-from pay.engine.restart.journalling import Journalling
-from pay.engine.words import brief
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Journal
 from pay.errors import Code, PayError
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, read_failure
@@ -38,16 +36,10 @@ from pay.host.dead_rows import DeadRows
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
-from pay.payment.terms import hints_of
 from pay.router.planning import Planning
-from pay.routing.query import Answer, NoRoute, Situation
+from pay.routing.query import NoRoute
 
 log = logging.getLogger("pay")
-
-CHANNELS_S = 60.0
-"""So long at least, and for all of `retry_for`, the host is given to list our channels. Without them nothing more
-can be sent, and who waits for a first part is told so."""
-
 
 class Runner:
     """Carries out what the sessions of the register want.
@@ -75,17 +67,17 @@ class Runner:
         addresses: Addresses | None = None,
     ):
         self._host = host
-        self._planning = planning
         self._register = register
         self._announcements = announcements
-        self._journalling = Journalling(journal, self._detached, register.live.get)
+        self._entries = Entries(journal, self._detached, register.live.get)
         self._dead_rows = dead_rows
         self._height = 0
         self.own = OwnChannels(host, us)
+        self._routes = Routes(planning, self.own, register.out)
         peers_back = partial(self.post, event=ev.PeersBack())
         self._reconnects = Reconnects(host, self.own, addresses or Addresses(), peers_back)
         self._reconcile_s = reconcile_s
-        self._sender = Sender(host, self._journalling, self.post)
+        self._sender = Sender(host, self._entries, self.post)
         self._reconciliation = Reconciliation(host, self._sender, dead_rows, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
         self._learning = Learning(planning, register.out)
@@ -94,11 +86,12 @@ class Runner:
     def start(
         self,
         running: Running,
-        adopted: tuple[ev.AdoptedPart, ...] = (),
+        found: tuple[ev.FoundPart, ...] = (),
         in_journal: bool = False,
         entry: Entry | None = None,
+        foreseen: Foreseen | None = None,
     ) -> None:
-        """Begin a payment, or take up the parts that were found.
+        """Begin a payment, with what was `foreseen` of it, or take up the parts that were found.
 
         `in_journal` if an earlier run wrote it down; the `entry` if that can be read.
         """
@@ -115,14 +108,16 @@ class Runner:
             terms.watched,
         )
         if in_journal:
-            self._journalling.found(running, entry)
-        elif running.order is not None and not adopted and not terms.to_self:
-            self._journalling.begin(running, running.order)
-        self.post(running, ev.Started(adopted))
+            self._entries.found(running, entry)
+        elif running.order is not None and not found and not terms.to_self:
+            self._entries.begin(running, running.order)
+        if foreseen is not None:
+            self._routes.expect(running, foreseen)
+        self.post(running, ev.Started(found))
         reconcile = partial(self._reconciliation.run, running, at_once=True)
-        if adopted:
+        if found:
             # The host has had them: should their rows go, an error would be a guess.
-            self._journalling.changed(running)
+            self._entries.changed(running)
             self._task(running, reconcile())
         else:
             self._later(running, self._reconcile_s, reconcile)
@@ -161,11 +156,11 @@ class Runner:
             preimage = bytes.fromhex(fields["payment_preimage"])
             self.post(running, ev.AttemptSettled(partid, preimage))
             return
-        refused = self._register.refused(payment_hash, groupid)
-        if refused is not None:
+        given_up = self._register.given_up(payment_hash, groupid)
+        if given_up is not None:
             # Nobody waits for it any more: this line and the notification are all that anybody hears of it.
             log.warning("payment_paid_after_error payment_hash=%s groupid=%d", payment_hash.hex(), groupid)
-            self._announcements.paid_after_all(payment_hash, refused.bolt11)
+            self._announcements.paid_after_all(payment_hash, given_up.bolt11)
         if running is not None:
             self.post(running, ev.HashTaken(None, f"group {groupid} of this hash was paid"))
 
@@ -189,7 +184,7 @@ class Runner:
             # The words of a line that nobody reads cost more than the line.
             told = log.isEnabledFor(logging.DEBUG)
             if told:
-                log.debug("event %s %s state=%s", running.name, brief(event), running.session.state.value)
+                log.debug("event %s %s state=%s", running.name, ev.brief(event), running.session.state.value)
             try:
                 actions = running.session.handle(event, running.clock.now(), time.time())
             finally:
@@ -198,12 +193,12 @@ class Runner:
             self._note_times(running)
             for action in actions:
                 if told:
-                    log.debug("action %s %s", running.name, brief(action))
+                    log.debug("action %s %s", running.name, ev.brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
             if isinstance(event, ev.AttemptAccepted | ev.AttemptFailed):
-                self._journalling.changed(running)
+                self._entries.changed(running)
         except Exception:
             log.exception("session_crashed %s", running.name)
             self._crash(running)
@@ -267,7 +262,7 @@ class Runner:
                 self._untold.pop(session.terms.payment_hash, None)
                 self._announcements.paid(running)
                 # Nothing may be added any more, and a later run is not to tell of it again.
-                self._journalling.end(running)
+                self._entries.end(running)
             case ev.NotPaid(error):
                 result = ev.NotPaid(PayError(error.code, error.message, error_data(session, error)))
                 log.info(
@@ -285,13 +280,14 @@ class Runner:
             case ev.Elsewhere(reason):
                 log.info("payment_elsewhere %s reason=%r", running.name, reason)
                 self._register.drop(running)
-                self._journalling.end(running)
+                self._entries.end(running)
         running.answer(result)
 
     def _forget(self, running: Running) -> None:
         """It is over, its last part too."""
         if self._register.end(running):
-            self._journalling.end(running)
+            self._entries.end(running)
+        self._routes.forget(running)
         running.over.set()
         if running.timer is not None:
             running.timer.cancel()
@@ -306,7 +302,7 @@ class Runner:
     async def _find(self, running: Running, action: ev.FindRoutes) -> None:
         """Ask the planner; an answer to a question that is no longer asked is dropped by the session."""
         try:
-            answer = await self._planned(running, action)
+            answer = await self._routes.find(running, action)
         except (CallError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {why}")))
@@ -319,25 +315,6 @@ class Runner:
             self.post(running, ev.NoRouteFound(action.query_id, answer))
         else:
             self.post(running, ev.RoutesFound(action.query_id, answer))
-
-    async def _planned(self, running: Running, action: ev.FindRoutes) -> Answer:
-        patience_s = max(CHANNELS_S, running.session.terms.limits.deadline_s - running.clock.now())
-        out = self._register.out
-        foreseen, running.foreseen = running.foreseen, None
-        if foreseen is not None:
-            plan = await foreseen.plan()
-            async with self.own.turn:
-                # The session takes the routes before the next plan has its turn.
-                if plan is not None and plan.answers(action, out.changes, time.monotonic()):
-                    return plan.answer
-        async with asyncio.timeout(patience_s):
-            listed = await self.own.listed()
-        async with self.own.turn:
-            own = less_ordered(listed, out)
-            hints = hints_of(running.recipient)
-            return await self._planning.find(
-                Situation(action.query, own, action.restrictions, hints, out.held(), action.whole)
-            )
 
     def _crash(self, running: Running) -> None:
         running.crashed = True

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pay.host.calls import PartOrder
 from pay.invoice import Recipient
@@ -14,12 +14,15 @@ from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
-from pay.payment.states import AttemptStatus
-from pay.payment.status import PartTimes
+from pay.payment.states import AttemptStatus, State
+from pay.payment.status import PartTimes, how_it_stands
 from pay.units import NodeId
 
-if TYPE_CHECKING:
-    from pay.engine.foresight import Foreseen
+FIRST_S = 2.0
+"""Most payments are over before the first word; a terminal that says nothing for longer is taken for stuck."""
+
+TELL_S = 30.0
+"""Between two words."""
 
 
 class Tell(Protocol):
@@ -71,8 +74,6 @@ class Running:
         Unix time of the host's first row of it, as every later look at the payment shows it.
     listeners
         The callers that wait.
-    foreseen
-        Its first plan, if that was made before it began.
 
     Attributes
     ----------
@@ -93,7 +94,6 @@ class Running:
     total_chosen: bool = False
     created_at_s: int | None = None
     clock: PaymentClock = field(default_factory=PaymentClock)
-    foreseen: Foreseen | None = None
     _answer: ev.Result | None = field(init=False, default=None)
     _answered: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _answered_at: float = field(init=False, default=0.0)
@@ -240,3 +240,16 @@ class Running:
                 self.times[partid] = replace(times, ended_s=now_s)
                 ended.append((attempt, now_s - times.started_s))
         return began, ended
+
+
+async def tell_progress(running: Running, every_s: float = TELL_S, at_once: bool = False) -> None:
+    """Tell callers now and then how it stands: a payment that is held says nothing of itself.
+
+    As long as it lives; `at_once` for the first time without a wait.
+    """
+    while running.session.state is not State.DONE:
+        if not at_once:
+            await asyncio.sleep(every_s)
+        at_once = False
+        if running.listeners:
+            running.tell(how_it_stands(running.session, running.times, running.clock.now()))

@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pay.engine.live.entries import Entries
 from pay.engine.live.running import Running
-from pay.engine.restart.journalling import Journalling
-from pay.engine.words import path_words
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
-from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus, Unanswered, read_failure
+from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus, Unanswered, read_failure
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import NOT_TAKEN
 from pay.routing.query import Route
+from pay.units import format_scid
 
 log = logging.getLogger("pay")
 
@@ -45,9 +45,9 @@ class Sender:
         Tells a session what happened.
     """
 
-    def __init__(self, host: Host, journalling: Journalling, post: Callable[[Running, ev.Event], None]):
+    def __init__(self, host: Host, entries: Entries, post: Callable[[Running, ev.Event], None]):
         self._host = host
-        self._journalling = journalling
+        self._entries = entries
         self._post = post
 
     async def send(self, running: Running, partid: int, route: Route | None) -> None:
@@ -57,7 +57,7 @@ class Sender:
         follows is sent only once the group is ours.
         """
         assert running.order is not None
-        await self._journalling.written(running)
+        await self._entries.written(running)
         if not await running.may_send(partid):
             failure = Failure(None, None, NOT_TAKEN)
             self._post(running, ev.AttemptFailed(partid, failure, running.sent_height(partid)))
@@ -69,7 +69,7 @@ class Sender:
 
     async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("sendpay %s partid=%d route=%s", running.name, partid, path_words(route))
+            log.debug("sendpay %s partid=%d route=%s", running.name, partid, _path_words(route))
         pause_s, lost_at_s, said = _REPEAT_FIRST_S, None, ""
         while True:
             try:
@@ -154,32 +154,32 @@ class Sender:
         else:
             self._not_sent(running, partid, "The node refused to send a part", error)
 
-    def tell_row(self, running: Running, row: Row) -> None:
+    def tell_row(self, running: Running, row: SendpayRow) -> None:
         """Tell the session what the host's table has of a part of its, where it does not know that yet."""
         running.was_begun(row.created_at)
         if _is_known(running.session.attempts[row.partid], row):
             return
         match row.status:
-            case RowStatus.COMPLETE:
+            case SendpayStatus.COMPLETE:
                 if row.preimage is not None:
                     self._post(running, ev.AttemptSettled(row.partid, row.preimage))
-            case RowStatus.FAILED:
+            case SendpayStatus.FAILED:
                 failure = Failure(None, None, "the node has it as failed, its reason was not heard")
                 self._post(running, ev.AttemptFailed(row.partid, failure, running.sent_height(row.partid)))
-            case RowStatus.PENDING:
+            case SendpayStatus.PENDING:
                 self._post(running, ev.AttemptAccepted(row.partid))
 
 
-def _is_known(attempt: Attempt, row: Row) -> bool:
+def _is_known(attempt: Attempt, row: SendpayRow) -> bool:
     """Whether a row is as the session has its part: the table is looked at twice a minute, and told of every time
     a payment of a hundred parts would fill a log in an hour."""
     match row.status:
-        case RowStatus.COMPLETE:
+        case SendpayStatus.COMPLETE:
             return attempt.status is AttemptStatus.SETTLED
-        case RowStatus.FAILED:
+        case SendpayStatus.FAILED:
             # A part that has settled here has the preimage, whatever the table says.
             return not attempt.live
-        case RowStatus.PENDING:
+        case SendpayStatus.PENDING:
             return attempt.status is not AttemptStatus.CREATED
 
 
@@ -187,3 +187,10 @@ def is_of(running: Running, partid: int, sent_msat: int) -> bool:
     """Whether a row of our group is of the part that we ordered; another sender's may bear the same numbers."""
     attempt = running.session.attempts.get(partid)
     return attempt is not None and attempt.sent_msat == sent_msat
+
+
+def _path_words(route: Route | None) -> str:
+    """The channels of a route with the amount that each is given."""
+    if route is None:
+        return "self"
+    return ",".join(f"{format_scid(hop.scid)}/{hop.direction}:{hop.amount_msat}" for hop in route.hops)

@@ -21,7 +21,6 @@ from itertools import pairwise
 from pay.feedback.blame import blame
 from pay.feedback.failure import Failure
 from pay.feedback.observations import Ended, observations
-from pay.invoice import HintHop as InvoiceHop
 from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.liquidity import in_flight as learnt
 from pay.liquidity.beliefs import LiquidityBeliefs
@@ -29,7 +28,7 @@ from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import NOTHING_KNOWN, Knowledge
 from pay.network import ChannelGraph, GossipStore, OwnChannel, RouteHint
 from pay.payment import events as ev
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
 from pay.payment.states import AttemptStatus
@@ -123,7 +122,7 @@ class Sender:
         if kind is Shadow.OFF or terms.to_self:
             return terms
         own = self._less_unsent()
-        asked = Situation(question(terms, terms.amount_msat, 0, 0, 0), own, hints=hints, held=self._in_flight())
+        asked = Situation(route_query(terms, terms.amount_msat, 0, 0, 0), own, hints=hints, held=self._in_flight())
         walked = shadow(self.graph, asked, self._knowledge(), fee=kind is Shadow.FULL)
         return terms.with_shadow(walked.blocks, walked.fee_msat)
 
@@ -327,10 +326,6 @@ def pay(world: World, us: NodeId, payee: NodeId, amount_msat: int, limits: Limit
 
 def _decoded(invoice: SimInvoice) -> Invoice:
     """What `decode` would say of it; worlds do without keys and signatures."""
-    hops = (
-        tuple(InvoiceHop(hop.node, hop.scid, hop.fee_base_msat, hop.fee_ppm, hop.cltv_delta) for hop in hint)
-        for hint in invoice.hints
-    )
     return Invoice(
         kind=InvoiceKind.BOLT11,
         invstring="",
@@ -344,7 +339,7 @@ def _decoded(invoice: SimInvoice) -> Invoice:
         features=invoice.features,
         description=invoice.description,
         description_hash=invoice.description_hash,
-        hints=tuple(hops),
+        hints=tuple(tuple(hint) for hint in invoice.hints),
     )
 
 

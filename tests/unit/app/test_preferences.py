@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, Word, remembering, settings
-from pay.engine.restart.journal import Entry, decode, encode
+from pay.engine.records.entry import Entry, decode, encode
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
-from pay.payment.question import question, whole
+from pay.payment.route_query import route_query, whole
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Limits, Terms
@@ -148,7 +148,7 @@ def each(of: type, *others: type) -> list[str]:
 def test_preferences_go_whole_into_every_question(name: str) -> None:
     """For what is left, and for all of it, where parts are out."""
     prefer = varied(terms().preferences, **{name: other(getattr(terms().preferences, name))})
-    asked = question(varied(terms(), preferences=prefer), 40_000, 0, 1, 1)
+    asked = route_query(varied(terms(), preferences=prefer), 40_000, 0, 1, 1)
     out = Attempt(1, line(60_000), 60_000, 62_000, AttemptStatus.INFLIGHT, NOW)
     everything = whole(asked, [out])
     assert everything is not None and asked.preferences == everything.preferences == prefer
@@ -185,10 +185,10 @@ def test_prices_are_those_of_the_amount_that_is_asked_for(
 ) -> None:
     """200 and 15 ppm on top, rounded down."""
     payment = terms(failure_cost_msat=700, failure_cost_ppm=200, part_cost_msat=310, part_cost_ppm=15)
-    asked = question(payment, amount_msat, 0, 0, 0)
+    asked = route_query(payment, amount_msat, 0, 0, 0)
     assert (asked.nat_msat, asked.more_part_msat) == (nat_msat, more_part_msat)
 
 
 def test_crumbs_are_asked_for_with_all_else_the_same() -> None:
-    asked = question(terms(min_part_msat=9, seed=3, max_parts=4), 1_000, 0, 0, 0)
+    asked = route_query(terms(min_part_msat=9, seed=3, max_parts=4), 1_000, 0, 0, 0)
     assert asked.with_parts_of_any_size == varied(asked, min_part_msat=0)

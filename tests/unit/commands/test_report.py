@@ -321,7 +321,7 @@ def test_no_failure_on_the_way_brings_the_words_along(failure: Failure) -> None:
 def test_nor_does_a_part_whose_route_is_not_known(failure: Failure, erring_node: bytes | None) -> None:
     said = Failure(failure.erring_index, failure.failcode, failure.reason, failure.raw_message, erring_node)
     for changes in ({"watched": True}, {"to_self": True}):
-        adopted = (ev.AdoptedPart(1, 100_000, 100_000),) if "watched" in changes else ()
+        adopted = (ev.FoundPart(1, 100_000, 100_000),) if "watched" in changes else ()
         story = Teller(terms(**changes), adopted)
         error, data = whole(story, story.fails(len(adopted), said))
         verdict = error.code == 203 and failure.failcode == FailCode.UNKNOWN_PAYMENT

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live.running import Running
-from pay.engine.progress import tell_progress
+from pay.engine.live.running import Running, tell_progress
 from pay.feedback.failure import FailCode
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
@@ -115,7 +114,7 @@ def test_the_recipient_is_our_peer() -> None:
 
 def test_without_its_route() -> None:
     story = Teller(
-        watch_terms(bytes(32), 1, node("us"), node("d"), 50_000, NOW), (ev.AdoptedPart(3, 50_000, 51_000, NOW),)
+        watch_terms(bytes(32), 1, node("us"), node("d"), 50_000, NOW), (ev.FoundPart(3, 50_000, 51_000, NOW),)
     )
     (attempt,) = look(story, htlc(51_000, channel=7))["attempts"]
     assert "route is not known" in attempt["probably_at"]["reason"]
@@ -201,7 +200,7 @@ def test_given_up() -> None:
 
 def test_only_watched() -> None:
     story = Teller(
-        watch_terms(bytes(32), 1, node("us"), node("d"), 50_000, NOW), (ev.AdoptedPart(1, 50_000, 51_000),)
+        watch_terms(bytes(32), 1, node("us"), node("d"), 50_000, NOW), (ev.FoundPart(1, 50_000, 51_000),)
     )
     assert more(story) == "parts that were sent before are only watched"
 

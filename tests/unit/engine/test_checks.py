@@ -15,7 +15,7 @@ import pytest
 
 from pay.engine.checks import (
     amount_of_known,
-    amount_of_past,
+    amount_paid_before,
     check_invoice,
     check_joins,
     check_limits,
@@ -25,7 +25,7 @@ from pay.engine.checks import (
 )
 from pay.engine.live.register import Known
 from pay.engine.live.running import Running
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore
+from pay.engine.records.paid_before import BeingPaid, PaidBefore
 from pay.errors import Code, PayError
 from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.invoice.recipient import ClearRecipient
@@ -203,7 +203,7 @@ def test_the_amount_that_the_caller_chose(invoice: Invoice, fields: dict[str, An
     assert chosen_msat(request(**fields), invoice) == msat
 
 
-def live(payment: Terms, *parts: ev.AdoptedPart, total_known: bool = True) -> Running:
+def live(payment: Terms, *parts: ev.FoundPart, total_known: bool = True) -> Running:
     """In work, with these parts out."""
     session = PaymentSession(payment)
     session.handle(ev.Started(parts), NOW)
@@ -228,7 +228,7 @@ JOINED = "This payment_hash is being paid with 100000msat, not with {}msat"
 )
 def test_joining_a_payment_of_ours(invoice: Invoice, fields: dict[str, Any], msat: int | None) -> None:
     """It comes to 100,000 for sure, the shadow fee on top is nothing that callers know."""
-    running = live(terms(100_000).with_shadow(blocks=0, fee_msat=500), ev.AdoptedPart(1, 40_000, 40_100))
+    running = live(terms(100_000).with_shadow(blocks=0, fee_msat=500), ev.FoundPart(1, 40_000, 40_100))
     wanted = None if msat is None else (Code.ALREADY_USED, JOINED.format(msat))
     assert refusal(check_joins, request(**fields), invoice, running) == wanted
 
@@ -237,7 +237,7 @@ def test_joining_a_payment_of_ours(invoice: Invoice, fields: dict[str, Any], msa
 def test_joining_parts_whose_total_nobody_knows(chosen: int, other: bool) -> None:
     """40,000 have settled, 20,000 are out: a payment of less it cannot be, of more it can."""
     watched = watch_terms(bytes(32), 1, US, D, 0, NOW)
-    parts = (ev.AdoptedPart(1, 40_000, 40_000), ev.AdoptedPart(2, 20_000, 20_000))
+    parts = (ev.FoundPart(1, 40_000, 40_000), ev.FoundPart(2, 20_000, 20_000))
     running = live(watched, *parts, total_known=False)
     running.session.handle(ev.AttemptSettled(1, PREIMAGE), NOW)
     wanted = (Code.ALREADY_USED, f"This payment_hash is being paid with 60000msat, not with {chosen}msat")
@@ -263,12 +263,13 @@ def test_joining_with_an_invoice_of_another_payee() -> None:
     [(60_000, 59_999, True), (60_000, 60_000, False), (60_000, 70_000, False), (None, 1, False)],
 )
 def test_watching_what_somebody_else_sends(delivered_msat: int | None, chosen: int, other: bool) -> None:
-    past = BeingPaid(7, (), delivered_msat, int(NOW), D.hex())
+    record = BeingPaid(7, (), delivered_msat, int(NOW), D.hex())
     wanted = (Code.ALREADY_USED, f"This payment_hash is being paid with 60000msat, not with {chosen}msat")
-    assert refusal(check_watches, request(amount_msat=chosen), OPEN, past) == (wanted if other else None)
-    assert refusal(check_watches, request(), INVOICE, past) is None
-    assert code(check_watches, request(), INVOICE, replace(past, destination=node("e").hex())) == Code.ALREADY_USED
-    assert refusal(check_watches, request(), INVOICE, replace(past, destination=None)) is None
+    assert refusal(check_watches, request(amount_msat=chosen), OPEN, record) == (wanted if other else None)
+    assert refusal(check_watches, request(), INVOICE, record) is None
+    other_payee = replace(record, destination=node("e").hex())
+    assert code(check_watches, request(), INVOICE, other_payee) == Code.ALREADY_USED
+    assert refusal(check_watches, request(), INVOICE, replace(record, destination=None)) is None
 
 
 def known(amount_msat: int, whole: bool = True, destination: bytes | None = D) -> Known:
@@ -308,7 +309,7 @@ PAST = PaidBefore(
 
 
 @pytest.mark.parametrize(
-    ("invoice", "chosen", "past", "total_msat", "amount_msat"),
+    ("invoice", "chosen", "record", "total_msat", "amount_msat"),
     [
         (INVOICE, None, PAST, None, 100_000),
         (OPEN, 60_000, PAST, None, 60_000),
@@ -328,12 +329,12 @@ PAST = PaidBefore(
     ],
 )
 def test_paid_before_as_the_host_has_it(
-    invoice: Invoice, chosen: int | None, past: PaidBefore, total_msat: int | None, amount_msat: int | str
+    invoice: Invoice, chosen: int | None, record: PaidBefore, total_msat: int | None, amount_msat: int | str
 ) -> None:
     call = request(amount_msat=chosen)
     if isinstance(amount_msat, int):
-        assert amount_of_past(call, invoice, past, total_msat) == amount_msat
+        assert amount_paid_before(call, invoice, record, total_msat) == amount_msat
     else:
-        found = refusal(amount_of_past, call, invoice, past, total_msat)
+        found = refusal(amount_paid_before, call, invoice, record, total_msat)
         assert found is not None and found[0] == Code.ALREADY_USED
         assert found[1].startswith(f"This payment_hash was already paid {amount_msat}")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pay.engine import foresight
 from pay.engine.foresight import Foresight
+from pay.engine.live import routes
 from pay.engine.preparation import Preparation
 from pay.errors import PayError
 from pay.host.calls import ListedChannel
@@ -88,7 +88,7 @@ def test_what_is_declined_was_only_thought_of() -> None:
 
 
 def test_an_approval_that_takes_long_makes_the_plan_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foresight, "FRESH_S", 0.0)
+    monkeypatch.setattr(routes, "FRESH_S", 0.0)
 
     async def story(scene: Scene) -> None:
         signer = Signer(scene)
@@ -118,7 +118,7 @@ def test_a_part_of_another_payment_has_begun_meanwhile() -> None:
 
 def test_channels_that_were_listed_a_while_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planner was busy with something else, and our peer came back meanwhile: that is seen."""
-    monkeypatch.setattr(foresight, "FRESH_S", 0.05)
+    monkeypatch.setattr(routes, "FRESH_S", 0.05)
 
     async def story(scene: Scene) -> None:
         signer, planner = Signer(scene), asyncio.Event()

@@ -22,7 +22,7 @@ from pay.engine.open_calls import OpenCall
 from pay.engine.paying import Paying
 from pay.engine.preparation import Preparation
 from pay.errors import PayError
-from pay.host.calls import CallError, PartOrder, Row, RowStatus
+from pay.host.calls import CallError, PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.host.version import HostInfo
 from pay.invoice.invoice import Invoice, InvoiceKind
@@ -46,16 +46,18 @@ class Host:
     """lightningd, with its plugins and our planner: all that a call asks."""
 
     def __init__(self) -> None:
-        self.rows_of: list[Row] = []
+        self.rows_of: list[SendpayRow] = []
         self.orders: list[PartOrder] = []
         self.refuse: CallError | None = None
         self.trouble: Exception | None = None
         self.plan: Any = (line(AMOUNT_MSAT, "ad", fee_msat=0),)
 
-    def row(self, status: RowStatus, groupid: int = 1, partid: int = 1, amount_msat: int = AMOUNT_MSAT) -> None:
-        preimage = PREIMAGE if status is RowStatus.COMPLETE else None
+    def row(
+        self, status: SendpayStatus, groupid: int = 1, partid: int = 1, amount_msat: int = AMOUNT_MSAT
+    ) -> None:
+        preimage = PREIMAGE if status is SendpayStatus.COMPLETE else None
         destination = node("d").hex()
-        row = Row(groupid, partid, status, amount_msat, amount_msat, int(NOW), destination, preimage)
+        row = SendpayRow(groupid, partid, status, amount_msat, amount_msat, int(NOW), destination, preimage)
         self.rows_of = [r for r in self.rows_of if (r.groupid, r.partid) != (groupid, partid)] + [row]
 
     async def decode(self, invstring: str, network: str) -> Invoice:
@@ -63,7 +65,7 @@ class Host:
 
     async def preapprove(self, invstring: str, retry_for_s: float, only_check: bool = False) -> None: ...
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         return list(self.rows_of)
 
     async def own_channels(self, us: bytes) -> list[Any]:
@@ -73,7 +75,7 @@ class Host:
         self.orders.append(order)
         if self.refuse is not None:
             raise self.refuse
-        self.row(RowStatus.PENDING, order.groupid, partid, route.sent_msat)
+        self.row(SendpayStatus.PENDING, order.groupid, partid, route.sent_msat)
         return {"status": "pending", "groupid": order.groupid, "amount_sent_msat": route.sent_msat}
 
     async def find(self, *_: Any) -> Any:
@@ -134,14 +136,14 @@ class Scene:
                 await asyncio.sleep(0)
 
     def settles(self, groupid: int = 1, partid: int = 1, amount_msat: int = AMOUNT_MSAT) -> None:
-        self.host.row(RowStatus.COMPLETE, groupid, partid, amount_msat)
+        self.host.row(SendpayStatus.COMPLETE, groupid, partid, amount_msat)
         self.runner.sendpay_success({
             "payment_hash": HASH.hex(), "groupid": groupid, "partid": partid, "payment_preimage": PREIMAGE.hex(),
             "created_at": int(NOW),
         })  # fmt: skip
 
     def fails(self, failcode: int, erring_index: int = 2, groupid: int = 1, partid: int = 1) -> None:
-        self.host.row(RowStatus.FAILED, groupid, partid)
+        self.host.row(SendpayStatus.FAILED, groupid, partid)
         self.runner.sendpay_failure({
             "code": 204, "message": "failed",
             "data": {"payment_hash": HASH.hex(), "groupid": groupid, "partid": partid,
@@ -310,7 +312,7 @@ def test_a_group_that_shows_is_waited_for_and_then_we_pay(monkeypatch: pytest.Mo
         scene.host.refuse = CallError("sendpay", {"code": 200, "message": "Payment is still in progress"})
         call = scene.call()
         await scene.until(lambda: scene.host.orders)
-        scene.host.row(RowStatus.PENDING, groupid=5)
+        scene.host.row(SendpayStatus.PENDING, groupid=5)
         await scene.until(lambda: HASH in scene.register.live and not scene.register.live[HASH].whole)
         scene.host.refuse = None
         orders = len(scene.host.orders)
@@ -327,7 +329,7 @@ def test_a_late_success_of_another_group_is_ours() -> None:
     """An order of an earlier run is paid while ours is between two attempts: no further part is sent."""
 
     async def story(scene: Scene) -> None:
-        scene.host.row(RowStatus.FAILED, groupid=1)
+        scene.host.row(SendpayStatus.FAILED, groupid=1)
         call = scene.call()
         await scene.until(lambda: scene.host.orders)
         scene.host.plan = asyncio.Future()

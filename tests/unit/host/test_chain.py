@@ -11,7 +11,7 @@ import pytest
 from pay.host import chain
 from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from tests.support.payments import terms
 
 Story = Callable[[Chain, "FakeHost"], Coroutine[Any, Any, None]]
@@ -123,7 +123,7 @@ def test_payments_share_an_answer() -> None:
 
 def test_missing_blocks_are_on_top_of_delay_and_limit() -> None:
     """Who is 100 blocks behind locks nobody's funds for longer: there is as much room as without."""
-    plain, behind = (question(terms(behind_blocks=blocks), 100_000, 0, 0, 0) for blocks in (0, 100))
+    plain, behind = (route_query(terms(behind_blocks=blocks), 100_000, 0, 0, 0) for blocks in (0, 100))
     assert (behind.final_cltv, behind.max_delay) == (plain.final_cltv + 100, plain.max_delay + 100)
 
 

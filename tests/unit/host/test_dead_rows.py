@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from pay.host import dead_rows as module
-from pay.host.calls import Host, Row, RowStatus
+from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
 
 HOST_STARTED_S = 1_000.0
@@ -32,8 +32,8 @@ class Table:
         await asyncio.sleep(0)
         return {"channels": self.channels}
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
-        return [Row(1, 1, RowStatus.PENDING, 1000, 1001, int(HOST_STARTED_S) - 10, None, None)]
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
+        return [SendpayRow(1, 1, SendpayStatus.PENDING, 1000, 1001, int(HOST_STARTED_S) - 10, None, None)]
 
 
 def _orphans(table: Table) -> DeadRows:
@@ -122,7 +122,7 @@ def test_a_row_that_came_after_our_start_is_none() -> None:
 
 # --- what is old -------------------------------------------------------------------------------------------------
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 OLD = int(HOST_STARTED_S) - 10
 HASH = bytes([7]) * 32
 
@@ -150,19 +150,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Rows(Table):
     """Rows of one hash; nothing of it is on our channels but `out`."""
 
-    def __init__(self, *rows: Row, out: Sequence[int] = ()):
+    def __init__(self, *rows: SendpayRow, out: Sequence[int] = ()):
         super().__init__([{"htlcs": [_htlc(HASH, msat) for msat in out]}])
         self.table = list(rows)
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         return self.table
 
 
-def _row(partid: int = 4, created_at: int = OLD, status: RowStatus = P, groupid: int = 9) -> Row:
-    return Row(groupid, partid, status, 1_000 * partid, 1_001 * partid, created_at, None, None)
+def _row(partid: int = 4, created_at: int = OLD, status: SendpayStatus = P, groupid: int = 9) -> SendpayRow:
+    return SendpayRow(groupid, partid, status, 1_000 * partid, 1_001 * partid, created_at, None, None)
 
 
-def _found(orphans: DeadRows, *rows: Row) -> DeadRows:
+def _found(orphans: DeadRows, *rows: SendpayRow) -> DeadRows:
     orphans.found_at_start(
         [{"payment_hash": HASH.hex(), "groupid": row.groupid, "partid": row.partid} for row in rows]
     )
@@ -240,7 +240,7 @@ def test_only_the_very_part_that_was_found(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("now", [[], [_row(4, status=C)], [_row(4, status=F)], [_row(4, groupid=8)]])
-def test_it_ended_between_the_two_looks(clock: Clock, now: list[Row]) -> None:
+def test_it_ended_between_the_two_looks(clock: Clock, now: list[SendpayRow]) -> None:
     """Its HTLC was over by the look at the channels: then its outcome is in the table by now."""
     table = Rows(_row(4))
     orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S), *table.table)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyln.client.plugin import Request
 
+from pay.host.framing import MessageReader, Unreadable
 from pay.host.host_plugin import HostPlugin
-from pay.host.incoming import Incoming, Unreadable
 
 DEEP = "[" * 20_000 + "]" * 20_000
 DIGITS = "1" * 5_000
@@ -21,7 +21,7 @@ def call(params: str, method: str = "pay", ident: str = '"cln:pay#7"') -> bytes:
 
 
 def fed(message: bytes, size: int) -> list[Any]:
-    incoming = Incoming()
+    incoming = MessageReader()
     return [got for at in range(0, len(message), size) for got in incoming.feed(message[at : at + size])]
 
 

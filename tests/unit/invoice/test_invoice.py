@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pay.errors import Code, PayError
-from pay.invoice import CURRENCIES, GarbledInvoice, HintHop, Invoice, InvoiceKind, normalise, recipient_of
+from pay.invoice import CURRENCIES, GarbledInvoice, Invoice, InvoiceKind, normalise, recipient_of
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.network.hints import HintHop
 from tests.support.checkout import ROOT
 from tests.support.payments import NOW, node, scid
 

@@ -16,7 +16,7 @@ from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.invariants import SessionError, check
 from pay.payment.ledger import Ledger
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Terms
 from pay.routing.query import Restrictions
@@ -26,7 +26,7 @@ PAYMENT: Terms = terms(99_900, total_msat=999_900, max_fee_msat=1_000).with_shad
 PAID = ev.Paid(PREIMAGE, 99_900, 70_700, 2, True)
 NOT_PAID = ev.NotPaid(PayError(Code.OTHER, "no"))
 ELSEWHERE = ev.Elsewhere("in progress")
-ASK = ev.FindRoutes(1, question(PAYMENT, 30_000, 700, 1, 2), Restrictions())
+ASK = ev.FindRoutes(1, route_query(PAYMENT, 30_000, 700, 1, 2), Restrictions())
 SEND = ev.SendAttempt(3, line(30_000, "ad"))
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from pay.payment.attempt import Attempt
 from pay.payment.ledger import Ledger
-from pay.payment.question import SEARCHES, Questions, question, whole
+from pay.payment.route_query import SEARCHES, RouteQueries, route_query, whole
 from pay.payment.states import AttemptStatus
 from pay.payment.terms import Terms
 from pay.routing.preferences import Preferences
@@ -57,16 +57,16 @@ def statuses(ledger: Ledger) -> list[AttemptStatus]:
 
 
 def test_what_is_delivered_out_and_left(ledger: Ledger) -> None:
-    assert ledger.delivered_msat == 100_000
-    assert ledger.in_flight_msat == 20_000 + 3_000 + 70
+    assert ledger.sums.delivered_msat == 100_000
+    assert ledger.sums.in_flight_msat == 20_000 + 3_000 + 70
     assert ledger.left_msat == 1_000_000 - 100_000 - 23_070
     assert [part.partid for part in ledger.live] == [2, 3, 6]
 
 
 def test_what_it_costs(ledger: Ledger) -> None:
     """A part without an answer may settle, so its fee counts; one that failed cost nothing."""
-    assert ledger.fees_msat == 10 + 200 + 3_000 + 7
-    assert ledger.sent_msat == 123_070 + 3_217
+    assert ledger.sums.fees_msat == 10 + 200 + 3_000 + 7
+    assert ledger.sums.sent_msat == 123_070 + 3_217
 
 
 def test_another_status(ledger: Ledger) -> None:
@@ -76,14 +76,14 @@ def test_another_status(ledger: Ledger) -> None:
     ledger.mark(7, SETTLED)
     ledger.mark(8, SETTLED, only_from=CREATED)
     assert statuses(ledger) == [SETTLED, SETTLED, INFLIGHT, RETRYING, FAILED, INFLIGHT]
-    assert (ledger.delivered_msat, ledger.in_flight_msat) == (120_000, 3_070)
+    assert (ledger.sums.delivered_msat, ledger.sums.in_flight_msat) == (120_000, 3_070)
 
 
 def test_closed(ledger: Ledger) -> None:
     """What was out has settled if it is among those that did, else it has failed; what was over stays."""
     ledger.close({2, 4, 5})
     assert statuses(ledger) == [SETTLED, SETTLED, FAILED, RETRYING, FAILED, FAILED]
-    assert (ledger.delivered_msat, ledger.in_flight_msat, ledger.fees_msat) == (120_000, 0, 210)
+    assert (ledger.sums.delivered_msat, ledger.sums.in_flight_msat, ledger.sums.fees_msat) == (120_000, 0, 210)
 
 
 def test_nothing_is_planned_any_more(ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ def test_every_field_of_the_question() -> None:
 
     The shadow fee is off the budget as well, and the blocks that our node lacks are on top of both delays.
     """
-    assert question(PAYMENT, 600_000, 2_100, 4, 7) == RouteQuery(
+    assert route_query(PAYMENT, 600_000, 2_100, 4, 7) == RouteQuery(
         source=node("us"),
         destination=node("d"),
         amount_msat=600_000,
@@ -134,7 +134,7 @@ def test_every_field_of_the_question() -> None:
 
 def test_prices_are_rounded_down() -> None:
     """200 and 15 ppm of 129,999 msat."""
-    asked = question(PAYMENT, 129_999, 0, 0, 0)
+    asked = route_query(PAYMENT, 129_999, 0, 0, 0)
     assert (asked.nat_msat, asked.more_part_msat) == (700 + 25, 310 + 1)
 
 
@@ -152,7 +152,7 @@ def test_prices_are_rounded_down() -> None:
     ],
 )
 def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: int) -> None:
-    assert question(PAYMENT, 600_000, 0, live, attempts).max_parts == max_parts
+    assert route_query(PAYMENT, 600_000, 0, live, attempts).max_parts == max_parts
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_parts_and_attempts_that_are_left(live: int, attempts: int, max_parts: i
     ],
 )
 def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usual: int, most: int) -> None:
-    asked = question(varied(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
+    asked = route_query(varied(PAYMENT, max_parts=80), 600_000, 0, live, attempts)
     assert (asked.max_parts, asked.most_parts) == (usual, most)
 
 
@@ -187,18 +187,18 @@ def test_thirty_parts_are_a_wish_and_eighty_a_wall(live: int, attempts: int, usu
 )
 def test_which_option_is_the_wall(most: int, live: int, attempts: int, many: bool, wall: str | None) -> None:
     payment = varied(PAYMENT, max_parts=most)
-    assert question(payment, 600_000, 0, live, attempts, many=many).parts_option == wall
+    assert route_query(payment, 600_000, 0, live, attempts, many=many).parts_option == wall
 
 
 def test_the_last_resort_has_no_more_parts_than_are_left() -> None:
-    assert question(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
-    assert question(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
-    assert question(varied(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
+    assert route_query(PAYMENT, 600_000, 0, 0, 0).late_parts == 0
+    assert route_query(PAYMENT, 600_000, 0, 0, 0, late_parts=3).late_parts == 3
+    assert route_query(varied(PAYMENT, max_parts=1), 600_000, 0, 0, 0, late_parts=3).late_parts == 1
 
 
 def test_the_question_for_all_of_it(ledger: Ledger) -> None:
     """What is out comes back with its fees and its places; what is settled does not."""
-    query = question(PAYMENT, 600_000, 2_100, 3, 6)
+    query = route_query(PAYMENT, 600_000, 2_100, 3, 6)
     assert whole(query, ledger.live) == replace(
         query, amount_msat=600_000 + 23_070, max_fee_msat=5_000 + 3_207, max_parts=9 + 3
     )
@@ -209,7 +209,7 @@ def test_the_question_for_all_of_it(ledger: Ledger) -> None:
 
 def test_one_question_is_open_at_a_time() -> None:
     """Numbered as they are asked; an answer to an older one, or a second answer, is void."""
-    questions = Questions()
+    questions = RouteQueries()
     assert not questions.answered(0), "none was asked"
     assert [questions.ask(70_000), questions.ask(60_000)] == [1, 2]
     assert (questions.asked, questions.requested_msat) == (2, 60_000)

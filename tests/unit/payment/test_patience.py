@@ -12,13 +12,13 @@ from pay.payment.patience import (
     PEERS_S,
     TABLE,
     WORDS,
-    AskPeers,
     AwaitParts,
     Decision,
     End,
     GiveUp,
     Outlook,
     Pause,
+    PauseForPeers,
     PlanAnew,
     Sign,
     TryLate,
@@ -111,13 +111,13 @@ def test_peers_that_are_away() -> None:
     def missing(*signs: Sign, left_s: float = 60.0, asks: bool = True, wait_s: float = PEERS_S) -> Decision:
         return decide(Outlook(frozenset(signs), left_s, (), (p, q) if asks else (), wait_s))
 
-    assert missing() == AskPeers((p, q), 10.0, Wait.PEERS)
-    assert missing(left_s=4.0) == AskPeers((p, q), 4.0, Wait.PEERS)
-    assert missing(asks=False, wait_s=7.0) == AskPeers((), 7.0, Wait.PEERS), "asked before"
+    assert missing() == PauseForPeers((p, q), 10.0, Wait.PEERS)
+    assert missing(left_s=4.0) == PauseForPeers((p, q), 4.0, Wait.PEERS)
+    assert missing(asks=False, wait_s=7.0) == PauseForPeers((), 7.0, Wait.PEERS), "asked before"
     assert missing(wait_s=0.0) == missing(left_s=0.0) == NO_ROUTE
-    assert missing(Sign.BUSY) == AskPeers((p, q), 0.25, Wait.BUSY)
+    assert missing(Sign.BUSY) == PauseForPeers((p, q), 0.25, Wait.BUSY)
     assert missing(Sign.BUSY, asks=False) == Pause(0.25, Wait.BUSY)
-    assert missing(*REFUSED, Sign.MONEY) == AskPeers((p, q), 10.0, Wait.PEERS)
+    assert missing(*REFUSED, Sign.MONEY) == PauseForPeers((p, q), 10.0, Wait.PEERS)
     assert missing(Sign.LATE) == TryLate()
 
 
@@ -137,7 +137,7 @@ def test_every_combination_is_decided() -> None:
         then = decide(of)
         seen.add(type(then))
         match then:
-            case Pause(seconds) | AskPeers(_, seconds):
+            case Pause(seconds) | PauseForPeers(_, seconds):
                 assert 0 < seconds <= of.left_s
                 assert seconds <= 16
             case AwaitParts():
@@ -149,7 +149,7 @@ def test_every_combination_is_decided() -> None:
                 assert not of.peers_s or not of.left_s
             case GiveUp(End.TIME, what_for):
                 assert of.left_s == 0 and what_for is not None
-    assert seen == {Pause, AskPeers, AwaitParts, TryLate, GiveUp}
+    assert seen == {Pause, PauseForPeers, AwaitParts, TryLate, GiveUp}
 
 
 def test_every_row_is_somebodys() -> None:

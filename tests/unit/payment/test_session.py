@@ -235,10 +235,10 @@ def test_started_twice() -> None:
     """A second start neither asks again nor replaces parts that are out."""
     story = Teller(terms())
     assert story.tell(ev.Started()) == []
-    assert story.tell(ev.Started((ev.AdoptedPart(3, 50_000, 50_500),))) == []
+    assert story.tell(ev.Started((ev.FoundPart(3, 50_000, 50_500),))) == []
     story.routes(line(100_000))
     asked(story.fails(1, no_balance(1)))
-    assert story.tell(ev.Started((ev.AdoptedPart(1, 1, 1),))) == []
+    assert story.tell(ev.Started((ev.FoundPart(1, 1, 1),))) == []
     assert story.session.attempts[1].amount_msat == 100_000
 
 

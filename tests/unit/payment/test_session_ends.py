@@ -229,7 +229,7 @@ def test_cancelled_with_nothing_out(planned: bool) -> None:
 
 # --- adopted parts --------------------------------------------------------------------------------------------
 
-ADOPTED = (ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_700))
+ADOPTED = (ev.FoundPart(3, 50_000, 50_500), ev.FoundPart(4, 50_000, 50_700))
 
 
 def watching() -> Teller:
@@ -388,13 +388,13 @@ def test_our_own_channels_refuse_in_a_row() -> None:
 # --- ours, from before a restart ------------------------------------------------------------------------------
 
 
-def resumed(*parts: ev.AdoptedPart, **changes: object) -> Teller:
+def resumed(*parts: ev.FoundPart, **changes: object) -> Teller:
     return Teller(terms(first_partid=5, **changes), parts)
 
 
 def test_half_of_it_is_still_out() -> None:
     """Only the other half is asked for, with what the first one leaves of the fee budget."""
-    story = resumed(ev.AdoptedPart(4, 50_000, 51_500))
+    story = resumed(ev.FoundPart(4, 50_000, 51_500))
     query = story.questions[0].query
     assert (query.amount_msat, query.max_fee_msat) == (50_000, 3_500)
     (sent,) = story.routes(line(50_000))
@@ -403,7 +403,7 @@ def test_half_of_it_is_still_out() -> None:
 
 
 def test_all_of_it_is_still_out() -> None:
-    story = resumed(ev.AdoptedPart(4, 100_000, 100_500))
+    story = resumed(ev.FoundPart(4, 100_000, 100_500))
     assert story.first == [ev.WakeAt(DEADLINE)]
     assert asked(story.fails(4, Failure(None, None, ""))).query.amount_msat == 100_000
 
@@ -411,19 +411,19 @@ def test_all_of_it_is_still_out() -> None:
 def test_a_forgotten_route_and_the_recipients_own_word() -> None:
     """The route is not known any more; the node that answered is."""
     for erring_node, over in ((node("d"), True), (node("c"), False), (None, False)):
-        story = resumed(ev.AdoptedPart(4, 100_000, 100_500))
+        story = resumed(ev.FoundPart(4, 100_000, 100_500))
         actions = story.fails(4, replace(unknown_payment(2), erring_node=erring_node))
         assert isinstance(actions[0], ev.Finish) is over
 
 
 def test_more_is_out_than_the_amount() -> None:
     with pytest.raises(SessionError):
-        resumed(ev.AdoptedPart(3, 50_001, 50_001), ev.AdoptedPart(4, 50_000, 50_000))
+        resumed(ev.FoundPart(3, 50_001, 50_001), ev.FoundPart(4, 50_000, 50_000))
 
 
 def test_the_deadline_has_passed_meanwhile() -> None:
     """Nothing is added; what is out is waited for."""
-    story = resumed(ev.AdoptedPart(4, 50_000, 51_500), deadline_s=NOW)
+    story = resumed(ev.FoundPart(4, 50_000, 51_500), deadline_s=NOW)
     assert story.questions == [] and story.session.result is None
     assert error_of(story.fails(4, Failure(None, None, ""))).code == Code.STOPPED_RETRYING
 

@@ -59,7 +59,7 @@ def test_a_part_from_its_order_to_its_failure() -> None:
 
 
 def test_adopted_parts_have_a_row_and_a_date() -> None:
-    dated, undated = ev.AdoptedPart(3, 50_000, 50_500, NOW - 90), ev.AdoptedPart(4, 50_000, 50_700)
+    dated, undated = ev.FoundPart(3, 50_000, 50_500, NOW - 90), ev.FoundPart(4, 50_000, 50_700)
     story = Teller(terms(first_partid=5), (dated, undated))
     assert story.session.state is State.IN_FLIGHT
     assert list(story.session.attempts.values()) == [
@@ -71,7 +71,7 @@ def test_adopted_parts_have_a_row_and_a_date() -> None:
 
 def test_a_msat_is_missing() -> None:
     """All but one msat is out: that one is asked for, and a part of one msat is a part."""
-    story = Teller(terms(first_partid=5), (ev.AdoptedPart(4, 99_999, 100_999),))
+    story = Teller(terms(first_partid=5), (ev.FoundPart(4, 99_999, 100_999),))
     assert story.questions[0].query.amount_msat == 1
     assert len(story.routes(line(1, "ad"))) == 1
 
@@ -314,7 +314,7 @@ def test_callers_hear_once_that_the_answer_waits() -> None:
 
 def test_no_error_is_announced_where_there_is_none() -> None:
     """Parts of another sender are watched, or another group has the hash: the answer is not this error."""
-    watched = Teller(terms(watched=True), (ev.AdoptedPart(1, 50_000, 50_000), ev.AdoptedPart(2, 50_000, 50_000)))
+    watched = Teller(terms(watched=True), (ev.FoundPart(1, 50_000, 50_000), ev.FoundPart(2, 50_000, 50_000)))
     taken = halves()
     taken.tell(ev.HashTaken(2, "in progress"))
     assert watched.told == [] and not [words for words in taken.told if words.startswith(STILL_OUT)]
@@ -362,7 +362,7 @@ def test_more_parts_than_usual_only_where_the_first_plan_had_to() -> None:
     many.routes(line(30_000, "ad"), line(30_000, "bd", first=11), line(40_000, "cd", first=21))
     query = asked(many.fails(1, no_balance(1))).query
     assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 2, 0)
-    parts = tuple(ev.AdoptedPart(partid, 30_000, 30_003, NOW) for partid in (1, 2, 3))
+    parts = tuple(ev.FoundPart(partid, 30_000, 30_003, NOW) for partid in (1, 2, 3))
     adopted = Teller(terms(90_000, usual_parts=2, max_parts=4, first_partid=4), parts)
     query = asked(adopted.fails(1, no_balance(1))).query
     assert (query.max_parts, query.most_parts, query.fresh_parts) == (1, 2, 0)

@@ -41,7 +41,7 @@ STORIES: dict[State, list[ev.Event]] = {
 
 # One of each kind that means something, and one that does not, to whatever is out or asked in the stories above.
 EVENTS: dict[type, list[ev.Event]] = {
-    ev.Started: [ev.Started(), ev.Started((ev.AdoptedPart(1, 1, 1),))],
+    ev.Started: [ev.Started(), ev.Started((ev.FoundPart(1, 1, 1),))],
     ev.RoutesFound: [HALVES, ev.RoutesFound(99, (line(1),))],
     ev.NoRouteFound: [ev.NoRouteFound(1, NONE), ev.NoRouteFound(99, NONE)],
     ev.AttemptAccepted: [ev.AttemptAccepted(1), ev.AttemptAccepted(2), ev.AttemptAccepted(99)],

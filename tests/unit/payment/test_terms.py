@@ -13,8 +13,9 @@ import pytest
 
 from pay.engine.preparation import order_for
 from pay.host.calls import PartOrder
-from pay.invoice import HintHop, Invoice, InvoiceKind
+from pay.invoice import Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.network.hints import HintHop
 from pay.payment.request import PayRequest
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.payment.terms import Limits, Terms, shadow_for, terms_for, total_chosen, wakeable_channels

@@ -15,7 +15,7 @@ from pay.feedback.observations import Ended
 from pay.liquidity.in_flight import InFlight
 from pay.liquidity.knowledge import Knowledge
 from pay.network.hints import OwnChannel
-from pay.payment.question import question
+from pay.payment.route_query import route_query
 from pay.router.planning import Planning
 from pay.router.scorer import Remembering, Scorer
 from pay.routing.query import Answer, NoRoute, Restrictions, Situation
@@ -41,7 +41,7 @@ async def _routes(tmp_path: Path, restrictions: Restrictions) -> Answer:
     planning = Planning(str(tmp_path / "gossip_store"), memory)
     asked = varied(terms(AMOUNT), source=US, destination=PEER, randomness=0.85)
     own = [_channel(1, alias=77), _channel(2)]
-    return await planning.find(Situation(question(asked, AMOUNT, 0, 0, 0), own, restrictions))
+    return await planning.find(Situation(route_query(asked, AMOUNT, 0, 0, 0), own, restrictions))
 
 
 def test_a_plan_that_breaks_is_made_again_plainly(
@@ -74,7 +74,7 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
     async def ask() -> Answer:
         asked = varied(terms(AMOUNT), source=US, destination=PEER)
         planning = Planning(str(tmp_path / "gossip_store"), Scorer(lambda: Remembering(1.0, 1.0, "reserved")))
-        return await planning.find(Situation(question(asked, AMOUNT, 0, 0, 0), [full]))
+        return await planning.find(Situation(route_query(asked, AMOUNT, 0, 0, 0), [full]))
 
     found = asyncio.run(ask())
     assert isinstance(found, NoRoute) and found.busy is busy
@@ -109,7 +109,7 @@ def test_what_parts_have_shown_is_known_to_the_next_who_asks(tmp_path: Path, who
         for seconds in (1.0, 2.0):
             planning.learn(_ended(seconds))
         if who == "plan":
-            query = question(replace(terms(AMOUNT), source=US, destination=PEER), AMOUNT, 0, 0, 0)
+            query = route_query(replace(terms(AMOUNT), source=US, destination=PEER), AMOUNT, 0, 0, 0)
             await planning.find(Situation(query, [_channel(1)], Restrictions()))
         else:
             await planning.with_memory(lambda _beliefs, _graph: diary.did.append("look"))

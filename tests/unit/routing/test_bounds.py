@@ -57,7 +57,7 @@ def test_what_no_plan_can_keep_is_said_without_plans_in_parts(
     def split(*_: object, **__: object) -> object:
         raise AssertionError("parts were planned")
 
-    monkeypatch.setattr(planner_module, "Splitter", split)
+    monkeypatch.setattr(planner_module, "MultiPart", split)
     none = plan(net.overlay("c"), query("c", 100_000 * SAT, max_parts=30, most_parts=100, **limits))
     assert isinstance(none, NoRoute)
     assert none.code is Code.ROUTE_TOO_EXPENSIVE

@@ -8,7 +8,7 @@ import pytest
 from pay.network import HintHop, Policy
 from pay.routing.arcs import GraphRows
 from pay.routing.costs import Prices
-from pay.routing.problem import Terrain
+from pay.routing.problem import Problem
 from pay.routing.search import FAR_MSAT, shortest_tree
 from pay.units import ScidDir, direction_of
 from tests.support.networks import SAT, Net, arc_cost, node, query, scid
@@ -32,17 +32,17 @@ def random_net(seed: int) -> Net:
 def test_weights_are_the_objective_of_exactly_the_arcs_that_can_carry_the_amount(seed: int) -> None:
     net = random_net(seed)
     asked = query("n0", 700_000, failure_cost_msat=25_000, riskfactor=30.0)
-    terrain = Terrain.of(net.overlay("n0"), node("n0"), {})
-    assert terrain is not None
-    usable = terrain.arcs.usable(asked.amount_msat)
-    weights = usable.terms.weights(Prices.of(asked))
+    problem = Problem.of(net.overlay("n0"), node("n0"), {})
+    assert problem is not None
+    usable = problem.arcs.usable(asked.amount_msat)
+    weights = usable.costs.weights(Prices.of(asked))
     got = {}
-    for target in range(terrain.arcs.n_nodes):
+    for target in range(problem.arcs.n_nodes):
         for at in range(usable.indptr[target], usable.indptr[target + 1]):
-            arc = terrain.arcs.arc(int(usable.row[at]))
+            arc = problem.arcs.arc(int(usable.row[at]))
             start, end, _, _ = net.policies[ScidDir(scid(arc.scid >> 40), arc.direction)]
-            assert terrain.node_id(target) == node(end)
-            assert terrain.node_id(int(usable.source[at])) == node(start)
+            assert problem.node_id(target) == node(end)
+            assert problem.node_id(int(usable.source[at])) == node(start)
             if np.isfinite(weights[at]):
                 got[arc.scid, arc.direction] = weights[at]
     want = {
@@ -59,10 +59,10 @@ def test_an_arc_that_just_holds_the_amount_is_priced_finitely() -> None:
     """The amount is all there is in the channel: one chance in c + 1, however float32 rounds."""
     for amount in (16_777_217, 999_999_999, 123_456_789_012):
         net = Net().own(1, "a", 10**12).link(2, "a", "b", amount)
-        terrain = Terrain.of(net.overlay("b"), node("b"), {})
-        assert terrain is not None
-        usable = terrain.arcs.usable(amount)
-        assert usable.terms.nats == pytest.approx([np.log(amount + 1)], rel=1e-5)
+        problem = Problem.of(net.overlay("b"), node("b"), {})
+        assert problem is not None
+        usable = problem.arcs.usable(amount)
+        assert usable.costs.nats == pytest.approx([np.log(amount + 1)], rel=1e-5)
 
 
 def test_rows_of_a_plan_are_merged_among_those_of_the_graph() -> None:
@@ -72,14 +72,14 @@ def test_rows_of_a_plan_are_merged_among_those_of_the_graph() -> None:
     learnt, busy = [named for named, (_, _, policy, _) in net.policies.items() if policy.enabled][:2]
     hint = (HintHop(node("n3"), scid(900), 7, 8, 9), HintHop(node("far"), scid(901), 1, 2, 3))
     overlay = net.overlay("new", hints=[hint], policies={learnt: Policy(5, 6, 7, 0, 10**10, timestamp=9)})
-    terrain = Terrain.of(overlay, node("new"), {busy: 1_000})
-    assert terrain is not None
-    usable = terrain.arcs.usable(1_000)
+    problem = Problem.of(overlay, node("new"), {busy: 1_000})
+    assert problem is not None
+    usable = problem.arcs.usable(1_000)
     found = {}
-    for target in range(terrain.arcs.n_nodes):
+    for target in range(problem.arcs.n_nodes):
         for at in range(usable.indptr[target], usable.indptr[target + 1]):
-            arc = terrain.arcs.arc(int(usable.row[at]))
-            ends = terrain.node_id(int(usable.source[at])), terrain.node_id(target)
+            arc = problem.arcs.arc(int(usable.row[at]))
+            ends = problem.node_id(int(usable.source[at])), problem.node_id(target)
             found[arc.scid, arc.direction] = (*ends, arc)
     assert len(found) == len(usable.row)
     start, end, asked = found[scid(900), direction_of(node("n3"), node("far"))]

@@ -9,8 +9,8 @@ import pytest
 from pay.errors import Code
 from pay.routing import NoRoute, Route, RouteQuery, plan, planner
 from pay.routing.bounds import least_fee
-from pay.routing.multi_part import Splitter
-from pay.routing.problem import Terrain
+from pay.routing.multi_part import MultiPart
+from pay.routing.problem import Problem
 from tests.support.networks import SAT, Net, query
 from tests.support.values import varied
 from tests.unit.routing.test_multi_part import planned, refused
@@ -136,12 +136,12 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many parts each look for several routes may have."""
     made: list[int] = []
 
-    class Counted(Splitter):
+    class Counted(MultiPart):
         def solve(self, single: Route | None) -> tuple[Route, ...] | None:
             made.append(self.query.max_parts)
             return super().solve(single)
 
-    monkeypatch.setattr(planner, "Splitter", Counted)
+    monkeypatch.setattr(planner, "MultiPart", Counted)
     return made
 
 
@@ -172,7 +172,7 @@ def test_nothing_that_is_unproven_is_called_the_cheapest_plan() -> None:
     many as the amount fills, 50.5."""
     net = Net().own(1, "a", 5_000_000 * SAT, max_htlcs=483).link(2, "a", "b", high=SMALL, base=1_000, ppm=100)
     question = asked(100_000 * SAT, max_fee_msat=50_000)
-    terrain = Terrain.of(net.overlay("b"), question.destination, {})
-    assert terrain is not None
-    assert least_fee(terrain, question) == pytest.approx(1_198 * 100_000 / 1_980)
+    problem = Problem.of(net.overlay("b"), question.destination, {})
+    assert problem is not None
+    assert least_fee(problem, question) == pytest.approx(1_198 * 100_000 / 1_980)
     assert "the cheapest plan found, in 51 parts, costs 60.996 sat" in refused(net, question).message

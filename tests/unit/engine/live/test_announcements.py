@@ -138,10 +138,10 @@ def test_parts_of_others() -> None:
     """A sender announces his own parts; a part of ours that was found at the start was announced before."""
     ear = Ear()
     watch = watch_terms(bytes(32), 1, node("us"), node("d"), 100_000, NOW)
-    story = Teller(watch, (ev.AdoptedPart(1, 100_000, 101_000),))
+    story = Teller(watch, (ev.FoundPart(1, 100_000, 101_000),))
     ear.announcements.part_started(running_of(story.session, None), story.session.attempts[1])
     ear.announcements.part_ended(running_of(story.session, None), story.session.attempts[1], 1.0)
-    resumed = Teller(terms(first_partid=2), (ev.AdoptedPart(1, 50_000, 51_000),))
+    resumed = Teller(terms(first_partid=2), (ev.FoundPart(1, 50_000, 51_000),))
     ear.announcements.part_started(running_of(resumed.session), resumed.session.attempts[1])
     assert ear.heard == []
     resumed.settles(1)

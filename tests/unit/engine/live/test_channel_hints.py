@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pay.engine.live.announcements import Announcements
-from pay.engine.live.channel_hints import ChannelHint, ChannelHints, hint_of
+from pay.engine.live.announcements import Announcements, ChannelHint, ChannelHints, hint_of
 from pay.feedback.failure import FailCode, Failure
 from pay.router.planning import Planning
 from pay.units import Scid, ScidDir

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pay.engine.live import register as kept
-from pay.engine.live.register import Refused, Register
+from pay.engine.live.register import GivenUp, Register
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.host.calls import PartOrder
@@ -83,7 +83,7 @@ def test_what_is_dropped_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert hashes(register) == [3]
     known = register.known((1).to_bytes(32, "big"))
     assert known is not None and known.receipt.paid.preimage == PREIMAGE and known.partids == {2}
-    assert register.refused((2).to_bytes(32, "big"), 1) == Refused(1, "lnbc2", tried=True)
+    assert register.given_up((2).to_bytes(32, "big"), 1) == GivenUp(1, "lnbc2", tried=True)
     assert register.ended() == {number.to_bytes(32, "big") for number in (1, 2, 3)}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pay.engine.live import register as kept
-from pay.engine.live.register import Known, Refused, Register
+from pay.engine.live.register import GivenUp, Known, Register
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.host.calls import PartOrder
@@ -32,7 +32,7 @@ def payment(payment_hash: bytes = HASH, groupid: int = 1, parts: int = 2, ours: 
         own = watch_terms(payment_hash, groupid, node("us"), node("d"), 120_000, NOW)
     session = PaymentSession(own)
     share = 120_000 // max(parts, 1)
-    adopted = tuple(ev.AdoptedPart(partid, share, share + 10) for partid in range(1, parts + 1))
+    adopted = tuple(ev.FoundPart(partid, share, share + 10) for partid in range(1, parts + 1))
     session.handle(ev.Started(() if ours else adopted), NOW)
     if ours and parts:
         # Over two nodes: more than five parts over one would not go at once.
@@ -155,17 +155,17 @@ def test_callers_were_told_that_it_was_not_made(register: Register) -> None:
     """A part that settles later may be of it or of an earlier try; a later group is another sender's."""
     running = payment(groupid=4)
     register.start(running)
-    assert register.refused(HASH, 4) is None
+    assert register.given_up(HASH, 4) is None
     fail(running)
     register.end(running)
     for groupid, known in ((3, True), (4, True), (5, False)):
-        assert register.refused(HASH, groupid) == (Refused(4, "lnbc1", tried=True) if known else None)
-    assert register.refused(numbered(1), 4) is None
+        assert register.given_up(HASH, groupid) == (GivenUp(4, "lnbc1", tried=True) if known else None)
+    assert register.given_up(numbered(1), 4) is None
     again = payment(groupid=5)
     register.start(again)
     settle(again, 1, 2)
     register.end(again)
-    assert register.refused(HASH, 4) is None, "it was made after all"
+    assert register.given_up(HASH, 4) is None, "it was made after all"
 
 
 def test_parts_of_others_were_not_told_as_ours(register: Register) -> None:
@@ -173,7 +173,7 @@ def test_parts_of_others_were_not_told_as_ours(register: Register) -> None:
     register.start(running)
     fail(running)
     register.end(running)
-    assert register.refused(HASH, 1) is None and hashes(register) == [HASH]
+    assert register.given_up(HASH, 1) is None and hashes(register) == [HASH]
 
 
 def test_what_others_pay_was_not_refused(register: Register) -> None:
@@ -183,7 +183,7 @@ def test_what_others_pay_was_not_refused(register: Register) -> None:
     for partid in (1, 2):
         running.session.handle(ev.AttemptFailed(partid, no_balance(1), 0), NOW)
     assert running.session.result == ev.Elsewhere("in progress") and register.end(running)
-    assert register.refused(HASH, 1) is None and register.known(HASH) is None
+    assert register.given_up(HASH, 1) is None and register.known(HASH) is None
 
 
 # --- how much is kept -------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_the_last_ends_are_kept(register: Register) -> None:
         over(register, number, 1, made=True)
         over(register, 10 + number, 1, made=False)
     assert [register.known(numbered(number)) is not None for number in (1, 2, 3)] == [False, True, True]
-    assert [register.refused(numbered(10 + number), 1) is not None for number in (1, 2, 3)] == [False, True, True]
+    assert [register.given_up(numbered(10 + number), 1) is not None for number in (1, 2, 3)] == [False, True, True]
 
 
 # --- heights ----------------------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live import crashed
+from pay.engine.live import reconciliation
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Register, Snapshot
 from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running
-from pay.host.calls import PartOrder, Row, RowStatus
+from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
@@ -45,7 +45,7 @@ class Table:
     """The node: what is sent is pending until the test says what became of it."""
 
     def __init__(self) -> None:
-        self.status: dict[bytes, RowStatus | None] = {}
+        self.status: dict[bytes, SendpayStatus | None] = {}
         self.looks = 0
         self.looked = asyncio.Event()
 
@@ -53,17 +53,17 @@ class Table:
         return []
 
     async def sendpay(self, order: PartOrder, partid: int, route: Any) -> dict[str, Any]:
-        self.status[bytes.fromhex(order.payment_hash)] = RowStatus.PENDING
+        self.status[bytes.fromhex(order.payment_hash)] = SendpayStatus.PENDING
         return {"status": "pending", "groupid": 1, "amount_sent_msat": 103_000}
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         self.looks += 1
         self.looked.set()
         status = self.status.get(payment_hash)
         if status is None:
             return []
-        preimage = PREIMAGE if status is RowStatus.COMPLETE else None
-        return [Row(1, 1, status, 100_000, 103_000, int(NOW), node("d").hex(), preimage)]
+        preimage = PREIMAGE if status is SendpayStatus.COMPLETE else None
+        return [SendpayRow(1, 1, status, 100_000, 103_000, int(NOW), node("d").hex(), preimage)]
 
     async def looks_again(self) -> None:
         """Wait for three more looks at the table."""
@@ -124,7 +124,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         return handle(session, event, now, unix_s)
 
     monkeypatch.setattr(PaymentSession, "handle", breaks)
-    monkeypatch.setattr(crashed, "LOOK_S", 0.001)
+    monkeypatch.setattr(reconciliation, "LOOK_S", 0.001)
 
 
 def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
@@ -151,7 +151,7 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         scene.fails(BROKEN)
         await scene.table.looks_again()
         assert not caller.answer.done()
-        scene.table.status[BROKEN] = RowStatus.FAILED
+        scene.table.status[BROKEN] = SendpayStatus.FAILED
         answer = await asyncio.wait_for(caller.answer, SOON_S)
         assert isinstance(answer, ev.NotPaid)
         assert answer.error.code == -1 and "nothing was paid" in answer.error.message
@@ -180,7 +180,7 @@ def test_what_a_broken_payment_has_out_is_held_until_it_is_over() -> None:
         scene.fails(BROKEN)
         await scene.table.looks_again()
         assert running.session.live and scene.register.out.held() == held
-        scene.table.status[BROKEN] = RowStatus.FAILED
+        scene.table.status[BROKEN] = SendpayStatus.FAILED
         while scene.register.live:
             await asyncio.sleep(0)
         assert scene.register.out.held() == {}
@@ -193,7 +193,7 @@ def test_paid_all_the_same() -> None:
         _, caller = await scene.out(BROKEN)
         scene.fails(BROKEN)
         await scene.table.looks_again()
-        scene.table.status[BROKEN] = RowStatus.COMPLETE
+        scene.table.status[BROKEN] = SendpayStatus.COMPLETE
         answer = await asyncio.wait_for(caller.answer, SOON_S)
         assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
@@ -214,7 +214,7 @@ def test_broken_between_the_verdict_and_its_telling(monkeypatch: pytest.MonkeyPa
 
     async def story(scene: Scene) -> None:
         _, caller = await scene.out(BROKEN)
-        scene.table.status[BROKEN] = RowStatus.COMPLETE
+        scene.table.status[BROKEN] = SendpayStatus.COMPLETE
         fields = {"payment_hash": BROKEN.hex(), "groupid": 1, "partid": 1, "payment_preimage": PREIMAGE.hex()}
         scene.runner.sendpay_success(fields)
         answer = await asyncio.wait_for(caller.answer, SOON_S)

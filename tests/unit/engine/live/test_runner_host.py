@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live import runner
+from pay.engine.live import routes
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Register
+from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running
 from pay.host.calls import PartOrder
 from pay.host.dead_rows import DeadRows
@@ -29,12 +30,12 @@ class Mute(Table):
 
 def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent and nothing can be: the caller is told so after a while, however short retry_for was."""
-    monkeypatch.setattr(runner, "CHANNELS_S", 0.05)
+    monkeypatch.setattr(routes, "CHANNELS_S", 0.05)
 
     async def story() -> None:
         table: Any = Mute()
         register = Register()
-        running_all = runner.Runner(
+        running_all = Runner(
             table, table, node("us"), register, Announcements(lambda *_: None), table,
             DeadRows(table, 0.0), reconcile_s=SOON_S,
         )  # fmt: skip

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live import crashed
-from pay.engine.live.crashed import end_of_crashed, settled_of_crashed
-from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation
+from pay.engine.live import reconciliation
+from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation, end_of_crashed, settled_of_crashed
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender
 from pay.errors import PayError
 from pay.feedback.failure import Failure
-from pay.host.calls import PartOrder, Row, RowStatus
+from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
 from pay.host.rpc import CallError, Unanswered
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
@@ -29,17 +28,17 @@ from pay.payment.session import PaymentSession
 from pay.payment.verdict import ORPHANED
 from tests.support.payments import HEIGHT, NOW, PREIMAGE, line, node, terms
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 HASH = bytes([9]) * 32
 ORDER = PartOrder(HASH.hex(), 100_000, 3, "lnbc1", None, None, None, None, None)
 ROUTE = line(100_000)
 ANSWER = {"groupid": 3, "amount_sent_msat": 103_000, "status": "pending", "created_at": int(NOW) + 1}
-MINE = Row(3, 5, P, 100_000, 103_000, int(NOW) + 1, node("d").hex(), None)
+MINE = SendpayRow(3, 5, P, 100_000, 103_000, int(NOW) + 1, node("d").hex(), None)
 PAID_ROW = replace(MINE, status=C, preimage=PREIMAGE)
 ANOTHERS = "another sender has a part of this hash"
 
 
-def payment(to_self: bool = False, *, adopted: Sequence[ev.AdoptedPart] = ()) -> Running:
+def payment(to_self: bool = False, *, adopted: Sequence[ev.FoundPart] = ()) -> Running:
     """Part 5 is ordered (0 where it is to ourselves), or parts are taken up."""
     own = terms(payment_hash=HASH, groupid=3, first_partid=5, to_self=to_self, max_parts=4)
     session = PaymentSession(own)
@@ -54,7 +53,7 @@ def payment(to_self: bool = False, *, adopted: Sequence[ev.AdoptedPart] = ()) ->
 class Host:
     """Answers `sendpay` one after the other, and shows its rows: as they are at each look, the last for good."""
 
-    def __init__(self, *answers: Any, rows: Sequence[Sequence[Row]] = ((),), stuck: Sequence[int] = ()):
+    def __init__(self, *answers: Any, rows: Sequence[Sequence[SendpayRow]] = ((),), stuck: Sequence[int] = ()):
         self.answers = deque(answers)
         self.tables = deque(rows)
         self.stuck = frozenset(stuck)
@@ -71,7 +70,7 @@ class Host:
             raise answer
         return answer
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         assert payment_hash == HASH
         return list(self.tables.popleft() if len(self.tables) > 1 else self.tables[0])
 
@@ -79,7 +78,7 @@ class Host:
         assert self.orders == []
         self.journalled = True
 
-    async def among(self, payment_hash: bytes, rows: Sequence[Row]) -> frozenset[int]:
+    async def among(self, payment_hash: bytes, rows: Sequence[SendpayRow]) -> frozenset[int]:
         assert payment_hash == HASH
         self.asked_of.append(tuple(row.groupid for row in rows))
         return self.stuck & {row.partid for row in rows}
@@ -174,7 +173,7 @@ def test_its_outcome_is_heard_before_its_answer(event: ev.Event) -> None:
 
 def test_to_ourselves_it_is_not_repeated_where_it_has_a_row() -> None:
     """A host of v26.06 dies of it. The row is of our group, of part 0, of that amount; else it is sent again."""
-    mine = Row(3, 0, P, 100_000, 100_000, int(NOW) - 5, None, None)
+    mine = SendpayRow(3, 0, P, 100_000, 100_000, int(NOW) - 5, None, None)
     host, running = Host(Unanswered("gone"), rows=[[replace(mine, groupid=2), mine]]), payment(to_self=True)
     assert sent(host, running, 0, None) == [ev.AttemptAccepted(0)]
     assert len(host.orders) == 1 and running.created_at_s == int(NOW) - 5
@@ -187,7 +186,7 @@ def test_to_ourselves_it_is_not_repeated_where_it_has_a_row() -> None:
 # --- a refusal ------------------------------------------------------------------------------------------------
 
 
-def refused(code: int, rows: Sequence[Row] = (), **data: Any) -> list[ev.Event]:
+def refused(code: int, rows: Sequence[SendpayRow] = (), **data: Any) -> list[ev.Event]:
     return sent(Host(CallError("sendpay", {"code": code, "message": "no", "data": data}), rows=[rows]), payment())
 
 
@@ -206,7 +205,7 @@ def test_another_group_is_pending() -> None:
         ([replace(PAID_ROW, sent_msat=102_999)], ev.HashTaken(5, "no")),
     ],
 )
-def test_the_hash_or_this_part_was_used(rows: list[Row], event: ev.Event) -> None:
+def test_the_hash_or_this_part_was_used(rows: list[SendpayRow], event: ev.Event) -> None:
     """Its own row tells how it ended; without one it is another sender's affair."""
     assert refused(201, rows) == [event]
 
@@ -235,7 +234,7 @@ def test_the_host_refuses_a_part_for_another_reason(code: int) -> None:
 # --- looks at the table ---------------------------------------------------------------------------------------
 
 
-def looked(running: Running, *tables: Sequence[Row], stuck: Sequence[int] = ()) -> Host:
+def looked(running: Running, *tables: Sequence[SendpayRow], stuck: Sequence[int] = ()) -> Host:
     """One look after the other."""
     host = Host(rows=tables, stuck=stuck)
     me: Any = host
@@ -285,7 +284,7 @@ def test_its_row_is_gone_and_the_preimage_is_known() -> None:
     """From whichever row of the hash, or from a part that has settled: then it was taken as well."""
     elsewhere = [replace(MINE, groupid=2, status=F), replace(PAID_ROW, groupid=2)]
     assert looked(accepted(), elsewhere).posts == [ev.AttemptSettled(5, PREIMAGE)]
-    both = payment(adopted=[ev.AdoptedPart(3, 50_000, 50_500), ev.AdoptedPart(4, 50_000, 50_500)])
+    both = payment(adopted=[ev.FoundPart(3, 50_000, 50_500), ev.FoundPart(4, 50_000, 50_500)])
     both.session.handle(ev.AttemptSettled(3, PREIMAGE), NOW)
     assert looked(both, [replace(MINE, partid=9)]).posts == [ev.AttemptSettled(4, PREIMAGE)]
 
@@ -294,7 +293,7 @@ def test_a_row_that_comes_while_it_is_looked_for_is_not_gone() -> None:
     """Part 5 is ordered before the look and taken during it: what the table did not have yet says nothing."""
 
     class Takes(Host):
-        async def rows(self, payment_hash: bytes) -> list[Row]:
+        async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
             running.session.handle(ev.AttemptAccepted(5), NOW)
             return []
 
@@ -306,7 +305,7 @@ def test_a_row_that_comes_while_it_is_looked_for_is_not_gone() -> None:
 
 def test_a_part_that_ends_while_it_is_looked_for_is_not_gone() -> None:
     class Ends(Host):
-        async def rows(self, payment_hash: bytes) -> list[Row]:
+        async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
             running.session.handle(ev.AttemptSettled(5, PREIMAGE), NOW)
             return []
 
@@ -367,7 +366,7 @@ def test_what_is_taken_up_is_looked_at_before_the_first_wait(slept: list[float])
 # --- a session that broke -------------------------------------------------------------------------------------
 
 
-def end(running: Running, *tables: Sequence[Row], stuck: Sequence[int] = ()) -> tuple[ev.Paid | None, Host]:
+def end(running: Running, *tables: Sequence[SendpayRow], stuck: Sequence[int] = ()) -> tuple[ev.Paid | None, Host]:
     host = Host(rows=tables, stuck=stuck)
     me: Any = host
     return asyncio.run(asyncio.wait_for(end_of_crashed(me, me, running), 10)), host
@@ -395,7 +394,7 @@ def test_a_broken_payment_ends_when_nothing_is_out(slept: list[float]) -> None:
     failed = [replace(MINE, status=F)]
     paid, host = end(accepted(), [MINE], [replace(MINE, groupid=2), *failed], failed)
     assert paid is None and host.asked_of == [(3,), (2, 3), (3,)]
-    assert slept == [crashed.LOOK_S] * 2
+    assert slept == [reconciliation.LOOK_S] * 2
 
 
 def test_a_broken_payment_is_paid() -> None:
@@ -423,7 +422,7 @@ def test_a_broken_payment_whose_row_is_gone() -> None:
     """It waits, and says so once; a row of another group under that number is not the one that is missing."""
     running, told = accepted(), []
     running.listeners.append(lambda message, level="info": told.append(message))
-    gone: list[Row] = [replace(MINE, groupid=2, status=F)]
+    gone: list[SendpayRow] = [replace(MINE, groupid=2, status=F)]
     paid, _ = end(running, gone, gone, gone, [PAID_ROW])
     assert paid is not None and len(told) == 1 and "was deleted" in told[0]
     assert running.times[5].outcome_lost
@@ -437,4 +436,4 @@ def test_what_has_settled_of_a_broken_payment(slept: list[float]) -> None:
     host = Host(rows=[[settled, MINE], [settled, stuck, PAID_ROW, failed, other]], stuck=[9])
     me: Any = host
     found = asyncio.run(asyncio.wait_for(settled_of_crashed(me, me, accepted()), 10))
-    assert found == {5, 6} and slept == [crashed.LOOK_S]
+    assert found == {5, 6} and slept == [reconciliation.LOOK_S]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pay.engine.restart import journal as kept
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry, Journal, decode, encode
+from pay.engine.records import journal as kept
+from pay.engine.records.entry import Entry, decode, encode
+from pay.engine.records.journal import Earlier, Journal
 from pay.host.calls import PartOrder
 from pay.host.rpc import CallError, Unanswered
-from pay.payment.events import AdoptedPart
+from pay.payment.events import FoundPart
 from pay.payment.terms import Terms
 from pay.units import ScidDir
 from tests.support.payments import NOW, node, scid, terms
@@ -33,7 +33,7 @@ TERMS: Terms = terms(
     usual_parts=121, parts_option="p", attempts_option="a",
 )  # fmt: skip
 ORDER = PartOrder(HASH.hex(), 103, 102, "lnbc1", "02" * 32, "03", "l", "d", "04" * 32)
-ENTRY = Entry(TERMS, ORDER, (AdoptedPart(1, 60, 61, NOW), AdoptedPart(2, 0, 0, NOW + 0.5)))
+ENTRY = Entry(TERMS, ORDER, (FoundPart(1, 60, 61, NOW), FoundPart(2, 0, 0, NOW + 0.5)))
 NOT_KEPT = {"first_partid", "wakeable", "patient_until_s", "to_self", "watched", "behind_blocks"}
 """Fields of `Terms` that are found anew at a start, or that no payment with an entry has."""
 

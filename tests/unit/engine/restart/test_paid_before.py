@@ -6,18 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, Unpaid, past_of
-from pay.host.calls import Row, RowStatus
-from pay.payment.events import AdoptedPart, Paid
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, record_of
+from pay.host.calls import SendpayRow, SendpayStatus
+from pay.payment.events import FoundPart, Paid
 from tests.support.payments import NOW, PREIMAGE, node
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 
 
 def row(
-    partid: int, status: RowStatus, amount_msat: int | None = 60_000, groupid: int = 1, ended: int | None = None
-) -> Row:
-    return Row(
+    partid: int,
+    status: SendpayStatus,
+    amount_msat: int | None = 60_000,
+    groupid: int = 1,
+    ended: int | None = None,
+) -> SendpayRow:
+    return SendpayRow(
         groupid=groupid,
         partid=partid,
         status=status,
@@ -30,33 +34,33 @@ def row(
     )
 
 
-def paid(*rows: Row) -> PaidBefore:
-    past = past_of(rows)
-    assert isinstance(past, PaidBefore)
-    return past
+def paid(*rows: SendpayRow) -> PaidBefore:
+    record = record_of(rows)
+    assert isinstance(record, PaidBefore)
+    return record
 
 
-def warned(past: PaidBefore, amount_msat: int) -> bool:
-    return past.paid(amount_msat).incomplete
+def warned(record: PaidBefore, amount_msat: int) -> bool:
+    return record.paid(amount_msat).incomplete
 
 
 def test_nothing_was_paid() -> None:
-    assert past_of([]) == Unpaid(1)
-    assert past_of([row(1, F), row(1, F, groupid=4)]) == Unpaid(5)
+    assert record_of([]) == Unpaid(1)
+    assert record_of([row(1, F), row(1, F, groupid=4)]) == Unpaid(5)
 
 
 def test_parts_are_out() -> None:
-    past = past_of([row(1, F), row(1, F, groupid=2), row(2, P, 40_000, groupid=2)])
-    assert isinstance(past, BeingPaid)
-    assert (past.groupid, past.delivered_msat, [part.partid for part in past.parts]) == (2, 40_000, [2])
+    record = record_of([row(1, F), row(1, F, groupid=2), row(2, P, 40_000, groupid=2)])
+    assert isinstance(record, BeingPaid)
+    assert (record.groupid, record.delivered_msat, [part.partid for part in record.parts]) == (2, 40_000, [2])
 
 
 def test_what_is_known_of_parts_that_are_out() -> None:
     """Each with what leaves us for it; the payment is as old as the first row of its group, not of another."""
     rows = [row(1, F, groupid=2), row(4, F, groupid=3), row(6, P, None, groupid=3), row(5, P, 40_000, groupid=3)]
-    assert past_of(rows) == BeingPaid(
+    assert record_of(rows) == BeingPaid(
         groupid=3,
-        parts=(AdoptedPart(6, 0, 61_000, NOW + 6), AdoptedPart(5, 40_000, 41_000, NOW + 5)),
+        parts=(FoundPart(6, 0, 61_000, NOW + 6), FoundPart(5, 40_000, 41_000, NOW + 5)),
         delivered_msat=None,
         created_at=int(NOW) + 4,
         destination=node("d").hex(),
@@ -74,7 +78,7 @@ def test_what_is_known_of_a_payment_that_was_made() -> None:
         row(6, P, 40_000, groupid=3),
         row(4, F, groupid=3, ended=11),
     ]
-    assert past_of(rows) == PaidBefore(
+    assert record_of(rows) == PaidBefore(
         preimage=PREIMAGE,
         delivered_msat=100_000,
         sent_msat=102_000,
@@ -90,7 +94,7 @@ def test_what_is_known_of_a_payment_that_was_made() -> None:
 
 def test_only_a_complete_row_with_a_preimage_proves() -> None:
     """What cannot be is not read as a success: neither one half of it nor the other."""
-    assert isinstance(past_of([replace(row(1, P), preimage=PREIMAGE)]), BeingPaid)
+    assert isinstance(record_of([replace(row(1, P), preimage=PREIMAGE)]), BeingPaid)
     assert paid(replace(row(1, C), preimage=None), row(2, C)).preimage == PREIMAGE
 
 
@@ -112,31 +116,31 @@ def test_whether_a_part_failed_after_the_preimage_was_known(
     failed_at: int | None, settled_at: list[int | None], late: bool
 ) -> None:
     settled = [row(2 + number, C, 10_000, ended=at) for number, at in enumerate(settled_at)]
-    past = paid(row(1, F, 40_000, ended=failed_at), *settled)
-    assert past.failed_late_msat == (41_000 if late else 0)
-    assert warned(past, 100_000) is late
-    assert not warned(past, past.delivered_msat or 0), "nothing is missing"
+    record = paid(row(1, F, 40_000, ended=failed_at), *settled)
+    assert record.failed_late_msat == (41_000 if late else 0)
+    assert warned(record, 100_000) is late
+    assert not warned(record, record.delivered_msat or 0), "nothing is missing"
 
 
 def test_paid_whole() -> None:
     """Parts that failed on the way count as attempts, not as money; nothing is missing."""
-    past = paid(row(1, F, 100_000), row(2, C), row(3, C, 40_000))
-    assert (past.delivered_msat, past.sent_msat, past.parts) == (100_000, 102_000, 3)
-    assert not warned(past, 100_000)
+    record = paid(row(1, F, 100_000), row(2, C), row(3, C, 40_000))
+    assert (record.delivered_msat, record.sent_msat, record.parts) == (100_000, 102_000, 3)
+    assert not warned(record, 100_000)
 
 
 def test_paid_with_a_part_still_out() -> None:
-    past = paid(row(1, C), row(2, P, 40_000))
-    assert (past.delivered_msat, past.sent_msat) == (100_000, 102_000)
-    assert warned(past, 100_000)
+    record = paid(row(1, C), row(2, P, 40_000))
+    assert (record.delivered_msat, record.sent_msat) == (100_000, 102_000)
+    assert warned(record, 100_000)
 
 
 def test_paid_and_a_part_failed_after_that() -> None:
     """The recipient gave the preimage for less: it is paid in full, and the warning of the first answer stays."""
-    past = paid(row(1, C), row(2, F, 40_000))
-    assert (past.delivered_msat, past.sent_msat) == (60_000, 61_000)
-    assert warned(past, 100_000)
-    assert past.paid(100_000).amount_msat == 100_000
+    record = paid(row(1, C), row(2, F, 40_000))
+    assert (record.delivered_msat, record.sent_msat) == (60_000, 61_000)
+    assert warned(record, 100_000)
+    assert record.paid(100_000).amount_msat == 100_000
 
 
 def test_what_a_session_would_have_answered() -> None:
@@ -151,8 +155,9 @@ def test_what_a_session_would_have_answered() -> None:
 
 def test_less_never_left_us_than_arrived() -> None:
     """A row is missing, and with it what it cost: wallets charge what was sent less the amount."""
-    past = paid(row(2, C, 40_000))
-    assert (past.sent_msat, past.paid(100_000).sent_msat, past.paid(40_000).sent_msat) == (41_000, 100_000, 41_000)
+    record = paid(row(2, C, 40_000))
+    assert record.sent_msat == 41_000
+    assert (record.paid(100_000).sent_msat, record.paid(40_000).sent_msat) == (100_000, 41_000)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +182,7 @@ def test_less_never_left_us_than_arrived() -> None:
         ([row(1, C, None)], 60_000, False),
     ],
 )
-def test_what_it_certainly_was_not(rows: list[Row], amount_msat: int, certainly_not: bool) -> None:
+def test_what_it_certainly_was_not(rows: list[SendpayRow], amount_msat: int, certainly_not: bool) -> None:
     assert paid(*rows).certainly_not(amount_msat, None) is certainly_not
 
 
@@ -188,6 +193,6 @@ def test_the_journal_knows_better() -> None:
 
 
 def test_amounts_that_the_node_does_not_know() -> None:
-    past = paid(row(1, C, None), row(2, C))
-    assert past.delivered_msat is None
-    assert not warned(past, 100_000) and not past.pending
+    record = paid(row(1, C, None), row(2, C))
+    assert record.delivered_msat is None
+    assert not warned(record, 100_000) and not record.pending

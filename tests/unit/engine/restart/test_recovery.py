@@ -18,31 +18,32 @@ from typing import Any
 
 import pytest
 
+from pay.engine import recovery as adoption
 from pay.engine.live.register import Register
 from pay.engine.live.running import Running, Source
-from pay.engine.restart import recovery as adoption
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry
-from pay.engine.restart.recovery import RECONNECT_S, Recovery
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Earlier
+from pay.engine.recovery import RECONNECT_S, Recovery
 from pay.errors import Code, PayError
-from pay.host.calls import PartOrder, Row, RowStatus
-from pay.invoice import HintHop, Invoice, InvoiceKind
-from pay.payment.events import AdoptedPart
+from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
+from pay.invoice import Invoice, InvoiceKind
+from pay.network.hints import HintHop
+from pay.payment.events import FoundPart
 from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir, direction_of
 from tests.support.payments import NOW, PREIMAGE, node, scid, terms
 from tests.support.values import varied
 
-P, C, F = RowStatus.PENDING, RowStatus.COMPLETE, RowStatus.FAILED
+P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 US, D = node("us"), node("d")
 HASH = bytes([7]) * 32
 BEGAN = int(NOW) - 500
 
 
-def row(partid: int, status: RowStatus, amount_msat: int | None = 40_000, groupid: int = 3) -> Row:
+def row(partid: int, status: SendpayStatus, amount_msat: int | None = 40_000, groupid: int = 3) -> SendpayRow:
     sent_msat = (amount_msat or 40_000) * 101 // 100
     preimage = PREIMAGE if status is C else None
-    return Row(groupid, partid, status, amount_msat, sent_msat, BEGAN + partid, D.hex(), preimage)
+    return SendpayRow(groupid, partid, status, amount_msat, sent_msat, BEGAN + partid, D.hex(), preimage)
 
 
 TERMS: Terms = terms(
@@ -56,7 +57,7 @@ INVOICE = Invoice(
     InvoiceKind.BOLT11, "lnbc1", HASH, D, 150_000, int(NOW) + 3600, 18, bytes(32), None, 1 << 17, None, None,
     ((HintHop(LSP, scid(5), 0, 0, 40),),),
 )  # fmt: skip
-PART_3 = AdoptedPart(3, 40_000, 40_400, float(BEGAN + 3))
+PART_3 = FoundPart(3, 40_000, 40_400, float(BEGAN + 3))
 
 
 @dataclass
@@ -65,14 +66,14 @@ class Start:
 
     entry: Entry | None = ENTRY
     journalled: bool = True
-    table: list[Row] = field(default_factory=lambda: [row(3, P), row(4, F, 60_000)])
+    table: list[SendpayRow] = field(default_factory=lambda: [row(3, P), row(4, F, 60_000)])
     out: Counter[int] | None = field(default_factory=lambda: Counter({40_400: 1}))
     invoice: Invoice | Exception = INVOICE
     host_restarted: bool = True
     other_names: tuple[str, ...] = ()
     kind: str = "bolt11"
 
-    started: list[tuple[Running, tuple[AdoptedPart, ...], bool]] = field(default_factory=list)
+    started: list[tuple[Running, tuple[FoundPart, ...], bool]] = field(default_factory=list)
     told_paid: list[Running] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     totals: list[tuple[bytes, int]] = field(default_factory=list)
@@ -121,7 +122,7 @@ class Start:
         assert self.kept is not None
         del self.kept[payment_hash]
 
-    async def rows(self, payment_hash: bytes) -> list[Row]:
+    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
         if self.broken:
             raise ValueError("rows that cannot be understood")
         return self.table if payment_hash == HASH else []
@@ -137,7 +138,7 @@ class Start:
         return self.out
 
     def start(
-        self, running: Running, parts: tuple[AdoptedPart, ...], in_journal: bool, entry: Entry | None
+        self, running: Running, parts: tuple[FoundPart, ...], in_journal: bool, entry: Entry | None
     ) -> None:
         # What is written down later keeps the payment's own terms, also where it is only watched.
         assert entry is (None if running.order is None else self.entry)
@@ -166,7 +167,7 @@ def resumed(**changes: Any) -> Running:
     ((running, parts, in_journal),) = start.started
     assert not running.session.terms.watched and in_journal
     assert parts == tuple(
-        AdoptedPart(one.partid, one.amount_msat or 0, one.sent_msat, float(one.created_at))
+        FoundPart(one.partid, one.amount_msat or 0, one.sent_msat, float(one.created_at))
         for one in start.table
         if one.status is P
     )
@@ -174,7 +175,7 @@ def resumed(**changes: Any) -> Running:
     return running
 
 
-def watched(**changes: Any) -> tuple[Running, tuple[AdoptedPart, ...], bool]:
+def watched(**changes: Any) -> tuple[Running, tuple[FoundPart, ...], bool]:
     """What only waits for the parts that were found."""
     (found,) = Start(**changes).run().started
     assert found[0].session.terms.watched
@@ -237,7 +238,7 @@ WHY_NOT = {
 def test_nothing_is_added_in_doubt(changes: dict[str, Any]) -> None:
     """It is ours to announce all the same, and what it comes to is known from the entry."""
     running, parts, in_journal = watched(**changes)
-    table: list[Row] = changes.get("table", [row(3, P)])
+    table: list[SendpayRow] = changes.get("table", [row(3, P)])
     assert [part.partid for part in parts] == [one.partid for one in table] and in_journal
     assert (running.order, running.ours, running.total_known) == (ORDER, True, True)
     terms = running.session.terms
@@ -296,15 +297,15 @@ def test_whom_it_pays_is_not_known() -> None:
 
 # --- rows that are gone -----------------------------------------------------------------------------------------
 
-GONE = AdoptedPart(2, 60_000, 60_600, NOW - 400)
-LATER = AdoptedPart(5, 30_000, 30_300, NOW - 300)
+GONE = FoundPart(2, 60_000, 60_600, NOW - 400)
+LATER = FoundPart(5, 30_000, 30_300, NOW - 300)
 
 
 def test_a_part_that_the_node_had_taken_has_no_row() -> None:
     """Beside one that is still out: both are waited for, nothing is added. Part 3 has its row: it is one part."""
     running, parts, in_journal = watched(entry=replace(ENTRY, accepted=(GONE, PART_3)))
     assert parts == (PART_3, GONE) and in_journal and running.order == ORDER
-    part_4 = AdoptedPart(4, 40_000, 40_400, float(BEGAN + 4))
+    part_4 = FoundPart(4, 40_000, 40_400, float(BEGAN + 4))
     assert watched(entry=replace(ENTRY, accepted=(GONE, part_4)), table=[row(4, P)])[1] == (part_4, GONE)
     assert resumed(entry=replace(ENTRY, accepted=(PART_3,))).session.terms.first_partid == 5
 

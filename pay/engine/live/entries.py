@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from pay.engine.live.running import Running
-from pay.engine.restart.journal import Entry, Journal
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Journal
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
-from pay.payment.events import AdoptedPart
+from pay.payment.events import FoundPart
 from pay.payment.states import AttemptStatus
 
 log = logging.getLogger("pay")
@@ -30,7 +31,7 @@ MARK_S = 1.0
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
-class Journalling:
+class Entries:
     """Writes the entries of all payments, one after the other for each of them.
 
     Parameters
@@ -125,5 +126,5 @@ class Journalling:
         task.add_done_callback(done)
 
 
-def _part(attempt: Attempt) -> AdoptedPart:
-    return AdoptedPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)
+def _part(attempt: Attempt) -> FoundPart:
+    return FoundPart(attempt.partid, attempt.amount_msat, attempt.sent_msat, attempt.started_s)

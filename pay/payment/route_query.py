@@ -16,7 +16,7 @@ SEARCHES = 120
 """Shortest paths per plan, a millisecond each on the public network; most plans take ten."""
 
 
-def question(
+def route_query(
     terms: Terms,
     left_msat: int,
     spent_msat: int,
@@ -74,7 +74,7 @@ def whole(query: RouteQuery, live: Sequence[Attempt]) -> RouteQuery | None:
     )
 
 
-class Questions:
+class RouteQueries:
     """Which question is open: an answer to an older one is void.
 
     Attributes
@@ -96,10 +96,10 @@ class Questions:
         return self.asked
 
     def find(self, terms: Terms, ledger: Ledger, learnt: Learnt, late: int, *, many: bool) -> FindRoutes:
-        """Ask for all that is neither delivered nor in flight; for `late` and `many` see `question`."""
+        """Ask for all that is neither delivered nor in flight; for `late` and `many` see `route_query`."""
         left_msat, live = ledger.left_msat, ledger.live
-        query = question(
-            terms, left_msat, ledger.fees_msat, len(live), len(ledger.attempts), late,
+        query = route_query(
+            terms, left_msat, ledger.sums.fees_msat, len(live), len(ledger.attempts), late,
             many=many, door_parts=learnt.door_parts(live), door_wall=learnt.door_wall,
         )  # fmt: skip
         return FindRoutes(self.ask(left_msat), query, learnt.beside(live), whole(query, live))

@@ -22,15 +22,15 @@ from typing import Any
 from pay.engine.live.register import Register
 from pay.engine.live.runner import Runner
 from pay.engine.live.running import Running, Source
-from pay.engine.restart.earlier import Earlier
-from pay.engine.restart.journal import Entry, Journal
-from pay.engine.restart.paid_before import BeingPaid, PaidBefore, past_of
+from pay.engine.records.entry import Entry
+from pay.engine.records.journal import Earlier, Journal
+from pay.engine.records.paid_before import BeingPaid, PaidBefore, record_of
 from pay.errors import PayError
-from pay.host.calls import CallError, Host, PartOrder, Row, RowStatus
+from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
-from pay.payment.events import AdoptedPart
+from pay.payment.events import FoundPart
 from pay.payment.session import PaymentSession
 from pay.payment.terms import Terms, wakeable_channels, watch_terms
 from pay.units import NodeId, parse_node_id
@@ -73,7 +73,7 @@ class Recovery:
         self._kept: set[str] = set()
 
     async def run(self) -> Earlier:
-        """Adopt everything that is pending; the entries of payments that are over are removed.
+        """Take up everything that is pending; the entries of payments that are over are removed.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Recovery:
         for payment_hash, first in pending.items():
             try:
                 entry = entries.get(payment_hash)
-                running, parts = await self._adopted(payment_hash, first, entry)
+                running, parts = await self._taken_up(payment_hash, first, entry)
                 if running is not None:
                     # An entry that cannot be read, or is of another payment, is struck out in the end as well.
                     its = entry if running.order is not None else None
@@ -136,9 +136,9 @@ class Recovery:
         if entry is None:
             return False
         rows = await self._host.rows(entry.terms.payment_hash)
-        past = past_of(rows)
-        if isinstance(past, PaidBefore):
-            if any(row.groupid == entry.terms.groupid and row.status is RowStatus.COMPLETE for row in rows):
+        record = record_of(rows)
+        if isinstance(record, PaidBefore):
+            if any(row.groupid == entry.terms.groupid and row.status is SendpayStatus.COMPLETE for row in rows):
                 recipient = ClearRecipient(entry.terms.destination, (), False)
                 self._runner.paid_before(Running(PaymentSession(entry.terms), recipient, entry.order))
                 asked_msat, now_s = entry.terms.asked_msat, int(time.time())
@@ -151,28 +151,28 @@ class Recovery:
         self._runner.start(running, gone, in_journal=True, entry=entry)
         return True
 
-    async def _adopted(
+    async def _taken_up(
         self, payment_hash: str, first: dict[str, Any], entry: Entry | None
-    ) -> tuple[Running | None, tuple[AdoptedPart, ...]]:
+    ) -> tuple[Running | None, tuple[FoundPart, ...]]:
         """What takes up the pending parts of a payment, and those parts."""
         rows = await self._host.rows(bytes.fromhex(payment_hash))
-        past = past_of(rows)
-        if not isinstance(past, BeingPaid):
+        record = record_of(rows)
+        if not isinstance(record, BeingPaid):
             return None, ()
-        if entry is not None and not _is_of(entry, past):
+        if entry is not None and not _is_of(entry, record):
             entry = None
         gone = _without_row(entry, rows) if entry is not None else ()
-        running = await self._resumed(entry, past, rows) if entry is not None and not gone else None
+        running = await self._resumed(entry, record, rows) if entry is not None and not gone else None
         if running is None:
             # With its entry it is ours, and its end is ours to announce.
             order = entry.order if entry is not None else None
             found = Source(first.get("bolt11") or first.get("bolt12"), first.get("label"))
-            terms = entry.terms if entry is not None else self._unknown_terms(payment_hash, past)
-            running = self._watched(terms, past.created_at, order, found)
+            terms = entry.terms if entry is not None else self._unknown_terms(payment_hash, record)
+            running = self._watched(terms, record.created_at, order, found)
             running.total_known = entry is not None
-        return running, (*past.parts, *gone)
+        return running, (*record.parts, *gone)
 
-    async def _resumed(self, entry: Entry, past: BeingPaid, rows: Sequence[Row]) -> Running | None:
+    async def _resumed(self, entry: Entry, record: BeingPaid, rows: Sequence[SendpayRow]) -> Running | None:
         """The payment as its entry has it, to be completed; None where that is not safe."""
         now = time.time()
         if not self._host_restarted:
@@ -181,9 +181,9 @@ class Recovery:
         if now >= min(entry.terms.limits.deadline_s, entry.terms.expires_at_s):
             _only_watched(entry, "its time has passed")
             return None
-        parts = [row for row in rows if row.groupid == past.groupid]
+        parts = [row for row in rows if row.groupid == record.groupid]
         out = await self._dead_rows.amounts_out(entry.terms.payment_hash)
-        if out is None or not Counter(part.sent_msat for part in past.parts) <= out:
+        if out is None or not Counter(part.sent_msat for part in record.parts) <= out:
             # It would keep what is added from ever being the whole.
             _only_watched(entry, "a part has no HTLC")
             return None
@@ -198,9 +198,9 @@ class Recovery:
             patient_until_s=now + RECONNECT_S,
         )
         running = Running(
-            PaymentSession(terms), recipient, entry.order, total_chosen=True, created_at_s=past.created_at
+            PaymentSession(terms), recipient, entry.order, total_chosen=True, created_at_s=record.created_at
         )
-        log.info("payment_resumed %s parts=%d", running.name, len(past.parts))
+        log.info("payment_resumed %s parts=%d", running.name, len(record.parts))
         return running
 
     def _watched(
@@ -214,16 +214,16 @@ class Recovery:
         # Of one with an order the journal knows what it comes to, and nobody else.
         return Running(PaymentSession(watch), recipient, order, found=found, total_chosen=order is not None)
 
-    def _unknown_terms(self, payment_hash: str, past: BeingPaid) -> Terms:
+    def _unknown_terms(self, payment_hash: str, record: BeingPaid) -> Terms:
         """What is known of a payment without an entry."""
-        destination = parse_node_id(past.destination) if past.destination else NodeId(bytes(33))
+        destination = parse_node_id(record.destination) if record.destination else NodeId(bytes(33))
         return watch_terms(
             bytes.fromhex(payment_hash),
-            past.groupid,
+            record.groupid,
             self._us,
             destination,
-            past.delivered_msat or 0,
-            past.created_at,
+            record.delivered_msat or 0,
+            record.created_at,
         )
 
     async def _recipient(self, entry: Entry) -> ClearRecipient | None:
@@ -241,7 +241,7 @@ class Recovery:
         return recipient if isinstance(recipient, ClearRecipient) else None
 
 
-def _without_row(entry: Entry, rows: Sequence[Row]) -> tuple[AdoptedPart, ...]:
+def _without_row(entry: Entry, rows: Sequence[SendpayRow]) -> tuple[FoundPart, ...]:
     """Parts that the host had and has not any more: it deletes only what is over."""
     known = {row.partid for row in rows if row.groupid == entry.terms.groupid}
     return tuple(part for part in entry.accepted if part.partid not in known)
@@ -251,10 +251,10 @@ def _only_watched(entry: Entry, why: str) -> None:
     log.info("payment_not_resumed payment_hash=%s reason=%r", entry.order.payment_hash, why)
 
 
-def _is_of(entry: Entry, past: BeingPaid) -> bool:
+def _is_of(entry: Entry, record: BeingPaid) -> bool:
     """Whether the entry is of the group that is pending, and has room for what is."""
-    out_msat = past.delivered_msat
-    return entry.terms.groupid == past.groupid and out_msat is not None and out_msat <= entry.terms.amount_msat
+    out_msat = record.delivered_msat
+    return entry.terms.groupid == record.groupid and out_msat is not None and out_msat <= entry.terms.amount_msat
 
 
 def _is_hash(text: str) -> bool:

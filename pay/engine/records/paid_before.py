@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pay.host.calls import Row, RowStatus
-from pay.payment.events import AdoptedPart, Paid
+from pay.host.calls import SendpayRow, SendpayStatus
+from pay.payment.events import FoundPart, Paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +76,22 @@ class BeingPaid:
     """Parts of this hash are out and no session of ours has them."""
 
     groupid: int
-    parts: tuple[AdoptedPart, ...]
+    parts: tuple[FoundPart, ...]
     delivered_msat: int | None
     created_at: int
     destination: str | None
 
 
-Past = Unpaid | PaidBefore | BeingPaid
+Record = Unpaid | PaidBefore | BeingPaid
 
 
-def past_of(rows: Sequence[Row]) -> Past:
+def record_of(rows: Sequence[SendpayRow]) -> Record:
     """Judge the rows of one payment hash."""
-    complete = next((row for row in rows if row.status is RowStatus.COMPLETE and row.preimage), None)
+    complete = next((row for row in rows if row.status is SendpayStatus.COMPLETE and row.preimage), None)
     if complete is not None:
         group = [row for row in rows if row.groupid == complete.groupid]
-        counted = [row for row in group if row.status is not RowStatus.FAILED]
-        late = [row for row in group if row.status is RowStatus.FAILED and not _failed_before(row, group)]
+        counted = [row for row in group if row.status is not SendpayStatus.FAILED]
+        late = [row for row in group if row.status is SendpayStatus.FAILED and not _failed_before(row, group)]
         assert complete.preimage is not None
         return PaidBefore(
             preimage=complete.preimage,
@@ -101,17 +101,17 @@ def past_of(rows: Sequence[Row]) -> Past:
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
             partids=frozenset(row.partid for row in group),
-            pending=any(row.status is RowStatus.PENDING for row in group),
+            pending=any(row.status is SendpayStatus.PENDING for row in group),
             failed_late_msat=sum(row.sent_msat for row in late),
         )
-    pending = [row for row in rows if row.status is RowStatus.PENDING]
+    pending = [row for row in rows if row.status is SendpayStatus.PENDING]
     if pending:
         # The host keeps at most one group pending.
         groupid = pending[0].groupid
         return BeingPaid(
             groupid=groupid,
             parts=tuple(
-                AdoptedPart(row.partid, row.amount_msat or 0, row.sent_msat, row.created_at) for row in pending
+                FoundPart(row.partid, row.amount_msat or 0, row.sent_msat, row.created_at) for row in pending
             ),
             delivered_msat=_delivered(pending),
             created_at=min(row.created_at for row in rows if row.groupid == groupid),
@@ -120,15 +120,15 @@ def past_of(rows: Sequence[Row]) -> Past:
     return Unpaid(next_groupid=max((row.groupid for row in rows), default=0) + 1)
 
 
-def _failed_before(row: Row, group: Sequence[Row]) -> bool:
+def _failed_before(row: SendpayRow, group: Sequence[SendpayRow]) -> bool:
     """Whether a failed row had failed before the first part of its group settled; dates are whole seconds."""
     if row.completed_at is None:
         return False
-    settled = [other.completed_at for other in group if other.status is RowStatus.COMPLETE]
+    settled = [other.completed_at for other in group if other.status is SendpayStatus.COMPLETE]
     known = [at for at in settled if at is not None]
     return len(known) == len(settled) and row.completed_at < min(known)
 
 
-def _delivered(rows: Sequence[Row]) -> int | None:
+def _delivered(rows: Sequence[SendpayRow]) -> int | None:
     amounts = [row.amount_msat for row in rows if row.amount_msat is not None]
     return sum(amounts) if len(amounts) == len(rows) else None

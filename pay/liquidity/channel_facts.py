@@ -31,7 +31,7 @@ from pay.units import Scid
 
 
 @dataclass(slots=True)
-class Row:
+class ChannelFacts:
     """One channel while it is changed.
 
     Parameters
@@ -107,7 +107,7 @@ class Row:
         return self.left[LACK + side] + amount_msat > self.capacity_msat
 
 
-def take_in(seen: Passed | Refused | Moved | Seen, rows: Mapping[Scid, Row]) -> None:
+def take_in(seen: Passed | Refused | Moved | Seen, rows: Mapping[Scid, ChannelFacts]) -> None:
     """Change the rows of the channels that `seen` speaks of."""
     row, side = rows[seen.channel.scid], seen.channel.direction
     match seen:
@@ -130,7 +130,7 @@ def take_in(seen: Passed | Refused | Moved | Seen, rows: Mapping[Scid, Row]) -> 
                 row.set(LACK + of, row.capacity_msat - has_msat)
 
 
-def _passed(row: Row, others: list[Row], side: int, amount_msat: int) -> None:
+def _passed(row: ChannelFacts, others: list[ChannelFacts], side: int, amount_msat: int) -> None:
     if not others:
         row.has(side, amount_msat)
     elif all(one.denies(side, amount_msat) for one in (row, *others)):

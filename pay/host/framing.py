@@ -29,7 +29,7 @@ class Unreadable:
     fields: dict[str, Any]
 
 
-class Incoming:
+class MessageReader:
     """Bytes in, messages out."""
 
     def __init__(self) -> None:
