@@ -419,7 +419,7 @@ def test_under_systemd_restrictions(tmp_path: Path) -> None:
 
 def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
     """A host whose gossip_store is spoilt before the plugin opens it."""
-    import pay.sim.lightningd.node as simulated
+    import pay.sim.lightningd.daemon as simulated
 
     class Spoilt(simulated.GossipFile):
         def __init__(self, world: Any, path: Path, release: tuple[int, int]):

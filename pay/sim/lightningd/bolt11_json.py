@@ -16,7 +16,7 @@ from pyln.proto.bech32 import CHARSET, bech32_hrp_expand, bech32_polymod, conver
 
 from pay.errors import Code, PayError
 from pay.network import HintHop
-from pay.sim.network.bolt11 import KNOWN_FEATURES, Bolt11, decode
+from pay.sim.network.encoding.bolt11 import KNOWN_FEATURES, Bolt11, decode
 from pay.units import format_scid
 
 _LIKELY_BOLT11 = re.compile(

@@ -36,7 +36,7 @@ from pay.sim.lightningd.plugin_process import PluginDied, PluginProcess, PluginS
 from pay.sim.lightningd.plugins import BUILTIN_PLUGINS, Plugins, PluginSettings
 from pay.sim.lightningd.rpc_server import Command, RpcServer, call
 from pay.sim.network.channel import SimChannel, SimPeer
-from pay.sim.network.gossip import feature_bytes
+from pay.sim.network.encoding.gossip import feature_bytes
 from pay.sim.network.world import World
 from pay.units import NodeId
 

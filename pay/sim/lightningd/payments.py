@@ -18,7 +18,7 @@ from pay.sim.lightningd.params import INVALID_PARAMS
 from pay.sim.lightningd.payments_db import Payment, Status
 from pay.sim.lightningd.wire import PartKey, wire_of
 from pay.sim.network.channel import SimChannel
-from pay.sim.network.failures import BADONION, PERM, FailCode, wire_name
+from pay.sim.network.encoding.failures import BADONION, PERM, FailCode, wire_name
 from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
 from pay.units import NodeId, Scid, direction_of, format_scid
 

@@ -26,9 +26,10 @@ from pay.sim.lightningd.other_sender import OtherSender
 from pay.sim.lightningd.payments_db import Database, Payment, Status
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.clock import RealClock
-from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.faults import Faults
-from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 from tests.support.rawrpc import Answer, RawRpc

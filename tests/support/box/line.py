@@ -17,7 +17,8 @@ from pay.network import Policy
 from pay.sim.lightningd.node import SimNode
 from pay.sim.network.clock import RealClock
 from pay.sim.network.faults import Faults
-from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import format_scid
 from tests.support.lightningd.sendpay_table import Invoice, Payee

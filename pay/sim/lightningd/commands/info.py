@@ -56,7 +56,7 @@ def ping(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
 @host_command("decode", req("string", string), checks_itself=True)
 def decode(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     try:
-        answer = decode_answer(args["string"], check_signature=needs_signature(node.world, args["string"]))
+        answer = decode_answer(args["string"], check_signature=needs_signature(node.world.state, args["string"]))
     except PayError as error:
         raise RpcError(error.code, error.message, error.data or None) from error
     checked(command)

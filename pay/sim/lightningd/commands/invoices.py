@@ -25,7 +25,7 @@ from pay.sim.lightningd.params import (
 )
 from pay.sim.lightningd.params import sha256 as hash_param
 from pay.sim.lightningd.rpc_server import Command
-from pay.sim.network.bolt11 import decode as decode_bolt11
+from pay.sim.network.encoding.bolt11 import decode as decode_bolt11
 from pay.sim.network.unsigned import needs_signature
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def listinvoices(node: SimNode, command: Command, args: dict[str, Any]) -> Answe
     wanted_hash = args["payment_hash"]
     if args["invstring"] is not None:
         try:
-            known = needs_signature(node.world, args["invstring"])
+            known = needs_signature(node.world.state, args["invstring"])
             wanted_hash = decode_bolt11(args["invstring"], check_signature=known).payment_hash
         except ValueError:
             raise RpcError(INVALID_PARAMS, "Invalid invstring") from None

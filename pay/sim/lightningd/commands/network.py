@@ -24,7 +24,7 @@ from pay.sim.lightningd.params import (
 from pay.sim.lightningd.payments import local_aliases
 from pay.sim.lightningd.rpc_server import Command
 from pay.sim.network.channel import SimChannel
-from pay.sim.network.gossip import feature_bytes
+from pay.sim.network.encoding.gossip import feature_bytes
 from pay.units import NodeId, format_scid, parse_scid
 
 if TYPE_CHECKING:

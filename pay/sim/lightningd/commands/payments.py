@@ -30,7 +30,7 @@ from pay.sim.lightningd.params import (
 from pay.sim.lightningd.payments import PartRequest, RouteHop
 from pay.sim.lightningd.payments_db import Payment, Status
 from pay.sim.lightningd.rpc_server import Command
-from pay.sim.network.bolt11 import decode as decode_bolt11
+from pay.sim.network.encoding.bolt11 import decode as decode_bolt11
 from pay.sim.network.unsigned import needs_signature
 from pay.units import ScidDir, parse_node_id, parse_scid
 
@@ -164,7 +164,7 @@ def _select(node: SimNode, args: dict[str, Any]) -> list[Payment]:
         raise RpcError(INVALID_PARAMS, "Cannot use start with bolt11 or payment_hash")
     if args["bolt11"] is not None:
         try:
-            known = needs_signature(node.world, args["bolt11"])
+            known = needs_signature(node.world.state, args["bolt11"])
             payment_hash = decode_bolt11(args["bolt11"], check_signature=known).payment_hash
         except ValueError:
             # lightningd tries BOLT 12 last, and so has only the words of that.

@@ -12,7 +12,7 @@ from enum import IntEnum
 from hashlib import sha256
 
 from pay.network import Policy
-from pay.sim.network import gossip, keys
+from pay.sim.network.encoding import gossip, keys
 from pay.units import Scid, ScidDir
 
 BADONION = 0x8000

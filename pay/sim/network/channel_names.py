@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pay.sim.network import keys
 from pay.sim.network.channel import SimChannel
+from pay.sim.network.encoding import keys
 from pay.units import NodeId, Scid
 
 _CHANNELS_PER_BLOCK = 500
