@@ -23,8 +23,8 @@ from typing import Any
 
 from pay.network import GossipStoreError
 from pay.sim.demo_table import COLUMNS, Shown, counted, print_row
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node import NodeDied, SimNode
+from pay.sim.lightningd.daemon import Lightningd, LightningdDied
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network import networks, oracle
 from pay.sim.network.channel import SimPeer
 from pay.sim.network.clock import RealClock
@@ -91,7 +91,7 @@ class Demo:
         try:
             began = time.monotonic()
             self._build()
-            async with SimNode(self.world, self.us.id, self._directory) as self.node:
+            async with Lightningd(self.world, self.us.id, self._directory) as self.node:
                 print(
                     f"{len(self.world.nodes):,} nodes, {len(self.world.channels):,} channels, "
                     f"we have {len(self.us.channels)} channels and can send "
@@ -386,6 +386,6 @@ def run(nodes: int, network: Path | None, amount_msat: int | None, seed: int) ->
         return asyncio.run(Demo(nodes, network, amount_msat, seed).run())
     except BrokenPipeError:
         raise
-    except (DemoError, NodeDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
+    except (DemoError, LightningdDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
         print(f"The demonstration cannot go on: {error}", file=sys.stderr)
         return 1

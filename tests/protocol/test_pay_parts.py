@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.payments_db import Status
+from pay.sim.lightningd.payments.database import Status
 from pay.sim.network.clock import RealClock
 from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.faults import Faults

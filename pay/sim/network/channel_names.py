@@ -70,5 +70,13 @@ class ChannelNames:
         return Scid(first), Scid(second)
 
 
+def local_aliases(channel: SimChannel) -> tuple[Scid, Scid]:
+    """What each side calls the channel besides its scid; announced ones have such names as well (BOLT 2)."""
+    if not channel.announced:
+        return channel.aliases
+    name = 0xF1 << 56 | (channel.scid >> 16) << 17 | (channel.scid & 0x7FFF) << 1
+    return Scid(name & (1 << 64) - 1), Scid((name | 1) & (1 << 64) - 1)
+
+
 def _pair(channel: SimChannel) -> bytes:
     return channel.nodes[0].id + channel.nodes[1].id

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, RawAnswer, host_command
-from pay.sim.lightningd.connections import LISTENS, connection, tell_connected
-from pay.sim.lightningd.htlc_table import htlc_state
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import (
+from pay.sim.lightningd.connections import LISTENS, connection
+from pay.sim.lightningd.payments.htlc_table import htlc_state
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.rpc.params import (
     INVALID_PARAMS,
     BadParam,
     any_value,
@@ -21,14 +23,10 @@ from pay.sim.lightningd.params import (
     u32,
     u64,
 )
-from pay.sim.lightningd.payments import local_aliases
-from pay.sim.lightningd.rpc_server import Command
 from pay.sim.network.channel import SimChannel
+from pay.sim.network.channel_names import local_aliases
 from pay.sim.network.encoding.gossip import feature_bytes
 from pay.units import NodeId, format_scid, parse_scid
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
 
 NO_KNOWN_ADDRESS, ALL_ADDRESSES_FAILED = 400, 401
 _MAX_MSAT = (1 << 64) - 1
@@ -38,10 +36,10 @@ _CLOSE_TO_ADDRESS = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"
 
 
 @host_command("listpeers", opt("id", node_id), opt("level", any_value))
-def listpeers(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def listpeers(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     peers: dict[bytes, list[SimChannel]] = {}
-    for channel in node.own_channels():
-        peers.setdefault(channel.peer_of(node.us).id, []).append(channel)
+    for channel in context.own.channels:
+        peers.setdefault(channel.peer_of(context.us).id, []).append(channel)
     shown = []
     for peer_id, channels in peers.items():
         if args["id"] not in (None, peer_id):
@@ -50,44 +48,44 @@ def listpeers(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
         entry["num_channels"] = len(channels)
         if entry["connected"]:
             entry["netaddr"] = ["127.0.0.1:9735"]
-            entry["features"] = feature_bytes(channels[0].peer_of(node.us).features).hex()
+            entry["features"] = feature_bytes(channels[0].peer_of(context.us).features).hex()
         shown.append(entry)
     return {"peers": shown}
 
 
 @host_command("connect", req("id", node_id), opt("host", any_value), opt("port", any_value))
-def connect(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def connect(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """A peer that is there takes up its channels with us again."""
     peer_id = args["id"]
-    peer = node.world.nodes.get(peer_id)
-    if peer is None or (peer_id in node.faults.unlisted and args["host"] is None):
+    peer = context.world.nodes.get(peer_id)
+    if peer is None or (peer_id in context.faults.unlisted and args["host"] is None):
         raise RpcError(NO_KNOWN_ADDRESS, "Unable to connect, no address known for peer")
     asked = (args["host"] or LISTENS.host, args["port"] or LISTENS.port)
     # Another address is tried first, then what gossip knows.
-    if not peer.online or (peer_id in node.faults.unlisted and asked != LISTENS):
+    if not peer.online or (peer_id in context.faults.unlisted and asked != LISTENS):
         failed = f"{asked[0]}:{asked[1]}: Connection establishment: Connection refused. "
         raise RpcError(ALL_ADDRESSES_FAILED, f"All addresses failed: {failed}")
-    away = not any(c.connected() for c in node.own_channels() if c.peer_of(node.us).id == peer_id)
-    for channel in node.own_channels():
-        if channel.peer_of(node.us).id == peer_id and not channel.connected():
-            for end in (node.us, peer_id):
-                node.world.set_channel_faults(channel, end, None)
+    away = not any(c.connected() for c in context.own.channels if c.peer_of(context.us).id == peer_id)
+    for channel in context.own.channels:
+        if channel.peer_of(context.us).id == peer_id and not channel.connected():
+            for end in (context.us, peer_id):
+                context.world.set_channel_faults(channel, end, None)
     if away:
-        node.faults.callers.discard(peer_id)
-        tell_connected(node, peer_id)
+        context.faults.callers.discard(peer_id)
+        context.notify("connect", connection(context.faults, peer_id))
     features = feature_bytes(peer.features).hex()
-    return {"features": features, **connection(node, peer_id)}
+    return {"features": features, **connection(context.faults, peer_id)}
 
 
 @host_command("listpeerchannels", opt("id", node_id), opt("channel_id", any_value))
-def listpeerchannels(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    channels = [c for c in node.own_channels() if args["id"] in (None, c.peer_of(node.us).id)]
-    return {"channels": [_peer_channel(node, channel) for channel in channels]}
+def listpeerchannels(context: Context, command: Command, args: dict[str, Any]) -> Answer:
+    channels = [c for c in context.own.channels if args["id"] in (None, c.peer_of(context.us).id)]
+    return {"channels": [_peer_channel(context, channel) for channel in channels]}
 
 
-def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
+def _peer_channel(context: Context, channel: SimChannel) -> dict[str, Any]:
     """One channel of ours. What has to do with its transactions is filler of the right shape."""
-    us, side = node.us, channel.side(node.us)
+    us, side = context.us, channel.side(context.us)
     connected = channel.connected() and not channel.closed
     state = "ONCHAIN" if channel.closed else "CHANNELD_NORMAL"
     funding_txid = f"{channel.scid:064x}"
@@ -121,7 +119,7 @@ def _peer_channel(node: SimNode, channel: SimChannel) -> dict[str, Any]:
     aliases = local_aliases(channel)
     entry["alias"] = {"local": format_scid(aliases[side]), "remote": format_scid(aliases[1 - side])}
     entry["features"] = ["option_static_remotekey", "option_anchors"]
-    entry |= _money(node, channel, side)
+    entry |= _money(context, channel, side)
     return entry | _history(state, connected) | {"htlcs": _htlcs(channel, side)}
 
 
@@ -151,8 +149,8 @@ def _htlcs(channel: SimChannel, side: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _money(node: SimNode, channel: SimChannel, side: int) -> dict[str, Any]:
-    us, to_us_msat = node.us, channel.balances_msat[side]
+def _money(context: Context, channel: SimChannel, side: int) -> dict[str, Any]:
+    us, to_us_msat = context.us, channel.balances_msat[side]
     # HTLCs of ours that are on their way count as ours, as lightningd counts them.
     owned_msat = to_us_msat + sum(h.amount_msat for h in channel.htlcs.values() if h.direction == side)
     opened_by_us = side == 0
@@ -220,14 +218,14 @@ def _channel_name(value: Any) -> str:
 @host_command(
     "listhtlcs", opt("id", _channel_name), opt("index", _index), opt("start", u64, 0), opt("limit", u32)
 )
-def listhtlcs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer | RawAnswer:
-    channels = node.own_channels()
+def listhtlcs(context: Context, command: Command, args: dict[str, Any]) -> Answer | RawAnswer:
+    channels = context.own.channels
     if args["id"] is not None:
-        channels = [c for c in channels if args["id"] in _names(c, node.us)]
+        channels = [c for c in channels if args["id"] in _names(c, context.us)]
         if not channels:
-            raise node.bad_param("id", "unknown channel", args["id"], command)
+            raise context.bad_param("id", "unknown channel", args["id"], command)
     by_update = args["index"] == "updated"
-    return RawAnswer(node.htlcs.listing(node.us, channels, by_update, args["start"], args["limit"]))
+    return RawAnswer(context.htlcs.listing(context.us, channels, by_update, args["start"], args["limit"]))
 
 
 def _names(channel: SimChannel, us: NodeId) -> tuple[str, str, str]:
@@ -236,10 +234,11 @@ def _names(channel: SimChannel, us: NodeId) -> tuple[str, str, str]:
 
 
 @host_command("listnodes", opt("id", node_id))
-def listnodes(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def listnodes(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     shown = []
-    peers = node.world.nodes.values() if args["id"] is None else filter(None, [node.world.nodes.get(args["id"])])
-    now_s = int(node.world.clock.now())
+    nodes = context.world.nodes
+    peers = nodes.values() if args["id"] is None else filter(None, [nodes.get(args["id"])])
+    now_s = int(context.world.clock.now())
     for peer in peers:
         if any(channel.announced and not channel.closed for channel in peer.channels):
             shown.append({
@@ -256,13 +255,13 @@ def listnodes(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
 @host_command(
     "listchannels", opt("short_channel_id", short_channel_id), opt("source", node_id), opt("destination", node_id)
 )
-def listchannels(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def listchannels(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """What gossip says, which need not be true."""
     given = [name for name in ("short_channel_id", "source", "destination") if args[name] is not None]
     if len(given) > 1:
         raise RpcError(INVALID_PARAMS, "Can only specify one of `short_channel_id`, `source` or `destination`")
     shown = []
-    for channel in _candidates(node, args):
+    for channel in _candidates(context, args):
         for direction, policy in enumerate(channel.gossiped):
             ends = channel.nodes[direction].id, channel.nodes[1 - direction].id
             asked = args["source"] in (None, ends[0]) and args["destination"] in (None, ends[1])
@@ -289,13 +288,13 @@ def listchannels(node: SimNode, command: Command, args: dict[str, Any]) -> Answe
     return {"channels": shown}
 
 
-def _candidates(node: SimNode, args: dict[str, Any]) -> list[SimChannel]:
+def _candidates(context: Context, args: dict[str, Any]) -> list[SimChannel]:
     if args["short_channel_id"] is not None:
-        found = node.world.channels.get(args["short_channel_id"])
+        found = context.world.channels.get(args["short_channel_id"])
         channels = [] if found is None else [found]
     elif args["source"] is not None or args["destination"] is not None:
-        end = node.world.nodes.get(args["source"] or args["destination"])
+        end = context.world.nodes.get(args["source"] or args["destination"])
         channels = [] if end is None else end.channels
     else:
-        channels = list(node.world.channels.values())
+        channels = list(context.world.channels.values())
     return [channel for channel in channels if channel.announced and not channel.closed]

@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import INVALID_PARAMS, text_of
+from pay.sim.lightningd.rpc.params import text_of
 
 _MEMBER = {"string": "str", "string-conceal": "str", "int": "int", "bool": "bool", "msat": "msat"}
 _NAME = re.compile(r"[0-9a-z_-]+", re.ASCII)
@@ -136,12 +135,6 @@ class Configs:
                 kept = [(text, source) for text, source in option.values if source != "pluginstart"]
                 if kept:
                     self._waiting[name] = kept
-
-    def find(self, name: str) -> Option:
-        """Raises RpcError if there is none."""
-        if name not in self.options:
-            raise RpcError(INVALID_PARAMS, "config: Unknown config option: invalid token (see logs for details)")
-        return self.options[name]
 
 
 def option_of_manifest(declared: dict[str, Any], plugin: str) -> Option:

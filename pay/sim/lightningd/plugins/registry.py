@@ -1,4 +1,4 @@
-"""All plugins of the node: who owns which method, option, hook and topic; starting and stopping them.
+"""The register of the node's plugins: who owns which method, option and topic; starting and stopping them.
 
 Rules that a plugin can trip over and that are kept here: a method or option name belongs to the first
 that registers it and the later plugin is killed; a hook is asked in the order of registration; an important
@@ -11,22 +11,20 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pay.sim.lightningd.configs import Configs, OptionError, option_of_manifest
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.plugin_process import PluginDied, PluginProcess, PluginState, Progress
+from pay.sim.lightningd.plugins.builtin import builtin_owner
+from pay.sim.lightningd.plugins.configs import Configs, OptionError, option_of_manifest
+from pay.sim.lightningd.plugins.hooks import Hooks
+from pay.sim.lightningd.plugins.process import PluginDied, PluginProcess, PluginState, Progress
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.settings import Settings
+from pay.sim.lightningd.telling import WriteLog
 
 STARTUP_TIMEOUT_S = 60.0
 SHUTDOWN_TIMEOUT_S = 30.0
-BUILTIN_PLUGINS = "/usr/libexec/c-lightning/plugins"
-HOOKS = frozenset({
-    "rpc_command", "htlc_accepted", "invoice_payment", "peer_connected", "db_write", "commitment_revocation",
-    "openchannel", "openchannel2", "openchannel2_changed", "openchannel2_sign", "rbf_channel", "custommsg",
-    "onion_message_recv", "onion_message_recv_secret", "recover",
-})  # fmt: skip
 NATIVE_TOPICS = frozenset({
     "connect", "disconnect", "warning", "custommsg", "onionmessage_forward_fail", "invoice_payment",
     "invoice_creation", "channel_opened", "channel_state_changed", "forward_event", "sendpay_success",
@@ -35,35 +33,14 @@ NATIVE_TOPICS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(slots=True)
-class PluginSettings:
-    """What plugins are told about the node."""
-
-    directory: Path
-    """The network's directory: their working directory, `lightning-dir` of init."""
-    version: str
-    network: str
-    developer: bool
-    allow_deprecated: bool
-    feature_set: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
-    """What their processes find in the environment beside what lightningd puts there."""
-
-    @property
-    def release(self) -> tuple[int, int]:
-        """(year, month) of the version, e.g. (26, 6)."""
-        year, month = self.version.lstrip("v").split(".")[:2]
-        return int(year), int(month)
-
-
 class Plugins:
     """The plugins, their registrations, and what is sent to them."""
 
     def __init__(
         self,
-        settings: PluginSettings,
+        settings: Settings,
         configs: Configs,
-        log: Callable[[str, str, str], None],
+        log: WriteLog,
         host_methods: Callable[[], set[str]],
         on_important_death: Callable[[PluginProcess], None],
     ):
@@ -73,27 +50,23 @@ class Plugins:
         self.ever: list[PluginProcess] = []
         """Those that are gone as well."""
         self.important: set[PluginProcess] = set()
+        self.hooks = Hooks(filtering=settings.release >= (25, 12))
         self.starting_up = True
         self.shutting_down = False
         self._log = log
         self._host_methods = host_methods
         self._on_important_death = on_important_death
         self._ids = itertools.count()
-        self._hooks: dict[str, list[tuple[PluginProcess, list[str] | None]]] = {}
         self._why_dead: dict[PluginProcess, str] = {}
+
+    @property
+    def pids(self) -> set[int]:
+        """Processes of those that are there."""
+        return {plugin.pid for plugin in self.all}
 
     def owner(self, method: str) -> PluginProcess | None:
         """The plugin that registered this method."""
         return next((p for p in self.all if method in p.methods), None)
-
-    def hooked(self, hook: str, filter_field: str) -> list[PluginProcess]:
-        """Who is to be asked, in order."""
-        filtering = self.settings.release >= (25, 12)
-        return [
-            plugin
-            for plugin, filters in self._hooks.get(hook, [])
-            if filters is None or not filtering or filter_field in filters
-        ]
 
     async def start(
         self, path: Path, parameters: dict[str, Any] | None = None, important: bool = False,
@@ -179,7 +152,7 @@ class Plugins:
             "rpc-file": "lightning-rpc",
             "startup": self.starting_up,
             "network": self.settings.network,
-            "feature_set": self.settings.feature_set,
+            "feature_set": dict(self.settings.feature_set),
         }
         return {"options": options, "configuration": configuration}
 
@@ -202,7 +175,7 @@ class Plugins:
         try:
             for declared in manifest["options"]:
                 self.configs.declare(option_of_manifest(declared, str(plugin.path)))
-            problem = self._register_methods(manifest) or self._register_hooks(plugin, manifest)
+            problem = self._register_methods(manifest) or self.hooks.register(plugin, manifest.get("hooks", []))
             if problem is not None:
                 return problem
             for name, value in parameters.items():
@@ -229,15 +202,6 @@ class Plugins:
                     f'Could not register method "{name}", a method with that name is already registered'
                     f" by plugin {holder}"
                 )
-        return None
-
-    def _register_hooks(self, plugin: PluginProcess, manifest: dict[str, Any]) -> str | None:
-        for hook in manifest.get("hooks", []):
-            name = hook["name"] if isinstance(hook, dict) else hook
-            filters = hook.get("filters") if isinstance(hook, dict) else None
-            if name not in HOOKS:
-                return f"Unknown hook name {name}"
-            self._hooks.setdefault(name, []).append((plugin, filters))
         return None
 
     async def stop(self, plugin: PluginProcess) -> None:
@@ -270,9 +234,13 @@ class Plugins:
     ) -> asyncio.Future[dict[str, Any]]:  # fmt: skip
         """Ask a plugin something of the node's own."""
         message = {"jsonrpc": "2.0", "id": "", "method": method, "params": params}
-        return plugin.request(self.request_id(method, id_prefix), message, progress)
+        return plugin.request(self._request_id(method, id_prefix), message, progress)
 
-    def request_id(self, method: str, id_prefix: str | None) -> str:
+    def pass_on(self, plugin: PluginProcess, command: Command, method: str) -> asyncio.Future[dict[str, Any]]:
+        """Let a plugin answer a command, sent now, as it came in; the future gives the whole answer object."""
+        return plugin.request(self._request_id(method, command.id_prefix), command.request, command.notify)
+
+    def _request_id(self, method: str, id_prefix: str | None) -> str:
         """Ids as lightningd makes them: whose request, which method, which number."""
         prefix = f"{id_prefix}/" if id_prefix else ""
         return f"{prefix}cln:{method}#{next(self._ids)}"
@@ -304,8 +272,7 @@ class Plugins:
         self.configs.withdraw(str(plugin.path))
         with contextlib.suppress(ValueError):
             self.all.remove(plugin)
-        for users in self._hooks.values():
-            users[:] = [user for user in users if user[0] is not plugin]
+        self.hooks.withdraw(plugin)
         if self.shutting_down:
             return
         if plugin in self.important:
@@ -319,11 +286,6 @@ class Plugins:
             if plugin.name == name or ("/" in name and plugin.path == Path(name).resolve()):
                 return plugin
         raise RpcError(-32602, f"Could not find plugin {name}")
-
-
-def builtin_owner(method: str) -> str:
-    """Path of the plugin of lightningd's own that has this method."""
-    return f"{BUILTIN_PLUGINS}/{'pay' if method == 'pay' else 'cln-xpay'}"
 
 
 def _describe(plugin: PluginProcess) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pay.sim.lightningd.jsonstream import JsonSplitter, MalformedJson, RpcError, encode
+from pay.sim.lightningd.rpc.jsonstream import JsonSplitter, MalformedJson, RpcError, encode
 
 PLUGIN_TERMINATED = -4
 """Code of a request whose plugin died before it answered."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from coincurve import PublicKey
 
-from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.units import parse_msat, parse_node_id, parse_scid
 
 INVALID_PARAMS = -32602

@@ -1,4 +1,4 @@
-"""What the stand-in remembers over restarts, in SQLite: payments, invoices, datastore, transient nothing.
+"""What the stand-in remembers over restarts, in SQLite: payments, invoices, datastore, options set for good.
 
 The payments table has lightningd's meaning: one row a `sendpay`, unique in (payment_hash, groupid,
 partid), never rewritten but for its status and the reason of its failure. A row is committed before the
@@ -7,6 +7,7 @@ HTLC exists, so a process that dies in between leaves it pending for ever, as li
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -139,6 +140,10 @@ class Database:
             "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", name
         )
         return int(self.query("SELECT value FROM counters WHERE name = ?", name)[0][0])
+
+    def remember_config(self, name: str, values: list[str]) -> None:
+        """A `setconfig` that is to last."""
+        self.query("REPLACE INTO setconfig VALUES (?, ?)", name, json.dumps(values))
 
     def add_payment(self, **values: Any) -> Payment:
         """Insert a pending row."""

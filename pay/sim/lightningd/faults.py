@@ -1,18 +1,18 @@
-"""Misbehaviour of the node itself on request: what its sockets, pipes and notifications do wrong.
+"""Misbehaviour of the stand-in itself on request: what its sockets, pipes and notifications do wrong.
 
-Set on `SimNode.faults` at any time; it takes hold of what happens from then on.
+Set on `Lightningd.faults` at any time; it takes hold of what happens from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
 @dataclass(slots=True)
-class NodeFaults:
-    """How the stand-in for lightningd misbehaves. Sets of methods and topics name what is hit; "*" is all."""
+class LightningdFaults:
+    """How the stand-in misbehaves. Sets of methods and topics name what is hit; "*" is all."""
 
     hang: set[str] = field(default_factory=set)
     """Commands that are carried out but not answered before `Dispatcher.release`."""
@@ -57,6 +57,11 @@ class NodeFaults:
     """`preapproveinvoice` answers 213."""
     headers_ahead: int = 0
     """Blocks of which bitcoind has only the headers yet: `getchaininfo`'s headercount without its blockcount."""
+
+    def become(self, other: LightningdFaults) -> None:
+        """Misbehave as `other` says: the same sets and values, in this one object that everybody holds."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
 
     def holds(self, method: str, params: Any) -> bool:
         """Whether a command is to wait."""

@@ -1,4 +1,4 @@
-"""A stand-in for lightningd in one asyncio process: plugins, `lightning-rpc`, payments over a simulated world.
+"""The stand-in for lightningd, put together: plugins, `lightning-rpc`, payments over a simulated network.
 
 It starts plugins as lightningd does, serves any client of lightningd, answers with lightningd's keys, types
 and error codes, and has its holes: the table of payments survives a kill, HTLCs survive in the network, commands
@@ -16,26 +16,29 @@ import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from pay.sim.lightningd.commands import COMMANDS
-from pay.sim.lightningd.configs import Configs, Option, builtin_options
-from pay.sim.lightningd.connections import tell_all_connected
+from pay.sim.lightningd.commands.context import Context
+from pay.sim.lightningd.commands.table import host_methods
+from pay.sim.lightningd.connections import connected_peers, connection
 from pay.sim.lightningd.dispatch import Dispatcher, Recorded
+from pay.sim.lightningd.faults import LightningdFaults, hits
 from pay.sim.lightningd.gossip_file import GossipFile
 from pay.sim.lightningd.heights import Heights
-from pay.sim.lightningd.htlc_table import HtlcTable
-from pay.sim.lightningd.interception import XPAY_PATH, XPAY_SINCE, xpay_option
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node_faults import NodeFaults, hits
-from pay.sim.lightningd.node_log import LogLine
-from pay.sim.lightningd.params import INVALID_PARAMS
-from pay.sim.lightningd.payments import Payments
-from pay.sim.lightningd.payments_db import Database, Payment
-from pay.sim.lightningd.plugin_process import PluginDied, PluginProcess, PluginState
-from pay.sim.lightningd.plugins import BUILTIN_PLUGINS, Plugins, PluginSettings
-from pay.sim.lightningd.rpc_server import Command, RpcServer, call
-from pay.sim.network.channel import SimChannel, SimPeer
+from pay.sim.lightningd.log import Log, LogLine
+from pay.sim.lightningd.own_node import OwnNode
+from pay.sim.lightningd.payments.database import Database, Payment
+from pay.sim.lightningd.payments.htlc_table import HtlcTable
+from pay.sim.lightningd.payments.sendpay import Payments
+from pay.sim.lightningd.plugins.builtin import XPAY_SINCE
+from pay.sim.lightningd.plugins.configs import Configs, builtin_options
+from pay.sim.lightningd.plugins.process import PluginDied, PluginProcess, PluginState
+from pay.sim.lightningd.plugins.registry import Plugins
+from pay.sim.lightningd.plugins.xpay import xpay_option
+from pay.sim.lightningd.rpc.client import call
+from pay.sim.lightningd.rpc.server import RpcServer
+from pay.sim.lightningd.settings import Settings
+from pay.sim.network.channel import SimPeer
 from pay.sim.network.encoding.gossip import feature_bytes
 from pay.sim.network.world import World
 from pay.units import NodeId
@@ -46,12 +49,12 @@ KILL_GRACE_S = 5.0
 """How long a plugin may live on after its node was killed, before it is reported and ended."""
 
 
-class NodeDied(Exception):
-    """The node cannot start, or an important plugin took it down; says why."""
+class LightningdDied(Exception):
+    """It cannot start, or an important plugin took it down; says why."""
 
 
-class SimNode:
-    """A node of `world` with plugins and a socket.
+class Lightningd:
+    """What runs one node of `world`, with plugins and a socket, in one asyncio process.
 
     Parameters
     ----------
@@ -106,52 +109,64 @@ class SimNode:
     ):
         self.world = world
         self.us = us
-        self.peer: SimPeer = world.nodes[us]
-        self.version = version
-        self.network = network or world.chain
-        self.directory = Path(directory).resolve() / self.network
+        self.own = OwnNode(world, us)
+        network = network or world.chain
+        self.directory = Path(directory).resolve() / network
         self.rpc_path = self.directory / "lightning-rpc"
-        self.developer = developer
-        self.builtin_pay = builtin_pay
-        self.faults = NodeFaults()
         self.recorded: deque[Recorded] = deque(maxlen=100_000)
-        self.lines: deque[LogLine] = deque(maxlen=100_000)
+        self.row_watchers: list[Callable[[Payment], None]] = []
         self.running = False
         self._plugin_paths = [Path(plugin)] if isinstance(plugin, Path | str) else [Path(p) for p in plugin or ()]
         self._given_options = dict(options or {})
         self._important = important
         self._tasks: set[asyncio.Future[Any]] = set()
-        self.heights = Heights(self)
+        self._faults = LightningdFaults()
+        self._log = Log(self._alarm)
+        self.heights = Heights(self.own, self.notify)
         self.htlcs = HtlcTable()
-        self.row_watchers: list[Callable[[Payment], None]] = []
-        self._log_file: TextIO | None = None
         self._stopped: asyncio.Event = asyncio.Event()
-        node_features = feature_bytes(self.peer.features).hex()
-        self.feature_set = {"init": node_features, "node": node_features, "channel": "", "invoice": "024100"}
-        self.settings = PluginSettings(
-            self.directory, version, self.network, developer, allow_deprecated, self.feature_set,
-            dict(environment or {}),
+        features = feature_bytes(self.own.peer.features).hex()
+        self.settings = Settings(
+            self.directory, version, network, developer, allow_deprecated, builtin_pay,
+            {"init": features, "node": features, "channel": "", "invoice": "024100"}, dict(environment or {}),
         )  # fmt: skip
 
     @property
-    def release(self) -> tuple[int, int]:
-        """(year, month) of the version."""
-        return self.settings.release
+    def faults(self) -> LightningdFaults:
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: LightningdFaults) -> None:
+        self._faults.become(faults)
+
+    @property
+    def lines(self) -> Sequence[LogLine]:
+        """The last lines of the log."""
+        return self._log.lines
+
+    @property
+    def version(self) -> str:
+        return self.settings.version
+
+    @property
+    def network(self) -> str:
+        return self.settings.network
+
+    @property
+    def peer(self) -> SimPeer:
+        return self.own.peer
 
     @property
     def height(self) -> int:
-        return self.world.height + self.peer.extra_height
+        return self.own.height
 
     @property
     def plugin_pids(self) -> set[int]:
-        return {plugin.pid for plugin in self.plugins.all}
-
-    def own_channels(self) -> list[SimChannel]:
-        return self.peer.channels
+        return self.plugins.pids
 
     # Life.
 
-    async def __aenter__(self) -> SimNode:
+    async def __aenter__(self) -> Lightningd:
         await self.start()
         return self
 
@@ -163,19 +178,28 @@ class SimNode:
 
         Raises
         ------
-        NodeDied
+        LightningdDied
             An option that nobody owns, or an important plugin that did not start. A plugin that is not
             important and fails is only logged, as lightningd does.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._log_file = (self.directory / "log").open("a", buffering=1)
+        self._log.open(self.directory / "log")
         self.db = Database(self.directory / "lightningd.sqlite3")
-        self._set_up_configs()
-        self.plugins = Plugins(self.settings, self.configs, self.log, self.host_methods, self._lose_important)
-        self.payments = Payments(self)
-        self.dispatcher = Dispatcher(self)
+        self.configs = self._configured()
+        log, settings = self._log.write, self.settings
+        self.plugins = Plugins(
+            settings, self.configs, log, lambda: host_methods(settings, self._faults), self._lose_important
+        )
+        self.payments = Payments(
+            self.own, self.db, self._faults, log, self.notify, self.row_watchers, self._crash_soon
+        )
+        context = Context(
+            self.own, settings, self._faults, self.db, self.configs, self.plugins, self.payments, self.heights,
+            self.htlcs, log, self.notify, self._stop_soon,
+        )  # fmt: skip
+        self.dispatcher = Dispatcher(context, self.recorded.append, self._spawn)
         self._server = RpcServer(self.rpc_path, self.dispatcher.take)
-        self._gossip = GossipFile(self.world, self.directory / "gossip_store", self.release)
+        self._gossip = GossipFile(self.world, self.directory / "gossip_store", settings.release)
         self._stopped.clear()
         self.running = True
         self.world.block_listeners.append(self.heights.block_added)
@@ -185,7 +209,8 @@ class SimNode:
             await self._tear_down()
             raise
         self.payments.attach()
-        tell_all_connected(self)
+        for peer_id in connected_peers(self.own):
+            self.notify("connect", connection(self._faults, peer_id))
 
     async def _start_plugins(self) -> None:
         started = []
@@ -195,7 +220,7 @@ class SimNode:
             except PluginDied as death:
                 self._plugin_failed(path, death)
         if self.configs.unclaimed():
-            raise NodeDied(f"--{self.configs.unclaimed()[0]}: unrecognized option")
+            raise LightningdDied(f"--{self.configs.unclaimed()[0]}: unrecognized option")
         await self._server.start()
         for plugin in started:
             try:
@@ -205,16 +230,15 @@ class SimNode:
         self.plugins.starting_up = False
 
     def _plugin_failed(self, path: Path, death: PluginDied) -> None:
-        self.log("unusual", "plugin-manager", f"{path}: {death}")
+        self._log.write("unusual", "plugin-manager", f"{path}: {death}")
         if not self.running:
-            raise NodeDied(f"{path}: {death}") from death
+            raise LightningdDied(f"{path}: {death}") from death
 
     async def stop(self) -> None:
         """Shut down in order: plugins are told, callers are not answered any more."""
         if not self.running:
             return
-        self.payments.detach()
-        self.running = False
+        self._end()
         await self.plugins.shut_down()
         await self._tear_down()
 
@@ -228,8 +252,7 @@ class SimNode:
         """
         if not self.running:
             return []
-        self.payments.detach()
-        self.running = False
+        self._end()
         self.plugins.shutting_down = True
         orphans = list(self.plugins.all)
         for plugin in orphans:
@@ -255,23 +278,22 @@ class SimNode:
         """Wait until somebody stops the node (the command `stop`, or an important plugin that died)."""
         await self._stopped.wait()
 
-    def stop_soon(self) -> None:
-        """Stop, from within a callback."""
+    def _stop_soon(self) -> None:
         self._stopping = asyncio.ensure_future(self.stop())
 
-    def builtin_plugins(self) -> list[dict[str, Any]]:
-        """What `plugin list` shows of lightningd's own plugins: those that one would miss."""
-        names = ["bcli", "topology"]
-        names += ["offers"] * ("decode" not in self.faults.missing) + ["pay"] * self.builtin_pay
-        shown = [{"name": f"{BUILTIN_PLUGINS}/{name}", "active": True, "dynamic": False} for name in names]
-        if self.release >= XPAY_SINCE:
-            shown.append({"name": XPAY_PATH, "active": True, "dynamic": True})
-        return shown
+    def _crash_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.create_task(self.kill()))
+
+    def _end(self) -> None:
+        """Nothing is carried out or told any more; what belongs to this run is let go of later."""
+        self.running = False
+        self.payments.end()
+        self.dispatcher.end()
 
     async def _tear_down(self, orphaned: bool = False) -> None:
         """Let go of everything; with `orphaned` the plugins live on without us for now."""
-        self.running = False
-        self.payments.detach()
+        self._end()
         with contextlib.suppress(ValueError):
             self.world.block_listeners.remove(self.heights.block_added)
         self._gossip.close()
@@ -287,44 +309,34 @@ class SimNode:
         if not orphaned:
             await asyncio.gather(*(plugin.buried() for plugin in self.plugins.ever))
         self.db.close()
-        if self._log_file is not None:
-            self._log_file.close()
-            self._log_file = None
+        self._log.close()
         self._stopped.set()
 
     def _lose_important(self, plugin: PluginProcess) -> None:
-        self.running = False
+        self._end()
         if not self.plugins.starting_up:
             self._stopping = asyncio.ensure_future(self._tear_down())
 
-    def _set_up_configs(self) -> None:
-        self.configs = Configs()
-        settings = {
+    def _configured(self) -> Configs:
+        configs, settings = Configs(), self.settings
+        shown = {
             "alias": self.peer.name, "color": self.us.hex()[:6],
-            "lightning-dir": str(self.directory.parent), "network": self.network,
+            "lightning-dir": str(self.directory.parent), "network": settings.network,
         }  # fmt: skip
-        for option in builtin_options(settings):
-            self.configs.declare(option)
-        if self.release >= XPAY_SINCE:
-            self.configs.declare(xpay_option(self.release))
-        if self.developer:
-            self.configs.give("developer", True, "cmdline")
+        for option in builtin_options(shown):
+            configs.declare(option)
+        if settings.release >= XPAY_SINCE:
+            configs.declare(xpay_option(settings.release))
+        if settings.developer:
+            configs.give("developer", True, "cmdline")
         if self._plugin_paths:
             kind = "important-plugin" if self._important else "plugin"
-            self.configs.give(kind, list(map(str, self._plugin_paths)), "cmdline")
+            configs.give(kind, list(map(str, self._plugin_paths)), "cmdline")
         for name, value in self._given_options.items():
-            self.configs.give(name, value, "cmdline")
+            configs.give(name, value, "cmdline")
         for row in self.db.query("SELECT name, value FROM setconfig"):
-            self.configs.give(row["name"], json.loads(row["value"]), self.setconfig_source)
-
-    @property
-    def setconfig_source(self) -> str:
-        """Where lightningd writes what is set for good, as `listconfigs` shows it."""
-        return f"{self.directory}/config.setconfig:2"
-
-    def remember_config(self, name: str, values: list[str]) -> None:
-        """A `setconfig` that is to last."""
-        self.db.query("REPLACE INTO setconfig VALUES (?, ?)", name, json.dumps(values))
+            configs.give(row["name"], json.loads(row["value"]), settings.setconfig_source)
+        return configs
 
     # Commands.
 
@@ -334,16 +346,7 @@ class SimNode:
         """One command over the socket, as any client would. Raises RpcError, ConnectionError."""
         return await call(self.rpc_path, method, params, notify)
 
-    def host_methods(self) -> set[str]:
-        """Names of the commands that this version of the host has."""
-        names = set(COMMANDS)
-        if self.builtin_pay:
-            names.add("pay")
-        elif self.release < (26, 6):
-            names.discard("listpays")
-        return names - self.faults.missing
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it ends with the node."""
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
@@ -352,29 +355,16 @@ class SimNode:
 
     def _report_bug(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self.log("broken", "lightningd", f"BUG: {task.exception()!r}")
-
-    def find_option(self, name: str, command: Command) -> Option:
-        """Raises RpcError in lightningd's words."""
-        option = self.configs.options.get(name)
-        if option is None:
-            raise self.bad_param("config", "Unknown config option", name, command)
-        return option
-
-    def bad_param(self, name: str, problem: str, value: Any, command: Command) -> RpcError:
-        """A refusal that comes after the parameters were read."""
-        verbose = self.developer or command.check_only
-        shown = f"token '{json.dumps(value)}'" if verbose else "token (see logs for details)"
-        return RpcError(INVALID_PARAMS, f"{name}: {problem}: invalid {shown}")
+            self._log.write("broken", "lightningd", f"BUG: {task.exception()!r}")
 
     # Telling.
 
     def notify(self, topic: str, payload: dict[str, Any]) -> None:
         """A notification to the plugins that want it, subject to faults."""
-        if not self.running or hits(self.faults.drop, topic):
+        if not self.running or hits(self._faults.drop, topic):
             return
-        delay_s = self.faults.late_s.get(topic, self.faults.late_s.get("*", 0.0))
-        for _ in range(2 if hits(self.faults.double, topic) else 1):
+        delay_s = self._faults.late_s.get(topic, self._faults.late_s.get("*", 0.0))
+        for _ in range(2 if hits(self._faults.double, topic) else 1):
             if delay_s:
                 asyncio.get_running_loop().call_later(delay_s, self._notify_late, self.plugins, topic, payload)
             else:
@@ -384,10 +374,5 @@ class SimNode:
         if self.running and plugins is self.plugins:
             plugins.notify(topic, payload)
 
-    def log(self, level: str, source: str, text: str) -> None:
-        line = LogLine(level, source, text)
-        self.lines.append(line)
-        if self._log_file is not None:
-            self._log_file.write(f"{line}\n")
-        if level in ("unusual", "broken") and self.running:
-            self.notify("warning", line.warning(self.world.clock.now()))
+    def _alarm(self, line: LogLine) -> None:
+        self.notify("warning", line.warning(self.world.clock.now()))
