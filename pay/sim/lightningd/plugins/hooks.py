@@ -119,7 +119,11 @@ class PluginLink:
 
 
 async def decide(chain: Sequence[Link], command: Command) -> Verdict:
-    """Ask one after the other; the first that does not let the command go on decides."""
+    """Ask one after the other; the first that does not let the command go on decides.
+
+    Knowingly not done: lightningd goes on to ask after the first change, and takes a second one for a mistake,
+    which it logs and ignores; what is no verdict at all it logs as well.
+    """
     for link in chain:
         verdict = await link.ask(command)
         if not isinstance(verdict, Continue):
