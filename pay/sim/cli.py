@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.rpc_server import FlatError, call
+from pay.sim.lightningd.rpc.client import FlatError, call
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 
 if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+    from pay.sim.lightningd.daemon import Lightningd
 
 HOME = Path(__file__).resolve().parents[2] / ".simnode"
 """Where the simulated node of this checkout lives."""
@@ -59,7 +59,7 @@ def run_node(args: argparse.Namespace) -> int:
     import lzma
 
     from pay.network import GossipStoreError
-    from pay.sim.lightningd.node import NodeDied
+    from pay.sim.lightningd.daemon import LightningdDied
 
     running = asyncio.run(_running(args.directory))
     if running is not None:
@@ -70,7 +70,7 @@ def run_node(args: argparse.Namespace) -> int:
         return asyncio.run(_run_node(args))
     except BrokenPipeError:
         raise
-    except (NodeDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
+    except (LightningdDied, GossipStoreError, lzma.LZMAError, OSError, ValueError) as error:
         print(f"The simulated node cannot start: {error}", file=sys.stderr)
         return 1
 
@@ -87,7 +87,7 @@ async def _running(directory: Path) -> Path | None:
 
 async def _run_node(args: argparse.Namespace) -> int:
     # Here and not above: `call` has no use for the world and would have to wait for its libraries.
-    from pay.sim.lightningd.node import SimNode
+    from pay.sim.lightningd.daemon import Lightningd
     from pay.sim.network.clock import RealClock
     from pay.sim.playground import make_world
 
@@ -96,7 +96,7 @@ async def _run_node(args: argparse.Namespace) -> int:
         RealClock(loop), nodes=args.nodes, network=args.network, seed=args.seed, balances=args.balances
     )
     options = dict(_option(text) for text in args.option)
-    node = SimNode(world, us, args.directory, args.plugin or None, options)
+    node = Lightningd(world, us, args.directory, args.plugin or None, options)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
@@ -127,7 +127,7 @@ def _mark(directory: Path, rpc_path: Path) -> Path:
     return marker
 
 
-def _greet(node: SimNode, args: argparse.Namespace) -> None:
+def _greet(node: Lightningd, args: argparse.Namespace) -> None:
     owner = node.plugins.owner("pay")
     where = "" if args.directory == HOME else f" --directory {args.directory}"
     cli = f"{_python()} -m pay.sim call{where}"

@@ -61,10 +61,10 @@ def make_world(
             read_store(world, store, seed, balances)
     if not world.channels:
         raise ValueError(f"{network} has no channels")
-    return world, join(world, seed).id
+    return world, _join(world, seed).id
 
 
-def join(world: World, seed: int = 1, name: str = "box") -> SimPeer:
+def _join(world: World, seed: int = 1, name: str = "box") -> SimPeer:
     """Adds our node with its channels to a world that has nodes."""
     rng = random.Random(seed)
     peers = [peer for peer in world.nodes.values() if len(peer.channels) >= _MIN_PEER_CHANNELS]

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pay.sim.lightningd.node import DEFAULT_PLUGIN, SimNode
+from pay.sim.lightningd.daemon import DEFAULT_PLUGIN, Lightningd
 from pay.sim.network import networks
 from pay.sim.network.channel import SimPeer
 from pay.sim.network.clock import RealClock
@@ -70,7 +70,7 @@ class _Scene:
     def invoice(self, **more: Any) -> SimInvoice:
         return self.world.create_invoice(self.payee().id, 10_000, f"bench {self._made}", **more)
 
-    async def pay(self, node: SimNode) -> float:
+    async def pay(self, node: Lightningd) -> float:
         """Milliseconds from the call to its first part."""
         mark = len(node.recorded)
         await node.call("pay", {"bolt11": self.invoice().bolt11})
@@ -83,7 +83,7 @@ async def _started(htlcs: int) -> tuple[float, float, int]:
     """Of a plugin that finds a part of its last run: ms and CPU (ms) to the first part of a new one; listhtlcs."""
     scene = _Scene()
     with tempfile.TemporaryDirectory() as directory:
-        async with SimNode(scene.world, scene.us.id, Path(directory)) as node:
+        async with Lightningd(scene.world, scene.us.id, Path(directory)) as node:
             for channel in list(scene.world.channels.values())[-1:]:
                 node.htlcs.fill(channel, htlcs)
             await _started_once(node, 1)
@@ -106,7 +106,7 @@ async def _started(htlcs: int) -> tuple[float, float, int]:
     return statistics.median(first_ms), statistics.median(cpu_ms), asked
 
 
-async def _started_once(node: SimNode, times: int) -> None:
+async def _started_once(node: Lightningd, times: int) -> None:
     while sum("started version=" in line.text for line in node.lines) < times:
         await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def _hanging() -> tuple[float, float]:
     """Median ms of payments alone, and beside those that hang: in turns, before, with them and after."""
     scene = _Scene()
     with tempfile.TemporaryDirectory() as directory:
-        async with SimNode(scene.world, scene.us.id, Path(directory)) as node:
+        async with Lightningd(scene.world, scene.us.id, Path(directory)) as node:
             await _started_once(node, 1)
             stuck = {scene.invoice().bolt11 for _ in range(HANGING)}
             for _ in range(20):

@@ -7,9 +7,9 @@ import statistics
 import time
 
 from pay.network import GossipStore, Policy
-from pay.sim.network import gossip
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.store import StoreWriter
+from pay.sim.network.encoding import gossip
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.store import StoreWriter
 from pay.units import ScidDir
 from tests.bench.setting import Setting
 from tests.bench.table import heading, row

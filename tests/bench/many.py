@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.daemon import Lightningd
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network import networks
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
@@ -39,7 +39,7 @@ async def _run() -> dict[str, float]:
     us = networks.join(world, n_channels=20, seed=1, capacity_msat=10**12)
     payees = [peer for peer in world.nodes.values() if len(peer.channels) > 2 and peer is not us]
     with tempfile.TemporaryDirectory() as directory:
-        async with SimNode(world, us.id, Path(directory), options=USUAL_LEVEL) as node:
+        async with Lightningd(world, us.id, Path(directory), options=USUAL_LEVEL) as node:
             while not any("started version=" in line.text for line in node.lines):
                 await asyncio.sleep(0.01)
             pid = next(iter(node.plugin_pids))

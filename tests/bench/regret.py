@@ -28,9 +28,9 @@ from functools import cache, partial
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import ChannelGraph
 from pay.sim.network.channel import SimChannel, SimPeer
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
-from pay.sim.network.liars import Claim, Liar, Lie, Place
+from pay.sim.network.liars import Claim, Liar, Lie, Role
 from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.bench.calibration import Record, Recorder, report
@@ -267,6 +267,6 @@ def _liars(world: World, us: NodeId) -> list[NodeId]:
     chosen = random.Random(5).sample(able[:100], LIARS)
     lie = Lie(int(FailCode.TEMPORARY_CHANNEL_FAILURE), Claim.ABSENT)
     for node in chosen:
-        places = (Place.FORWARDER, Place.LAST_BUT_ONE)
+        places = (Role.FORWARDER, Role.LAST_BUT_ONE)
         world.set_faults(node, Faults(liar=Liar([lie, None], places)))
     return chosen

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node import DEFAULT_PLUGIN, DEFAULT_VERSION, SimNode
+from pay.sim.lightningd.daemon import DEFAULT_PLUGIN, DEFAULT_VERSION, Lightningd
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network import networks
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
@@ -77,7 +77,7 @@ async def _node(network: Path | None) -> tuple[float, float, float, list[float],
     us = networks.join(world, seed=1)
     payees = [peer for peer in world.nodes.values() if len(peer.channels) > 2 and peer is not us]
     with tempfile.TemporaryDirectory() as directory:
-        async with SimNode(world, us.id, Path(directory), options=USUAL_LEVEL) as node:
+        async with Lightningd(world, us.id, Path(directory), options=USUAL_LEVEL) as node:
             await _said(node, "started version=")
             pid = next(iter(node.plugin_pids))
 
@@ -108,7 +108,7 @@ async def _node(network: Path | None) -> tuple[float, float, float, list[float],
         )
 
 
-async def _said(node: SimNode, text: str) -> None:
+async def _said(node: Lightningd, text: str) -> None:
     for _ in range(2000):
         if any(text in line.text for line in node.lines):
             return

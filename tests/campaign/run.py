@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from pay.sim.lightningd.node_faults import NodeFaults
-from pay.sim.lightningd.payments_db import Database, Payment, Status
+from pay.sim.lightningd.faults import LightningdFaults
+from pay.sim.lightningd.payments.database import Database, Payment, Status
 from tests.campaign.town import Purchase, builder, now_s, purchases
 from tests.campaign.trouble import Trouble
 from tests.campaign.truth import Call, Evidence, Guard, judge
@@ -160,7 +160,7 @@ class _Run:
 
     def _some_trouble(self) -> None:
         """The host commits late or not at all, tells nothing, or is slow."""
-        rng, faults = self._rng, NodeFaults(only_plugin=True)
+        rng, faults = self._rng, LightningdFaults(only_plugin=True)
         faults.commitment_delay_s = rng.choice([0.0, 0.0, 0.02, 0.2])
         faults.no_commitment = rng.random() < 0.05
         if rng.random() < 0.2:
@@ -182,7 +182,7 @@ class _Run:
         if rng.random() < 0.2:
             host.world(lambda world: world.mine(1))
         if rng.random() < 0.7:
-            host.node.faults = NodeFaults()
+            host.node.faults = LightningdFaults()
         self._restarted = host.log_mark()
         self._trouble.node_starts()
         host.box.restart()
@@ -215,7 +215,7 @@ class _Run:
     def _finish(self) -> None:
         """No trouble any more; the node is started once more, and everybody asks for the last time."""
         host = self._host
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         self._trouble.end()
         if self._rng.random() < 0.5:
             for purchase in self._purchases:

@@ -19,9 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pay.sim.lightningd.node_log import LogLine
+from pay.sim.lightningd.log import LogLine
 from pay.sim.lightningd.other_sender import LABEL
-from pay.sim.lightningd.payments_db import Database, Payment, Status
+from pay.sim.lightningd.payments.database import Database, Payment, Status
 from tests.campaign.town import Purchase, now_s
 from tests.support.rawrpc import Answer
 

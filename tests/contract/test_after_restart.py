@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.contract import test_boltz, test_btcpay, test_lnbits, test_spark
 from tests.support.box.host import hosting
 from tests.support.clients import LABEL, OPTIONS, Look, Moment, Says, look

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from pay.network import ChannelGraph, GossipStore, GossipStoreError, Policy, parse_channel_update
 from pay.network import gossip_store as reader
-from pay.sim.network import gossip, keys
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.gossip import MessageType
-from pay.sim.network.store import Flag, StoreVersion, StoreWriter, crc32c
+from pay.sim.network.encoding import gossip, keys
+from pay.sim.network.encoding.crc32c import crc32c
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.gossip import MessageType
+from pay.sim.network.encoding.store import Flag, StoreVersion, StoreWriter
 from pay.units import Scid, ScidDir
 
 REGTEST = CHAIN_HASHES["regtest"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.host import CAPACITY_MSAT, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.support.box.restarts import SPLIT_MSAT, journal, narrow
 from tests.support.checkout import PLUGIN

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Claim, Liar, Lie
 from tests.support.box.host import SAT, hosting
 from tests.support.box.restarts import OPTIONS, kill_plugin

@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 
-from pay.sim.lightningd.node_log import LogLine
+from pay.sim.lightningd.log import LogLine
 from pay.sim.lightningd.other_sender import LABEL
-from pay.sim.lightningd.payments_db import Payment, Status
+from pay.sim.lightningd.payments.database import Payment, Status
 from pay.sim.network.clock import VirtualClock
 from pay.sim.network.world import World
 from tests.campaign.run import run

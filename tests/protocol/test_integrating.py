@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.support.box.restarts import OPTIONS, kill_plugin, restart_node, start_plugin

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.store import DYING_BLOCKS
+from pay.sim.network.encoding.store import DYING_BLOCKS
 from tests.support.box.host import CAPACITY_MSAT, Host, hosting
 from tests.support.box.learning import AMOUNT_MSAT, OPTIONS, drain, liquidity, of, tries
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.daemon import Lightningd
 from tests.support.box.host import CAPACITY_MSAT, Host, hosting
 from tests.support.box.learning import KEY, OPTIONS, drain, kept, liquidity, stored, tries
 
@@ -166,7 +166,7 @@ def test_a_datastore_in_trouble_touches_no_payment(tmp_path: Path, faults: dict[
     ids=["failing", "empty"],
 )
 def test_what_cannot_be_read_at_start_is_learnt_again(tmp_path: Path, faults: dict[str, Any]) -> None:
-    def trouble(node: SimNode) -> None:
+    def trouble(node: Lightningd) -> None:
         for name, value in faults.items():
             setattr(node.faults, name, value)
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_read_at_start_is_learnt_again(tmp_path: Path, faults: di
         assert len(host.lines("liquidity_unread")) == 1
 
 
-def late_start(node: SimNode) -> None:
+def late_start(node: Lightningd) -> None:
     """The plugin cannot read the datastore yet."""
     node.faults.only_plugin = True
     node.faults.errors = {"listdatastore": (-1, "database is locked")}

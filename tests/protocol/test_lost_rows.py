@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.payments_db import Status
+from pay.sim.lightningd.payments.database import Status
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending, hosting
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending, hosting
 

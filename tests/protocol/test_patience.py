@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
 from tests.support.box.host import Host, hosting
 

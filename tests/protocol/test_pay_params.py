@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.bolt11 import Bolt11, encode
-from pay.sim.network.keys import node_secret
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.keys import node_secret
 from tests.support.box.host import SAT, Host, hosting
 from tests.support.rawrpc import Answer
 

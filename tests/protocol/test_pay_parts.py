@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.payments_db import Status
+from pay.sim.lightningd.payments.database import Status
 from pay.sim.network.clock import RealClock
-from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.faults import Faults
-from pay.sim.network.invoices import fail_parts
+from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.support.box.host import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting

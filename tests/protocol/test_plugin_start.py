@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.node import NodeDied, SimNode
-from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.daemon import Lightningd, LightningdDied
+from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import SAT, Host, environment, hosting
 from tests.support.checkout import PLUGIN
 
@@ -228,14 +228,14 @@ def test_pay_at_once_after_the_start(tmp_path: Path) -> None:
 def test_the_node_does_not_say_who_it_is_at_first(tmp_path: Path) -> None:
     """An answer of `getinfo` without its fields is asked for again; payments wait for it."""
 
-    def spoil(node: SimNode) -> None:
-        node.faults = NodeFaults(empty={"getinfo"}, only_plugin=True)
+    def spoil(node: Lightningd) -> None:
+        node.faults = LightningdFaults(empty={"getinfo"}, only_plugin=True)
 
     with hosting(tmp_path, prepare=spoil, wait=False, version="v24.11") as host:
         pending = host.pay_soon(host.invoice())
         host.until(lambda: host.methods().count("getinfo") >= 2)
         assert not pending.answered
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         assert pending.answer().ok()["status"] == "complete"
 
 
@@ -248,7 +248,7 @@ def test_builtin_pay_is_there_too(tmp_path: Path) -> None:
 
 def test_bad_option_stops_the_host(tmp_path: Path) -> None:
     """As lightningd does with an option that nobody owns."""
-    with pytest.raises(NodeDied, match="pay-no-such"):
+    with pytest.raises(LightningdDied, match="pay-no-such"):
         Host(tmp_path, options={"pay-no-such": 1})
 
 
@@ -370,7 +370,7 @@ def test_what_is_set_for_good_outlasts_a_plugin_that_was_started_by_hand(tmp_pat
         host.log("option_outlasts_plugin name=pay-max-parts")
         assert len(host.lines("option_outlasts_plugin")) == 2
         host.box.stop()
-        with pytest.raises(NodeDied, match="pay-m"):
+        with pytest.raises(LightningdDied, match="pay-m"):
             host.box.restart()
 
 
@@ -419,7 +419,7 @@ def test_under_systemd_restrictions(tmp_path: Path) -> None:
 
 def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
     """A host whose gossip_store is spoilt before the plugin opens it."""
-    import pay.sim.lightningd.node as simulated
+    import pay.sim.lightningd.daemon as simulated
 
     class Spoilt(simulated.GossipFile):
         def __init__(self, world: Any, path: Path, release: tuple[int, int]):

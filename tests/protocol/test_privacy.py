@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.box.host import TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.support.box.restarts import OPTIONS, kill_plugin, start_plugin
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.network.clock import RealClock
 from pay.sim.network.faults import Faults
 from pay.sim.network.world import World
@@ -188,7 +188,7 @@ def test_a_peer_that_announces_another_address(host: Host) -> None:
     assert connects(host) == [BY_ID, WHERE_IT_WAS]
 
 
-def dialled_us(node: SimNode) -> None:
+def dialled_us(node: Lightningd) -> None:
     """Every peer did."""
     node.faults.callers.update(node.world.nodes)
     node.faults.unlisted.update(node.world.nodes)

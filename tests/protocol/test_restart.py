@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import hosting
 from tests.support.box.restarts import (
     AMOUNT_MSAT,
@@ -80,7 +80,7 @@ def test_plugin_restarted_alone_with_an_order_unseen(tmp_path: Path) -> None:
         host.until(lambda: host.sendpays(mark))
         late = host.sendpays(mark)[0]
         kill_plugin(host)
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         start_plugin(host)
         assert journal(host) == []
         mark = host.mark()
@@ -169,7 +169,7 @@ def test_node_restarted_with_a_part_missing(tmp_path: Path, shadow: str) -> None
     options = {"developer": True, "options": {**OPTIONS["options"], "pay-shadow": shadow}}
     with hosting(tmp_path, build=narrow, **options) as host:
         made = split_with_a_part_missing(host)
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         restart_node(host)
         answer = host.pay(made).ok()
         over(host)
@@ -190,7 +190,7 @@ def test_plugin_restarted_alone_with_a_part_missing(tmp_path: Path) -> None:
     with hosting(tmp_path, build=narrow, **OPTIONS) as host:
         made = split_with_a_part_missing(host)
         kill_plugin(host)
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         calls = host.mark()
         start_plugin(host)
         mark = host.log_mark()
@@ -242,7 +242,7 @@ def test_pay_during_the_adoption(tmp_path: Path) -> None:
         pending, status = host.pay_soon(made), host.soon("paystatus", [made.bolt11])
         host.until(lambda: host.methods(calls).count("listsendpays") >= 3)
         assert not pending.answered and not status.answered
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
         host.log("payment_attached", mark)
         assert status.answer().ok()["pay"][0]["session_status"] == "Inflight"
         host.release(made)
@@ -255,7 +255,7 @@ def test_listpays_after_a_restart(tmp_path: Path, version: str) -> None:
     """A payment in work is pending there, between two attempts too; with the hook and with our own command."""
     with hosting(tmp_path, build=narrow, version=version, developer=True, options=FAST) as host:
         made = split_with_a_part_missing(host)
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
 
         def no_plans() -> None:
             host.node.faults.only_plugin = True

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pay.engine.records.journal import READ_TIMEOUT_S
-from pay.sim.lightningd.node import SimNode
-from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.daemon import Lightningd
+from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.network.world import World
 from tests.support.box.host import SAT, hosting
 from tests.support.box.restarts import (
@@ -96,7 +96,7 @@ def test_journal_cannot_be_written(tmp_path: Path, fault: str, monkeypatch: pyte
 def test_journal_cannot_be_read(tmp_path: Path, fault: str) -> None:
     """At start: parts are watched and calls are served, after a moment."""
 
-    def prepare(node: SimNode) -> None:
+    def prepare(node: Lightningd) -> None:
         node.faults.only_plugin = True
         if fault == "error":
             node.faults.errors = {"listdatastore": (-1, "database is locked")}
@@ -114,7 +114,7 @@ def test_journal_cannot_be_read(tmp_path: Path, fault: str) -> None:
         assert not host.lines("payment_resumed", mark)
         host.release(made)
         assert pending.answer().ok()["parts"] == 1
-        host.node.faults = NodeFaults()
+        host.node.faults = LightningdFaults()
 
 
 def test_foreign_group_at_start(tmp_path: Path) -> None:

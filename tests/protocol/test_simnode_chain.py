@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.network.failures import FailCode
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.box.worlds import invoice_of_far, line_box, part, topics
 from tests.support.plugins import ECHO
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import MalformedJson, RpcError
-from pay.sim.lightningd.node_faults import NodeFaults
+from pay.sim.lightningd.rpc.jsonstream import MalformedJson, RpcError
 from pay.sim.network.faults import Faults
 from tests.support.box.worlds import invoice_of_far, line_box, part, told, topics
 from tests.support.plugins import ECHO
@@ -33,7 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def box(running: Box) -> Iterator[Box]:
     yield running
-    running.node.faults = NodeFaults()
+    running.node.faults = LightningdFaults()
 
 
 def test_an_rpc_that_hangs_was_carried_out(box: Box) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node_faults import NodeFaults
-from pay.sim.lightningd.rpc_server import short_path
+from pay.sim.lightningd.rpc.address import short_path
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.worlds import invoice_of_far, line_box, part
 
 CALLER = """
@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def box(running: Box) -> Iterator[Box]:
     yield running
-    running.node.faults = NodeFaults()
+    running.node.faults = LightningdFaults()
     running.let_go()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
 from pay.units import format_scid

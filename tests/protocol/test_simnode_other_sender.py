@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.lightningd.other_sender import OtherSender
-from pay.sim.lightningd.payments_db import Status
+from pay.sim.lightningd.payments.database import Status
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.faults import Faults
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.worlds import invoice_of_far, line_box, part

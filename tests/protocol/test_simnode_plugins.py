@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from pay.sim.lightningd.daemon import LightningdDied
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node import NodeDied
-from pay.sim.lightningd.rpc_server import FlatError
+from pay.sim.lightningd.rpc.client import FlatError
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.worlds import executable, invoice_of_far, line_box, part, told, topics
 from tests.support.plugins import ECHO, FLAVOUR
 
@@ -67,7 +67,7 @@ def test_a_plugin_is_started_as_lightningd_starts_it(tmp_path: Path, manifest: A
 
 
 def test_an_option_that_nobody_owns_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(NodeDied, match="--pay-typo: unrecognized option"):
+    with pytest.raises(LightningdDied, match="--pay-typo: unrecognized option"):
         line_box(tmp_path, plugin=ECHO, options={"pay-typo": 1}).__enter__()
 
 
@@ -219,7 +219,7 @@ def test_a_plugin_that_says_nothing_and_exits(tmp_path: Path) -> None:
     silent = executable(tmp_path / "silent", "raise SystemExit(1)")
     with line_box(tmp_path) as box, pytest.raises(RpcError, match="exited before replying to getmanifest"):
         box.call("plugin", ["start", str(silent)])
-    with pytest.raises(NodeDied, match="exited before replying to getmanifest"):
+    with pytest.raises(LightningdDied, match="exited before replying to getmanifest"):
         line_box(tmp_path, plugin=silent, important=True).__enter__()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pay.network import GossipStore
-from pay.sim.lightningd.jsonstream import RpcError
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.world import World
 from tests.support.box.worlds import executable, invoice_of_far, line_box, part, topics
 from tests.support.plugins import ECHO

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import RpcError
 from pay.sim.lightningd.other_sender import OtherSender
-from pay.sim.lightningd.payments_db import Payment, Status
+from pay.sim.lightningd.payments.database import Payment, Status
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.worlds import invoice_of_far, line_box, part, topics
 from tests.support.plugins import ECHO

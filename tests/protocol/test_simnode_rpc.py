@@ -17,7 +17,7 @@ from pyln.client import LightningRpc
 from pyln.client import RpcError as PylnError
 
 from pay.sim.lightningd.harness import Box
-from pay.sim.lightningd.jsonstream import JsonSplitter, MalformedJson, RpcError
+from pay.sim.lightningd.rpc.jsonstream import JsonSplitter, MalformedJson, RpcError
 from tests.support.box.worlds import invoice_of_far, line_box, part
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.payments_db import Status
-from pay.sim.network.failures import FailCode
+from pay.sim.lightningd.payments.database import Status
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from pay.sim.network.liars import Liar, Lie
 from tests.support.box.host import Host, hosting

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pay.sim.network.clock import RealClock
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Liar, Lie
 from pay.sim.network.world import World
 from pay.units import NodeId

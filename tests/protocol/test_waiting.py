@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.failures import FailCode, failure
-from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.encoding.failures import FailCode, failure
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.recipient import fail_parts
 from tests.support.box.host import Host, hosting
 from tests.support.checkout import PLUGIN
 

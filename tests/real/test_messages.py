@@ -11,8 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from pay.sim.network import bolt11
-from pay.sim.network.bolt11 import FIELD_ORDER, Bolt11, encode
+from pay.sim.network.encoding.bolt11 import FIELD_ORDER, Bolt11, encode, writing
 from tests.real.support.network import Node
 from tests.real.support.paying import INVALID, TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, rows, wait_until
 from tests.real.support.shop import WITH_PLUGIN, Shop
@@ -38,7 +37,7 @@ def message(answer: Answer, code: int = INVALID) -> str:
 
 def for_nothing() -> str:
     """No writer of ours makes one, and others do."""
-    with patch.object(bolt11, "_amount_text", lambda _: "0"):
+    with patch.object(writing, "_amount_text", lambda _: "0"):
         return encode(written(), KEY)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.real.support.paying import INVALID, SUCCESS, invoice, pay, received, rows
 from tests.real.support.shop import WITH_PLUGIN, Shop
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.real.support.bench import Line
 from tests.real.support.network import Node
 from tests.real.support.paying import (

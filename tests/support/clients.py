@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host
 from tests.support.rawrpc import Answer

@@ -5,7 +5,7 @@ An HTLC takes half a second a channel and back, so a payment over two channels t
 
 from __future__ import annotations
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from tests.support.worlds.story import Limits
 from tests.support.worlds.town import AMOUNT, SAT, Town

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pay.liquidity.beliefs import LiquidityBeliefs
 from pay.network import HintHop
 from pay.payment.settings import Shadow
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.sender import Sender
 from tests.support.worlds.story import Limits
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town

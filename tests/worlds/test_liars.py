@@ -8,7 +8,7 @@ import pytest
 
 from pay.feedback.failure import FailCode
 from pay.liquidity.beliefs import LiquidityBeliefs
-from pay.sim.network.failures import FailCode as Code
+from pay.sim.network.encoding.failures import FailCode as Code
 from tests.support.worlds.liars import Liars, Lie
 from tests.support.worlds.sender import Sender
 from tests.support.worlds.story import Limits, Story

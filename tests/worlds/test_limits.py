@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 

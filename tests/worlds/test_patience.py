@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from pay.payment.patience import PEERS_S
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
 from tests.support.worlds.story import Story
 from tests.support.worlds.town import EMPTY, SAT, Town

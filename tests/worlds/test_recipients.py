@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 REFUSED = "D: the recipient refuses: it does not know this payment, or amount or delay are wrong"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.sender import pay
 from tests.support.worlds.story import Limits
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.faults import LightningdFaults
+from pay.sim.lightningd.own_node import OwnNode
 
 
 class Listens(NamedTuple):
@@ -18,9 +18,9 @@ _DIALS_FROM = 38012
 """The port of who has dialled us; nobody listens there."""
 
 
-def connection(node: SimNode, peer_id: bytes) -> dict[str, Any]:
+def connection(faults: LightningdFaults, peer_id: bytes) -> dict[str, Any]:
     """Who has dialled whom, and where."""
-    dialled_us = peer_id in node.faults.callers
+    dialled_us = peer_id in faults.callers
     port = _DIALS_FROM if dialled_us else LISTENS.port
     return {
         "id": peer_id.hex(),
@@ -29,12 +29,6 @@ def connection(node: SimNode, peer_id: bytes) -> dict[str, Any]:
     }
 
 
-def tell_connected(node: SimNode, peer_id: bytes) -> None:
-    """The notification `connect`."""
-    node.notify("connect", connection(node, peer_id))
-
-
-def tell_all_connected(node: SimNode) -> None:
-    """A host connects to its peers once its plugins are up."""
-    for peer_id in dict.fromkeys(c.peer_of(node.us).id for c in node.own_channels() if c.connected()):
-        tell_connected(node, peer_id)
+def connected_peers(own: OwnNode) -> list[bytes]:
+    """Whom a host is connected to once its plugins are up."""
+    return list(dict.fromkeys(c.peer_of(own.id).id for c in own.channels if c.connected()))

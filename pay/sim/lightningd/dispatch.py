@@ -7,21 +7,18 @@ requests see each other's effects in that order. Source: lightningd's jsonrpc.c.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pay.sim.lightningd.commands import COMMANDS, HostCommand
-from pay.sim.lightningd.commands.table import CheckDone, RawAnswer, Result
-from pay.sim.lightningd.interception import intercept
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.node_faults import hits
-from pay.sim.lightningd.params import read_params
-from pay.sim.lightningd.plugin_process import PluginProcess
-from pay.sim.lightningd.rpc_server import Command
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.commands.context import Context
+from pay.sim.lightningd.commands.table import RawAnswer, host_methods, run
+from pay.sim.lightningd.faults import hits
+from pay.sim.lightningd.plugins.hooks import Continue, Link, PluginLink, Replace, Return, decide
+from pay.sim.lightningd.plugins.xpay import XpayLink
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 
 METHOD_NOT_FOUND = -32601
 
@@ -33,19 +30,42 @@ class Recorded:
     method: str
     params: Any
     peer_pid: int
-    """Process of the caller: `SimNode.plugin_pids` tells whether it was a plugin."""
+    """Process of the caller: `Lightningd.plugin_pids` tells whether it was a plugin."""
     at_s: float
     """Of the loop's clock."""
 
 
 class Dispatcher:
-    """Takes the commands of one node."""
+    """Takes the commands of one node, from its start to its end.
 
-    def __init__(self, node: SimNode):
-        self._node = node
+    Parameters
+    ----------
+    record
+        Called with every command that comes in.
+    spawn
+        Runs something beside, which ends with the node.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        record: Callable[[Recorded], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ):
+        self._context = context
+        self._faults = context.faults
+        self._plugins = context.plugins
+        self._record = record
+        self._spawn = spawn
+        self._xpay = XpayLink(context.configs, context.settings)
+        self._over = False
         self.held: list[Command] = []
         """Commands that wait to be carried out."""
         self._unsaid: list[tuple[Command, bytes]] = []
+
+    def end(self) -> None:
+        """The node is gone: what came in before is not carried out any more."""
+        self._over = True
 
     def release(self, method: str | None = None, fits: Callable[[Any], bool] | None = None) -> int:
         """Carry out what waits, oldest first, and give the answers that were kept back.
@@ -80,20 +100,20 @@ class Dispatcher:
         """Called for every request, in the order of arrival; simple commands are answered at once."""
         pid = command.connection.peer_pid if command.connection is not None else 0
         now_s = asyncio.get_running_loop().time()
-        self._node.recorded.append(Recorded(command.method, command.params, pid, now_s))
-        faulty = not self._node.faults.only_plugin or pid in self._node.plugin_pids
+        self._record(Recorded(command.method, command.params, pid, now_s))
+        faulty = not self._faults.only_plugin or pid in self._plugins.pids
         if faulty:
             command.silenced = self._spoil
-            if hits(self._node.faults.ignore, command.method):
+            if hits(self._faults.ignore, command.method):
                 return
-            error = self._node.faults.errors.get(command.method) or self._node.faults.errors.get("*")
+            error = self._faults.errors.get(command.method) or self._faults.errors.get("*")
             if error is not None:
                 command.fail(RpcError(*error))
                 return
-            if self._node.faults.holds(command.method, command.params):
+            if self._faults.holds(command.method, command.params):
                 self.held.append(command)
                 return
-            delay_s = self._node.faults.delay_s.get(command.method, self._node.faults.delay_s.get("*", 0.0))
+            delay_s = self._faults.delay_s.get(command.method, self._faults.delay_s.get("*", 0.0))
             if delay_s:
                 asyncio.get_running_loop().call_later(delay_s, self._route, command)
                 return
@@ -102,57 +122,55 @@ class Dispatcher:
     def _spoil(self, command: Command, answer: bytes) -> bool:
         """What becomes of an answer where faults are set; True if it is not sent as it is."""
         connection = command.connection
-        if hits(self._node.faults.hang, command.method):
+        if hits(self._faults.hang, command.method):
             self._unsaid.append((command, answer))
             return True
-        if connection is not None and hits(self._node.faults.garbage, command.method):
+        if connection is not None and hits(self._faults.garbage, command.method):
             connection.send_raw(b'{"jsonrpc":"2.0","id":,,,}\n\n')
             return True
-        if connection is not None and hits(self._node.faults.empty, command.method):
+        if connection is not None and hits(self._faults.empty, command.method):
             connection.send({"jsonrpc": "2.0", "id": command.id, "result": {}})
             return True
-        if connection is not None and hits(self._node.faults.hang_up, command.method):
+        if connection is not None and hits(self._faults.hang_up, command.method):
             connection.close()
             return True
         return False
 
     def _route(self, command: Command) -> None:
         """To whom it belongs, past the hooks."""
-        if not self._node.running or self._node.dispatcher is not self:
-            return  # came in before the node died
-        method, plugins = command.method, self._node.plugins
-        if method not in self._node.host_methods() and plugins.owner(method) is None:
+        if self._over:
+            return
+        method = command.method
+        known = host_methods(self._context.settings, self._faults)
+        if method not in known and self._plugins.owner(method) is None:
             command.fail(RpcError(METHOD_NOT_FOUND, f"Unknown command '{method}'"))
-        elif plugins.hooked("rpc_command", method) or intercept(self._node, command) is not None:
-            self._node.spawn(self._through_hooks(command))
+        elif self._chain(command):
+            self._spawn(self._through_hooks(command))
         else:
             self._execute(command)
 
+    def _chain(self, command: Command) -> Sequence[Link]:
+        """Who is to be asked of this command by `rpc_command`, in order."""
+        users = self._plugins.hooks.users("rpc_command")
+        links: list[Link] = [self._xpay, *(PluginLink(user, self._plugins.request) for user in users)]
+        return [link for link in links if link.wants(command)]
+
     async def _through_hooks(self, command: Command) -> None:
-        """`rpc_command`: the first plugin that does not say "continue" decides."""
-        stub = intercept(self._node, command)
-        if stub is not None:
-            command.fail(stub)
-            return
-        for plugin in self._node.plugins.hooked("rpc_command", command.method):
-            params = {"rpc_command": command.request}
-            answer = await self._node.plugins.request(plugin, "rpc_command", params, command.id_prefix)
-            result = answer.get("result", {})
-            if "replace" in result:
-                command.request = {**result["replace"], "id": command.id}
-                command.method = str(command.request.get("method"))
-                break
-            if "return" in result:
-                command.answer({"jsonrpc": "2.0", "id": command.id, **result["return"]})
-                return
-        self._execute(command)
+        match await decide(self._chain(command), command):
+            case Continue():
+                self._execute(command)
+            case Replace(request):
+                command.replace(request)
+                self._execute(command)
+            case Return(answer):
+                command.answer({"jsonrpc": "2.0", "id": command.id, **answer})
 
     def _execute(self, command: Command) -> None:
-        plugin = self._node.plugins.owner(command.method)
+        plugin = self._plugins.owner(command.method)
         if plugin is not None:
             # Sent now, not when the task gets its turn: a plugin hears things in the order they happen.
-            self._node.spawn(self._answer_with(self._forward(plugin, command, command.method), command))
-        elif command.method == "pay" and self._node.builtin_pay:
+            self._spawn(self._answer_with(self._plugins.pass_on(plugin, command, command.method), command))
+        elif command.method == "pay" and self._context.settings.builtin_pay:
             command.fail(RpcError(-1, "this is the builtin pay: it is only there to own its name"))
         elif command.method in COMMANDS:
             self._execute_here(COMMANDS[command.method], command)
@@ -161,7 +179,7 @@ class Dispatcher:
 
     def _execute_here(self, entry: HostCommand, command: Command) -> None:
         try:
-            answer = self.run_host_command(entry, command, command.params)
+            answer = run(entry, self._context, command, command.params)
         except RpcError as error:
             command.fail(error)
             return
@@ -170,7 +188,7 @@ class Dispatcher:
         elif isinstance(answer, dict):
             command.succeed(answer)
         else:
-            self._node.spawn(self._answer_later(answer, command))
+            self._spawn(self._answer_later(answer, command))
 
     async def _answer_later(self, answer: Awaitable[dict[str, Any]], command: Command) -> None:
         try:
@@ -178,26 +196,5 @@ class Dispatcher:
         except RpcError as error:
             command.fail(error)
 
-    def run_host_command(self, entry: HostCommand, command: Command, params: Any) -> Result:
-        """Read the parameters and call the handler. Raises RpcError, and CheckDone when only checking."""
-        verbose = self._node.developer or command.check_only
-        args = read_params(entry.params, params, allow_extra=entry.allow_extra, verbose=verbose)
-        if command.check_only and not entry.checks_itself:
-            raise CheckDone
-        return entry.handler(self._node, command, args)
-
     async def _answer_with(self, answer: asyncio.Future[dict[str, Any]], command: Command) -> None:
         command.answer(await answer)
-
-    async def pass_to(self, plugin: PluginProcess, command: Command, method: str) -> dict[str, Any]:
-        """Let a plugin answer; its result. Raises RpcError for its error."""
-        answer = await self._forward(plugin, command, method)
-        if "result" not in answer:
-            error = answer.get("error", {})
-            raise RpcError(int(error.get("code", -1)), str(error.get("message")), error.get("data"))
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def _forward(self, plugin: PluginProcess, command: Command, method: str) -> asyncio.Future[dict[str, Any]]:
-        request_id = self._node.plugins.request_id(method, command.id_prefix)
-        return plugin.request(request_id, command.request, command.notify)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pay.sim.network.store import StoreVersion
+from pay.sim.network.encoding.store import StoreVersion
 from pay.sim.network.world import World
 from pay.sim.network.world_store import keep_up, write_store
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
 from pay.units import NodeId
@@ -28,18 +28,18 @@ PATIENCE_S = 60.0
 
 
 class Box:
-    """A running `SimNode`, used from any thread.
+    """A running `Lightningd`, used from any thread.
 
     Parameters
     ----------
     build
         Makes the world on the clock it is given, and says which node we are.
     directory, node_options
-        As for `SimNode`.
+        As for `Lightningd`.
 
     Raises
     ------
-    NodeDied
+    LightningdDied
         From `start` (and `with`), if the node does not come up.
     """
 
@@ -48,11 +48,11 @@ class Box:
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulated node", daemon=True)
         self._thread.start()
 
-        async def make() -> SimNode:
+        async def make() -> Lightningd:
             world, us = build(RealClock(self._loop))
-            return SimNode(world, us, directory, **node_options)
+            return Lightningd(world, us, directory, **node_options)
 
-        self.node: SimNode = self.run(make())
+        self.node: Lightningd = self.run(make())
 
     @property
     def world(self) -> World:
@@ -138,7 +138,7 @@ class Box:
 
         return self.run(letting_go())
 
-    def until(self, holds: Callable[[SimNode], T], timeout_s: float = PATIENCE_S) -> T:
+    def until(self, holds: Callable[[Lightningd], T], timeout_s: float = PATIENCE_S) -> T:
         """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError.
 
         It is asked on the node's thread: it sees a world at rest, and cannot call the node.

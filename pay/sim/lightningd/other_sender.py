@@ -11,15 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.payments import PartRequest, RouteHop
+from pay.sim.lightningd.daemon import Lightningd
+from pay.sim.lightningd.payments.part import PartRequest, RouteHop
+from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.invoices import SimInvoice
 from pay.sim.network.oracle import cheapest_route
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
 
 LABEL = "another sender"
 """Of its rows."""
@@ -39,7 +37,7 @@ class OtherSender:
     """
 
     def __init__(
-        self, node: SimNode, invoice: SimInvoice, *, groupid: int | None = None, total_msat: int | None = None
+        self, node: Lightningd, invoice: SimInvoice, *, groupid: int | None = None, total_msat: int | None = None
     ):
         self._node = node
         self._invoice = invoice

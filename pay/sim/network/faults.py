@@ -8,10 +8,8 @@ empty channel, a stale gossip, a disabled direction) is not here: that is the ch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pay.sim.network.liars import Liar
+from pay.sim.network.liars import Liar
 
 
 @dataclass(slots=True)

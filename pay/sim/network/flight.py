@@ -1,29 +1,23 @@
 """One HTLC on its way through the simulated network: forward hop by hop, an answer back hop by hop.
 
-Each node that the HTLC reaches does what BOLT 2, 4 and 7 say with the channels it truly has. Errors are chosen in
-the order of BOLT 4's list where several apply, but for what lightningd looks at first. A forwarding node may use
-any channel to the next node (BOLT 4, "Non-strict Forwarding"): the named one if that takes the HTLC, otherwise
-the one with the most to spend.
+Each node that it reaches does what BOLT 2, 4 and 7 say with the channels it truly has (`forwarding`), or what its
+faults make it do. On the way back every channel is unlocked in turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from pay.sim.network.answers import told_lie, true_answer
 from pay.sim.network.channel import ChannelHtlc, Refusal, SimChannel, SimPeer, lacks_required_feature
-from pay.sim.network.failures import BADONION, FailCode, failure
+from pay.sim.network.encoding.failures import BADONION, FailCode, failure
 from pay.sim.network.faults import Faults
+from pay.sim.network.forwarding import Forward, complaint, other_channel
 from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
-from pay.sim.network.invoices import receive, unknown_details
-from pay.sim.network.liars import UNREADABLE, Lie, Place, told_lie
+from pay.sim.network.liars import UNREADABLE, Lie, Role
+from pay.sim.network.recipient import receive, unknown_details
+from pay.sim.network.state import NetworkState
 from pay.units import NodeId, direction_of
-
-if TYPE_CHECKING:
-    from pay.sim.network.world import World
-
-MAX_HTLC_CLTV = 2016
-"""Blocks that an HTLC may be locked at most (BOLT 4, `max_htlc_cltv`)."""
 
 ONION_REPLY_BYTES = 292
 """Length of an error on its way back (BOLT 4: 32 hmac + 2 + 256 + 2)."""
@@ -34,12 +28,12 @@ class Flight:
 
     __slots__ = (
         "amount_msat", "at", "cltv_expiry", "done", "final", "hops", "htlc_id", "locks", "outcome", "payment_hash",
-        "source", "world",
+        "source", "state",
     )  # fmt: skip
 
     def __init__(
         self,
-        world: World,
+        state: NetworkState,
         htlc_id: int,
         source: SimPeer,
         hops: Sequence[WireHop],
@@ -47,7 +41,7 @@ class Flight:
         final: FinalPayload,
         done: Callable[[HtlcOutcome], None],
     ):
-        self.world = world
+        self.state = state
         self.htlc_id = htlc_id
         self.source = source
         self.hops = tuple(hops)
@@ -73,7 +67,7 @@ class Flight:
         """
         hop = self.hops[0]
         direction = direction_of(self.source.id, hop.node)
-        channel = self.world.find_channel(hop.scid, self.source.id, own=True)
+        channel = self.state.find_channel(hop.scid, self.source.id, own=True)
         if channel is None or channel.closed or channel.peer_of(self.source.id).id != hop.node:
             text = "No connection to first peer found"
             raise LocalFailure(text, FailCode.UNKNOWN_NEXT_PEER, self.source.id, None, direction)
@@ -85,7 +79,7 @@ class Flight:
         if refusal is not None:
             code, reason = _LOCAL_REASONS[refusal]
             self.outcome = Failed(0, self.source.id, hop.scid, direction, code, b"", reason)
-            self.world.clock.call_later(0.0, self._finish)
+            self.state.clock.call_later(0.0, self._finish)
             return
         self._offer(channel, direction, hop.amount_msat, hop.cltv_expiry)
 
@@ -103,7 +97,7 @@ class Flight:
         peer = channel.nodes[1 - direction]
         delay_s = channel.latency_s + peer.latency_s
         delay_s += sum(f.delay_s for f in (peer.faults, channel.faults[direction]) if f is not None)
-        self.world.clock.call_later(self.world.jittered(delay_s), self._arrive)
+        self.state.clock.call_later(self.state.jittered(delay_s), self._arrive)
 
     def _arrive(self) -> None:
         """The next node has the HTLC."""
@@ -120,38 +114,49 @@ class Flight:
             # The onion is not for this node: it cannot read it, and the node before it says so.
             self.at -= 1
             self._unlock_last(settled=False)
-            self._blame(failure(FailCode.INVALID_ONION_HMAC, onion_hash=self.world.noise(32)))
+            self._blame(failure(FailCode.INVALID_ONION_HMAC, onion_hash=self.state.noise(32)))
             return
         lie = None
         if node.faults is not None and node.faults.liar is not None:
-            lie = node.faults.liar.next(Place.of(self.at, len(self.hops)))
+            lie = node.faults.liar.next(Role.of(self.at, len(self.hops)))
         code = node.faults.take_code() if node.faults is not None else None
-        last = self.at == len(self.hops)
         if lie is not None:
             self._lie(node, lie)
         elif code is not None:
-            self._blame(self._message(node, code))
+            self._answer_code(node, code)
         elif lacks_required_feature(node.features):
             self._blame(failure(FailCode.REQUIRED_NODE_FEATURE_MISSING))
-        elif last:
+        elif self._at_last:
             self._receive(node)
         else:
             self._forward(node)
 
+    @property
+    def _at_last(self) -> bool:
+        """Whether the recipient has the HTLC."""
+        return self.at == len(self.hops)
+
+    def _in_hand(self, node: SimPeer) -> Forward:
+        return Forward(node, self.amount_msat, self.cltv_expiry, self.hops[min(self.at, len(self.hops) - 1)])
+
     def _lie(self, node: SimPeer, lie: Lie) -> None:
-        """Answer in a liar's words; its name for the channel is the one of the onion."""
+        """Answer in a liar's words."""
         assert node.faults is not None and node.faults.liar is not None
         if lie.code is UNREADABLE:
-            self._return(Unparsable(self.world.noise(ONION_REPLY_BYTES)))
-            return
-        scid = self.hops[min(self.at, len(self.hops) - 1)].scid
-        channel = self.world.find_channel(scid, node.id)
-        liar, expiry = node.faults.liar, self.cltv_expiry
-        self._blame(told_lie(self.world, node, liar, lie, channel, scid, self.amount_msat, expiry))
+            self._return(Unparsable(self.state.noise(ONION_REPLY_BYTES)))
+        else:
+            self._blame(told_lie(self.state, self._in_hand(node), node.faults.liar, lie))
+
+    def _answer_code(self, node: SimPeer, code: int) -> None:
+        """Answer with a code that a fault sets, whatever is true."""
+        asked = self._in_hand(node)
+        channel = None if self._at_last else self.state.find_channel(asked.hop.scid, node.id)
+        direction = channel.side(node.id) if channel is not None else 0
+        self._blame(true_answer(self.state, asked, code, channel, direction))
 
     def _forward(self, node: SimPeer) -> None:
         hop = self.hops[self.at]
-        channel = self.world.find_channel(hop.scid, node.id)
+        channel = self.state.find_channel(hop.scid, node.id)
         if channel is None or channel.closed:
             self._blame(failure(FailCode.UNKNOWN_NEXT_PEER))
             return
@@ -160,15 +165,16 @@ class Flight:
         if faults is not None and faults.silent:
             node.parked[self.htlc_id] = self._act
             return
+        asked = self._in_hand(node)
         code = faults.take_code() if faults is not None else None
         if code is None:
-            code = self._complaint(node, channel, direction)
-        if code is FailCode.TEMPORARY_CHANNEL_FAILURE and self.world.non_strict:
-            other = self._other_channel(node, channel, direction)
+            code = complaint(self.state, asked, channel, direction)
+        if code is FailCode.TEMPORARY_CHANNEL_FAILURE and self.state.non_strict:
+            other = other_channel(self.state, asked, channel, direction)
             if other is not None:
                 channel, code = other, None
         if code is not None:
-            self._blame(self._message(node, code, channel, direction))
+            self._blame(true_answer(self.state, asked, code, channel, direction))
             return
         amount_msat, cltv_expiry = hop.amount_msat, hop.cltv_expiry
         if node.faults is not None:
@@ -176,50 +182,11 @@ class Flight:
             cltv_expiry -= node.faults.skim_blocks
         self._offer(channel, direction, amount_msat, cltv_expiry)
 
-    def _complaint(self, node: SimPeer, channel: SimChannel, direction: int) -> FailCode | None:
-        """What is wrong with forwarding over this channel, in the order of BOLT 4's list; None if nothing is."""
-        hop, policy = self.hops[self.at], channel.policies[direction]
-        height = self.world.height + node.extra_height
-        if lacks_required_feature(channel.features):
-            return FailCode.REQUIRED_CHANNEL_FEATURE_MISSING
-        if hop.amount_msat < policy.htlc_min_msat:
-            return FailCode.AMOUNT_BELOW_MINIMUM
-        # BOLT 7: accept HTLCs that pay a fee equal to or greater than base + amount * proportional / 1000000.
-        fee_msat = policy.fee_base_msat + hop.amount_msat * policy.fee_ppm // 1_000_000
-        if self.amount_msat - hop.amount_msat < fee_msat:
-            return FailCode.FEE_INSUFFICIENT
-        # BOLT 4: cltv_expiry - cltv_expiry_delta >= outgoing_cltv_value.
-        if self.cltv_expiry - policy.cltv_delta < hop.cltv_expiry:
-            return FailCode.INCORRECT_CLTV_EXPIRY
-        if hop.cltv_expiry <= height:
-            return FailCode.EXPIRY_TOO_SOON
-        if not policy.enabled:
-            return FailCode.CHANNEL_DISABLED
-        if hop.cltv_expiry > height + MAX_HTLC_CLTV:
-            return FailCode.EXPIRY_TOO_FAR
-        # No code of its own: lightningd answers so, and the channel_update tells the maximum.
-        if hop.amount_msat > policy.htlc_max_msat or channel.refusal(direction, hop.amount_msat) is not None:
-            return FailCode.TEMPORARY_CHANNEL_FAILURE
-        return None
-
-    def _other_channel(self, node: SimPeer, named: SimChannel, direction: int) -> SimChannel | None:
-        """Another channel between the same nodes that takes the HTLC, the one with the most to spend."""
-        best: SimChannel | None = None
-        for channel in self.world.parallel(named):
-            if (
-                channel is not named
-                and channel.faults[direction] is None
-                and self._complaint(node, channel, direction) is None
-                and (best is None or channel.balances_msat[direction] > best.balances_msat[direction])
-            ):
-                best = channel
-        return best
-
     # The recipient.
 
     def _receive(self, node: SimPeer) -> None:
         hop = self.hops[-1]
-        height = self.world.height + node.extra_height
+        height = self.state.height_of(node)
         # BOLT 4: MUST return an error if incoming `amount_msat` < `amt_to_forward`,
         # or incoming `cltv_expiry` < `outgoing_cltv_value`.
         if self.cltv_expiry < hop.cltv_expiry:
@@ -228,11 +195,11 @@ class Flight:
         if self.amount_msat < hop.amount_msat:
             self._blame(failure(FailCode.FINAL_INCORRECT_HTLC_AMOUNT, htlc_msat=self.amount_msat))
             return
-        invoice = self.world.invoices.get(self.payment_hash)
+        invoice = self.state.invoices.get(self.payment_hash)
         if invoice is None or invoice.node != node.id:
             self._blame(unknown_details(self.amount_msat, height))
             return
-        receive(self.world.clock, invoice, self, self.final, height, self.world.mpp_timeout_s)
+        receive(self.state.clock, invoice, self, self.final, height, self.state.mpp_timeout_s)
 
     def settle(self, preimage: bytes) -> None:
         """The recipient's verdict: paid."""
@@ -267,7 +234,7 @@ class Flight:
         settled = isinstance(self.outcome, Settled)
         self.at -= 1
         self._unlock_last(settled)
-        self.world.close_channel(channel)
+        self.state.close_channel(channel)
         if settled:
             self._travel_back()
         else:
@@ -279,28 +246,6 @@ class Flight:
             return self.source
         channel, direction = self.locks[self.at - 1]
         return channel.nodes[1 - direction]
-
-    def _message(
-        self, node: SimPeer, code: int, channel: SimChannel | None = None, direction: int = 0
-    ) -> bytes:
-        """The failure message a forwarding (or faulty) node writes, with the channel_update that goes with it."""
-        incoming_msat, outgoing = self.amount_msat, self.hops[min(self.at, len(self.hops) - 1)]
-        if channel is None and self.at < len(self.hops):
-            channel = self.world.find_channel(outgoing.scid, node.id)
-            direction = channel.side(node.id) if channel is not None else 0
-        update = b""
-        if channel is not None and not (node.faults is not None and node.faults.hides_updates):
-            # BOLT 4: MUST set `short_channel_id` to the one used by the incoming onion.
-            update = self.world.channel_update(channel, direction, outgoing.scid)
-        return failure(
-            code,
-            # BOLT 4: the amount of the outgoing HTLC if it is too small, of the incoming one if the fee is.
-            htlc_msat=outgoing.amount_msat if code == FailCode.AMOUNT_BELOW_MINIMUM else incoming_msat,
-            cltv_expiry=self.cltv_expiry if code == FailCode.FINAL_INCORRECT_CLTV_EXPIRY else outgoing.cltv_expiry,
-            height=self.world.height + node.extra_height,
-            update=update,
-            onion_hash=self.world.noise(32) if code & BADONION else bytes(32),
-        )
 
     def _blame(self, message: bytes) -> None:
         """The node that has the HTLC refuses it; the blame is laid as lightningd lays it."""
@@ -318,7 +263,7 @@ class Flight:
         outcome = Failed(self.at, node, hop.scid, direction_of(start, hop.node), code, message)
         garbles = self._node().faults
         if garbles is not None and garbles.unparsable:
-            self._return(Unparsable(self.world.noise(ONION_REPLY_BYTES)))
+            self._return(Unparsable(self.state.noise(ONION_REPLY_BYTES)))
         else:
             self._return(outcome)
 
@@ -329,11 +274,11 @@ class Flight:
     def _travel_back(self) -> None:
         """Start over the last channel still locked, or end at the sender."""
         if self.at == 0:
-            self.world.clock.call_later(0.0, self._finish)
+            self.state.clock.call_later(0.0, self._finish)
             return
         channel, _ = self.locks[self.at - 1]
         delay_s = channel.latency_s + self._node().latency_s
-        self.world.clock.call_later(self.world.jittered(delay_s), self._step_back)
+        self.state.clock.call_later(self.state.jittered(delay_s), self._step_back)
 
     def _step_back(self) -> None:
         """The answer reaches the node before, once both ends can talk; the amount in between is unlocked."""
@@ -349,7 +294,7 @@ class Flight:
             return
         faults = self._node().faults
         if faults is not None and faults.unparsable and isinstance(self.outcome, Failed):
-            self.outcome = Unparsable(self.world.noise(ONION_REPLY_BYTES))
+            self.outcome = Unparsable(self.state.noise(ONION_REPLY_BYTES))
         self._travel_back()
 
     def _unlock_last(self, settled: bool) -> None:
@@ -357,7 +302,6 @@ class Flight:
         channel.remove((self.htlc_id, len(self.locks)), settled)
 
     def _finish(self) -> None:
-        self.world.forget(self.htlc_id)
         assert self.outcome is not None
         self.done(self.outcome)
 

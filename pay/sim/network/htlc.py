@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pay.sim.network.failures import FailCode, wire_name
+from pay.sim.network.encoding.failures import FailCode, wire_name
 from pay.units import NodeId, Scid
 
 

@@ -12,18 +12,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 from pay.network import Policy
-from pay.sim.network.channel import SimChannel, SimPeer
-from pay.sim.network.failures import BADONION, UPDATE, FailCode, channel_update, failure
-from pay.units import Scid
-
-if TYPE_CHECKING:
-    from pay.sim.network.world import World
+from pay.sim.network.encoding.failures import FailCode
 
 UNREADABLE = None
 """In the place of a code: an answer that nobody on the route seems to have written."""
@@ -35,15 +29,15 @@ _MOST_MSAT = (1 << 64) - 1
 _MOST_BLOCKS = (1 << 32) - 1
 
 
-class Place(Enum):
-    """Where on the route of an HTLC a node is."""
+class Role(Enum):
+    """What a node is on the route of an HTLC."""
 
     FORWARDER = auto()
     LAST_BUT_ONE = auto()
     RECIPIENT = auto()
 
     @classmethod
-    def of(cls, at: int, hops: int) -> Place:
+    def of(cls, at: int, hops: int) -> Role:
         """Of the node with number `at` (the sender is 0) on a route of so many hops."""
         if at == hops:
             return cls.RECIPIENT
@@ -85,15 +79,15 @@ class Liar:
     ----------
     lies
         In their order; they come around again. None among them: that HTLC is treated honestly.
-    places
-        Where on a route it lies; elsewhere it behaves, and no lie is used up.
+    roles
+        In which it lies; in others it behaves, and no lie is used up.
     """
 
     def __init__(
-        self, lies: Sequence[Lie | None] | Iterator[Lie | None], places: Collection[Place] = tuple(Place)
+        self, lies: Sequence[Lie | None] | Iterator[Lie | None], roles: Collection[Role] = tuple(Role)
     ):
         self._lies = cycle(lies) if isinstance(lies, Sequence) else lies
-        self._places = frozenset(places)
+        self._roles = frozenset(roles)
         self.told = 0
         """Lies so far."""
 
@@ -105,7 +99,7 @@ class Liar:
         codes: Sequence[int | None] = (*FailCode, *UNKNOWN_CODES, UNREADABLE),
         claims: Sequence[Claim] = tuple(Claim),
         honest: float = 0.0,
-        places: Collection[Place] = tuple(Place),
+        roles: Collection[Role] = tuple(Role),
     ) -> Liar:
         """One whose lies are drawn from `seed`, other ones for every HTLC.
 
@@ -114,11 +108,11 @@ class Liar:
         honest
             Share of HTLCs that it treats as it should.
         """
-        return cls(_drawn(random.Random(f"liar {seed}"), codes, claims, honest), places)
+        return cls(_drawn(random.Random(f"liar {seed}"), codes, claims, honest), roles)
 
-    def next(self, place: Place) -> Lie | None:
+    def next(self, role: Role) -> Lie | None:
         """The answer to the HTLC at hand, None if it is treated honestly."""
-        if place not in self._places:
+        if role not in self._roles:
             return None
         lie = next(self._lies)
         self.told += lie is not None
@@ -149,59 +143,3 @@ def _any_policy(rng: random.Random) -> Policy:
         htlc_max_msat=rng.choice([0, 1, 10**6, 10**12, _MOST_MSAT]),
         enabled=rng.random() < 0.8,
     )
-
-
-def told_lie(
-    world: World,
-    node: SimPeer,
-    liar: Liar,
-    lie: Lie,
-    channel: SimChannel | None,
-    scid: Scid,
-    incoming_msat: int,
-    cltv_expiry: int,
-) -> bytes:
-    """The failure message of a lie with a readable code.
-
-    Parameters
-    ----------
-    channel, scid
-        The channel that the onion names as the next one, and how it names it; None where there is none.
-    incoming_msat, cltv_expiry
-        Of the HTLC that is answered.
-    """
-    assert lie.code is not None
-    update = _claimed(world, node, liar, lie, channel, scid) if lie.code & UPDATE else b""
-    height = world.height + node.extra_height if lie.height is None else lie.height
-    return failure(
-        lie.code, htlc_msat=incoming_msat, cltv_expiry=cltv_expiry, height=height, update=update,
-        onion_hash=world.noise(32) if lie.code & BADONION else bytes(32),
-    )  # fmt: skip
-
-
-def _claimed(
-    world: World, node: SimPeer, liar: Liar, lie: Lie, channel: SimChannel | None, scid: Scid
-) -> bytes:
-    if lie.claim is Claim.ABSENT:
-        return b""
-    if lie.claim is Claim.FOREIGN:
-        others = [c for c in world.channels.values() if node not in c.nodes and c.announced]
-        return world.channel_update(others[liar.told % len(others)], liar.told % 2) if others else b""
-    if channel is None:
-        return b""
-    direction = channel.side(node.id)
-    policy = channel.policies[direction]
-    match lie.claim:
-        case Claim.TRUE:
-            return world.channel_update(channel, direction, scid)
-        case Claim.DEARER:
-            policy = replace(policy, fee_base_msat=policy.fee_base_msat + liar.told)
-        case Claim.SLOWER:
-            policy = replace(policy, cltv_delta=policy.cltv_delta + liar.told)
-        case Claim.GIVEN:
-            policy = policy if lie.policy is None else lie.policy
-    # Newer than whatever is known of the channel, else nobody need believe it.
-    newest = max(int(world.clock.now()), channel.policies[direction].timestamp)
-    policy = replace(policy, timestamp=newest + liar.told)
-    secret = node.secret if node.has_secret else None
-    return channel_update(world.chain, scid, direction, policy, secret=secret, announced=channel.announced)

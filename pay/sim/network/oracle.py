@@ -12,17 +12,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 from networkx.algorithms.flow import edmonds_karp
 
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.htlc import WireHop
+from pay.sim.network.world import World
 from pay.units import NodeId
-
-if TYPE_CHECKING:
-    from pay.sim.network.world import World
 
 _MAX_PARTS = 64
 

@@ -6,28 +6,24 @@ just these texts without a check of the signature. To any other reader such an i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pay.sim.network import keys
-from pay.sim.network.bolt11 import canonical, decode
+from pay.sim.network.encoding import keys
+from pay.sim.network.encoding.bolt11 import canonical, decode
 from pay.sim.network.invoices import SimInvoice, bolt11_of
-
-if TYPE_CHECKING:
-    from pay.sim.network.world import World
+from pay.sim.network.state import NetworkState
 
 
-def encode(world: World, invoice: SimInvoice) -> str:
-    """The text of an invoice of this world."""
-    node = world.nodes[invoice.node]
+def encode(state: NetworkState, invoice: SimInvoice) -> str:
+    """The text of an invoice of this network."""
+    node = state.nodes[invoice.node]
     if node.has_secret:
-        return bolt11_of(invoice, world.chain, node.secret)
-    return bolt11_of(invoice, world.chain, keys.derive(world.seed, "unkeyed", 0), node.id)
+        return bolt11_of(invoice, state.chain, node.secret)
+    return bolt11_of(invoice, state.chain, keys.derive(state.seed, "unkeyed", 0), node.id)
 
 
-def needs_signature(world: World, text: str) -> bool:
+def needs_signature(state: NetworkState, text: str) -> bool:
     """Whether the signature of an invoice must be good; not where the box itself had no key to sign it with."""
     try:
-        invoice = world.invoices.get(decode(text, check_signature=False).payment_hash)
+        invoice = state.invoices.get(decode(text, check_signature=False).payment_hash)
     except ValueError:
         return True
-    return invoice is None or world.nodes[invoice.node].has_secret or invoice.bolt11 != canonical(text)
+    return invoice is None or state.nodes[invoice.node].has_secret or invoice.bolt11 != canonical(text)

@@ -9,32 +9,22 @@ Sources: BOLT 2 (reserve, HTLC limits), BOLT 4 (forwarding, errors, sets of part
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count
 
 from pay.network import Policy, RouteHint
-from pay.sim.network import failures, keys
-from pay.sim.network import unsigned as unkeyed
+from pay.sim.network import unsigned
 from pay.sim.network.channel import DEFAULT_FEATURES, NO_ALIASES, SimChannel, SimPeer, default_policy
 from pay.sim.network.clock import Clock
+from pay.sim.network.encoding import keys
 from pay.sim.network.faults import Faults
 from pay.sim.network.flight import Flight
 from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
-from pay.sim.network.invoices import (
-    CURRENCIES,
-    FINAL_CLTV_BLOCKS,
-    INVOICE_FEATURES,
-    MPP_TIMEOUT_S,
-    SimInvoice,
-    fail_parts,
-    payment_problem,
-    settle_parts,
-    unknown_details,
-)
-from pay.sim.network.names import ChannelNames
+from pay.sim.network.invoices import FINAL_CLTV_BLOCKS, INVOICE_FEATURES, SimInvoice
+from pay.sim.network.recipient import MPP_TIMEOUT_S, fail_parts, payment_problem, settle_parts, unknown_details
+from pay.sim.network.state import NetworkState
 from pay.units import NodeId, Scid
 
 
@@ -62,10 +52,10 @@ class World:
 
     Attributes
     ----------
-    nodes, channels, invoices
-        By node id, real short_channel_id, payment_hash.
-    gossip_listeners
-        Called with an announced channel and the direction whose policy is new, None if it was opened or closed.
+    state
+        What is true now; the attributes that follow are its own.
+    clock, seed, chain, nodes, channels, invoices, gossip_listeners
+        As in `NetworkState`.
     block_listeners
         Called with the new height.
     """
@@ -82,27 +72,23 @@ class World:
         non_strict: bool = True,
         mpp_timeout_s: float = MPP_TIMEOUT_S,
     ):
-        if chain not in CURRENCIES:
-            raise ValueError(f"unknown chain {chain!r}: one of {', '.join(CURRENCIES)}")
+        state = NetworkState(clock, seed, chain, height, latency_s, jitter, non_strict, mpp_timeout_s)
+        self.state = state
         self.clock = clock
         self.seed = seed
         self.chain = chain
-        self.height = height
-        self.latency_s = latency_s
-        self.jitter = jitter
-        self.non_strict = non_strict
-        self.mpp_timeout_s = mpp_timeout_s
-        self.nodes: dict[NodeId, SimPeer] = {}
-        self.channels: dict[Scid, SimChannel] = {}
-        self.invoices: dict[bytes, SimInvoice] = {}
-        self.gossip_listeners: list[Callable[[SimChannel, int | None], None]] = []
+        self.nodes = state.nodes
+        self.channels = state.channels
+        self.invoices = state.invoices
+        self.gossip_listeners = state.gossip_listeners
         self.block_listeners: list[Callable[[int], None]] = []
-        self._names = ChannelNames(self.channels, seed)
-        self._updates = failures.Updates(chain)
         self._flights: dict[int, Flight] = {}
-        self._rng = random.Random(seed)
         self._htlc_ids = count(1)
-        self._noise_ids = count(1)
+
+    @property
+    def height(self) -> int:
+        """Blocks that every node (but for its `extra_height`) has seen."""
+        return self.state.height
 
     # Nodes and channels.
 
@@ -158,8 +144,9 @@ class World:
         balance_msat = capacity_msat // 2 if balance_a_msat is None else balance_a_msat
         if not 0 <= balance_msat <= capacity_msat:
             raise ValueError(f"a balance of {balance_msat} msat in a channel of {capacity_msat} msat")
-        scid = self._names.new_scid() if scid is None else scid
-        if a == b or self._names.taken(scid):
+        names = self.state.names
+        scid = names.new_scid() if scid is None else scid
+        if a == b or names.taken(scid):
             raise ValueError(f"channel {scid} is there already, or leads back to its own node")
         if policy_ab is None or policy_ba is None:
             default = default_policy(capacity_msat)
@@ -173,30 +160,26 @@ class World:
             capacity_msat - balance_msat if swapped else balance_msat,
             (policy_ba, policy_ab) if swapped else (policy_ab, policy_ba),
             announced,
-            NO_ALIASES if announced else self._names.new_aliases(scid),
-            self.latency_s if latency_s is None else latency_s,
+            NO_ALIASES if announced else names.new_aliases(scid),
+            self.state.latency_s if latency_s is None else latency_s,
         )
-        self._names.add(channel)
+        names.add(channel)
         for node in nodes:
             node.channels.append(channel)
-        self._tell(channel, None)
+        self.state.tell(channel, None)
         return channel
 
     def find_channel(self, scid: Scid, start: NodeId, *, own: bool = False) -> SimChannel | None:
-        """The channel that `start` knows by this scid or alias.
-
-        An unannounced one goes by its real scid only where `own`: in a route that `start` itself begins.
-        """
-        return self._names.find(scid, start, own)
+        """See `NetworkState.find_channel`."""
+        return self.state.find_channel(scid, start, own=own)
 
     def parallel(self, channel: SimChannel) -> Sequence[SimChannel]:
         """All channels between the same two nodes, this one included."""
-        return self._names.parallel(channel)
+        return self.state.parallel(channel)
 
     def close_channel(self, channel: SimChannel) -> None:
         """No HTLC can be added any more; those inside are answered still."""
-        channel.closed = True
-        self._tell(channel, None)
+        self.state.close_channel(channel)
 
     def set_policy(self, channel: SimChannel, start: NodeId, policy: Policy, *, gossip: bool = True) -> None:
         """What `start` asks from now on; without `gossip` nobody is told, and gossip is stale.
@@ -208,7 +191,7 @@ class World:
         channel.policies[direction] = replace(policy, timestamp=newer)
         if gossip:
             channel.gossiped[direction] = channel.policies[direction]
-            self._tell(channel, direction)
+            self.state.tell(channel, direction)
 
     # Paying.
 
@@ -233,10 +216,16 @@ class World:
         """
         if not hops:
             raise ValueError("a route needs at least one hop")
-        flight = Flight(self, next(self._htlc_ids), self.nodes[source], hops, payment_hash, final, done)
+        htlc_id = next(self._htlc_ids)
+
+        def over(outcome: HtlcOutcome) -> None:
+            self._flights.pop(htlc_id, None)
+            done(outcome)
+
+        flight = Flight(self.state, htlc_id, self.nodes[source], hops, payment_hash, final, over)
         flight.launch()
-        self._flights[flight.htlc_id] = flight
-        return flight.htlc_id
+        self._flights[htlc_id] = flight
+        return htlc_id
 
     def pay_self(self, node: NodeId, payment_hash: bytes, amount_msat: int, payment_secret: bytes | None) -> bytes:
         """What `sendpay` with a route of no hops does: settle an invoice of one's own at once.
@@ -260,10 +249,6 @@ class World:
     def in_flight(self) -> int:
         """HTLCs without an outcome."""
         return len(self._flights)
-
-    def forget(self, htlc_id: int) -> None:
-        """The HTLC has its outcome (called by the flight itself)."""
-        self._flights.pop(htlc_id, None)
 
     def create_invoice(
         self,
@@ -322,7 +307,7 @@ class World:
             metadata=metadata,
             hints=tuple(hints),
             hold=hold,
-            encode=self._encode,
+            encode=lambda invoice: unsigned.encode(self.state, invoice),
         )
         self.invoices[payment_hash] = invoice
         return invoice
@@ -342,7 +327,7 @@ class World:
 
     def mine(self, n: int = 1) -> None:
         """`n` more blocks. HTLCs that ran out where a node sits on them fail back, and that channel closes."""
-        self.height += n
+        self.state.height += n
         for flight in list(self._flights.values()):
             if flight.at and flight.locked_until <= self.height:
                 if flight.parked:
@@ -371,30 +356,6 @@ class World:
         for act in parked.values():
             self.clock.call_later(0.0, act)
 
-    def jittered(self, delay_s: float) -> float:
-        """A latency with its share of chance."""
-        return delay_s * (1.0 + self.jitter * self._rng.random()) if self.jitter else delay_s
-
-    def noise(self, length: int) -> bytes:
-        """Bytes that mean nothing, other ones each time."""
-        number, blocks = next(self._noise_ids), -(-length // 32)
-        return b"".join(keys.derive(self.seed, "noise", number, n) for n in range(blocks))[:length]
-
-    def channel_update(self, channel: SimChannel, direction: int, scid: Scid | None = None) -> bytes:
-        """The channel_update (138 bytes, with its type) of the true policy, signed if the node's key is known."""
-        node = channel.nodes[direction]
-        secret = node.secret if node.has_secret else None
-        named = channel.scid if scid is None else scid
-        return self._updates.get(named, direction, channel.policies[direction], secret, channel.announced)
-
-    def _tell(self, channel: SimChannel, direction: int | None) -> None:
-        if channel.announced:
-            for listener in self.gossip_listeners:
-                listener(channel, direction)
-
     def _give_back(self, invoice: SimInvoice) -> None:
-        height = self.height + self.nodes[invoice.node].extra_height
+        height = self.state.height_of(self.nodes[invoice.node])
         fail_parts(invoice, lambda part: unknown_details(part.amount_msat, height))
-
-    def _encode(self, invoice: SimInvoice) -> str:
-        return unkeyed.encode(self, invoice)

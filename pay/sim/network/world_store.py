@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from pay.sim.network.channel import SimChannel, SimPeer
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.store import DYING_BLOCKS, StoreVersion, StoreWriter
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.store import DYING_BLOCKS, StoreVersion, StoreWriter
 from pay.sim.network.world import World
 from pay.units import Scid, ScidDir
 

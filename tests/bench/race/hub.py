@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.bench.race.drawing import Hub, Order
 from tests.bench.race.network import Failed, Network, Node, Ways, channel_state
 from tests.bench.race.record import Memory, Payment

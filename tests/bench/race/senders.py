@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.bench.race.network import Node
 from tests.bench.race.record import Crossing, Part
 from tests.support.checkout import PLUGIN

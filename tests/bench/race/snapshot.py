@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pay.network import ChannelGraph
-from pay.sim.network.keys import node_id
+from pay.sim.network.encoding.keys import node_id
 from pay.units import format_scid
 from tests.bench.race.drawing import Topology, topology
 from tests.bench.race.tree import Tree

@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pay.network import Policy
+from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.lightningd.dispatch import Recorded
+from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.lightningd.harness import PATIENCE_S, Box
-from pay.sim.lightningd.node import SimNode
-from pay.sim.lightningd.node_faults import NodeFaults
 from pay.sim.lightningd.other_sender import OtherSender
-from pay.sim.lightningd.payments_db import Database, Payment, Status
+from pay.sim.lightningd.payments.database import Database, Payment, Status
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.clock import RealClock
-from pay.sim.network.failures import FailCode, failure
+from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.faults import Faults
-from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 from tests.support.rawrpc import Answer, RawRpc
@@ -98,7 +99,7 @@ class Host:
     Parameters
     ----------
     options
-        As for `SimNode`.
+        As for `Lightningd`.
     wait
         Whether to wait until the plugin has started: from then on it is certain who answers `pay`.
     """
@@ -108,7 +109,7 @@ class Host:
         directory: Path,
         build: Callable[[RealClock], tuple[World, NodeId]] = build,
         wait: bool = True,
-        prepare: Callable[[SimNode], None] | None = None,
+        prepare: Callable[[Lightningd], None] | None = None,
         **options: Any,
     ):
         self.box = Box(build, directory, **options)
@@ -183,14 +184,14 @@ class Host:
         self.world(lambda _: fail_parts(invoice, lambda _: message))
 
     @contextmanager
-    def faults(self, **faults: Any) -> Iterator[NodeFaults]:
+    def faults(self, **faults: Any) -> Iterator[LightningdFaults]:
         """Misbehaviour of the host for a while; only the plugin meets it."""
         for name, value in {"only_plugin": True, **faults}.items():
             setattr(self.node.faults, name, value)
         try:
             yield self.node.faults
         finally:
-            fresh = NodeFaults()
+            fresh = LightningdFaults()
             for name in ("only_plugin", *faults):
                 setattr(self.node.faults, name, getattr(fresh, name))
 

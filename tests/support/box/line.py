@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pay.network import Policy
-from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.network.clock import RealClock
 from pay.sim.network.faults import Faults
-from pay.sim.network.invoices import SimInvoice, fail_parts
+from pay.sim.network.invoices import SimInvoice
+from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import format_scid
 from tests.support.lightningd.sendpay_table import Invoice, Payee
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class BoxLine:
-    """A running `SimNode` with its world; a `Bench` of the table of `sendpay`."""
+    """A running `Lightningd` with its world; a `Bench` of the table of `sendpay`."""
 
     def __init__(self, directory: Path):
         self._loop = asyncio.new_event_loop()
@@ -40,7 +41,7 @@ class BoxLine:
         self._wait(self.node.start())
         self.rpc = RawRpc(self.node.rpc_path)
 
-    def _build(self, directory: Path) -> SimNode:
+    def _build(self, directory: Path) -> Lightningd:
         """What the real line has: its policies in regtest, ten HTLCs at most in a channel."""
         self.world = World(RealClock(self._loop), seed=1, latency_s=0.0)
         names = {Payee.HOST: "host", Payee.NEAR: "hub", Payee.FAR: "far"}
@@ -55,7 +56,7 @@ class BoxLine:
             )
             channel.htlc_limits = [10, 10]
             self._channels.append(channel)
-        return SimNode(self.world, self._ids[Payee.HOST], directory, plugin=WITNESS, developer=True)
+        return Lightningd(self.world, self._ids[Payee.HOST], directory, plugin=WITNESS, developer=True)
 
     def stop(self) -> None:
         """End the node and its thread."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pay.network import HintHop
-from pay.sim.network.bolt11 import Bolt11, encode
+from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from pay.units import NodeId, Scid
 from tests.support.lightningd.sendpay_table import Bench, Payee, Send, take, without_token
 from tests.support.plugins import WITNESS

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 
 from pay.network import Policy
-from pay.sim.network.bolt11 import decode
-from pay.sim.network.keys import node_id
+from pay.sim.network.encoding.bolt11 import decode
+from pay.sim.network.encoding.keys import node_id
 from tests.bench.race.drawing import Hub, Order, Topology, draw_hubs, draw_orders, topology
 from tests.bench.race.hub import make_invoice
 from tests.bench.race.snapshot import node_secret

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from pay.network import GossipStore, GossipStoreError, Policy
-from pay.sim.network import gossip, keys
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.store import Flag, StoreVersion, StoreWriter, crc32c
+from pay.sim.network.encoding import gossip, keys
+from pay.sim.network.encoding.crc32c import crc32c
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.store import Flag, StoreVersion, StoreWriter
 from pay.units import Scid, ScidDir
 
 REGTEST = CHAIN_HASHES["regtest"]

@@ -12,9 +12,9 @@ from pyln.client.gossmap import Gossmap
 
 from pay.network import ChannelGraph, GossipStore, Policy
 from pay.network import gossip_store as reader
-from pay.sim.network import keys
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.store import StoreWriter
+from pay.sim.network.encoding import keys
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.store import StoreWriter
 from pay.units import Scid, ScidDir, format_scid
 from tests.support.checkout import SNAPSHOT
 

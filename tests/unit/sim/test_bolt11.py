@@ -17,9 +17,9 @@ from pyln.proto.bech32 import bech32_decode, bech32_encode
 
 from pay.errors import Code, PayError
 from pay.network import HintHop
-from pay.sim.lightningd.bolt11_json import decode_answer, features_hex
-from pay.sim.network import bolt11_words as words
-from pay.sim.network.bolt11 import FIELD_ORDER, NOBODY, Bolt11, canonical, decode, encode
+from pay.sim.lightningd.commands.bolt11_json import decode_answer, features_hex
+from pay.sim.network.encoding.bolt11 import FIELD_ORDER, NOBODY, Bolt11, canonical, decode, encode
+from pay.sim.network.encoding.bolt11 import words as words
 from pay.units import NodeId, Scid
 from tests.support.checkout import ROOT
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
 from pay.sim.network.htlc import Settled, Unparsable
 from pay.sim.network.oracle import audit

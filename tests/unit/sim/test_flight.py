@@ -10,7 +10,7 @@ import coincurve
 import pytest
 
 from pay.network import Policy, parse_channel_update
-from pay.sim.network.failures import CHAIN_HASHES, FailCode, failure, wire_name
+from pay.sim.network.encoding.failures import CHAIN_HASHES, FailCode, failure, wire_name
 from pay.sim.network.faults import Faults
 from pay.sim.network.htlc import Failed, LocalFailure, Settled, WireHop
 from pay.sim.network.oracle import audit

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from pay.network import Policy, parse_channel_update
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
 from pay.sim.network.htlc import Failed, Settled, Unparsable
-from pay.sim.network.liars import UNREADABLE, Claim, Liar, Lie, Place
+from pay.sim.network.liars import UNREADABLE, Claim, Liar, Lie, Role
 from pay.sim.network.oracle import audit
 from pay.units import ScidDir
 from tests.support.worlds.line import PLAIN, SAT, Line
@@ -114,11 +114,11 @@ def test_a_recipient_claims_any_height(height: int):
 
 
 @pytest.mark.parametrize(
-    ("place", "lies"), [(Place.FORWARDER, [1]), (Place.LAST_BUT_ONE, [2]), (Place.RECIPIENT, [])]
+    ("role", "lies"), [(Role.FORWARDER, [1]), (Role.LAST_BUT_ONE, [2]), (Role.RECIPIENT, [])]
 )
-def test_it_lies_only_at_its_places(place: Place, lies: list[int]):
+def test_it_lies_only_in_its_roles(role: Role, lies: list[int]):
     """B is a forwarder on ABCD and last but one on ABC; what it hands on as neither is treated well."""
-    liar = Liar([Lie(FailCode.MPP_TIMEOUT)], places=[place])
+    liar = Liar([Lie(FailCode.MPP_TIMEOUT)], roles=[role])
     line = line_with("B", liar)
     paid: list[int] = []
     for number, path in ((1, "ABCD"), (2, "ABC")):
@@ -132,7 +132,7 @@ def test_it_lies_only_at_its_places(place: Place, lies: list[int]):
 def test_a_drawn_liar_is_the_same_for_a_seed_and_another_for_another():
     def told(seed: int) -> list[Lie | None]:
         liar = Liar.drawn(seed, honest=0.2)
-        return [liar.next(Place.FORWARDER) for _ in range(300)]
+        return [liar.next(Role.FORWARDER) for _ in range(300)]
 
     assert told(1) == told(1) != told(2)
     codes = {lie.code for lie in told(1) if lie is not None}

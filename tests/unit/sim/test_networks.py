@@ -15,7 +15,8 @@ import pytest
 
 from pay.network import GossipStore, Policy
 from pay.sim.network.clock import VirtualClock
-from pay.sim.network.gossip import MessageType, message_type
+from pay.sim.network.encoding.gossip import MessageType, message_type
+from pay.sim.network.encoding.store import Flag, StoreVersion, StoreWriter
 from pay.sim.network.networks import (
     BIMODAL_SCALE_MSAT,
     MAX_CAPACITY_MSAT,
@@ -24,11 +25,10 @@ from pay.sim.network.networks import (
     draw_balances,
     generate,
     join,
+    node_name,
     open_store,
     read_store,
 )
-from pay.sim.network.node_names import node_name
-from pay.sim.network.store import Flag, StoreVersion, StoreWriter
 from pay.sim.network.world import World
 from pay.sim.network.world_store import keep_up, write_store
 from pay.units import ScidDir

@@ -183,7 +183,7 @@ def test_a_route_may_end_in_an_unannounced_channel_by_the_right_name():
 def test_ten_thousand_payments_keep_every_channel_adding_up():
     """2,000 HTLCs at a time over a random network, with chance in their latencies; no money comes or goes."""
     world, clock, ids = random_world(3, n_nodes=60, n_channels=240)
-    world.jitter = 1.0
+    world.state.jitter = 1.0
     rng, outcomes = random.Random(3), []
     routes = []
     while len(routes) < 200:

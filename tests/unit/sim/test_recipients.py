@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from pay.sim.network.bolt11 import decode
-from pay.sim.network.failures import FailCode
+from pay.sim.network.encoding.bolt11 import decode
+from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.faults import Faults
 from pay.sim.network.htlc import Settled, WireHop
 from pay.sim.network.invoices import InvoiceStatus
@@ -238,9 +238,9 @@ def test_the_box_signs_for_a_node_whose_key_is_not_known_and_only_the_box_believ
     assert decode(invoice.bolt11, check_signature=False).payee == stranger.id
     with pytest.raises(ValueError):
         decode(invoice.bolt11)
-    assert not needs_signature(line.world, invoice.bolt11)
-    assert needs_signature(line.world, invoice.bolt11.replace("1", "2", 1))
-    assert needs_signature(line.world, line.world.create_invoice(line.nodes["A"].id, AMOUNT, "").bolt11)
+    assert not needs_signature(line.world.state, invoice.bolt11)
+    assert needs_signature(line.world.state, invoice.bolt11.replace("1", "2", 1))
+    assert needs_signature(line.world.state, line.world.create_invoice(line.nodes["A"].id, AMOUNT, "").bolt11)
     assert line.pay("ABS", invoice) == Settled(invoice.preimage)
     with pytest.raises(ValueError, match="there already"):
         line.world.add_node("S2", node_id=stranger.id)

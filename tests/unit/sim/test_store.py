@@ -13,10 +13,11 @@ import pytest
 from pyln.client.gossmap import Gossmap
 
 from pay.network import Policy, parse_channel_update
-from pay.sim.network import gossip, keys
-from pay.sim.network.failures import CHAIN_HASHES
-from pay.sim.network.gossip import MessageType
-from pay.sim.network.store import Flag, StoreVersion, StoreWriter, checksums, crc32c, crc32c_of_rows
+from pay.sim.network.encoding import gossip, keys
+from pay.sim.network.encoding.crc32c import checksums, crc32c, crc32c_of_rows
+from pay.sim.network.encoding.failures import CHAIN_HASHES
+from pay.sim.network.encoding.gossip import MessageType
+from pay.sim.network.encoding.store import Flag, StoreVersion, StoreWriter
 from pay.units import Scid, ScidDir, format_scid
 
 REGTEST = CHAIN_HASHES["regtest"]

@@ -4,10 +4,12 @@ from pay.sim.lightningd.commands import (
     configuration,
     control,
     datastore,
+    gossip,
     info,
     invoices,
-    network,
     payments,
+    peers,
+    sendpay,
     simulation,
 )
 from pay.sim.lightningd.commands.table import COMMANDS, HostCommand
@@ -18,9 +20,11 @@ __all__ = [
     "configuration",
     "control",
     "datastore",
+    "gossip",
     "info",
     "invoices",
-    "network",
     "payments",
+    "peers",
+    "sendpay",
     "simulation",
 ]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, checked, host_command
-from pay.sim.lightningd.configs import Option, OptionError
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import INVALID_PARAMS, any_value, boolean, opt, req, string, text_of
-from pay.sim.lightningd.rpc_server import Command
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.plugins.configs import Option, OptionError
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.rpc.params import INVALID_PARAMS, any_value, boolean, opt, req, string, text_of
 
 
 @host_command("listconfigs", opt("config", string))
-def listconfigs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    options = node.configs.options.values()
+def listconfigs(context: Context, command: Command, args: dict[str, Any]) -> Answer:
+    options = context.configs.options.values()
     if args["config"] is not None:
-        options = [node.find_option(args["config"], command)]  # type: ignore[assignment]
+        options = [_option(context, args["config"], command)]  # type: ignore[assignment]
     shown = {option.name: option.to_json() for option in options}
     return {"configs": {name: entry for name, entry in shown.items() if entry is not None}}
 
@@ -26,26 +24,34 @@ def listconfigs(node: SimNode, command: Command, args: dict[str, Any]) -> Answer
 @host_command(
     "setconfig", req("config", string), opt("val", any_value), opt("transient", boolean, False), checks_itself=True
 )
-async def setconfig(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+async def setconfig(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """The plugin that owns the option has the last word; only then the value counts.
 
     Hosts before v25.02 have no `transient`: they always write the operator's configuration.
     """
-    if node.release < (25, 2) and _gave_transient(command.params):
+    if context.settings.release < (25, 2) and _gave_transient(command.params):
         raise RpcError(INVALID_PARAMS, "unknown parameter: transient")
-    option = node.find_option(args["config"], command)
+    option = _option(context, args["config"], command)
     if not option.dynamic:
-        raise node.bad_param("config", "Not a dynamic config option", args["config"], command)
+        raise context.bad_param("config", "Not a dynamic config option", args["config"], command)
     # lightningd looks for the values of a multi option by name only: given by position there are none.
     by_name = isinstance(command.params, dict) or not option.multi
     values = _values(option, args["val"] if by_name else None)
-    await _ask_owner(node, command, option, values)
+    await _ask_owner(context, command, option, values)
     checked(command)
-    source = "setconfig transient" if args["transient"] else node.setconfig_source
+    source = "setconfig transient" if args["transient"] else context.settings.setconfig_source
     option.values[:] = [(value, source) for value in values]
     if not args["transient"]:
-        node.remember_config(option.name, values)
+        context.db.remember_config(option.name, values)
     return {"config": {"config": option.name, **(option.to_json() or {})}}
+
+
+def _option(context: Context, name: str, command: Command) -> Option:
+    """Raises RpcError in lightningd's words."""
+    option = context.configs.options.get(name)
+    if option is None:
+        raise context.bad_param("config", "Unknown config option", name, command)
+    return option
 
 
 def _gave_transient(params: Any) -> bool:
@@ -70,8 +76,8 @@ def _values(option: Option, given: Any) -> list[str]:
     return values
 
 
-async def _ask_owner(node: SimNode, command: Command, option: Option, values: list[str]) -> None:
-    plugin = next((p for p in node.plugins.all if str(p.path) == option.plugin), None)
+async def _ask_owner(context: Context, command: Command, option: Option, values: list[str]) -> None:
+    plugin = next((p for p in context.plugins.all if str(p.path) == option.plugin), None)
     if plugin is None:
         try:
             for value in values:
@@ -89,6 +95,6 @@ async def _ask_owner(node: SimNode, command: Command, option: Option, values: li
         if not plugin.manifest.get("cancheck", False):
             return
         method, params = "check", {"command_to_check": "setconfig", **params}
-    answer = await node.plugins.request(plugin, method, params, command.id_prefix)
+    answer = await context.plugins.request(plugin, method, params, command.id_prefix)
     if "error" in answer:
         raise RpcError(int(answer["error"]["code"]), str(answer["error"]["message"]))

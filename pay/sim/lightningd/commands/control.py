@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, checked, host_command
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import INVALID_PARAMS, boolean, req, string, without
-from pay.sim.lightningd.plugin_process import PluginDied, PluginState
-from pay.sim.lightningd.rpc_server import Command
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.plugins.builtin import builtin_plugins
+from pay.sim.lightningd.plugins.process import PluginDied, PluginState
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.rpc.params import INVALID_PARAMS, boolean, req, string, without
 
 PLUGIN_ERROR = -3
 
 
 @host_command("notifications", req("enable", boolean))
-def notifications(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def notifications(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """For the requests that follow on this connection."""
     if command.connection is not None:
         command.connection.notifications = args["enable"]
@@ -28,23 +27,23 @@ def notifications(node: SimNode, command: Command, args: dict[str, Any]) -> Answ
 
 
 @host_command("stop")
-def stop(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    asyncio.get_running_loop().call_later(0.05, node.stop_soon)
+def stop(context: Context, command: Command, args: dict[str, Any]) -> Answer:
+    asyncio.get_running_loop().call_later(0.05, context.stop_soon)
     return {"result": "Shutdown complete"}
 
 
 @host_command("plugin", req("subcommand", string), allow_extra=True, checks_itself=True)
-async def plugin(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+async def plugin(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     rest = without(command.params, "subcommand")
     match args["subcommand"]:
         case "list":
-            return _listed(node, "list")
+            return _listed(context, "list")
         case "start":
-            return await _start(node, command, rest)
+            return await _start(context, command, rest)
         case "stop":
-            return await _stop(node, command, rest)
+            return await _stop(context, command, rest)
         case "startdir" | "rescan":
-            return _listed(node, args["subcommand"])
+            return _listed(context, args["subcommand"])
         case other:
             raise RpcError(INVALID_PARAMS, f"Unknown subcommand '{other}'")
 
@@ -62,37 +61,37 @@ def _named(rest: Any) -> tuple[str, dict[str, Any]]:
     return str(rest["plugin"]), {name: value for name, value in rest.items() if name != "plugin"}
 
 
-async def _start(node: SimNode, command: Command, rest: Any) -> Answer:
+async def _start(context: Context, command: Command, rest: Any) -> Answer:
     name, options = _named(rest)
     path = Path(name)
     if not os.access(path, os.X_OK):
-        path = node.directory.parent / "plugins" / name
+        path = context.settings.directory.parent / "plugins" / name
     if not os.access(path, os.X_OK):
         problem = "Permission denied" if path.exists() else "No such file or directory"
         raise RpcError(INVALID_PARAMS, f"{path} is not executable: {problem}")
     checked(command)
-    if any(running.path == path.resolve() for running in node.plugins.all):
+    if any(running.path == path.resolve() for running in context.plugins.all):
         raise RpcError(INVALID_PARAMS, f"{path}: already registered")
     try:
-        await node.plugins.start(path, options, id_prefix=command.id_prefix)
+        await context.plugins.start(path, options, id_prefix=command.id_prefix)
     except PluginDied as death:
         raise RpcError(PLUGIN_ERROR, f"{path.resolve()}: {death}") from None
-    return _listed(node, "start")
+    return _listed(context, "start")
 
 
-async def _stop(node: SimNode, command: Command, rest: Any) -> Answer:
+async def _stop(context: Context, command: Command, rest: Any) -> Answer:
     name, _ = _named(rest)
-    found = node.plugins.refuse_unknown(name)
+    found = context.plugins.refuse_unknown(name)
     if not found.dynamic:
         raise RpcError(INVALID_PARAMS, f"{name} cannot be managed when lightningd is up")
     checked(command)
-    await node.plugins.stop(found)
+    await context.plugins.stop(found)
     return {"command": "stop", "result": f"Successfully stopped {found.name}."}
 
 
-def _listed(node: SimNode, subcommand: str) -> Answer:
+def _listed(context: Context, subcommand: str) -> Answer:
     plugins = [
         {"name": str(p.path), "active": p.state is PluginState.READY, "dynamic": p.dynamic}
-        for p in node.plugins.all
+        for p in context.plugins.all
     ]
-    return {"command": subcommand, "plugins": node.builtin_plugins() + plugins}
+    return {"command": subcommand, "plugins": builtin_plugins(context.settings, context.faults) + plugins}

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, checked, host_command
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import INVALID_PARAMS, escaped_string, hex_bytes, key_path, one_of, opt, req, u64
-from pay.sim.lightningd.rpc_server import Command
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.rpc.params import (
+    INVALID_PARAMS,
+    escaped_string,
+    hex_bytes,
+    key_path,
+    one_of,
+    opt,
+    req,
+    u64,
+)
 
 _MODES = ("must-create", "must-replace", "create-or-replace", "must-append", "create-or-append")
 _MODE_PROBLEM = (
@@ -20,8 +27,8 @@ _MODE_PROBLEM = (
 )
 
 
-def _entries(node: SimNode) -> dict[tuple[str, ...], tuple[bytes, int]]:
-    rows = node.db.query("SELECT key, data, generation FROM datastore")
+def _entries(context: Context) -> dict[tuple[str, ...], tuple[bytes, int]]:
+    rows = context.db.query("SELECT key, data, generation FROM datastore")
     found = {tuple(json.loads(row["key"])): (bytes(row["data"]), int(row["generation"])) for row in rows}
     return dict(sorted(found.items()))
 
@@ -39,7 +46,7 @@ def _shown(key: tuple[str, ...], data: bytes | None = None, generation: int = 0)
     "datastore", req("key", key_path), opt("string", escaped_string), opt("hex", hex_bytes),
     opt("mode", one_of(_MODE_PROBLEM, *_MODES), "must-create"), opt("generation", u64), checks_itself=True,
 )  # fmt: skip
-def datastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def datastore(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     key, mode, generation = tuple(args["key"]), args["mode"], args["generation"]
     data = args["hex"]
     if args["string"] is not None:
@@ -50,7 +57,7 @@ def datastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
         raise RpcError(INVALID_PARAMS, "Must have either hex or string")
     if generation is not None and mode not in ("must-replace", "must-append"):
         raise RpcError(INVALID_PARAMS, "generation only valid with must-replace or must-append")
-    entries = _entries(node)
+    entries = _entries(context)
     previous = entries.get(key)
     _refuse(entries, key, mode)
     if generation is not None and previous is not None and previous[1] != generation:
@@ -59,7 +66,7 @@ def datastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
     if previous is not None:
         data = previous[0] + data if mode.endswith("append") else data
     count = 0 if previous is None else previous[1] + 1
-    node.db.query("REPLACE INTO datastore VALUES (?, ?, ?)", json.dumps(key), data, count)
+    context.db.query("REPLACE INTO datastore VALUES (?, ?, ?)", json.dumps(key), data, count)
     return _shown(key, data, count)
 
 
@@ -77,10 +84,10 @@ def _refuse(entries: dict[tuple[str, ...], tuple[bytes, int]], key: tuple[str, .
 
 
 @host_command("listdatastore", opt("key", key_path))
-def listdatastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def listdatastore(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     prefix = tuple(args["key"] or ())
     shown: dict[tuple[str, ...], dict[str, Any]] = {}
-    for key, (data, generation) in _entries(node).items():
+    for key, (data, generation) in _entries(context).items():
         if key[: len(prefix)] != prefix:
             continue
         if len(key) > len(prefix) + 1:
@@ -92,13 +99,13 @@ def listdatastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answ
 
 
 @host_command("deldatastore", req("key", key_path), opt("generation", u64), checks_itself=True)
-def deldatastore(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def deldatastore(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     key = tuple(args["key"])
-    entry = _entries(node).get(key)
+    entry = _entries(context).get(key)
     if entry is None:
         raise RpcError(1200, "Key does not exist")
     if args["generation"] is not None and args["generation"] != entry[1]:
         raise RpcError(1201, "generation is different")
     checked(command)
-    node.db.query("DELETE FROM datastore WHERE key = ?", json.dumps(key))
+    context.db.query("DELETE FROM datastore WHERE key = ?", json.dumps(key))
     return _shown(key, *entry)

@@ -1,158 +1,43 @@
-"""Paying by hand: sendpay, waitsendpay, listsendpays, listpays, delpay, preapproveinvoice."""
+"""The table of payments: listsendpays, listpays, delpay, autoclean-once."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, checked, host_command
-from pay.sim.lightningd.jsonstream import RpcError
-from pay.sim.lightningd.params import (
+from pay.sim.lightningd.payments.database import Payment, Status
+from pay.sim.lightningd.payments.failures import NO_SUCH_PAYMENT
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.jsonstream import RpcError
+from pay.sim.lightningd.rpc.params import (
     INVALID_PARAMS,
     BadParam,
-    escaped_string,
-    hex_bytes,
     invstring,
-    msat,
-    msat_or_problem,
-    number,
     one_of,
     opt,
-    raw_string,
     req,
-    secret,
     sha256,
     string,
     u32,
     u64,
 )
-from pay.sim.lightningd.payments import PartRequest, RouteHop
-from pay.sim.lightningd.payments_db import Payment, Status
-from pay.sim.lightningd.rpc_server import Command
-from pay.sim.network.bolt11 import decode as decode_bolt11
+from pay.sim.network.encoding.bolt11 import decode as decode_bolt11
 from pay.sim.network.unsigned import needs_signature
-from pay.units import ScidDir, parse_node_id, parse_scid
 
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
-
-NO_SUCH_PAYMENT = 208
-DECLINED = 213
 _status = one_of("should be an invoice status", "pending", "complete", "failed")
 _index = one_of("Unknown index", "created", "updated")
-
-
-def _route(value: Any) -> tuple[RouteHop, ...]:
-    if not isinstance(value, list):
-        raise BadParam("must be an array")
-    return tuple(_hop(element) for element in value)
-
-
-def _hop(element: Any) -> RouteHop:
-    channel = _either(element, "short_channel_id_dir", "channel")
-    try:
-        scid = ScidDir.parse(channel).scid if "/" in str(channel) else parse_scid(channel)
-    except ValueError:
-        raise BadParam("bad short_channel_id", channel) from None
-    identity = _either(element, "node_id_out", "id")
-    try:
-        node = parse_node_id(identity)
-    except ValueError:
-        raise BadParam("bad node_id", identity) from None
-    amount_msat = msat_or_problem(_either(element, "amount_out_msat", "amount_msat"), "bad amount")
-    delay = _either(element, "cltv_out", "delay")
-    try:
-        blocks = u32(delay)
-    except BadParam:
-        raise BadParam("bad cltv_out/delay", delay) from None
-    return RouteHop(scid, node, amount_msat, blocks)
-
-
-def _either(element: Any, new: str, old: str) -> Any:
-    if isinstance(element, dict):
-        for name in (new, old):
-            if name in element:
-                return element[name]
-    raise BadParam(f"must have either {new} or {old}", element)
-
-
-@host_command(
-    "sendpay", req("route", _route), req("payment_hash", sha256), opt("label", escaped_string),
-    opt("amount_msat", msat), opt("bolt11", invstring), opt("payment_secret", secret), opt("partid", u64, 0),
-    opt("localinvreqid", sha256), opt("groupid", u64), opt("payment_metadata", hex_bytes),
-    opt("description", raw_string), checks_itself=True,
-)  # fmt: skip
-def sendpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer | Awaitable[Answer]:
-    route, total_msat, partid = args["route"], args["amount_msat"], args["partid"]
-    if partid and total_msat is None:
-        raise RpcError(INVALID_PARAMS, "Must specify msatoshi with partid")
-    amount_msat = route[-1].amount_msat if route else total_msat
-    if not route:
-        if total_msat is None:
-            raise RpcError(INVALID_PARAMS, "Self-payment requires amount_msat")
-        if partid:
-            raise RpcError(INVALID_PARAMS, "Self-payment does not allow (non-zero) partid")
-    elif not partid and total_msat not in (None, amount_msat):
-        raise RpcError(
-            INVALID_PARAMS,
-            f"Do not specify msatoshi ({total_msat}msat) without partid: if you do, it must be exactly the final"
-            f" amount ({amount_msat}msat)",
-        )
-    elif partid and amount_msat > total_msat:
-        raise RpcError(
-            INVALID_PARAMS, f"Final amount {amount_msat}msat is greater than {total_msat}msat, despite MPP"
-        )
-    elif partid and args["payment_secret"] is None:
-        raise RpcError(INVALID_PARAMS, "partid requires payment_secret")
-    checked(command)
-    groupid = args["groupid"]
-    if groupid is None:
-        groupid = node.db.highest_groupid(args["payment_hash"]) + 1
-    part = PartRequest(
-        args["payment_hash"], groupid, partid, route, amount_msat,
-        amount_msat if total_msat is None else total_msat, args["payment_secret"], args["payment_metadata"],
-        args["label"], args["bolt11"], args["description"],
-    )  # fmt: skip
-    if not route:
-        return node.payments.pay_ourselves(part)
-    answer = node.payments.send(part)
-    return _after_outcome(node, part, answer) if node.faults.early_outcomes else answer
-
-
-async def _after_outcome(node: SimNode, part: PartRequest, answer: Answer) -> Answer:
-    """The answer, held back until everybody else knows the outcome."""
-    row = node.db.payment(*part.key)
-    if row is not None:
-        with contextlib.suppress(RpcError):
-            await node.payments.wait(row, None)
-    return answer
-
-
-@host_command(
-    "waitsendpay", req("payment_hash", sha256), opt("timeout", number), opt("partid", u64, 0), opt("groupid", u64)
-)
-async def waitsendpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    payment_hash, groupid = args["payment_hash"], args["groupid"]
-    if groupid is None:
-        groupid = node.db.highest_groupid(payment_hash)
-    row = node.db.payment(payment_hash, groupid, args["partid"])
-    if row is None:
-        raise RpcError(
-            NO_SUCH_PAYMENT, f"Never attempted payment part {args['partid']} for '{payment_hash.hex()}'"
-        )
-    return await node.payments.wait(row, args["timeout"])
 
 
 @host_command(
     "listsendpays", opt("bolt11", invstring), opt("payment_hash", sha256), opt("status", _status),
     opt("index", _index), opt("start", u64, 0), opt("limit", u32),
 )  # fmt: skip
-def listsendpays(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    return {"payments": [row.to_json() for row in _select(node, args)]}
+def listsendpays(context: Context, command: Command, args: dict[str, Any]) -> Answer:
+    return {"payments": [row.to_json() for row in _select(context, args)]}
 
 
-def _select(node: SimNode, args: dict[str, Any]) -> list[Payment]:
+def _select(context: Context, args: dict[str, Any]) -> list[Payment]:
     payment_hash = args["payment_hash"]
     if payment_hash is not None and args["bolt11"] is not None:
         raise RpcError(INVALID_PARAMS, "Can only specify one of {bolt11} or {payment_hash}")
@@ -164,34 +49,34 @@ def _select(node: SimNode, args: dict[str, Any]) -> list[Payment]:
         raise RpcError(INVALID_PARAMS, "Cannot use start with bolt11 or payment_hash")
     if args["bolt11"] is not None:
         try:
-            known = needs_signature(node.world, args["bolt11"])
+            known = needs_signature(context.world.state, args["bolt11"])
             payment_hash = decode_bolt11(args["bolt11"], check_signature=known).payment_hash
         except ValueError:
             # lightningd tries BOLT 12 last, and so has only the words of that.
             raise RpcError(INVALID_PARAMS, "Invalid invstring: invalid bech32 string") from None
     if payment_hash is not None:
         # A status beside the hash is ignored, as lightningd does.
-        return node.db.payments("payment_hash = ?", payment_hash)
+        return context.db.payments("payment_hash = ?", payment_hash)
     column = "updated_index" if args["index"] == "updated" else "id"
     where, values = f"{column} >= ?", [args["start"]]
     if args["status"] is not None:
         where, values = f"{where} AND status = ?", [*values, int(Status.of(args["status"]))]
-    return node.db.payments(where, *values, order=column, limit=-1 if args["limit"] is None else args["limit"])
+    return context.db.payments(where, *values, order=column, limit=-1 if args["limit"] is None else args["limit"])
 
 
 @host_command(
     "listpays", opt("bolt11", invstring), opt("payment_hash", sha256), opt("status", string),
     opt("index", string), opt("start", u64, 0), opt("limit", u32),
 )  # fmt: skip
-def listpays(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def listpays(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """As cln-xpay makes it since v26.06: rows of one (payment_hash, groupid) in one entry."""
     if args["status"] is not None:
         try:
             _status(args["status"])
         except BadParam as bad:
-            raise node.bad_param("status", bad.problem, args["status"], command) from None
+            raise context.bad_param("status", bad.problem, args["status"], command) from None
     groups: dict[tuple[bytes, int], list[Payment]] = {}
-    for row in _select(node, args):
+    for row in _select(context, args):
         groups.setdefault((row.payment_hash, row.groupid), []).append(row)
     return {"pays": [_pay_entry(rows) for rows in groups.values()]}
 
@@ -241,12 +126,12 @@ def _finished_status(value: Any) -> str:
     "delpay", req("payment_hash", sha256), req("status", _finished_status), opt("partid", u64),
     opt("groupid", u64), checks_itself=True,
 )  # fmt: skip
-def delpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def delpay(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     payment_hash, wanted = args["payment_hash"], Status.of(args["status"])
     partid, groupid = args["partid"], args["groupid"]
     if (partid is None) != (groupid is None):
         raise RpcError(INVALID_PARAMS, "Must set both partid and groupid, or neither")
-    rows = node.db.payments("payment_hash = ?", payment_hash)
+    rows = context.db.payments("payment_hash = ?", payment_hash)
     if not rows:
         raise RpcError(NO_SUCH_PAYMENT, f"Unknown payment with payment_hash: {payment_hash.hex()}")
     if groupid is not None:
@@ -262,7 +147,7 @@ def delpay(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
             )
         raise RpcError(NO_SUCH_PAYMENT, "No payment for that payment_hash with that partid and groupid")
     checked(command)
-    node.db.delete_payments(doomed)
+    context.db.delete_payments(doomed)
     return {"payments": [row.to_json() for row in doomed]}
 
 
@@ -274,24 +159,16 @@ _CLEANED = {"succeededpays": Status.COMPLETE, "failedpays": Status.FAILED}
 
 
 @host_command("autoclean-once", req("subsystem", _subsystem), req("age", u64))
-def autoclean_once(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
+def autoclean_once(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """Deletes row by row what was begun `age` seconds ago, whether other parts of the payment are out or not.
 
     Only payments are cleaned here; of the rest there is nothing in the box. An age of 0 is none at all.
     """
     if args["age"] == 0:
         return {"autoclean": {}}
-    name, latest_s = args["subsystem"], int(node.world.clock.now()) - args["age"]
+    name, latest_s = args["subsystem"], int(context.world.clock.now()) - args["age"]
     status = _CLEANED.get(name)
-    rows = node.db.payments("status = ?", int(status)) if status is not None else []
+    rows = context.db.payments("status = ?", int(status)) if status is not None else []
     old = [row for row in rows if row.created_at <= latest_s]
-    node.db.delete_payments(old)
+    context.db.delete_payments(old)
     return {"autoclean": {name: {"cleaned": len(old), "uncleaned": len(rows) - len(old)}}}
-
-
-@host_command("preapproveinvoice", req("bolt11", invstring), checks_itself=True)
-def preapproveinvoice(node: SimNode, command: Command, args: dict[str, Any]) -> Answer:
-    if node.faults.decline_preapproval:
-        raise RpcError(DECLINED, "invoice was declined")
-    checked(command)
-    return {}

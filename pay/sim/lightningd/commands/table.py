@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pay.sim.lightningd.params import Param
-from pay.sim.lightningd.rpc_server import Command
-
-if TYPE_CHECKING:
-    from pay.sim.lightningd.node import SimNode
+from pay.sim.lightningd.commands.context import Context
+from pay.sim.lightningd.faults import LightningdFaults
+from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.rpc.params import Param, read_params
+from pay.sim.lightningd.settings import Settings
 
 Answer = dict[str, Any]
 
@@ -23,7 +23,7 @@ class RawAnswer:
 
 
 Result = Answer | RawAnswer | Awaitable[Answer]
-Handler = Callable[["SimNode", Command, dict[str, Any]], Result]
+Handler = Callable[[Context, Command, dict[str, Any]], Result]
 
 
 class CheckDone(Exception):
@@ -45,6 +45,16 @@ class HostCommand:
 COMMANDS: dict[str, HostCommand] = {}
 
 
+def host_methods(settings: Settings, faults: LightningdFaults) -> set[str]:
+    """Names of the commands that this host has: not every version has all."""
+    names = set(COMMANDS)
+    if settings.builtin_pay:
+        names.add("pay")
+    elif settings.release < (26, 6):
+        names.discard("listpays")
+    return names - faults.missing
+
+
 def host_command(
     name: str, *params: Param, allow_extra: bool = False, checks_itself: bool = False
 ) -> Callable[[Handler], Handler]:
@@ -61,3 +71,12 @@ def checked(command: Command) -> None:
     """Ends a command that is only checked; what follows changes something. Raises CheckDone."""
     if command.check_only:
         raise CheckDone
+
+
+def run(entry: HostCommand, context: Context, command: Command, params: Any) -> Result:
+    """Read the parameters and call the handler. Raises RpcError, and CheckDone when only checking."""
+    verbose = context.settings.developer or command.check_only
+    args = read_params(entry.params, params, allow_extra=entry.allow_extra, verbose=verbose)
+    if command.check_only and not entry.checks_itself:
+        raise CheckDone
+    return entry.handler(context, command, args)
