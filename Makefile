@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test campaign lint real bench race simnode pins clean
+.PHONY: help install dev demo test campaign docs lint real bench race simnode pins clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -67,6 +67,9 @@ bench: $(VENV)/.dev ## Measurements, as tables
 
 race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet (CLN_DIR=<built tree> QUICK=1 RACE="--help")
 	@CLN_DIR='$(CLN_DIR)' $(BIN)/python -m tests.bench.race $(if $(QUICK),--quick) $(RACE)
+
+docs: $(VENV)/.installed ## The documents that are made from the code
+	$(BIN)/python -m pay.log_events > docs/log-events.md
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -22,20 +22,21 @@ VALUE_TYPES = {"pay.network.policy", "pay.network.hints", "pay.routing.query", "
 
 # room: what of ours it may import (a package with all in it, or a module), and which other packages
 BASE = {"pay.units", "pay.errors"}
+LOG = {"pay.log_events"}
 DECISIONS = {*BASE, "pay.invoice", "pay.feedback", "pay.payment", "pay.routing", "pay.liquidity", "pay.network"}
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "plugin": ({"pay.app"}, set()),
-    "pay.app": ({*DECISIONS, "pay.commands", "pay.engine", "pay.router", "pay.host"}, {"pyln"}),
-    "pay.commands": ({*DECISIONS, "pay.engine", "pay.router", "pay.host"}, set()),
-    "pay.engine": ({*DECISIONS, "pay.engine.live", "pay.engine.records", "pay.router", "pay.host"}, set()),
-    "pay.engine.live": ({*DECISIONS, "pay.engine.records", "pay.router", "pay.host"}, set()),
-    "pay.engine.records": ({*BASE, "pay.payment", "pay.host"}, set()),
+    "pay.app": ({*DECISIONS, *LOG, "pay.commands", "pay.engine", "pay.router", "pay.host"}, {"pyln"}),
+    "pay.commands": ({*DECISIONS, *LOG, "pay.engine", "pay.router", "pay.host"}, set()),
+    "pay.engine": ({*DECISIONS, *LOG, "pay.engine.live", "pay.engine.records", "pay.router", "pay.host"}, set()),
+    "pay.engine.live": ({*DECISIONS, *LOG, "pay.engine.records", "pay.router", "pay.host"}, set()),
+    "pay.engine.records": ({*BASE, *LOG, "pay.payment", "pay.host"}, set()),
     "pay.router": (
-        {*BASE, "pay.invoice", "pay.feedback", "pay.routing", "pay.liquidity", "pay.network", "pay.host"},
+        {*BASE, *LOG, "pay.invoice", "pay.feedback", "pay.routing", "pay.liquidity", "pay.network", "pay.host"},
         {"numpy"},
     ),
     "pay.host": (
-        {*BASE, "pay.invoice", "pay.feedback.failure", "pay.payment.whereabouts", *VALUE_TYPES}, {"pyln"},
+        {*BASE, *LOG, "pay.invoice", "pay.feedback.failure", "pay.payment.whereabouts", *VALUE_TYPES}, {"pyln"},
     ),
     "pay.payment": ({*BASE, "pay.invoice", "pay.feedback", *VALUE_TYPES}, set()),
     "pay.feedback": ({*BASE, *VALUE_TYPES, "pay.liquidity.observation", "pay.liquidity.in_flight"}, set()),
@@ -48,6 +49,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "pay.sim.network": ({"pay.units", "pay.network"}, {"numpy", "networkx", "pyln", "coincurve"}),
     "pay.units": (set(), set()),
     "pay.errors": (set(), set()),
+    "pay.log_events": (set(), set()),
 }
 
 IMPURE = {
@@ -134,6 +136,7 @@ def test_no_other_arrow(path: Path) -> None:
         ("pay.sim.network", "pay.sim.lightningd"),
         ("pay.sim.network", "pay.sim"), ("pay.sim.lightningd", "pay.sim.cli"), ("pay.sim.lightningd", "networkx"),
         ("pay.sim", "pyln"),
+        ("pay.payment", "pay.log_events"), ("pay.log_events", "pay.units"),
         ("plugin", "numpy"),
         ("plugin", "pay.payment"), ("plugin", "asyncio"), ("pay.liquidity", "pay.sim"), ("pay.network", "scipy"),
         ("pay.routing", "networkx"), ("pay.units", "pay.errors"), ("pay.network", "pay.networking"),

@@ -37,6 +37,7 @@ from pay.host.version import (
     XPAY_OWNS_LISTPAYS_SINCE,
     Version,
 )
+from pay.log_events import EventLog, LogEvent
 from pay.payment.request import parse_request, usage
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ for _needed in ("numpy", "scipy"):
         # Where that was interrupted they can be found and are not whole.
         import_module(_needed)
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 PAY_DESCRIPTION = "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not"
 
@@ -101,7 +102,7 @@ class RequestCaller:
         try:
             yield
         except (OSError, ValueError):
-            log.exception("answer_not_written id=%s", self._request.id)
+            log.broken(LogEvent.ANSWER_NOT_WRITTEN, "id=%s", self._request.id)
 
 
 async def answer_at_length(plugin: HostPlugin, request: Request, result: dict[str, Any]) -> None:
@@ -172,7 +173,7 @@ class Application:
         try:
             parsed = parse_request(request.params, self.plugin.developer)
         except PayError as error:
-            log.info("pay_refused code=%d message=%r", error.code, error.message)
+            log.info(LogEvent.PAY_REFUSED, "code=%d message=%r", error.code, error.message)
             caller.fail(error)
             return
         if request.method == CHECK:
@@ -252,7 +253,7 @@ class Application:
                 await answer_at_length(self.plugin, request, answer)
                 return
         except Exception:
-            log.exception("hook_failed")
+            log.broken(LogEvent.HOOK_FAILED)
         request.set_result({"result": "continue"})
 
     async def _option_set(self) -> None:
@@ -297,4 +298,4 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("handler_failed")
+        log.broken(LogEvent.HANDLER_FAILED)

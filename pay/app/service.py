@@ -38,6 +38,7 @@ from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
 from pay.host.host_plugin import HostPlugin
 from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
+from pay.log_events import EventLog, LogEvent
 from pay.payment.report import success_json
 from pay.payment.request import PayRequest
 from pay.router.liquidity_store import WRITE_EVERY_S, LiquidityStore
@@ -45,7 +46,7 @@ from pay.router.planning import Planning
 from pay.router.scorer import Scorer
 from pay.units import NodeId
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 XPAY_OPTION = "xpay-handle-pay"
 
@@ -170,9 +171,10 @@ class Service:
         )
         doubt.earlier = await recovery.run()
         self._ready.set()
-        log.setLevel(await level)
+        logging.getLogger("pay").setLevel(await level)
         log.info(
-            "started version=%s clnpay=%s id=%s network=%s listpays=%s",
+            LogEvent.STARTED,
+            "version=%s clnpay=%s id=%s network=%s listpays=%s",
             self._version,
             __version__,
             info.us.hex(),
@@ -199,7 +201,7 @@ class Service:
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.exception("pay_crashed")
+            log.broken(LogEvent.PAY_CRASHED)
             caller.fail(PayError(Code.OTHER, f"Internal error before anything was sent: {error!r}"))
         else:
             caller.succeed(success_json(receipt))
@@ -212,7 +214,7 @@ class Service:
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.exception("check_crashed")
+            log.broken(LogEvent.CHECK_CRASHED)
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
             caller.succeed({"command_to_check": "pay"})
@@ -227,7 +229,7 @@ class Service:
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.exception("%s_failed", command)
+            log.broken(LogEvent.PAYSTATUS_FAILED if command == "paystatus" else LogEvent.LISTPAYS_FAILED)
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
 
     async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
@@ -240,7 +242,7 @@ class Service:
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.exception("payliquidity_failed")
+            log.broken(LogEvent.PAYLIQUIDITY_FAILED)
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
             if not only_check and wanted.subcommand not in (Subcommand.LIST, Subcommand.EXPORT):
@@ -291,12 +293,12 @@ class Service:
     async def _mend_options(self) -> None:
         """Say which values of the configuration are none, and let the host show what is used instead."""
         for bad in options.bad_values(self._plugin):
-            log.warning("option_refused name=%s used=%s reason=%r", bad.name, bad.used, bad.problem)
+            log.unusual(LogEvent.OPTION_REFUSED, "name=%s used=%s reason=%r", bad.name, bad.used, bad.problem)
             if self._version.since(TRANSIENT_SINCE):
                 try:
                     await self._host.call("setconfig", {"config": bad.name, "val": bad.used, "transient": True})
                 except (CallError, Unanswered) as error:
-                    log.warning("option_shown_wrongly name=%s error=%r", bad.name, str(error))
+                    log.unusual(LogEvent.OPTION_SHOWN_WRONGLY, "name=%s error=%r", bad.name, str(error))
 
     async def _has_command(self, name: str) -> bool:
         try:
@@ -314,20 +316,23 @@ class Service:
         except (CallError, LookupError, TypeError, AttributeError):
             return  # no cln-xpay that has it
         if options.flag(self._plugin, options.ALLOW_XPAY):
-            self._say_of_xpay(logging.INFO, f"reason='{options.ALLOW_XPAY} is set'")
+            self._say_of_xpay(f"reason='{options.ALLOW_XPAY} is set'", wanted=True)
             return
         if not self._version.since(TRANSIENT_SINCE):
-            self._say_of_xpay(logging.WARNING, f"remedy='remove {XPAY_OPTION} from the configuration'")
+            self._say_of_xpay(f"remedy='remove {XPAY_OPTION} from the configuration'")
             return
         try:
             await self._host.call("setconfig", {"config": XPAY_OPTION, "val": False, "transient": True})
             self._xpay_said = ""
-            log.info("xpay_kept_off option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION)
+            log.info(
+                LogEvent.XPAY_KEPT_OFF, "option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION
+            )
         except (CallError, Unanswered) as error:
-            self._say_of_xpay(logging.WARNING, f"error={str(error)!r}")
+            self._say_of_xpay(f"error={str(error)!r}")
 
-    def _say_of_xpay(self, level: int, why: str) -> None:
+    def _say_of_xpay(self, why: str, wanted: bool = False) -> None:
         """That it answers, once: this is looked at whenever a plugin starts, ourselves included."""
         if why != self._xpay_said:
             self._xpay_said = why
-            log.log(level, "xpay_answers_pay option=%s %s", XPAY_OPTION, why)
+            write = log.info if wanted else log.unusual
+            write(LogEvent.XPAY_ANSWERS_PAY, "option=%s %s", XPAY_OPTION, why)

@@ -8,14 +8,14 @@ not hear which of the two a `setconfig` was, so what lightningd shows afterwards
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from pay.host.calls import CallError, Host
+from pay.log_events import EventLog, LogEvent
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 SOON_S = 0.5
 """lightningd writes what was set after our answer to it."""
@@ -46,14 +46,14 @@ class WrittenOptions:
             for name, place, plugin in written(configs, self._names, self._directory):
                 if (name, place) not in self._said:
                     self._said.add((name, place))
-                    log.warning(
-                        "option_outlasts_plugin name=%s written=%s: lightningd does not start with an option that "
-                        "nobody owns; remove that line, or add disable-plugin=pay and plugin=%s to its "
-                        "configuration",
+                    log.unusual(
+                        LogEvent.OPTION_OUTLASTS_PLUGIN,
+                        "name=%s written=%s: lightningd does not start with an option that nobody owns; "
+                        "remove that line, or add disable-plugin=pay and plugin=%s to its configuration",
                         name, place, plugin,
                     )  # fmt: skip
         except (CallError, LookupError, TypeError, AttributeError) as error:
-            log.debug("options_unknown error=%r", error)
+            log.debug(LogEvent.OPTIONS_UNKNOWN, "error=%r", error)
 
 
 def written(

@@ -12,7 +12,6 @@ of the arrays, from which `streaming` makes the text bit by bit.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from pay.errors import Code, PayError
 from pay.host.calls import CallError, Host
 from pay.invoice import normalise
 from pay.invoice.recipient import ClearRecipient
+from pay.log_events import EventLog, LogEvent
 from pay.payment.listpays import LivePay, PayKey, pays_of_groups
 from pay.payment.status import Alias, Moment, paystatus_entry
 from pay.payment.terms import Terms, purpose
@@ -35,7 +35,7 @@ from pay.payment.whereabouts import OwnHtlc
 from pay.router.planning import Planning
 from pay.units import NodeId, ScidDir
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 LOOK_S = 5.0
 """So long `paystatus` waits for the host's list of HTLCs; without it, it does not say where parts are."""
@@ -99,7 +99,7 @@ class Views:
         try:
             htlcs = await asyncio.wait_for(self._host.own_htlcs(), LOOK_S)
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
-            log.warning("htlcs_unknown error=%r", error)
+            log.unusual(LogEvent.HTLCS_UNKNOWN, "error=%r", error)
         closed = await self._planning.closed(_announced_ways(in_work))
         return Moment(time.time(), self.height, htlcs, closed)
 
@@ -111,7 +111,7 @@ class Views:
             most = MOST_FINISHED - len(self._register.finished())
             return await self._archive.newest(known, most, ended, known_rows)
         except CallError as error:
-            log.warning("archive_unreadable error=%r", str(error))
+            log.unusual(LogEvent.ARCHIVE_UNREADABLE, "error=%r", str(error))
             return iter(())
 
     async def _from_rows(self, wanted: str) -> list[dict[str, Any]]:

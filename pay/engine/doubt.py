@@ -7,7 +7,6 @@ in the host. Neither shows in the host's table, so that takes a wait and a secon
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 from pay.engine.live.register import Register
@@ -15,8 +14,9 @@ from pay.engine.live.running import Tell
 from pay.engine.records.journal import Earlier
 from pay.engine.records.paid_before import Unpaid, record_of
 from pay.host.calls import Host
+from pay.log_events import EventLog, LogEvent
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 JUST_NOW_S = 0.25
 """What the table showed so short ago is what it shows."""
@@ -58,7 +58,9 @@ class Doubt:
         wait_s = max(self._others_s if others else 0.0, earlier_s)
         if wait_s > 0:
             whose = "another sender" if others else "an earlier run of this plugin"
-            log.debug("answer_waits payment_hash=%s seconds=%.0f for=%r", payment_hash.hex(), wait_s, whose)
+            log.debug(
+                LogEvent.ANSWER_WAITS, "payment_hash=%s seconds=%.0f for=%r", payment_hash.hex(), wait_s, whose
+            )
             tell(f"Not paid, but {whose} may still have a part on its way: looking again in {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
         if self._register.has(payment_hash):

@@ -12,7 +12,6 @@ Of many payments at once hardly a plan would stay true until it is asked for. On
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 from pay.engine.live.own_channels import OwnChannels
@@ -22,13 +21,14 @@ from pay.engine.shadowing import Shadowing
 from pay.host.calls import CallError
 from pay.invoice import Recipient
 from pay.invoice.recipient import ClearRecipient
+from pay.log_events import EventLog, LogEvent
 from pay.payment.events import FindRoutes, Started
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Shadow
 from pay.payment.terms import Terms
 from pay.router.planning import Planning
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 CHANNELS_S = 1.0
 """So long the host's list of our channels is waited for; without it there is no plan yet."""
@@ -79,9 +79,9 @@ class Foresight:
                     asked = situation(action, recipient, listed, out)
                     return Plan(asked, await self._planning.find(asked), changes, made_s)
         except (CallError, TimeoutError) as error:
-            log.debug("not_foreseen error=%r", str(error) or "no answer in time")
+            log.debug(LogEvent.NOT_FORESEEN, "error=%r", str(error) or "no answer in time")
         except Exception:
-            log.exception("not_foreseen")
+            log.broken(LogEvent.NOT_FORESEEN)
         finally:
             listing.cancel()
         return None

@@ -10,7 +10,6 @@ nor while anything of the hash can still settle, whoever sent it (`doubt`).
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
@@ -41,6 +40,7 @@ from pay.host.dead_rows import DeadRows
 from pay.host.version import HostInfo
 from pay.invoice import Invoice, recipient_of
 from pay.invoice.recipient import ClearRecipient
+from pay.log_events import EventLog, LogEvent
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest
@@ -49,7 +49,7 @@ from pay.payment.terms import watch_terms
 from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
 from pay.units import NodeId
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 MOST_LOOKS = 10
 """How often in a row the host may refuse parts for another group of the hash without showing one."""
@@ -120,20 +120,20 @@ class Paying:
         except DecodeMissing as missing:
             return await self._without_decode(missing, tell)
         except PayError as error:
-            log.info("pay_refused %s", _refusal(error, request))
+            log.info(LogEvent.PAY_REFUSED, "%s", _refusal(error, request))
             raise
         opened.is_of(invoice)
         try:
             check_request(request, invoice, self._us)
         except PayError as error:
-            log.info("pay_refused %s", _refusal(error, request, invoice))
+            log.info(LogEvent.PAY_REFUSED, "%s", _refusal(error, request, invoice))
             raise
         try:
             return await self._paid(Call(request, invoice, tell), opened)
         except PayError:
             raise
         except Exception as error:
-            log.exception("pay_crashed payment_hash=%s", invoice.payment_hash.hex())
+            log.broken(LogEvent.PAY_CRASHED, "payment_hash=%s", invoice.payment_hash.hex())
             return await self._after_a_bug(invoice, error)
 
     async def _paid(self, call: Call, opened: OpenCall) -> Receipt:
@@ -171,7 +171,7 @@ class Paying:
                     continue
                 if found is None:
                     # Of a payment that had begun the log has its end.
-                    log.info("pay_refused %s", _refusal(error, call.request, call.invoice))
+                    log.info(LogEvent.PAY_REFUSED, "%s", _refusal(error, call.request, call.invoice))
                 if not stands:
                     self._runner.given_up(payment_hash, error)
                 raise
@@ -251,7 +251,7 @@ class Paying:
         for partid, times in running.times.items():
             if times.outcome_lost:
                 call.tell(outcome_lost(partid).message)
-        log.info("payment_attached %s callers=%d", running.name, len(running.listeners))
+        log.info(LogEvent.PAYMENT_ATTACHED, "%s callers=%d", running.name, len(running.listeners))
         return running
 
     async def _paid_before(self, record: PaidBefore, call: Call) -> Receipt:
@@ -357,7 +357,7 @@ def _too_many_looks(reason: str) -> PayError:
 def _repeated(receipt: Receipt, invoice: Invoice, amount_msat: int, tell: Tell) -> Receipt:
     """Paid before: the same answer again."""
     began_s = receipt.created_at_s
-    log.info("payment_repeated payment_hash=%s created_at=%d", receipt.payment_hash.hex(), began_s)
+    log.info(LogEvent.PAYMENT_REPEATED, "payment_hash=%s created_at=%d", receipt.payment_hash.hex(), began_s)
     # At a level that lightning-cli leaves out: the answer is what it was, for scripts too.
     tell(f"Already paid at {began_s} (unix time): nothing was sent now", "debug")
     paid = receipt.paid

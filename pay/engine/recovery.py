@@ -12,7 +12,6 @@ what: it is watched like one whose row is deleted while we run.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -30,12 +29,13 @@ from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
 from pay.invoice import recipient_of
 from pay.invoice.recipient import ClearRecipient
+from pay.log_events import EventLog, LogEvent
 from pay.payment.events import FoundPart
 from pay.payment.session import PaymentSession
 from pay.payment.terms import Terms, wakeable_channels, watch_terms
 from pay.units import NodeId, parse_node_id
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 
 RECONNECT_S = 30.0
@@ -99,7 +99,7 @@ class Recovery:
                     self._runner.start(running, parts, in_journal=payment_hash in entries, entry=its)
             except Exception:
                 # One row that cannot be understood must not keep the others from being watched.
-                log.exception("adoption_failed payment_hash=%s", payment_hash)
+                log.broken(LogEvent.ADOPTION_FAILED, "payment_hash=%s", payment_hash)
         if earlier.queued:
             # What may be queued in the host must be known to the next run as well, should it come soon.
             await asyncio.gather(*(self._journal.keep_earlier(name, group) for name, group in begun.items()))
@@ -124,7 +124,7 @@ class Recovery:
         try:
             return await self._lost(entry)
         except Exception:
-            log.exception("adoption_failed payment_hash=%s", name)
+            log.broken(LogEvent.ADOPTION_FAILED, "payment_hash=%s", name)
             return False
 
     async def _lost(self, entry: Entry | None) -> bool:
@@ -200,7 +200,7 @@ class Recovery:
         running = Running(
             PaymentSession(terms), recipient, entry.order, total_chosen=True, created_at_s=record.created_at
         )
-        log.info("payment_resumed %s parts=%d", running.name, len(record.parts))
+        log.info(LogEvent.PAYMENT_RESUMED, "%s parts=%d", running.name, len(record.parts))
         return running
 
     def _watched(
@@ -248,7 +248,7 @@ def _without_row(entry: Entry, rows: Sequence[SendpayRow]) -> tuple[FoundPart, .
 
 
 def _only_watched(entry: Entry, why: str) -> None:
-    log.info("payment_not_resumed payment_hash=%s reason=%r", entry.order.payment_hash, why)
+    log.info(LogEvent.PAYMENT_NOT_RESUMED, "payment_hash=%s reason=%r", entry.order.payment_hash, why)
 
 
 def _is_of(entry: Entry, record: BeingPaid) -> bool:

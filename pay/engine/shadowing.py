@@ -7,13 +7,13 @@ the cheapest route. What goes wrong here costs the payment its shadow, never its
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from pay.engine.live.out import Out
 from pay.engine.live.own_channels import OwnChannels, less_ordered
 from pay.host.calls import CallError, Host
 from pay.invoice import Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
+from pay.log_events import EventLog, LogEvent
 from pay.network.hints import OwnChannel
 from pay.payment.route_query import route_query
 from pay.payment.settings import Shadow
@@ -21,7 +21,7 @@ from pay.payment.terms import Terms, hints_of
 from pay.router.planning import Planning
 from pay.routing.query import Restrictions, Situation
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 CHANNELS_S = 5.0
 """So long a payment waits for the host's list of our channels for the sake of its shadow's fee."""
@@ -57,7 +57,7 @@ class Shadowing:
             )
             walked = await self._planning.shadow(first, fee=own is not None)
         except Exception:
-            log.exception("shadow_failed payment_hash=%s", terms.payment_hash.hex())
+            log.broken(LogEvent.SHADOW_FAILED, "payment_hash=%s", terms.payment_hash.hex())
             return terms
         return terms.with_shadow(walked.blocks, walked.fee_msat)
 
@@ -66,5 +66,5 @@ class Shadowing:
         try:
             return less_ordered(await asyncio.wait_for(self._own.listed(), CHANNELS_S), out)
         except (CallError, TimeoutError) as error:
-            log.debug("shadow_without_fee error=%r", str(error) or "no answer in time")
+            log.debug(LogEvent.SHADOW_WITHOUT_FEE, "error=%r", str(error) or "no answer in time")
             return None

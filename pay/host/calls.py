@@ -7,7 +7,6 @@ nothing true to say. `sendpay` is never repeated here; its caller knows what an 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -17,12 +16,13 @@ from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
 from pay.host.rpc import CallError, HostRpc, Unanswered
 from pay.invoice import Invoice
+from pay.log_events import EventLog, LogEvent
 from pay.network.hints import OwnChannel
 from pay.payment.whereabouts import STEPS, OwnHtlc
 from pay.routing.query import Route
 from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_scid
 
-log = logging.getLogger("pay.host")
+log = EventLog("pay.host")
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class Host:
                 return await self._rpc.acall(method, params)
             except Unanswered as error:
                 if pause_s == _RETRY_FIRST_S:
-                    log.warning("host_unanswered method=%s error=%r", method, str(error))
+                    log.unusual(LogEvent.HOST_UNANSWERED, "method=%s error=%r", method, str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MOST_S)
 
@@ -136,7 +136,7 @@ class Host:
                 if isinstance(error, CallError) and error.code in over:
                     raise
                 if pause_s == _RETRY_FIRST_S:
-                    log.warning("host_trouble method=%s error=%r: payments wait for it", method, error)
+                    log.unusual(LogEvent.HOST_TROUBLE, "method=%s error=%r: payments wait for it", method, error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MOST_S)
 
@@ -191,7 +191,7 @@ class Host:
                         return
                     except Unanswered as error:
                         if pause_s == _RETRY_FIRST_S:
-                            log.warning("host_unanswered method=%s error=%r", method, str(error))
+                            log.unusual(LogEvent.HOST_UNANSWERED, "method=%s error=%r", method, str(error))
                         await asyncio.sleep(pause_s)
                         pause_s = min(pause_s * 2, _RETRY_MOST_S)
         except CallError as error:

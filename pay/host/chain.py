@@ -13,13 +13,13 @@ were started later, blocks that it had missed before are not known.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 from pay.host.calls import CallError, Host, Unanswered
 from pay.host.shared_call import Together
+from pay.log_events import EventLog, LogEvent
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 ANSWER_S = 2.0
 """Longer no payment waits for it: without an answer nothing is missing."""
@@ -77,5 +77,5 @@ class Chain:
             told = await asyncio.wait_for(self._host.call("getchaininfo", {"last_height": self._height}), ANSWER_S)
             self._answer = int(told["headercount"])
         except (CallError, Unanswered, TimeoutError, LookupError, TypeError, ValueError) as error:
-            log.debug("headers_unknown error=%r", error)
+            log.debug(LogEvent.HEADERS_UNKNOWN, "error=%r", error)
         self._fresh_until_s = time.monotonic() + FRESH_S

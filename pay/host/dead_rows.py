@@ -16,7 +16,6 @@ json_add_htlcs; load_channels_from_wallet brings all that are not over back at a
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
@@ -27,8 +26,9 @@ from typing import Any
 
 from pay.host.calls import CallError, Host, SendpayRow, SendpayStatus
 from pay.host.shared_call import Together
+from pay.log_events import EventLog, LogEvent
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 DOUBT_S = 30.0
 """So long the HTLC of a part from the very second of the host's start may be yet to come."""
@@ -93,7 +93,7 @@ class DeadRows:
         except (CallError, AttributeError, LookupError, TypeError, ValueError) as error:
             if repr(error) != self._trouble:
                 self._trouble = repr(error)
-                log.warning("orphans_unknown payment_hash=%s error=%r", name, error)
+                log.unusual(LogEvent.ORPHANS_UNKNOWN, "payment_hash=%s error=%r", name, error)
             return None
         self._trouble = ""
         return out

@@ -26,6 +26,7 @@ from pyln.client.plugin import MethodType, Request, RequestState
 
 from pay.errors import Code, PayError, error_json
 from pay.host.framing import MessageReader, Unreadable
+from pay.log_events import LogEvent
 from pay.units import show
 
 _READ_BYTES = 1 << 16
@@ -145,7 +146,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             return
         option.value = value
         self.times_set += 1
-        self.log(f"option_set name={name} value={value}")
+        self.log(f"{LogEvent.OPTION_SET} name={name} value={value}")
         request.set_result({})
         self.on_option_set()
 
@@ -219,13 +220,15 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Unreadable):
-            self.log(f"host_message_unreadable error={message.error!r} bytes={message.size}", level="unusual")
+            said = f"error={message.error!r} bytes={message.size}"
+            self.log(f"{LogEvent.HOST_MESSAGE_UNREADABLE} {said}", level="unusual")
             self._refuse(message)
             return
         try:
             request = self._parse_request(message)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self.log(f"host_message_unreadable error={error!r} message={show(message)}", level="unusual")
+            said = f"error={error!r} message={show(message)}"
+            self.log(f"{LogEvent.HOST_MESSAGE_UNREADABLE} {said}", level="unusual")
             return
         try:
             if request.id is not None:

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 from pyln.client.lightning import LightningRpc
 
+from pay.log_events import LogEvent
+
 MOST_OF_A_METHOD = 100
 """Calls of one method that wait for answers."""
 
@@ -184,7 +186,7 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
             reason = str(error)
         except ValueError as error:
             reason = f"the host's answer is not JSON: {error}"
-            self.logger.warning("rpc_malformed error=%r", str(error))
+            self.logger.warning("%s error=%r", LogEvent.RPC_MALFORMED, str(error))
         finally:
             writer.close()
             if self._writer is writer:

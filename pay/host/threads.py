@@ -8,7 +8,6 @@ back.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import weakref
 from collections import deque
@@ -17,7 +16,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-log = logging.getLogger("pay")
+from pay.log_events import EventLog, LogEvent
+
+log = EventLog("pay")
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Mailbox:
             try:
                 call()
             except Exception:
-                log.exception("handler_failed")
+                log.broken(LogEvent.HANDLER_FAILED)
 
 
 class Aside:
@@ -81,7 +82,7 @@ def _told(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
-        log.exception("task_failed")
+        log.broken(LogEvent.TASK_FAILED)
 
 
 def _asked(work: Callable[[], Any], future: asyncio.Future[Any], results: Mailbox) -> None:

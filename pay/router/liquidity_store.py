@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import math
 import re
 import time
@@ -24,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from pay.host.calls import CallError, Host, Unanswered
+from pay.log_events import EventLog, LogEvent
 from pay.router.planning import Planning
 
 if TYPE_CHECKING:
     from pay.liquidity.beliefs import Believed
 
-log = logging.getLogger("pay.liquidity")
+log = EventLog("pay.liquidity")
 
 KEY = ("pay", "liquidity")
 
@@ -80,7 +80,7 @@ class LiquidityStore:
                 # Nothing is written over what could not be looked at yet.
                 read = read or await self.read()
             except Exception:
-                log.exception("liquidity_unread")
+                log.broken(LogEvent.LIQUIDITY_UNREAD)
                 read = True
             self.restored.set()
             with contextlib.suppress(TimeoutError):
@@ -90,7 +90,7 @@ class LiquidityStore:
                 if read:
                     await self.write()
             except Exception:
-                self._say_failing("internal error", exc_info=True)
+                self._say_failing("internal error", trace=True)
 
     def changed(self, replaced: bool) -> None:
         """Somebody has given or taken beliefs: they are written now, as he may stop the node next.
@@ -110,7 +110,9 @@ class LiquidityStore:
         except (CallError, Unanswered, TimeoutError, LookupError, TypeError) as error:
             if not self._unread_said:
                 self._unread_said = True
-                log.warning("liquidity_unread error=%r: payments begin without what was known", str(error))
+                log.unusual(
+                    LogEvent.LIQUIDITY_UNREAD, "error=%r: payments begin without what was known", str(error)
+                )
             return False
         ours = {name: str(text) for name, text in found.items() if _PIECE.fullmatch(name)}
         self._written = {name: crc32(text.encode()) for name, text in ours.items()}
@@ -119,10 +121,10 @@ class LiquidityStore:
         now_s = time.time()
         pieces, bad = await asyncio.to_thread(_read_pieces, found)
         if bad:
-            log.warning("liquidity_unreadable pieces=%d first=%r: ignored", len(bad), bad[0])
+            log.unusual(LogEvent.LIQUIDITY_UNREADABLE, "pieces=%d first=%r: ignored", len(bad), bad[0])
         if pieces:
             known = await self._planning.with_memory(lambda beliefs, _: _merge(beliefs, pieces, now_s))
-            log.info("liquidity_restored channels=%d", known)
+            log.info(LogEvent.LIQUIDITY_RESTORED, "channels=%d", known)
         return True
 
     async def write(self) -> None:
@@ -150,7 +152,7 @@ class LiquidityStore:
         self._changes = changes
         if self._failing:
             self._failing = False
-            log.info("liquidity_kept_again pieces=%d", len(pieces))
+            log.info(LogEvent.LIQUIDITY_KEPT_AGAIN, "pieces=%d", len(pieces))
 
     async def _done(self, method: str, params: dict[str, Any]) -> bool:
         """Whether the host did it; if not, the rest is left for the next time."""
@@ -166,11 +168,13 @@ class LiquidityStore:
             return False
         return True
 
-    def _say_failing(self, error: str, **more: Any) -> None:
+    def _say_failing(self, error: str, trace: bool = False) -> None:
         """Once, until it works again."""
         if not self._failing:
             self._failing = True
-            log.warning("liquidity_unwritten error=%r: it is tried again, payments go on", error, **more)
+            log.unusual(
+                LogEvent.LIQUIDITY_UNWRITTEN, "error=%r: it is tried again, payments go on", error, trace=trace
+            )
 
 
 def cut(believed: Believed) -> dict[str, str]:

@@ -7,7 +7,6 @@ the host has our manifest long before. Where there is no gossip, payments go on 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from pay.feedback.observations import Ended
 from pay.host.threads import Aside
+from pay.log_events import EventLog, LogEvent
 from pay.router.scorer import Scorer
 from pay.routing.query import Answer, Situation
 from pay.units import NodeId, Scid, ScidDir
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pay.network.gossip_store import ReadReport
     from pay.routing.shadow import Walk
 
-log = logging.getLogger("pay.gossip")
+log = EventLog("pay.gossip")
 
 T = TypeVar("T")
 
@@ -136,7 +136,9 @@ class Planning:
         self._refresh()
         graph = self._graph()
         seconds = time.monotonic() - began
-        log.info("gossip_loaded channels=%d nodes=%d seconds=%.2f", graph.n_channels, graph.n_nodes, seconds)
+        log.info(
+            LogEvent.GOSSIP_LOADED, "channels=%d nodes=%d seconds=%.2f", graph.n_channels, graph.n_nodes, seconds
+        )
 
     def _find(self, asked: Situation) -> Answer:
         from pay.routing.find import find, find_plainly
@@ -150,7 +152,7 @@ class Planning:
             return find(graph, asked, self._scorer.knowledge())
         except Exception:
             # An error of ours in what only makes plans better does not cost a payment: limits and caps are kept.
-            log.exception("plan_broken: planned again without beliefs and randomness")
+            log.broken(LogEvent.PLAN_BROKEN, ": planned again without beliefs and randomness")
             return find_plainly(graph, asked)
 
     def _learn(self) -> None:
@@ -197,11 +199,15 @@ class Planning:
                 self._say(self._store.read(self._file))
             self._missing_said = False
         except GossipStoreError as error:
-            log.warning("gossip_unreadable path=%s error=%r channels=%d", self._path, str(error), self._known())
+            log.unusual(
+                LogEvent.GOSSIP_UNREADABLE, "path=%s error=%r channels=%d", self._path, str(error), self._known()
+            )
         except OSError as error:
             if not self._missing_said:
                 self._missing_said = True
-                log.warning("gossip_missing path=%s error=%r channels=%d", self._path, str(error), self._known())
+                log.unusual(
+                    LogEvent.GOSSIP_MISSING, "path=%s error=%r channels=%d", self._path, str(error), self._known()
+                )
 
     def _replaced(self) -> bool:
         assert self._file is not None
@@ -220,7 +226,8 @@ class Planning:
     def _say(self, report: ReadReport) -> None:
         if report.records:
             log.debug(
-                "gossip_read records=%d channels_added=%d channels_removed=%d policies=%d",
+                LogEvent.GOSSIP_READ,
+                "records=%d channels_added=%d channels_removed=%d policies=%d",
                 report.records,
                 report.channels_added,
                 report.channels_removed,

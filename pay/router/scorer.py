@@ -6,7 +6,6 @@ learnt, or a plan that knows less; it is said once, not once a part.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pay.feedback.observations import Ended, observations
+from pay.log_events import EventLog, LogEvent
 from pay.router.places import place_in
 from pay.units import ScidDir
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pay.liquidity.observation import Observation
     from pay.network import ChannelGraph, OwnChannel
 
-log = logging.getLogger("pay.liquidity")
+log = EventLog("pay.liquidity")
 
 KNOWLEDGE_S = 5.0
 """How long a plan may use what an earlier one knew if nothing was learnt since: of a half-life of an hour
@@ -81,13 +81,13 @@ class Scorer:
             try:
                 seen += observations(part, partial(place_in, graph))
             except Exception:
-                self._trouble("learning_failed")
+                self._trouble(LogEvent.LEARNING_FAILED)
         try:
             if seen:
                 self.beliefs().learn(seen, now_s)
-                log.debug("learnt observations=%d channels=%d", len(seen), len(self.beliefs()))
+                log.debug(LogEvent.LEARNT, "observations=%d channels=%d", len(seen), len(self.beliefs()))
         except Exception:
-            self._trouble("learning_failed")
+            self._trouble(LogEvent.LEARNING_FAILED)
 
     def see_own(self, own: Sequence[OwnChannel], graph: ChannelGraph, now_s: float) -> None:
         """Our own announced channels, as the host has them: what has changed since the last look."""
@@ -113,7 +113,7 @@ class Scorer:
             if seen:
                 self.beliefs().learn(seen, now_s)
         except Exception:
-            self._trouble("learning_failed")
+            self._trouble(LogEvent.LEARNING_FAILED)
 
     def knowledge(self) -> Knowledge:
         """What a plan may know now."""
@@ -126,11 +126,11 @@ class Scorer:
                 kept = self._knowledge = (beliefs.changes, now_s, beliefs.knowledge(now_s))
             return kept[2]
         except Exception:
-            self._trouble("knowledge_failed")
+            self._trouble(LogEvent.KNOWLEDGE_FAILED)
             return NOTHING_KNOWN
 
-    def _trouble(self, event: str) -> None:
+    def _trouble(self, event: LogEvent) -> None:
         """Inside an except clause: say it once."""
         if not self._said:
             self._said = True
-            log.exception("%s: payments go on without what would have been known", event)
+            log.broken(event, ": payments go on without what would have been known")

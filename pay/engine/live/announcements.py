@@ -19,7 +19,6 @@ its capacity: listeners keep the largest they hear.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pay.engine.live.running import Running
 from pay.errors import PayError
 from pay.feedback.blame import Kind, blame
 from pay.feedback.failure import Failure
+from pay.log_events import EventLog, LogEvent
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.payment.verdict import NOT_TAKEN, in_words
@@ -36,7 +36,7 @@ from pay.router.planning import Planning
 from pay.routing.query import Route
 from pay.units import ScidDir, format_scid
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 TOPICS = ("pay_success", "pay_failure", "pay_part_start", "pay_part_end", "channel_hint_update")
 """To be declared in the manifest: the host drops what is not."""
@@ -182,7 +182,7 @@ class ChannelHints:
         try:
             size_msat = await self._planning.size_msat(hint.channel.scid)
         except Exception:
-            log.exception("hint_untold channel=%s", hint.channel)
+            log.broken(LogEvent.HINT_UNTOLD, "channel=%s", hint.channel)
             return
         total_msat = max(size_msat or 0, hint.tried_msat)
         self._announcements.channel_hint({

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -22,8 +21,6 @@ from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
 from pay.payment.events import FoundPart
 from pay.payment.states import AttemptStatus
-
-log = logging.getLogger("pay")
 
 MARK_S = 1.0
 """So long a part is out before the journal says that it is: most have ended by then."""

@@ -7,18 +7,18 @@ out with them. Of parts that were taken up after a restart nobody knows the rout
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from operator import attrgetter
 
 from pay.engine.live.out import Out, part_of
 from pay.feedback.observations import Ended
 from pay.liquidity.in_flight import InFlight, Part
+from pay.log_events import EventLog, LogEvent
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
 from pay.router.planning import Planning
 
-log = logging.getLogger("pay.liquidity")
+log = EventLog("pay.liquidity")
 
 _MOST_ENDED = 1_000
 """Ended parts kept at most; a part that hangs for days would keep them all, and one in a thousand hardly
@@ -47,7 +47,7 @@ class Learning:
         except Exception:
             if not self._said:
                 self._said = True
-                log.exception("learning_failed: payments go on without what would have been known")
+                log.broken(LogEvent.LEARNING_FAILED, ": payments go on without what would have been known")
 
     def _tell(self, attempt: Attempt, now_s: float) -> None:
         live, part = self._out.parts, part_of(attempt, now_s)

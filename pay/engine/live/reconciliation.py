@@ -12,7 +12,6 @@ Of a payment whose session broke nobody decides any more: how it ends is what th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 from pay.engine.live.running import Running
@@ -22,11 +21,12 @@ from pay.errors import PayError
 from pay.feedback.failure import Failure
 from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
+from pay.log_events import EventLog, LogEvent
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus, State
 from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 RECONCILE_S = 30.0
 """How often parts that are out are compared with the host's table."""
@@ -79,7 +79,7 @@ class Reconciliation:
             self._without_row(running, partid, everything)
         dead_rows = await self._dead_rows.among(terms.payment_hash, rows)
         if dead_rows:
-            log.info("orphaned_parts %s partids=%s", running.name, sorted(dead_rows))
+            log.info(LogEvent.ORPHANED_PARTS, "%s partids=%s", running.name, sorted(dead_rows))
             self._post(running, ev.Cancelled(orphaned()))
         for partid in dead_rows:
             failure = Failure(None, None, ORPHANED)
@@ -108,7 +108,7 @@ def accepted(running: Running) -> set[int]:
 def _lost(running: Running, partid: int) -> PayError:
     """Nobody will ever know how a part ended: said to all, and what follows for the payment."""
     running.lost_outcome(partid)
-    log.warning("outcome_lost %s partid=%d: its row was deleted", running.name, partid)
+    log.unusual(LogEvent.OUTCOME_LOST, "%s partid=%d: its row was deleted", running.name, partid)
     error = outcome_lost(partid)
     running.tell(error.message)
     return error

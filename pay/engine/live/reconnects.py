@@ -13,7 +13,6 @@ A peer that goes away while a part is handed to it is asked back in the backgrou
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable
 
@@ -22,11 +21,12 @@ from pay.engine.live.running import Running
 from pay.feedback.failure import Failure
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, Unanswered
+from pay.log_events import EventLog, LogEvent
 from pay.payment import events as ev
 from pay.payment.patience import PEERS_S
 from pay.units import NodeId
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 _LOOK_S = 0.2
 """How often it is looked whether a channel is in use again."""
@@ -122,11 +122,17 @@ class Reconnects:
             async with asyncio.timeout(_CALL_S):
                 await self._dial(peer)
         except (CallError, Unanswered, TimeoutError) as error:
-            log.debug("peer_away %s peer=%s error=%r", running.name, peer.hex(), str(error) or "no answer in time")
+            log.debug(
+                LogEvent.PEER_AWAY,
+                "%s peer=%s error=%r",
+                running.name,
+                peer.hex(),
+                str(error) or "no answer in time",
+            )
             if not isinstance(error, CallError) or error.code != _NO_KNOWN_ADDRESS:
                 self._again_s[peer] = asyncio.get_running_loop().time() + _AGAIN_S
         else:
-            log.debug("peer_back %s peer=%s", running.name, peer.hex())
+            log.debug(LogEvent.PEER_BACK, "%s peer=%s", running.name, peer.hex())
 
     async def _dial(self, peer: NodeId) -> None:
         """First by what it announces: it may have moved, and its old address may keep us waiting."""
@@ -145,6 +151,6 @@ class Reconnects:
         try:
             listed = await asyncio.wait_for(self._own.listed(), PEERS_S)
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
-            log.debug("channels_unknown error=%r", error)
+            log.debug(LogEvent.CHANNELS_UNKNOWN, "error=%r", error)
             return frozenset()
         return frozenset(each.channel.peer for each in listed if each.channel.connected)

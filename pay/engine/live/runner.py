@@ -11,7 +11,6 @@ the host's table, and only then its callers read -1, or the success that came al
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -33,13 +32,14 @@ from pay.errors import Code, PayError
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, read_failure
 from pay.host.dead_rows import DeadRows
+from pay.log_events import EventLog, Level, LogEvent
 from pay.payment import events as ev
 from pay.payment.report import error_data
 from pay.payment.states import State
 from pay.router.planning import Planning
 from pay.routing.query import NoRoute
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 class Runner:
     """Carries out what the sessions of the register want.
@@ -98,7 +98,8 @@ class Runner:
         terms = running.session.terms
         self._register.start(running)
         log.info(
-            "payment_start %s amount_msat=%d shadow_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
+            LogEvent.PAYMENT_START,
+            "%s amount_msat=%d shadow_msat=%d destination=%s maxfee_msat=%d maxdelay=%d watched=%s",
             running.name,
             terms.asked_msat,
             terms.shadow_fee_msat,
@@ -131,7 +132,7 @@ class Runner:
 
     def paid_before(self, running: Running) -> None:
         """A payment of ours was paid while this plugin did not run."""
-        log.info("payment_was_paid %s", running.name)
+        log.info(LogEvent.PAYMENT_WAS_PAID, "%s", running.name)
         self._announcements.paid(running)
 
     # --- what the host tells ----------------------------------------------------------------------------
@@ -159,7 +160,9 @@ class Runner:
         given_up = self._register.given_up(payment_hash, groupid)
         if given_up is not None:
             # Nobody waits for it any more: this line and the notification are all that anybody hears of it.
-            log.warning("payment_paid_after_error payment_hash=%s groupid=%d", payment_hash.hex(), groupid)
+            log.unusual(
+                LogEvent.PAYMENT_PAID_AFTER_ERROR, "payment_hash=%s groupid=%d", payment_hash.hex(), groupid
+            )
             self._announcements.paid_after_all(payment_hash, given_up.bolt11)
         if running is not None:
             self.post(running, ev.HashTaken(None, f"group {groupid} of this hash was paid"))
@@ -182,9 +185,11 @@ class Runner:
             return
         try:
             # The words of a line that nobody reads cost more than the line.
-            told = log.isEnabledFor(logging.DEBUG)
+            told = log.is_enabled(Level.DEBUG)
             if told:
-                log.debug("event %s %s state=%s", running.name, ev.brief(event), running.session.state.value)
+                log.debug(
+                    LogEvent.EVENT, "%s %s state=%s", running.name, ev.brief(event), running.session.state.value
+                )
             try:
                 actions = running.session.handle(event, running.clock.now(), time.time())
             finally:
@@ -193,14 +198,14 @@ class Runner:
             self._note_times(running)
             for action in actions:
                 if told:
-                    log.debug("action %s %s", running.name, ev.brief(action))
+                    log.debug(LogEvent.ACTION, "%s %s", running.name, ev.brief(action))
                 self._do(running, action)
             if isinstance(event, ev.AttemptFailed):
                 self._reconnects.after(running, event.partid, event.failure)
             if isinstance(event, ev.AttemptAccepted | ev.AttemptFailed):
                 self._entries.changed(running)
         except Exception:
-            log.exception("session_crashed %s", running.name)
+            log.broken(LogEvent.SESSION_CRASHED, "%s", running.name)
             self._crash(running)
             return
         if running.session.state is State.DONE:
@@ -252,7 +257,8 @@ class Runner:
         match result:
             case ev.Paid():
                 log.info(
-                    "payment_paid %s amount_msat=%d sent_msat=%d parts=%d seconds=%.2f",
+                    LogEvent.PAYMENT_PAID,
+                    "%s amount_msat=%d sent_msat=%d parts=%d seconds=%.2f",
                     running.name,
                     result.amount_msat,
                     result.sent_msat,
@@ -266,7 +272,8 @@ class Runner:
             case ev.NotPaid(error):
                 result = ev.NotPaid(PayError(error.code, error.message, error_data(session, error)))
                 log.info(
-                    "payment_failed %s code=%d attempts=%d message=%r",
+                    LogEvent.PAYMENT_FAILED,
+                    "%s code=%d attempts=%d message=%r",
                     running.name,
                     error.code,
                     len(session.attempts),
@@ -278,7 +285,7 @@ class Runner:
                 else:
                     self._announcements.failed(running, result.error)
             case ev.Elsewhere(reason):
-                log.info("payment_elsewhere %s reason=%r", running.name, reason)
+                log.info(LogEvent.PAYMENT_ELSEWHERE, "%s reason=%r", running.name, reason)
                 self._register.drop(running)
                 self._entries.end(running)
         running.answer(result)
@@ -308,7 +315,7 @@ class Runner:
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"The node did not list its channels: {why}")))
             return
         except Exception as error:
-            log.exception("plan_failed %s", running.name)
+            log.broken(LogEvent.PLAN_FAILED, "%s", running.name)
             self.post(running, ev.Cancelled(PayError(Code.OTHER, f"Internal error in the planner: {error!r}")))
             return
         if isinstance(answer, NoRoute):
@@ -371,4 +378,4 @@ _ALIVE: set[asyncio.Task[None]] = set()
 def _end(task: asyncio.Task[None]) -> None:
     _ALIVE.discard(task)
     if not task.cancelled() and task.exception() is not None:
-        log.error("task_failed", exc_info=task.exception())
+        log.broken(LogEvent.TASK_FAILED, trace=task.exception() or False)

@@ -7,7 +7,6 @@ first. An error says that the part is not out, that somebody else has the hash, 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
 from pay.host.calls import CallError, Host, PartOrder, SendpayRow, SendpayStatus, Unanswered, read_failure
+from pay.log_events import EventLog, Level, LogEvent
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
 from pay.payment.states import AttemptStatus
@@ -24,7 +24,7 @@ from pay.payment.verdict import NOT_TAKEN
 from pay.routing.query import Route
 from pay.units import format_scid
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 _REPEAT_FIRST_S, _REPEAT_MOST_S = 0.1, 5.0
 
@@ -68,8 +68,8 @@ class Sender:
             running.group_answered()
 
     async def _order(self, running: Running, order: PartOrder, partid: int, route: Route | None) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("sendpay %s partid=%d route=%s", running.name, partid, _path_words(route))
+        if log.is_enabled(Level.DEBUG):
+            log.debug(LogEvent.SENDPAY, "%s partid=%d route=%s", running.name, partid, _path_words(route))
         pause_s, lost_at_s, said = _REPEAT_FIRST_S, None, ""
         while True:
             try:
@@ -78,7 +78,7 @@ class Sender:
                 lost_at_s = lost_at_s or time.monotonic()
                 if str(error) != said:
                     said = str(error)
-                    log.warning("sendpay_unanswered %s partid=%d error=%r", running.name, partid, said)
+                    log.unusual(LogEvent.SENDPAY_UNANSWERED, "%s partid=%d error=%r", running.name, partid, said)
                 if await self._is_heard_of(running, partid, route, pause_s):
                     return
                 pause_s = min(pause_s * 2, _REPEAT_MOST_S)
@@ -141,7 +141,12 @@ class Sender:
     async def _refused(self, running: Running, partid: int, error: CallError) -> None:
         """`sendpay` answered with an error: what that says of the part, and of the payment."""
         log.debug(
-            "sendpay_refused %s partid=%d code=%d reason=%r", running.name, partid, error.code, error.message
+            LogEvent.SENDPAY_REFUSED,
+            "%s partid=%d code=%d reason=%r",
+            running.name,
+            partid,
+            error.code,
+            error.message,
         )
         if error.code == IN_PROGRESS:
             self._post(running, ev.HashTaken(partid, error.message))

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pay.engine.records.entry import Entry, decode, encode
 from pay.host.calls import CallError, Host, Unanswered
+from pay.log_events import EventLog, LogEvent
 from pay.units import NodeId
 
-log = logging.getLogger("pay")
+log = EventLog("pay")
 
 _KEY = ("pay", "session")
 _TOTALS = ("pay", "paid")
@@ -86,7 +86,7 @@ class Journal:
         """Before the first part. False where it could not be written in time."""
         error = await self._put([*_KEY, entry.order.payment_hash], encode(entry))
         if error is not None:
-            log.warning("journal_unwritten payment_hash=%s error=%r", entry.order.payment_hash, error)
+            log.unusual(LogEvent.JOURNAL_UNWRITTEN, "payment_hash=%s error=%r", entry.order.payment_hash, error)
         return error is None
 
     async def _put(self, key: list[str], text: str) -> str | None:
@@ -107,16 +107,16 @@ class Journal:
         try:
             await self._host.call("deldatastore", {"key": key})
         except CallError as error:
-            log.debug("journal_unremoved payment_hash=%s error=%r", key[-1], str(error))
+            log.debug(LogEvent.JOURNAL_UNREMOVED, "payment_hash=%s error=%r", key[-1], str(error))
         except Unanswered as error:
-            log.warning("journal_unremoved payment_hash=%s error=%r", key[-1], str(error))
+            log.unusual(LogEvent.JOURNAL_UNREMOVED, "payment_hash=%s error=%r", key[-1], str(error))
 
     async def keep_total(self, payment_hash: bytes, amount_msat: int, now_s: int) -> None:
         """Of a payment that was made at unix time `now_s`."""
         text = json.dumps({"amount_msat": amount_msat, "at": now_s})
         error = await self._put([*_TOTALS, payment_hash.hex()], text)
         if error is not None:
-            log.warning("total_unwritten payment_hash=%s error=%r", payment_hash.hex(), error)
+            log.unusual(LogEvent.TOTAL_UNWRITTEN, "payment_hash=%s error=%r", payment_hash.hex(), error)
         self._new_totals += 1
         if self._new_totals >= MOST_TOTALS:
             self._new_totals = 0
@@ -129,14 +129,14 @@ class Journal:
             for stored in (await asyncio.wait_for(asking, READ_TIMEOUT_S))["datastore"]:
                 return int(json.loads(stored["string"])["amount_msat"])
         except (CallError, TimeoutError, LookupError, TypeError, ValueError) as error:
-            log.warning("total_unread payment_hash=%s error=%r", payment_hash.hex(), str(error))
+            log.unusual(LogEvent.TOTAL_UNREAD, "payment_hash=%s error=%r", payment_hash.hex(), str(error))
         return None
 
     async def keep_earlier(self, payment_hash: str, groupid: int) -> None:
         """That an order of such a group may still come."""
         error = await self._put([*_EARLIER, payment_hash], str(groupid))
         if error is not None:
-            log.warning("earlier_unwritten payment_hash=%s error=%r", payment_hash, error)
+            log.unusual(LogEvent.EARLIER_UNWRITTEN, "payment_hash=%s error=%r", payment_hash, error)
 
     async def earlier_groups(self) -> dict[str, int] | None:
         """Groups by payment_hash that were kept so; None where the host does not tell."""
@@ -145,7 +145,7 @@ class Journal:
             stored = (await asyncio.wait_for(asking, READ_TIMEOUT_S))["datastore"]
             return {str(found["key"][-1]): _whole_number(found.get("string")) for found in stored}
         except (CallError, TimeoutError, LookupError, TypeError) as error:
-            log.warning("earlier_unread error=%r", str(error))
+            log.unusual(LogEvent.EARLIER_UNREAD, "error=%r", str(error))
             return None
 
     async def forget_earlier(self, payment_hash: str) -> None:
@@ -160,7 +160,7 @@ class Journal:
             for old in by_age[MOST_TOTALS:]:
                 await self._host.call("deldatastore", {"key": old["key"]})
         except (CallError, Unanswered, TimeoutError, LookupError, TypeError) as error:
-            log.warning("totals_unread error=%r", str(error))
+            log.unusual(LogEvent.TOTALS_UNREAD, "error=%r", str(error))
 
     async def read(self, us: NodeId) -> dict[str, Entry | None] | None:
         """All entries by payment_hash, None where one cannot be read; or None, where the host does not tell."""
@@ -169,7 +169,7 @@ class Journal:
             stored = (await asyncio.wait_for(reading, READ_TIMEOUT_S))["datastore"]
             return {str(found["key"][-1]): _readable(found, us) for found in stored}
         except (CallError, TimeoutError, LookupError, TypeError) as error:
-            log.warning("journal_unread error=%r: parts that are out are watched, none is added", error)
+            log.unusual(LogEvent.JOURNAL_UNREAD, "error=%r: parts that are out are watched, none is added", error)
             return None
 
 
@@ -178,7 +178,7 @@ def _readable(stored: dict[str, Any], us: NodeId) -> Entry | None:
         return decode(str(stored["key"][-1]), stored["string"], us)
     except Exception as error:
         # Whatever somebody else left there, or a later version: it is as good as no entry.
-        log.warning("journal_unreadable key=%s error=%r", stored["key"], error)
+        log.unusual(LogEvent.JOURNAL_UNREADABLE, "key=%s error=%r", stored["key"], error)
         return None
 
 
