@@ -11,15 +11,16 @@ help: ## This list
 
 # Stages, each on the one before: .installed is what the node needs, .box the simulated network, .dev the tests and
 # linters, .real the tests on the real node. Whatever is installed is pinned with hashes, transitively.
+# make install SYSTEM_PACKAGES=1: numpy and SciPy are the system's. A .venv that was made so stays so until make clean.
+SYSTEMS := $(shell grep -s 'include-system-site-packages = true' $(VENV)/pyvenv.cfg)
+SYSTEM_PACKAGES ?= $(SYSTEMS)
+NODE := $(if $(SYSTEM_PACKAGES),requirements/system.txt,requirements.txt)
 # A .venv of which the Python is gone or is another one now, or that was not finished, is made anew.
-SOUND := $(shell $(BIN)/python requirements/sound.py 2>/dev/null)
+SOUND := $(if $(and $(SYSTEM_PACKAGES),$(if $(SYSTEMS),,no)),,$(shell $(BIN)/python requirements/sound.py 2>/dev/null))
 unsound = $(if $(filter $1,$(SOUND)),,unsound)
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 # What was not finished may look as if it were there.
 AGAIN = $(if $(filter $(patsubst .%,%,$(@F)),$(SOUND)),,--force-reinstall)
-# make install SYSTEM_PACKAGES=1: numpy and SciPy of the system, where there are no wheels. A .venv keeps that until make clean.
-SYSTEM_PACKAGES ?= $(shell grep -s 'include-system-site-packages = true' $(VENV)/pyvenv.cfg)
-NODE := $(if $(SYSTEM_PACKAGES),requirements/system.txt,requirements.txt)
 
 .PHONY: unsound
 

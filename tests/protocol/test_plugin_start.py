@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pay import __version__
 from pay.sim.lightningd.daemon import Lightningd, LightningdDied
 from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import SAT, Host, environment, hosting
@@ -26,6 +27,7 @@ NAMES = (
     "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "
     "[exclude] [maxfee] [description] [partial_msat]"
 )
+CLNPAY = PLUGIN.with_name("clnpay.py")
 GETMANIFEST = {"jsonrpc": "2.0", "id": "m", "method": "getmanifest", "params": {"allow-deprecated-apis": False}}
 PR_SET_MDWE, PR_GET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 66, 1
 
@@ -65,6 +67,32 @@ def test_file_reads_on_old_python() -> None:
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in top for alias in node.names}
     assert names <= sys.stdlib_module_names
+
+
+def test_the_products_name_is_a_few_lines() -> None:
+    """As old a Python reads it, and it has nothing of its own."""
+    ast.parse(CLNPAY.read_text(), feature_version=(3, 8))
+    assert len(CLNPAY.read_text().splitlines()) <= 15
+    assert os.access(CLNPAY, os.X_OK)
+
+
+@pytest.mark.parametrize("file", ["clnpay.py", "plugin.py"])
+def test_version(file: str, bare: Path) -> None:
+    """Without a `.venv`, and whatever else is said."""
+    for arguments in (["--version"], ["--developer", "--version"]):
+        done = subprocess.run(
+            [bare_python(), "-I", "-S", str(bare.parent / file), *arguments], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        assert done.stdout == f"clnpay {__version__}\n"
+
+
+def test_version_of_a_lone_file(bare: Path) -> None:
+    (bare.parent / "pay").unlink()
+    command = [bare_python(), "-I", "-S", str(bare), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "is not a whole checkout" in done.stderr and "Traceback" not in done.stderr
 
 
 # --- the manifest -----------------------------------------------------------------------------------------
@@ -129,6 +157,7 @@ def test_pays_on_all_hosts(version: str, tmp_path: Path) -> None:
 def bare(tmp_path: Path) -> Path:
     """A checkout where nobody has run `make install`."""
     shutil.copy(PLUGIN, tmp_path)
+    shutil.copy(CLNPAY, tmp_path)
     (tmp_path / "pay").symlink_to(PLUGIN.parent / "pay")
     return tmp_path / "plugin.py"
 
@@ -183,13 +212,20 @@ def test_host_goes_on_without_us(bare: Path, tmp_path: Path) -> None:
 def test_started_on_a_terminal(bare: Path) -> None:
     """A person who runs the file reads what it is, with and without the dependencies."""
     env = {key: value for key, value in environment().items() if not key.startswith("LIGHTNINGD_")}
-    for command in ([str(PLUGIN)], [bare_python(), "-I", "-S", str(bare)]):
+    link = bare.parent / "my-payments"
+    link.symlink_to(CLNPAY)
+    own = [bare_python(), "-I", "-S"]
+    for command in (
+        [str(PLUGIN)], [str(CLNPAY)], [str(link)], [*own, str(bare)], [*own, str(bare.with_name("clnpay.py"))],
+    ):  # fmt: skip
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=env, check=False
         )
         assert "plugin" in done.stdout + done.stderr
         assert "lightningd" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+        said = (done.stdout + done.stderr).splitlines()[0]
+        assert said.startswith(f"{Path(command[-1]).name} is ") and f"--plugin={command[-1]}" in said
 
 
 # --- ways to start it -------------------------------------------------------------------------------------
@@ -217,6 +253,19 @@ def test_dynamic_start(tmp_path: Path) -> None:
         assert host.pay(made).ok()["status"] == "complete"
         assert host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
         assert host.pay(made).code == -32601
+
+
+def test_dynamic_start_by_the_products_name(tmp_path: Path) -> None:
+    """The node's log and its list have it, `plugin stop` takes it, and the first line says which version it is."""
+    with hosting(tmp_path, plugin=None, wait=False) as host:
+        assert host.call("plugin", {"subcommand": "start", "plugin": str(CLNPAY)}).ok()
+        host.log(f" clnpay={__version__} ")
+        (first, *_) = [line for line in list(host.node.lines) if "started version=" in line.text]
+        assert first.source == "plugin-clnpay.py"
+        assert host.pay(host.invoice()).ok()["status"] == "complete"
+        plugins = host.call("plugin", {"subcommand": "list"}).ok()["plugins"]
+        assert str(CLNPAY) in [plugin["name"] for plugin in plugins]
+        assert host.call("plugin", {"subcommand": "stop", "plugin": "clnpay.py"}).ok()
 
 
 def test_pay_at_once_after_the_start(tmp_path: Path) -> None:

@@ -23,19 +23,24 @@ from tests.support.checkout import PLUGIN
 ROOT = PLUGIN.parent
 MINE = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 NOBODY = 65534
+FILES = ("clnpay.py", "plugin.py", "Makefile", "requirements.txt")
+STAGES = (".installed", ".box", ".dev")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with a `.venv` that works."""
     here = Path(tmp_path_factory.mktemp("checkout"))
-    for name in ("plugin.py", "Makefile", "requirements.txt"):
+    for name in FILES:
         shutil.copy2(ROOT / name, here)
+    shutil.copytree(ROOT / "requirements", here / "requirements")
     (here / "pay").symlink_to(ROOT / "pay")
     subprocess.run([bare_python(), "-m", "venv", "--without-pip", here / ".venv"], check=True)
     packages = sysconfig.get_paths()["purelib"]
     (here / ".venv" / "lib" / MINE / "site-packages" / "tests.pth").write_text(packages + "\n")
-    (here / ".venv" / ".installed").touch()
+    for order, stage in enumerate(STAGES):
+        (here / ".venv" / stage).touch()
+        os.utime(here / ".venv" / stage, (2 + order, 2 + order))
     return here
 
 
@@ -44,30 +49,39 @@ def checkout(made: Path, tmp_path: Path) -> Path:
     """One of them to break."""
     here = tmp_path / "my pay"
     shutil.copytree(made, here, symlinks=True)
-    for name in ("plugin.py", "Makefile", "requirements.txt"):
-        os.utime(here / name, (1, 1))
+    for file in (*(here / name for name in FILES), *(here / "requirements").iterdir()):
+        os.utime(file, (1, 1))
     return here
 
 
-def start(checkout: Path) -> list[dict[str, object]]:
+def start(checkout: Path, file: str = "plugin.py") -> list[dict[str, object]]:
     """What it answers, started by a Python that has no packages."""
-    return ask([bare_python(), "-I", "-S", str(checkout / "plugin.py")])
+    return ask([bare_python(), "-I", "-S", str(checkout / file)])
+
+
+def would_make(checkout: Path, *arguments: str) -> str:
+    """The commands that `make` would run."""
+    environ = {name: value for name, value in os.environ.items() if name != "SYSTEM_PACKAGES"}
+    done = subprocess.run(
+        ["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, timeout=60, check=True,
+        env=environ,
+    )  # fmt: skip
+    return done.stdout
 
 
 def made_anew(checkout: Path) -> bool:
     """Whether `make install` would begin with an empty `.venv`; else it has nothing to do."""
-    done = subprocess.run(
-        ["make", "-n", "install"], cwd=checkout, capture_output=True, text=True, timeout=60, check=True
-    )
-    if "-m venv --clear .venv" in done.stdout:
-        assert "-m pip install" in done.stdout and "touch .venv/.installed" in done.stdout
+    commands = would_make(checkout, "install")
+    if "-m venv --clear" in commands:
+        assert "-m pip install" in commands and "touch .venv/.installed" in commands
         return True
-    assert "Nothing to be done" in done.stdout, done.stdout
+    assert "Nothing to be done" in commands, commands
     return False
 
 
-def test_one_that_works(checkout: Path) -> None:
-    (answer,) = start(checkout)
+@pytest.mark.parametrize("file", ["plugin.py", "clnpay.py"])
+def test_one_that_works(file: str, checkout: Path) -> None:
+    (answer,) = start(checkout, file)
     assert "rpcmethods" in answer["result"]  # type: ignore[operator]
     assert not made_anew(checkout)
 
@@ -151,12 +165,70 @@ def test_broken(broken: Callable[[Path], None], checkout: Path) -> None:
     assert made_anew(checkout)
 
 
+def test_broken_and_started_by_the_products_name(checkout: Path) -> None:
+    package_lost(checkout / ".venv")
+    assert "is not whole (No module named" in disabled(start(checkout, "clnpay.py"))
+
+
 def test_no_stamp_of_make(checkout: Path) -> None:
     """Whoever has made it otherwise need not have been interrupted."""
     (checkout / ".venv" / ".installed").unlink()
     (answer,) = start(checkout)
     assert "rpcmethods" in answer["result"]  # type: ignore[operator]
     assert made_anew(checkout)
+
+
+# --- its stages -------------------------------------------------------------------------------------------------
+
+
+def installed(commands: str) -> list[str]:
+    """The files of requirements that pip would be given, in turn."""
+    given = [line.split(" -r ")[1] for line in commands.splitlines() if "-m pip install" in line]
+    assert commands.count("--require-hashes --only-binary :all:") == len(given)
+    return given
+
+
+NODES, BOXS, TESTS = "requirements.txt", "requirements/box.txt", "requirements/tests.txt"
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "goal", "wanted"),
+    [
+        (".installed", "install", [NODES]), (".box", "install", []), (".dev", "demo", []),
+        (".installed", "demo", [NODES, BOXS]), (".box", "demo", [BOXS]), (".box", "simnode", [BOXS]),
+        (".dev", "lint", [TESTS]), (".box", "dev", [BOXS, TESTS]), (".installed", "test", [NODES, BOXS, TESTS]),
+    ],
+)  # fmt: skip
+def test_each_goal_has_what_it_needs_and_no_more(
+    unfinished: str, goal: str, wanted: list[str], checkout: Path
+) -> None:
+    """The node's Python does not get what only the simulated network or the tests use."""
+    (checkout / ".venv" / unfinished).unlink()
+    assert installed(would_make(checkout, goal)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"), [(NODES, [NODES, BOXS, TESTS]), (BOXS, [BOXS, TESTS]), (TESTS, [TESTS])]
+)
+def test_other_requirements_are_installed(changed: str, wanted: list[str], checkout: Path) -> None:
+    """After an upgrade: into the `.venv` that is there."""
+    (checkout / changed).touch()
+    commands = would_make(checkout, "dev")
+    assert installed(commands) == wanted
+    assert "--clear" not in commands
+
+
+def test_packages_of_the_system(checkout: Path) -> None:
+    """numpy and SciPy are not installed then; a `.venv` that was made so stays so."""
+    other = "requirements/system.txt"
+    assert installed(would_make(checkout, "install", "SYSTEM_PACKAGES=1")) == [other]
+    assert "--clear --system-site-packages" in would_make(checkout, "install", "SYSTEM_PACKAGES=1")
+    config = checkout / ".venv" / "pyvenv.cfg"
+    config.write_text(config.read_text().replace("packages = false", "packages = true"))
+    assert "Nothing to be done" in would_make(checkout, "install", "SYSTEM_PACKAGES=1")
+    assert not made_anew(checkout)
+    (checkout / other).touch()
+    assert installed(would_make(checkout, "install")) == [other]
 
 
 # --- another user -----------------------------------------------------------------------------------------------
