@@ -12,7 +12,8 @@ import pytest
 
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.host import CAPACITY_MSAT, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-from tests.support.box.restarts import SPLIT_MSAT, journal, narrow
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import journal
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import ECHO
 

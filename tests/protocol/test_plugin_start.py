@@ -6,7 +6,6 @@ import ast
 import ctypes
 import importlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -21,36 +20,13 @@ from pay.sim.lightningd.daemon import Lightningd, LightningdDied
 from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import SAT, Host, environment, hosting
 from tests.support.checkout import PLUGIN
+from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
 
 NAMES = (
     "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "
     "[exclude] [maxfee] [description] [partial_msat]"
 )
-GETMANIFEST = {"jsonrpc": "2.0", "id": "m", "method": "getmanifest", "params": {"allow-deprecated-apis": False}}
 PR_SET_MDWE, PR_GET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 66, 1
-
-
-def ask(
-    command: list[str], messages: list[dict[str, Any]] | None = None, cwd: Path | None = None, **env: str
-) -> list[dict[str, Any]]:
-    """Start a plugin without a host, say something, close its input; what it wrote."""
-    text = "".join(json.dumps(message) + "\n\n" for message in messages or [GETMANIFEST])
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=30, cwd=cwd, env=environment(**env),
-        check=False,
-    )  # fmt: skip
-    written = [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
-    return [message for message in written if "id" in message]
-
-
-def disabled(answers: list[dict[str, Any]]) -> str:
-    """The reason of a plugin that does not want to run: one line."""
-    (answer,) = answers
-    assert answer["id"] == "m"
-    assert answer["result"].keys() == {"disable"}, answer
-    reason: str = answer["result"]["disable"]
-    assert "\n" not in reason
-    return reason
 
 
 # --- the file ---------------------------------------------------------------------------------------------
@@ -131,11 +107,6 @@ def bare(tmp_path: Path) -> Path:
     shutil.copy(PLUGIN, tmp_path)
     (tmp_path / "pay").symlink_to(PLUGIN.parent / "pay")
     return tmp_path / "plugin.py"
-
-
-def bare_python() -> str:
-    """An interpreter that has none of our packages."""
-    return os.path.realpath(sys.executable)
 
 
 def test_dependencies_are_missing(bare: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol.test_plugin_start import GETMANIFEST, ask, bare_python, disabled
 from tests.support.box.host import environment
 from tests.support.checkout import PLUGIN
+from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
 
 ROOT = PLUGIN.parent
 MINE = f"python{sys.version_info[0]}.{sys.version_info[1]}"

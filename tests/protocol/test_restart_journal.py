@@ -14,17 +14,8 @@ from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.network.world import World
 from tests.support.box.host import SAT, hosting
-from tests.support.box.restarts import (
-    AMOUNT_MSAT,
-    KEY,
-    OPTIONS,
-    SPLIT_MSAT,
-    journal,
-    narrow,
-    over,
-    restart_node,
-    write_entry,
-)
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import AMOUNT_MSAT, KEY, OPTIONS, journal, over, restart_node, write_entry
 
 # --- the journal ------------------------------------------------------------------------------------------
 

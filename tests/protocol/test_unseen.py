@@ -17,18 +17,10 @@ from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Liar, Lie
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.test_truth import complete, delete
 from tests.support.box.host import CHEAP, DEAR, SAT, Host, hosting
-from tests.support.box.restarts import (
-    OPTIONS,
-    SPLIT_MSAT,
-    journal,
-    kill_plugin,
-    narrow,
-    over,
-    restart_node,
-    start_plugin,
-)
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import OPTIONS, journal, kill_plugin, over, restart_node, start_plugin
+from tests.support.box.rows import complete, delete
 from tests.support.checkout import PLUGIN
 
 UNKNOWN_AHEAD = Lie(FailCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, height=10**6)

@@ -12,7 +12,7 @@ from pay.liquidity.chance import DOUBT
 from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
 from pay.network.graph import policy_columns
-from pay.routing import Hop, Preferences, Route, RouteQuery
+from pay.routing import Hop, NoRoute, Preferences, Route, RouteQuery, check, plan
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
 from tests.support.values import varied
 
@@ -151,3 +151,18 @@ def path_cost(net: Net, asked: RouteQuery, route: Route, knowledge: Knowledge = 
 
 def by_name(routes: Iterable[Route]) -> Mapping[str, Route]:
     return {names(route): route for route in routes}
+
+
+def planned(net: Net, asked: RouteQuery, **overlay: object) -> tuple[Route, ...]:
+    """The routes of a plan, the largest first."""
+    to = asked.destination[1:].decode().rstrip(".")
+    routes = plan(net.overlay(to, **overlay), asked)
+    assert not isinstance(routes, NoRoute), routes.message
+    check(net.overlay(to, **overlay), asked, routes)
+    return tuple(sorted(routes, key=lambda route: -route.amount_msat))
+
+
+def refused(net: Net, asked: RouteQuery) -> NoRoute:
+    none = plan(net.overlay(asked.destination[1:].decode().rstrip(".")), asked)
+    assert isinstance(none, NoRoute)
+    return none

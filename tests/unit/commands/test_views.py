@@ -15,7 +15,7 @@ from pay.engine.live import register as kept
 from pay.engine.live.register import Register
 from pay.host.streaming import encoded
 from pay.units import NodeId
-from tests.unit.engine.live.test_finished import over
+from tests.support.engine.running import over
 
 
 class Host:

@@ -14,8 +14,8 @@ from pay.engine.live.register import Register
 from pay.engine.open_calls import OpenCalls
 from pay.host.streaming import encoded
 from pay.payment.request import parse_request
+from tests.support.engine.paying import HASH, INVOICE
 from tests.support.payments import node
-from tests.unit.engine.test_paying import HASH, INVOICE
 
 REQUEST = parse_request({"bolt11": "LNBC1", "label": "cup"})
 

@@ -11,9 +11,9 @@ from pay.engine.live.announcements import Announcements, ChannelHint, ChannelHin
 from pay.feedback.failure import FailCode, Failure
 from pay.router.planning import Planning
 from pay.units import Scid, ScidDir
+from tests.support.engine.running import running_of
 from tests.support.payments import failed, line, no_balance, scid, terms, unknown_payment
 from tests.support.sessions import Teller
-from tests.unit.engine.live.test_announcements import running_of
 
 CAPACITY = 5_000_000
 

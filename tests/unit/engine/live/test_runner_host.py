@@ -17,8 +17,8 @@ from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
+from tests.support.engine.runner import SOON_S, Caller, Table
 from tests.support.payments import node, terms
-from tests.unit.engine.live.test_runner_crash import SOON_S, Caller, Table
 
 
 class Mute(Table):

@@ -14,8 +14,8 @@ from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
 from pay.payment.session import PaymentSession
 from pay.routing.query import NoRoute, NoRouteReason
+from tests.support.engine.runner import SOON_S, Caller, Table
 from tests.support.payments import node, terms
-from tests.unit.engine.live.test_runner_crash import SOON_S, Caller, Table
 
 
 class SlowStore(Table):

@@ -16,8 +16,8 @@ import pytest
 
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus, State
+from tests.support.engine.runner import SOON_S, Scene
 from tests.support.payments import PREIMAGE
-from tests.unit.engine.live.test_runner_crash import SOON_S, Scene
 
 HASH = bytes([3]) * 32
 OTHERS = bytes([4]) * 32
