@@ -21,6 +21,7 @@ from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import SAT, Host, environment, hosting
 from tests.support.checkout import PLUGIN
 from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
+from tests.support.waiting import PATIENCE_S
 
 NAMES = (
     "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "
@@ -156,8 +157,9 @@ def test_started_on_a_terminal(bare: Path) -> None:
     env = {key: value for key, value in environment().items() if not key.startswith("LIGHTNINGD_")}
     for command in ([str(PLUGIN)], [bare_python(), "-I", "-S", str(bare)]):
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=env, check=False
-        )
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, env=env,
+            check=False,
+        )  # fmt: skip
         assert "plugin" in done.stdout + done.stderr
         assert "lightningd" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

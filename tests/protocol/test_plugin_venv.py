@@ -19,6 +19,7 @@ import pytest
 from tests.support.box.host import environment
 from tests.support.checkout import PLUGIN
 from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
+from tests.support.waiting import PATIENCE_S
 
 ROOT = PLUGIN.parent
 MINE = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -57,7 +58,7 @@ def start(checkout: Path) -> list[dict[str, object]]:
 def made_anew(checkout: Path) -> bool:
     """Whether `make install` would begin with an empty `.venv`; else it has nothing to do."""
     done = subprocess.run(
-        ["make", "-n", "install"], cwd=checkout, capture_output=True, text=True, timeout=60, check=True
+        ["make", "-n", "install"], cwd=checkout, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     if "-m venv --clear .venv" in done.stdout:
         assert "-m pip install" in done.stdout and "touch .venv/.installed" in done.stdout
@@ -169,8 +170,8 @@ def as_nobody(checkout: Path) -> list[dict[str, object]]:
     python = "/usr/bin/python3"
     text = json.dumps(GETMANIFEST) + "\n\n"
     done = subprocess.run(
-        [python, "-I", "-S", str(checkout / "plugin.py")], input=text, capture_output=True, text=True, timeout=60,
-        env=environment(), check=False, cwd="/", user=NOBODY, group=NOBODY, extra_groups=[],
+        [python, "-I", "-S", str(checkout / "plugin.py")], input=text, capture_output=True, text=True,
+        timeout=PATIENCE_S, env=environment(), check=False, cwd="/", user=NOBODY, group=NOBODY, extra_groups=[],
     )  # fmt: skip
     return [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
 

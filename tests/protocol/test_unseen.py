@@ -87,7 +87,7 @@ def test_it_has_paid_under_our_number_while_we_wait(host: Host) -> None:
         host.log("WaitHeight", mark)
     host.send_by_hand(made, groupid=1, partid=5)
     host.settled(made)
-    assert pending.answer(10).ok()["payment_preimage"] == made.preimage.hex()
+    assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
 
 
 def test_it_has_paid_when_the_signer_declines(host: Host) -> None:

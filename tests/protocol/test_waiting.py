@@ -17,6 +17,7 @@ from pay.sim.network.recipient import fail_parts
 from tests.support.box.host import Host, hosting
 from tests.support.box.narrow import THIRDS_MSAT, thirds
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import result_of
 
 
 @pytest.fixture(scope="module", params=["v26.04", "v26.06.6"])
@@ -134,7 +135,7 @@ def test_a_caller_reads_soon_what_is_waited_for(method: str, words: str, host: H
         after = re.match(r"Waiting after (\d+) s: ", message)
         assert after is not None and 2 <= int(after[1]) < 20 and words in message
     host.let_go()
-    assert call.result(60)["status"] == "complete"
+    assert result_of(call)["status"] == "complete"
 
 
 def test_the_plugin_dies_between_the_preimage_and_its_answer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.box.host import environment
+from tests.support.waiting import PATIENCE_S
 
 GETMANIFEST = {"jsonrpc": "2.0", "id": "m", "method": "getmanifest", "params": {"allow-deprecated-apis": False}}
 
@@ -20,7 +21,7 @@ def ask(
     """Start a plugin without a host, say something, close its input; what it wrote."""
     text = "".join(json.dumps(message) + "\n\n" for message in messages or [GETMANIFEST])
     done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=30, cwd=cwd, env=environment(**env),
+        command, input=text, capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd, env=environment(**env),
         check=False,
     )  # fmt: skip
     written = [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]

@@ -15,8 +15,10 @@ from pay.invoice.recipient import ClearRecipient
 from pay.payment.session import PaymentSession
 from pay.payment.terms import Terms
 from tests.support.payments import NOW, PREIMAGE, line, node, terms
+from tests.support.waiting import soon, turns
 
-SOON_S = 10.0
+RARELY_S = 3600.0
+"""Between two looks at the host's table that nothing else asks for: none in a test."""
 
 
 class Caller:
@@ -59,7 +61,7 @@ class Table:
         """Wait for three more looks at the table."""
         for _ in range(3):
             self.looked.clear()
-            await asyncio.wait_for(self.looked.wait(), SOON_S)
+            await soon(self.looked.wait())
 
     async def write(self, entry: Any) -> None: ...
 
@@ -79,7 +81,7 @@ class Scene:
         table: Any = self.table
         self.runner = Runner(
             table, table, node("us"), self.register, Announcements(lambda topic, _: self.heard.append(topic)),
-            table, DeadRows(table, 0.0), reconcile_s=SOON_S,
+            table, DeadRows(table, 0.0), reconcile_s=RARELY_S,
         )  # fmt: skip
 
     async def out(self, payment_hash: bytes) -> tuple[Running, Caller]:
@@ -89,8 +91,7 @@ class Scene:
         running = Running(PaymentSession(own), ClearRecipient(node("d"), (), False), order)
         caller = Caller(running)
         self.runner.start(running)
-        while not running.session.live or running.sending:
-            await asyncio.sleep(0)
+        await turns(lambda: running.session.live and not running.sending)
         return running, caller
 
     def fails(self, payment_hash: bytes) -> None:

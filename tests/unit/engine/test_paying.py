@@ -16,8 +16,9 @@ from pay.engine.live.running import Running
 from pay.errors import PayError
 from pay.host.calls import CallError, SendpayStatus
 from pay.payment.receipt import Receipt
-from tests.support.engine.paying import AMOUNT_MSAT, HASH, SOON_S, Scene, play
+from tests.support.engine.paying import AMOUNT_MSAT, HASH, Scene, play
 from tests.support.payments import NOW, PREIMAGE, line, node
+from tests.support.waiting import soon
 
 
 def test_paid() -> None:
@@ -62,7 +63,7 @@ def test_a_success_in_parts_waits_for_the_last_of_them(monkeypatch: pytest.Monke
         assert not call.done() and not again.done()
         scene.settles(partid=2, amount_msat=HALF_MSAT)
         for answered in (call, again):
-            paid = (await asyncio.wait_for(answered, SOON_S)).paid
+            paid = (await soon(answered)).paid
             assert (paid.incomplete, paid.parts, paid.sent_msat, paid.amount_msat) == (
                 False, 2, AMOUNT_MSAT, AMOUNT_MSAT,
             )  # fmt: skip
@@ -95,7 +96,7 @@ def test_a_part_that_fails_after_the_preimage(monkeypatch: pytest.MonkeyPatch) -
     async def story(scene: Scene) -> None:
         call = await first_half_settled(scene)
         scene.fails(0x1007, partid=2)
-        paid = (await asyncio.wait_for(call, SOON_S)).paid
+        paid = (await soon(call)).paid
         assert (paid.incomplete, paid.sent_msat, paid.amount_msat) == (True, HALF_MSAT, AMOUNT_MSAT)
 
     play(story)
@@ -115,7 +116,7 @@ def test_a_bug_while_the_last_part_is_waited_for(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(running.session, "handle", breaks)
         scene.settles(partid=2, amount_msat=HALF_MSAT)
         monkeypatch.undo()
-        paid = (await asyncio.wait_for(call, SOON_S)).paid
+        paid = (await soon(call)).paid
         assert (paid.preimage, paid.sent_msat, paid.amount_msat) == (PREIMAGE, AMOUNT_MSAT, AMOUNT_MSAT)
 
     play(story)

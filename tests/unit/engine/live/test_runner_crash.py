@@ -5,7 +5,6 @@ The runner is on a loop of the test's own, with a node of a few rows and a sessi
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -19,8 +18,9 @@ from pay.host.calls import SendpayStatus
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.status import Moment, paystatus_entry
-from tests.support.engine.runner import SOON_S, Scene
+from tests.support.engine.runner import Scene
 from tests.support.payments import NOW, PREIMAGE
+from tests.support.waiting import played, soon, turns
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
     async def playing() -> None:
         await story(Scene())
 
-    asyncio.run(asyncio.wait_for(playing(), 30))
+    played(playing())
 
 
 BROKEN = bytes(32)
@@ -64,11 +64,10 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         await scene.table.looks_again()
         assert not caller.answer.done()
         scene.table.status[BROKEN] = SendpayStatus.FAILED
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.NotPaid)
         assert answer.error.code == -1 and "nothing was paid" in answer.error.message
-        while scene.register.live:
-            await asyncio.sleep(0)
+        await turns(lambda: not scene.register.live)
         assert len(scene.register.finished()) == 1
         assert scene.heard[-1] == "pay_failure"
         assert shown(scene.register.finished()[0]) == ("Failed", "done", ["Failed"])
@@ -93,8 +92,7 @@ def test_what_a_broken_payment_has_out_is_held_until_it_is_over() -> None:
         await scene.table.looks_again()
         assert running.session.live and scene.register.out.held() == held
         scene.table.status[BROKEN] = SendpayStatus.FAILED
-        while scene.register.live:
-            await asyncio.sleep(0)
+        await turns(lambda: not scene.register.live)
         assert scene.register.out.held() == {}
 
     play(story)
@@ -106,11 +104,10 @@ def test_paid_all_the_same() -> None:
         scene.fails(BROKEN)
         await scene.table.looks_again()
         scene.table.status[BROKEN] = SendpayStatus.COMPLETE
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
-        while not scene.register.finished():
-            await asyncio.sleep(0)
+        await turns(lambda: scene.register.finished())
         assert shown(scene.register.finished()[0]) == ("Success", "done", ["Settled"])
 
     play(story)
@@ -129,7 +126,7 @@ def test_broken_between_the_verdict_and_its_telling(monkeypatch: pytest.MonkeyPa
         scene.table.status[BROKEN] = SendpayStatus.COMPLETE
         fields = {"payment_hash": BROKEN.hex(), "groupid": 1, "partid": 1, "payment_preimage": PREIMAGE.hex()}
         scene.runner.sendpay_success(fields)
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
 
@@ -160,11 +157,10 @@ def test_others_go_on() -> None:
         running, caller = await scene.out(other)
         scene.fails(BROKEN)
         scene.fails(other)
-        while len(running.session.attempts) < 2:
-            await asyncio.sleep(0)
+        await turns(lambda: len(running.session.attempts) >= 2)
         fields = {"payment_hash": other.hex(), "groupid": 1, "partid": 2, "payment_preimage": PREIMAGE.hex()}
         scene.runner.sendpay_success(fields)
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.parts == 2
         assert set(scene.register.live) == {BROKEN}
 
