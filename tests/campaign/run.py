@@ -146,7 +146,7 @@ class _Run:
         host = self._host
         with contextlib.suppress(TimeoutError):
             for line in ("started version=", "gossip_loaded"):
-                host.until(lambda line=line: host.lines(line, self._restarted), timeout_s=10.0)
+                host.log(line, self._restarted, timeout_s=10.0)
 
     def _signs_of_life(self, count: int) -> None:
         """Until so much has happened, or nothing happens any more."""

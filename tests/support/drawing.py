@@ -46,7 +46,7 @@ def networks(draw: st.DrawFn, *, tight: bool) -> Net:
     least = [0, 1, AMOUNT, AMOUNT + 1_000, 2 * AMOUNT] if tight else [0, 1]
     bases, ppms, deltas = [0, 0, 1, 1_000, 5_000], [0, 0, 1, 100, 1_000], [0, 6, 40, 144]
     fields = one_of_each(bases, ppms, deltas, least, sizes, [True, True, True, True, False])
-    asks = fields.map(lambda asked: Policy(*asked, timestamp=1))
+    asks = fields.map(_policy)
     links = one_of_each(list(permutations(NODES, 2)), sizes)
     for _ in range(draw(st.integers(1, 9))):
         (a, b), size = draw(links)
@@ -58,7 +58,11 @@ def networks(draw: st.DrawFn, *, tight: bool) -> Net:
     return net
 
 
-def _link(asked: Policy) -> dict[str, object]:
+def _policy(asked: tuple[int, int, int, int, int, bool]) -> Policy:
+    return Policy(*asked, timestamp=1)
+
+
+def _link(asked: Policy) -> dict[str, Any]:
     return {
         "base": asked.fee_base_msat, "ppm": asked.fee_ppm, "cltv": asked.cltv_delta, "low": asked.htlc_min_msat,
         "high": asked.htlc_max_msat, "enabled": asked.enabled,

@@ -106,13 +106,13 @@ class Regtest:
         self.bitcoind.generate_block(6 if not announce else 1, wait_for_mempool=funding)
         opened = [(source, txid) for (source, _), txid in zip(pairs, funding, strict=True)]
         for source, txid in opened:
-            until(lambda a=source, t=txid: a.channel_funded_by(t)["state"] == "CHANNELD_NORMAL")
+            _until_open(source, txid)
         if announce:
             sync_blockheight(self.bitcoind, [node.peer for node in nodes])
             self.bitcoind.generate_block(5)
             scids = {source.channel_funded_by(txid)["short_channel_id"] for source, txid in opened}
             for node in nodes:
-                until(lambda n=node: scids <= _announced_both_ways(n))
+                _until_announced(node, scids)
         sync_blockheight(self.bitcoind, [node.peer for node in nodes])
 
     def wait_for_channels(self, node: Node, count: int) -> None:
@@ -153,6 +153,14 @@ def _stop(peer: Any) -> None:
 def _with_witness(options: dict[str, Any]) -> dict[str, Any]:
     plugins = options.get("plugin", [])
     return {**options, "plugin": [*([plugins] if isinstance(plugins, str) else plugins), str(WITNESS)]}
+
+
+def _until_open(source: Node, txid: str) -> None:
+    until(lambda: source.channel_funded_by(txid)["state"] == "CHANNELD_NORMAL")
+
+
+def _until_announced(node: Node, scids: set[str]) -> None:
+    until(lambda: scids <= _announced_both_ways(node))
 
 
 def _announced_both_ways(node: Node) -> set[str]:

@@ -299,9 +299,9 @@ class Host:
     def lines(self, text: str, mark: int = 0) -> list[str]:
         return [str(line) for line in list(self.node.lines)[mark:] if text in line.text]
 
-    def log(self, text: str, mark: int = 0) -> str:
+    def log(self, text: str, mark: int = 0, timeout_s: float = PATIENCE_S) -> str:
         """Wait for a line of the log."""
-        return self.until(lambda: self.lines(text, mark), f"a line of the log with {text!r}")[0]
+        return self.until(lambda: self.lines(text, mark), f"a line of the log with {text!r}", timeout_s)[0]
 
     @property
     def pid(self) -> int:

@@ -19,8 +19,8 @@ def thirds(clock: RealClock) -> tuple[World, NodeId]:
     for middle, policy in (("hub", CHEAP), ("hub", CHEAP), ("alt", DEAR)):
         world.add_channel(ids["us"], ids[middle], THIRD_MSAT, THIRD_MSAT, policy_ab=policy, policy_ba=policy)
     for middle, policy in (("hub", CHEAP), ("alt", DEAR)):
-        capacity = {"policy_ab": policy, "policy_ba": policy}
-        world.add_channel(ids[middle], ids["far"], CAPACITY_MSAT, CAPACITY_MSAT, **capacity)
+        far = ids["far"]
+        world.add_channel(ids[middle], far, CAPACITY_MSAT, CAPACITY_MSAT, policy_ab=policy, policy_ba=policy)
     return world, ids["us"]
 
 
