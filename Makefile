@@ -74,7 +74,7 @@ docs: $(VENV)/.installed ## The documents that are made from the code
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
-	$(BIN)/mypy pay plugin.py clnpay.py
+	$(BIN)/mypy pay plugin.py clnpay.py tests/support tests/real/support tests/campaign
 
 pins: ## Make the requirements anew from the .in files (needs uv; UPGRADE=1 also what they need in turn)
 	@for name in requirements requirements/system requirements/box requirements/tests requirements/real; do \

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([ROOT / "clnpay.py", ROOT / "plugin.py", *(ROOT / "pay").rglob("*.py")])
 
@@ -296,6 +298,7 @@ for name in {LIGHT!r}:
     importlib.import_module(name)
 print(sorted({{"numpy", "scipy", "networkx", "asyncio", "pyln", "coincurve"}} & set(sys.modules)))
 """
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "[]"

@@ -26,6 +26,7 @@ from tests.campaign.truth import Call, Evidence, Guard, judge
 from tests.support.box.host import Host
 from tests.support.box.stepped_clock import SteppedClock
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import PATIENCE_S
 
 OPTIONS = {"pay-dev-reconcile-ms": 500}
 NO_XPAY = {"xpay-handle-pay": False}
@@ -64,7 +65,7 @@ def run(seed: int, calm: bool = False) -> Report:
             Path(directory), build=builder(seed), wait=False, developer=True, options=options,
             environment=clock.environment,
         )  # fmt: skip
-        host.rpc.timeout_s = 60.0
+        host.rpc.timeout_s = PATIENCE_S
         try:
             return _Run(host, seed, guard, clock, calm).go()
         finally:
@@ -145,7 +146,7 @@ class _Run:
         host = self._host
         with contextlib.suppress(TimeoutError):
             for line in ("started version=", "gossip_loaded"):
-                host.until(lambda line=line: host.lines(line, self._restarted), timeout_s=10.0)
+                host.log(line, self._restarted, timeout_s=10.0)
 
     def _signs_of_life(self, count: int) -> None:
         """Until so much has happened, or nothing happens any more."""
@@ -228,11 +229,11 @@ class _Run:
         self._clock.host_starts()
         host.box.restart()
         for _ in range(2):
-            _, late = wait(self._open, timeout=20)
+            _, late = wait(self._open, timeout=PATIENCE_S)
             self._late += len(late)
             for purchase in self._purchases:
                 self._call(purchase)
-        self._late += len(wait(self._open, timeout=20).not_done)
+        self._late += len(wait(self._open, timeout=PATIENCE_S).not_done)
         self._until_over()
 
     def _until_over(self) -> None:
@@ -247,7 +248,7 @@ class _Run:
             return not journal and not live
 
         try:
-            host.box.poll(over, timeout_s=10.0)
+            host.box.poll(over)
         except TimeoutError:
             self._counts["never over"] += 1
 

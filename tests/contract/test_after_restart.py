@@ -8,15 +8,22 @@ from pathlib import Path
 import pytest
 
 from pay.sim.network.encoding.failures import FailCode
-from tests.contract import test_boltz, test_btcpay, test_lnbits, test_spark
 from tests.support.box.host import hosting
 from tests.support.clients import LABEL, OPTIONS, Look, Moment, Says, look
+from tests.support.readers import (
+    TIME,
+    attempt_end,
+    boltz_watches,
+    btcpay_after_hanging_up,
+    lnbits_socket_listpays,
+    spark_tracks,
+)
 
 READERS: list[Callable[[Look], Says]] = [
-    test_boltz.watches,
-    test_btcpay.looks_after_hanging_up,
-    test_lnbits.socket_listpays,
-    test_spark.tracks,
+    boltz_watches,
+    btcpay_after_hanging_up,
+    lnbits_socket_listpays,
+    spark_tracks,
 ]
 
 
@@ -58,7 +65,7 @@ def looks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 MOMENTS = [Moment.IN_FLIGHT, Moment.PAID, Moment.REFUSED]
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.__module__}.{reader.__name__}")
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.value)
 def test_looks_again(looks: Looks, moment: Moment, reader: Callable[[Look], Says]) -> None:
     assert reader(looks[moment]) is moment.truth
@@ -75,8 +82,8 @@ def test_paystatus(looks: Looks, moment: Moment) -> None:
     assert entry["session_status"] == words[moment]
     (attempt,) = entry["attempts"]
     assert attempt["strategy"] == "Initial attempt" and attempt["route_unknown"] is True
-    assert test_spark.TIME.fullmatch(attempt["start_time"]) and type(attempt["age_in_seconds"]) is int
+    assert TIME.fullmatch(attempt["start_time"]) and type(attempt["age_in_seconds"]) is int
     ends = {Moment.IN_FLIGHT: "pending", Moment.PAID: "success", Moment.REFUSED: "failure"}
-    assert test_spark.end_of(attempt) == ends[moment]
+    assert attempt_end(attempt) == ends[moment]
     assert attempt["state"] == ("pending" if moment is Moment.IN_FLIGHT else "completed")
     assert ("end_time" in attempt) == (moment is not Moment.IN_FLIGHT)

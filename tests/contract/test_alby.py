@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_cln_grpc import pay_response
 from tests.support.box.host import SAT
 from tests.support.clients import ERRORS, SUCCESSES, Case, Recorded, Says
 from tests.support.rawrpc import Answer
+from tests.support.readers import pay_response
 
 
 def reads(answer: Answer) -> tuple[Says, int]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.test_cln_grpc import pay_response, status_text
 from tests.support.box.host import SAT
-from tests.support.clients import ERRORS, FINAL, SUCCESSES, Case, Look, Moment, Recorded, Says
+from tests.support.clients import ERRORS, FINAL, SUCCESSES, Case, Moment, Recorded, Says
 from tests.support.rawrpc import Answer
+from tests.support.readers import boltz_watches as watches
+from tests.support.readers import pay_response, status_text
 
 PERMANENT = ("WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "incorrect_or_unknown_payment_details")
 
@@ -37,25 +38,6 @@ def reads(answer: Answer, amount_msat: int) -> Says:
         return Says.UNPAID if is_permanent(text) else Says.PENDING
     assert pay_response(answer.ok())["amount_sent_msat"] - amount_msat > 0
     return Says.PAID
-
-
-def watches(seen: Look) -> Says:
-    pays = seen.by_bolt11["pays"]
-    complete = [pay for pay in pays if pay["status"] == "complete"]
-    if complete:
-        assert sum(pay["amount_sent_msat"] for pay in complete) > (seen.made.amount_msat or 0)
-        assert complete[0]["preimage"]
-        return Says.PAID
-    out = any(
-        htlc["payment_hash"] == seen.payment_hash
-        for channel in seen.listpeerchannels["channels"]
-        for htlc in channel["htlcs"]
-    )
-    if out and any(pay["status"] == "pending" for pay in pays):
-        return Says.PENDING
-    if all(pay["status"] == "failed" for pay in pays):
-        return Says.UNPAID
-    return Says.PENDING
 
 
 def test_sends(recorded: Recorded) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests.support.box.host import SAT
-from tests.support.clients import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
+from tests.support.clients import ERRORS, SUCCESSES, Case, Moment, Recorded, Says
 from tests.support.rawrpc import Answer
+from tests.support.readers import btcpay_after_hanging_up as looks_after_hanging_up
 
-WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 NO_ROUTE = {Case.NO_ROUTE, Case.STOPPED, Case.STOPPED_BEHIND}
 
 
@@ -39,15 +39,6 @@ def reads(answer: Answer) -> tuple[Says, str]:
         raise LookupError(f"it throws on {code}")
     no_route = code == 205 or (code == 210 and "invalid payload" not in message)
     return Says.UNPAID, "no route" if no_route else "error"
-
-
-def looks_after_hanging_up(seen: Look) -> Says:
-    (entries,) = list(seen.listpays.values())[:1]
-    last = entries[-1]
-    if last["status"] == "complete":
-        assert last["amount_sent_msat"] - last["amount_msat"] > 0 and last["preimage"]
-    assert last["payment_hash"] == seen.payment_hash
-    return WORDS[last["status"]]
 
 
 @pytest.mark.parametrize(("percent", "maxfee"), [(None, None), (3.5, None), (None, 500 * SAT)])

@@ -6,50 +6,13 @@ three, `data` included, which is why `data` must not say more than the verdict d
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 import pytest
 
 from tests.support.box.host import SAT
 from tests.support.clients import AMOUNT_MSAT, ERRORS, FINAL, SUCCESSES, Case, Moment, Recorded
-
-STATUSES = ("complete", "pending", "failed")
-
-
-def u64(value: Any) -> int:
-    assert type(value) is int and 0 <= value < 2**64, value
-    return value
-
-
-def octets(value: Any, size: int) -> bytes:
-    raw = bytes.fromhex(value)
-    assert len(raw) == size
-    return raw
-
-
-def pay_response(result: dict[str, Any]) -> dict[str, Any]:
-    """As the strict reader has it; KeyError or AssertionError where it would fail."""
-    assert 0 <= result["parts"] < 2**32 and result["status"] in STATUSES
-    return {
-        "amount_msat": u64(result["amount_msat"]),
-        "amount_sent_msat": u64(result["amount_sent_msat"]),
-        "created_at": float(result["created_at"]),
-        "parts": result["parts"],
-        "payment_hash": octets(result["payment_hash"], 32),
-        "payment_preimage": octets(result["payment_preimage"], 32),
-        "destination": octets(result["destination"], 33) if "destination" in result else None,
-        "status": result["status"],
-    }
-
-
-def status_text(error: dict[str, Any]) -> str:
-    """Of the gRPC status: how Rust shows the error, near enough."""
-    data = json.dumps(error["data"]) if "data" in error else "None"
-    message = json.dumps(error["message"], ensure_ascii=False)
-    shown = f"RpcError {{ code: Some({error['code']}), message: {message}, data: {data} }}"
-    return f"Error calling method Pay: {shown}"
+from tests.support.readers import STATUSES, octets, pay_response, status_text, u64
 
 
 def test_sends(recorded: Recorded) -> None:

@@ -18,8 +18,9 @@ import pytest
 from tests.support.box.host import SAT
 from tests.support.clients import ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
 from tests.support.rawrpc import Answer
+from tests.support.readers import WORDS
+from tests.support.readers import lnbits_socket_listpays as socket_listpays
 
-WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 SURE = {
     "corelightning": {-32602, 201, 203, 205, 206, 207, 210},
     "clnrest": {-32602, 203, 205, 206, 207, 210, 401},
@@ -55,15 +56,6 @@ def books(back_end: str, answer: Answer, payment_hash: str) -> Says:
     """What the wallet's owner sees then."""
     says, handed_on = back_end_reads(back_end, answer)
     return Says.UNPAID if says is Says.UNPAID or handed_on != payment_hash else says
-
-
-def socket_listpays(seen: Look) -> Says:
-    pays = seen.listpays["pays"]
-    if not pays:
-        return Says.UNPAID
-    if pays[-1]["status"] == "complete":
-        assert pays[-1]["amount_sent_msat"] > pays[-1]["amount_msat"] and pays[-1]["preimage"]
-    return WORDS[pays[-1]["status"]]
 
 
 def clnrest_listpays(seen: Look) -> Says:

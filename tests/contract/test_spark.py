@@ -8,7 +8,6 @@ of `pay` marks the payment as failed.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -16,8 +15,10 @@ import pytest
 from tests.support.box.host import SAT
 from tests.support.clients import AMOUNT_MSAT, ERRORS, SUCCESSES, Case, Look, Moment, Recorded, Says
 from tests.support.rawrpc import Answer
+from tests.support.readers import TIME
+from tests.support.readers import attempt_end as end_of
+from tests.support.readers import spark_tracks as tracks
 
-WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 LISTED_OTHERWISE = {Moment.RETRIED_OUT: Says.UNPAID, Moment.RETRIED_PAID: Says.UNPAID}
 """The first entry is of the payment that failed, with any sender; what `pay` itself answers puts it right."""
 
@@ -34,12 +35,6 @@ ATTEMPTS = {
     Moment.RETRIED_OUT: ["pending"],
     Moment.RETRIED_PAID: ["success"],
 }
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-def tracks(seen: Look) -> Says:
-    pays = seen.by_bolt11["pays"]
-    return WORDS[pays[0]["status"]] if pays else Says.NOTHING
 
 
 def in_progress(seen: Look) -> str:
@@ -105,6 +100,3 @@ def test_paystatus(recorded: Recorded, moment: Moment) -> None:
             assert failure["data"]["failcode"] == 0x2002
             assert failure["data"]["failcodename"] == "WIRE_TEMPORARY_NODE_FAILURE"
 
-
-def end_of(attempt: dict[str, Any]) -> str:
-    return next((word for word in ("success", "failure") if word in attempt), "pending")

@@ -76,7 +76,7 @@ def own_channel(number: int, names: set[int], sent: list[tuple[bytes, int]]) -> 
     channel = OwnChannel(
         scid(number), 0, node("a"), 10**9 - held, 0, 1, 10**9, 483, len(sent), True, False, outgoing_msat=held,
         names=frozenset(map(scid, names)),
-    )
+    )  # fmt: skip
     return ListedChannel(channel, tuple(sent))
 
 

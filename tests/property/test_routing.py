@@ -7,48 +7,16 @@ and maxima, and own channels of all sizes; the reference enumerates all simple p
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pay.errors import Code
-from pay.network import Policy
 from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
-from tests.support.drawing import one_of_each
-from tests.support.networks import SAT, Net, all_routes, path_cost, query
+from tests.support.drawing import AMOUNT, networks
+from tests.support.networks import Net, all_routes, path_cost, query
 
-NODES = "abcdef"
-AMOUNT = 100_000 * SAT
 EXAMPLES = settings(max_examples=75, deadline=None)
-
-
-@st.composite
-def networks(draw: st.DrawFn, *, tight: bool) -> Net:
-    """Tight ones have channels that the amount, or the amount with fees, just does not fit in."""
-    net, number = Net(), 0
-    sizes = [AMOUNT, AMOUNT + 50, AMOUNT + 2_000, 2 * AMOUNT, 20 * AMOUNT]
-    sizes = sizes if tight else [3 * AMOUNT, 20 * AMOUNT, 20 * AMOUNT + 7]
-    least = [0, 1, AMOUNT, AMOUNT + 1_000, 2 * AMOUNT] if tight else [0, 1]
-    bases, ppms, deltas = [0, 0, 1, 1_000, 5_000], [0, 0, 1, 100, 1_000], [0, 6, 40, 144]
-    fields = one_of_each(bases, ppms, deltas, least, sizes, [True, True, True, True, False])
-    asks = fields.map(lambda asked: Policy(*asked, timestamp=1))
-    links = one_of_each(list(permutations(NODES, 2)), sizes)
-    for _ in range(draw(st.integers(1, 9))):
-        (a, b), size = draw(links)
-        number += 1
-        net.link(number, a, b, size, back=draw(asks), **_link(draw(asks)))
-    for name, size in draw(st.lists(one_of_each(NODES, sizes), min_size=1, max_size=3)):
-        number += 1
-        net.own(number, name, size)
-    return net
-
-
-def _link(asked: Policy) -> dict[str, object]:
-    return {
-        "base": asked.fee_base_msat, "ppm": asked.fee_ppm, "cltv": asked.cltv_delta, "low": asked.htlc_min_msat,
-        "high": asked.htlc_max_msat, "enabled": asked.enabled,
-    }  # fmt: skip
 
 
 @EXAMPLES

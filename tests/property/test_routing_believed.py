@@ -16,10 +16,8 @@ from pay.routing.costs import Prices
 from pay.routing.min_cost_flow import ChunkFlow
 from pay.routing.problem import Problem
 from pay.units import Scid, ScidDir
-from tests.property.test_routing import AMOUNT, networks
-from tests.property.test_routing_split import CHUNK
-from tests.property.test_routing_split import networks as split_networks
-from tests.support.drawing import one_of_each
+from tests.support.drawing import AMOUNT, CHUNK, networks, one_of_each
+from tests.support.drawing import chunk_networks as split_networks
 from tests.support.networks import Net, all_routes, node, path_cost, query
 
 EXAMPLES = settings(max_examples=75, deadline=None)

@@ -18,31 +18,13 @@ from pay.routing.min_cost_flow import ChunkFlow
 from pay.routing.problem import Problem
 from pay.routing.search import FAR_MSAT
 from pay.units import ScidDir
-from tests.support.drawing import one_of_each
-from tests.support.networks import SAT, US, Net, node, query
+from tests.support.drawing import CHUNK
+from tests.support.drawing import chunk_networks as networks
+from tests.support.networks import US, Net, node, query
 from tests.support.values import varied
 
 NODES = "abcdef"
-PAIRS = [(a, b) for a in NODES for b in NODES if a < b]
-CHUNK = 100_000 * SAT
 EXAMPLES = settings(max_examples=80, deadline=None)
-
-
-@st.composite
-def networks(draw: st.DrawFn, *, base: bool) -> Net:
-    """Channels of one to four chunks, most of one or two so that chunks get into each other's way."""
-    net, number = Net(), 0
-    sizes = [chunks * CHUNK + 7 for chunks in (1, 1, 1, 2, 4)]
-    asks = one_of_each(range(2_001), [0, 1_000] if base else [0], [0, 40, 144], [True, True, True, False])
-    for (a, b), size in draw(st.lists(one_of_each(PAIRS, sizes), min_size=4, max_size=14)):
-        number += 1
-        forth, back = draw(asks), draw(asks)
-        policy = Policy(back[1], back[0], back[2], 1, size, back[3], timestamp=1)
-        net.link(number, a, b, size, back=policy, ppm=forth[0], base=forth[1], cltv=forth[2], enabled=forth[3])
-    for name, chunks in draw(st.lists(one_of_each(NODES[1:], range(1, 5)), min_size=1, max_size=3)):
-        number += 1
-        net.own(number, name, chunks * (CHUNK + CHUNK // 100))
-    return net
 
 
 @st.composite

@@ -12,9 +12,11 @@ import pytest
 
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.host import CAPACITY_MSAT, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-from tests.support.box.restarts import SPLIT_MSAT, journal, narrow
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import journal
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import ECHO
+from tests.support.waiting import result_of
 
 TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
 HINT = "channel_hint_update"
@@ -48,7 +50,7 @@ def test_a_payment_with_a_failed_part(host: Host) -> None:
     host.give_back(made)
     host.until(lambda: made.parts and made.parts != first)
     host.release(made)
-    answer = pending.result(20)
+    answer = result_of(pending)
     told = host.until(lambda: len(found := news(host, made.payment_hash)) == 5 and found)
     assert [topic for topic, _ in told] == [
         "pay_part_start", "pay_part_end", "pay_part_start", "pay_part_end", "pay_success",
@@ -131,7 +133,7 @@ def test_waiting_after_the_time_is_up(host: Host) -> None:
     assert not pending.done()
     host.give_back(made)
     with pytest.raises(RpcError) as answer:
-        pending.result(20)
+        result_of(pending)
     assert answer.value.code == 210
     assert len(messages) == 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.box.host import hosting
+from tests.support.waiting import result_of
 
 HANGING = 100
 
@@ -20,7 +21,7 @@ def test_a_hundred_invoices_that_a_person_has_to_approve(tmp_path: Path) -> None
             assert host.pay(host.invoice()).ok()["status"] == "complete"
             assert not any(call.done() for call in waiting)
         assert host.let_go() == HANGING
-        assert {call.result(30)["status"] for call in waiting} == {"complete"}
+        assert {result_of(call)["status"] for call in waiting} == {"complete"}
 
 
 def test_a_hundred_parts_in_a_slow_hook(tmp_path: Path) -> None:
@@ -36,4 +37,4 @@ def test_a_hundred_parts_in_a_slow_hook(tmp_path: Path) -> None:
             assert host.pay(host.invoice("island", 1_000_000)).code == 205
             assert not any(call.done() for call in waiting)
         assert host.let_go() == HANGING
-        assert {call.result(30)["status"] for call in waiting} == {"complete"}
+        assert {result_of(call)["status"] for call in waiting} == {"complete"}

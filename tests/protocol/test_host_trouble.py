@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.box.host import SAT, Host, hosting
+from tests.support.waiting import PATIENCE_S, result_of
 
 AMOUNT_MSAT = 100_000 * SAT
 
@@ -233,8 +234,8 @@ def test_socket_refuses(host: Host) -> None:
         caller.sendall(json.dumps(call).encode())
         host.log("host_unanswered", mark)
         host.release(waiting)
-        assert pending.future.result(10).ok()
+        assert result_of(pending.future).ok()
         host.box.run(listen(True))
-        caller.settimeout(20)
+        caller.settimeout(PATIENCE_S)
         answer = json.loads(caller.recv(1 << 16))
     assert answer["result"]["status"] == "complete"

@@ -13,6 +13,7 @@ import pytest
 from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending, hosting
+from tests.support.waiting import result_of
 
 AMOUNT_MSAT = 100_000 * SAT
 
@@ -40,7 +41,7 @@ def test_two_callers_one_payment(host: Host) -> None:
     assert "being paid" in text and "70000msat" in text and "500 blocks" in text
     assert not first.answered
     host.release(made)
-    assert second.result(10) == first.answer().ok()
+    assert result_of(second) == first.answer().ok()
     assert len(host.sendpays(mark)) == 1
 
 

@@ -20,6 +20,7 @@ from tests.support.box.host import (
     hosting,
 )
 from tests.support.rawrpc import Answer
+from tests.support.waiting import PATIENCE_S
 
 ALWAYS = {"payment_preimage", "payment_hash", "created_at", "parts", "amount_msat", "amount_sent_msat", "status"}
 
@@ -193,7 +194,7 @@ def test_expired(host: Host) -> None:
     mark = host.mark()
     error = error_of(host.pay(made), 207, "expired", routed=False)
     assert error["expiry"] == made.expires_at
-    assert abs(error["now"] - now) < 10
+    assert abs(error["now"] - now) < PATIENCE_S
     assert host.methods(mark) == ["decode", "listsendpays"]
 
 

@@ -22,21 +22,10 @@ from pay.sim.network.faults import Faults
 from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.support.box.host import CAPACITY_MSAT, CHEAP, DEAR, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
-
-SMALL_MSAT = 300_000 * SAT
-AMOUNT_MSAT = 700_000 * SAT
-
-
-def build(clock: RealClock) -> tuple[World, NodeId]:
-    world = World(clock, seed=1, latency_s=0.0)
-    ids = {name: world.add_node(name).id for name in ("us", "hub", "alt", "far")}
-    for middle, policy in (("hub", CHEAP), ("hub", CHEAP), ("alt", DEAR)):
-        world.add_channel(ids["us"], ids[middle], SMALL_MSAT, SMALL_MSAT, policy_ab=policy, policy_ba=policy)
-    for middle, policy in (("hub", CHEAP), ("alt", DEAR)):
-        capacity = {"policy_ab": policy, "policy_ba": policy}
-        world.add_channel(ids[middle], ids["far"], CAPACITY_MSAT, CAPACITY_MSAT, **capacity)
-    return world, ids["us"]
+from tests.support.box.host import CAPACITY_MSAT, CHEAP, SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
+from tests.support.box.narrow import THIRD_MSAT as SMALL_MSAT
+from tests.support.box.narrow import THIRDS_MSAT as AMOUNT_MSAT
+from tests.support.box.narrow import thirds as build
 
 
 @pytest.fixture

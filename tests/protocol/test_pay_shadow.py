@@ -18,7 +18,7 @@ from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
 from pay.units import NodeId, direction_of
 from tests.support.box.host import CAPACITY_MSAT, CHEAP, SAT, UNKNOWN_DETAILS, Host, hosting
-from tests.support.box.restarts import SPLIT_MSAT, narrow
+from tests.support.box.narrow import SPLIT_MSAT, narrow
 
 AMOUNT_MSAT = 100_000 * SAT
 FEE_MSAT = 11 * SAT

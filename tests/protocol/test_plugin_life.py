@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from pay.host.dead_rows import DeadRows, host_started_s
 from tests.support.box.host import SAT, TEMPORARY_CHANNEL_FAILURE, Host, hosting
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import WITNESS
+from tests.support.waiting import played, result_of
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_fifty_at_once(host: Host) -> None:
     threads = host.threads
     held = [host.invoice(amount_msat=(10 + n) * SAT, hold=True) for n in range(50)]
     pending = [host.pay_soon(made) for made in held]
-    host.until(lambda: all(made.parts for made in held), timeout_s=20)
+    host.until(lambda: all(made.parts for made in held))
     assert host.threads == threads <= 5
     assert host.sockets == 1
     assert host.pay(host.invoice()).ok()["status"] == "complete"
@@ -75,7 +75,7 @@ def test_progress_reaches_the_caller(host: Host) -> None:
         host.until(lambda: any("block" in m["params"].get("message", "") for m in messages))
         host.world(lambda _: setattr(far, "extra_height", 0))
         host.world(lambda world: world.mine(2))
-        assert call.result(10)["status"] == "complete"
+        assert result_of(call)["status"] == "complete"
     assert all(m["method"] in ("message", "progress") for m in messages)
 
 
@@ -238,13 +238,13 @@ def test_row_in_the_second_of_the_start() -> None:
     listed = [{"payment_hash": "", "groupid": 1, "partid": now + n} for n in (-1, 0, 1)]
     orphans = DeadRows(cast(calls.Host, Silent()), host_started_s=now + 0.9)
     # What was not there when we started is no orphan, whatever its date: clocks are set right after a boot.
-    assert asyncio.run(orphans.among(b"", table)) == frozenset()
+    assert played(orphans.among(b"", table)) == frozenset()
     orphans.found_at_start(listed)
-    assert asyncio.run(orphans.among(b"", table)) == {now - 1}
+    assert played(orphans.among(b"", table)) == {now - 1}
     # A while later its HTLC is not to come any more.
     later = DeadRows(cast(calls.Host, Silent()), host_started_s=now + 0.9, doubt_s=-2.0)
     later.found_at_start(listed)
-    assert asyncio.run(later.among(b"", table)) == {now - 1, now}
+    assert played(later.among(b"", table)) == {now - 1, now}
 
 
 def test_the_host_started_before_us() -> None:

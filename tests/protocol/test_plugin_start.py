@@ -6,7 +6,6 @@ import ast
 import ctypes
 import importlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -22,37 +21,15 @@ from pay.sim.lightningd.daemon import Lightningd, LightningdDied
 from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import SAT, Host, environment, hosting
 from tests.support.checkout import PLUGIN
+from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
+from tests.support.waiting import PATIENCE_S
 
 NAMES = (
     "[amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] [localinvreqid] "
     "[exclude] [maxfee] [description] [partial_msat]"
 )
 CLNPAY = PLUGIN.with_name("clnpay.py")
-GETMANIFEST = {"jsonrpc": "2.0", "id": "m", "method": "getmanifest", "params": {"allow-deprecated-apis": False}}
 PR_SET_MDWE, PR_GET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 66, 1
-
-
-def ask(
-    command: list[str], messages: list[dict[str, Any]] | None = None, cwd: Path | None = None, **env: str
-) -> list[dict[str, Any]]:
-    """Start a plugin without a host, say something, close its input; what it wrote."""
-    text = "".join(json.dumps(message) + "\n\n" for message in messages or [GETMANIFEST])
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=30, cwd=cwd, env=environment(**env),
-        check=False,
-    )  # fmt: skip
-    written = [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
-    return [message for message in written if "id" in message]
-
-
-def disabled(answers: list[dict[str, Any]]) -> str:
-    """The reason of a plugin that does not want to run: one line."""
-    (answer,) = answers
-    assert answer["id"] == "m"
-    assert answer["result"].keys() == {"disable"}, answer
-    reason: str = answer["result"]["disable"]
-    assert "\n" not in reason
-    return reason
 
 
 # --- the file ---------------------------------------------------------------------------------------------
@@ -162,11 +139,6 @@ def bare(tmp_path: Path) -> Path:
     return tmp_path / "plugin.py"
 
 
-def bare_python() -> str:
-    """An interpreter that has none of our packages."""
-    return os.path.realpath(sys.executable)
-
-
 def test_dependencies_are_missing(bare: Path) -> None:
     """What is missing and what to run, in one line."""
     reason = disabled(ask([bare_python(), "-I", "-S", str(bare)]))
@@ -219,8 +191,9 @@ def test_started_on_a_terminal(bare: Path) -> None:
         [str(PLUGIN)], [str(CLNPAY)], [str(link)], [*own, str(bare)], [*own, str(bare.with_name("clnpay.py"))],
     ):  # fmt: skip
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=env, check=False
-        )
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, env=env,
+            check=False,
+        )  # fmt: skip
         assert "plugin" in done.stdout + done.stderr
         assert "lightningd" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

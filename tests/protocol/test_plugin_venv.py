@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol.test_plugin_start import GETMANIFEST, ask, bare_python, disabled
 from tests.support.box.host import environment
 from tests.support.checkout import PLUGIN
+from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
+from tests.support.waiting import PATIENCE_S
 
 ROOT = PLUGIN.parent
 MINE = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -63,7 +64,7 @@ def would_make(checkout: Path, *arguments: str) -> str:
     """The commands that `make` would run."""
     environ = {name: value for name, value in os.environ.items() if name != "SYSTEM_PACKAGES"}
     done = subprocess.run(
-        ["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, timeout=60, check=True,
+        ["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
         env=environ,
     )  # fmt: skip
     return done.stdout
@@ -241,8 +242,8 @@ def as_nobody(checkout: Path) -> list[dict[str, object]]:
     python = "/usr/bin/python3"
     text = json.dumps(GETMANIFEST) + "\n\n"
     done = subprocess.run(
-        [python, "-I", "-S", str(checkout / "plugin.py")], input=text, capture_output=True, text=True, timeout=60,
-        env=environment(), check=False, cwd="/", user=NOBODY, group=NOBODY, extra_groups=[],
+        [python, "-I", "-S", str(checkout / "plugin.py")], input=text, capture_output=True, text=True,
+        timeout=PATIENCE_S, env=environment(), check=False, cwd="/", user=NOBODY, group=NOBODY, extra_groups=[],
     )  # fmt: skip
     return [json.loads(line) for line in done.stdout.split("\n\n") if line.strip()]
 

@@ -9,14 +9,13 @@ import pytest
 
 from pay.sim.lightningd.faults import LightningdFaults
 from tests.support.box.host import hosting
+from tests.support.box.narrow import SPLIT_MSAT, narrow
 from tests.support.box.restarts import (
     AMOUNT_MSAT,
     FAST,
     OPTIONS,
-    SPLIT_MSAT,
     journal,
     kill_plugin,
-    narrow,
     over,
     restart_node,
     split_with_a_part_missing,

@@ -14,17 +14,9 @@ from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.network.world import World
 from tests.support.box.host import SAT, hosting
-from tests.support.box.restarts import (
-    AMOUNT_MSAT,
-    KEY,
-    OPTIONS,
-    SPLIT_MSAT,
-    journal,
-    narrow,
-    over,
-    restart_node,
-    write_entry,
-)
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import AMOUNT_MSAT, KEY, OPTIONS, journal, over, restart_node, write_entry
+from tests.support.waiting import PATIENCE_S
 
 # --- the journal ------------------------------------------------------------------------------------------
 
@@ -109,7 +101,7 @@ def test_journal_cannot_be_read(tmp_path: Path, fault: str) -> None:
         mark = host.log_mark()
         restart_node(host, lambda: prepare(host.node), wait=False)
         pending = host.pay_soon(made)
-        host.until(lambda: host.lines("payment_attached", mark), timeout_s=READ_TIMEOUT_S + 10)
+        host.until(lambda: host.lines("payment_attached", mark), timeout_s=READ_TIMEOUT_S + PATIENCE_S)
         assert host.lines("journal_unread", mark)
         assert not host.lines("payment_resumed", mark)
         host.release(made)

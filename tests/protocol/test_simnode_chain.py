@@ -17,6 +17,7 @@ from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.encoding.failures import FailCode
 from tests.support.box.worlds import invoice_of_far, line_box, part, topics
 from tests.support.plugins import ECHO
+from tests.support.waiting import result_of
 
 BEHIND = 100
 
@@ -103,6 +104,6 @@ def test_it_catches_up_block_by_block(box: Box) -> None:
     box.on_world(lambda _: box.node.heights.catch_up(BEHIND - 2))
     assert not waiting.done()
     box.on_world(lambda _: box.node.heights.catch_up(1))
-    assert waiting.result(10) == {"blockheight": top - 1}
+    assert result_of(waiting) == {"blockheight": top - 1}
     box.on_world(lambda world: world.mine())
     assert box.call("getinfo")["blockheight"] == top

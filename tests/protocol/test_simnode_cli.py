@@ -14,6 +14,7 @@ import pytest
 from pay.sim.cli import parameters
 from tests.support.checkout import ROOT
 from tests.support.plugins import ECHO
+from tests.support.waiting import PATIENCE_S
 
 
 def sim(*arguments: str) -> list[str]:
@@ -42,7 +43,7 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = sim("call", *home, *arguments)
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     assert call("getinfo").returncode == 2
     node = subprocess.Popen(
@@ -68,7 +69,7 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
         assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, -32601)
         assert "sendpay route payment_hash" in call("help").stdout
         node.send_signal(signal.SIGINT)
-        assert node.wait(20) == 0
+        assert node.wait(PATIENCE_S) == 0
         assert node.stdout.read().endswith("Stopped.\n")
         assert not (tmp_path / "running").exists()
     finally:

@@ -20,6 +20,7 @@ from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.rpc.address import short_path
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.worlds import invoice_of_far, line_box, part
+from tests.support.waiting import PATIENCE_S, result_of
 
 CALLER = """
 import json, socket, sys, time
@@ -60,7 +61,7 @@ def test_a_signer_that_does_not_answer_for_one_invoice(box: Box) -> None:
     assert not waiting.done()
     assert box.let_go("preapproveinvoice", lambda params: params["bolt11"] == other.bolt11) == 0
     assert box.let_go("preapproveinvoice") == 1
-    assert waiting.result(10) == {}
+    assert result_of(waiting) == {}
 
 
 def test_a_signer_declines_what_it_has_thought_about(box: Box) -> None:
@@ -70,7 +71,7 @@ def test_a_signer_declines_what_it_has_thought_about(box: Box) -> None:
     box.node.faults.decline_preapproval = True
     box.let_go()
     with pytest.raises(RpcError, match="invoice was declined"):
-        waiting.result(10)
+        result_of(waiting)
 
 
 def test_a_hundred_calls_hang_and_the_next_one_does_not(box: Box) -> None:
@@ -79,7 +80,7 @@ def test_a_hundred_calls_hang_and_the_next_one_does_not(box: Box) -> None:
     box.until(lambda node: len(node.dispatcher.held) == 100)
     assert box.call("getinfo")["alias"] == "us"
     assert box.let_go() == 100
-    assert [call.result(10) for call in waiting] == [{}] * 100
+    assert [result_of(call) for call in waiting] == [{}] * 100
 
 
 def test_a_sendpay_behind_a_slow_hook_leaves_no_row_and_runs_later(box: Box) -> None:
@@ -89,7 +90,7 @@ def test_a_sendpay_behind_a_slow_hook_leaves_no_row_and_runs_later(box: Box) -> 
     held(box)
     assert box.call("listsendpays", {"payment_hash": invoice.payment_hash.hex()}) == {"payments": []}
     box.let_go("sendpay")
-    assert waiting.result(10)["status"] == "pending"
+    assert result_of(waiting)["status"] == "pending"
     box.until(lambda _: invoice.paid_at is not None)
 
 
@@ -104,7 +105,7 @@ def test_a_sendpay_behind_a_slow_hook_outlives_its_caller(box: Box) -> None:
         )
         held(box)
         os.kill(caller.pid, signal.SIGKILL)
-        caller.wait(10)
+        caller.wait(PATIENCE_S)
         assert caller.stdout is not None
         caller.stdout.close()
     assert invoice.paid_at is None
@@ -137,7 +138,7 @@ def test_an_answer_that_was_kept_back_comes_at_last(box: Box) -> None:
     box.until(lambda node: node.recorded[-1].method == "getinfo")
     box.on_world(lambda world: world.mine())
     assert box.let_go("getinfo") == 1
-    assert waiting.result(10)["blockheight"] == height
+    assert result_of(waiting)["blockheight"] == height
 
 
 def test_a_host_that_lacks_a_command(box: Box) -> None:

@@ -18,6 +18,7 @@ from pay.sim.network.channel import SimChannel
 from pay.sim.network.htlc import FinalPayload, HtlcOutcome, WireHop
 from pay.units import format_scid
 from tests.support.box.worlds import CAPACITY_MSAT, invoice_of_far, line_box, part
+from tests.support.waiting import result_of
 
 MANY = 100_000
 """A hundred thousand are seconds less than half a million, and tell the same."""
@@ -104,7 +105,7 @@ def test_faults_and_filters_hit_this_answer_as_any_other(box: Box) -> None:
     box.until(lambda node: node.recorded[-1] and len(node.recorded) == 2)
     assert not waiting.done()
     box.let_go("listhtlcs")
-    assert len(waiting.result(10)["htlcs"]) == 2
+    assert len(result_of(waiting)["htlcs"]) == 2
 
 
 # --- our own channel's slots ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.faults import Faults
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.worlds import invoice_of_far, line_box, part
+from tests.support.waiting import result_of
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_pause_is_as_long_as_it_is(box: Box) -> None:
     pursuit = box.submit(other.pursue([False, True], 0.3))
     box.until(lambda _: has_failed(box, invoice))
     box.call("sendpay", part(box, invoice, 100_000, groupid=8))
-    assert pursuit.result(10) == ["failed", "200"]
+    assert result_of(pursuit) == ["failed", "200"]
     box.on_world(lambda world: world.release_invoice(invoice))
     box.until(lambda _: invoice.paid_at is not None)
 

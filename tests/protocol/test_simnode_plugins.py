@@ -18,6 +18,7 @@ from pay.sim.lightningd.rpc.client import FlatError
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 from tests.support.box.worlds import executable, invoice_of_far, line_box, part, told, topics
 from tests.support.plugins import ECHO, FLAVOUR
+from tests.support.waiting import result_of
 
 OPTIONS = [
     {"name": "echo-count", "type": "int", "default": 3, "description": "n", "dynamic": True},
@@ -345,6 +346,6 @@ def test_a_plugin_on_pyln_client(tmp_path: Path) -> None:
         later = box.call_soon("pyln-later")
         box.until(lambda node: any(r.method == "pyln-later" for r in node.recorded))
         box.on_world(lambda world: world.mine())
-        assert later.result(10) == {"height": 1001}
+        assert result_of(later) == {"height": 1001}
         box.until(lambda node: any(line.text.endswith("tastes of salt") for line in node.lines))
         assert box.call("plugin", ["stop", "flavour.py"])["command"] == "stop"

@@ -16,6 +16,7 @@ from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network.world import World
 from tests.support.box.worlds import executable, invoice_of_far, line_box, part, topics
 from tests.support.plugins import ECHO
+from tests.support.waiting import result_of
 
 
 def rows(box: Any, invoice: Any) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def test_an_htlc_that_is_still_out_after_a_restart(tmp_path: Path) -> None:
         waiting = box.call_soon("waitsendpay", [invoice.payment_hash.hex(), 10, 1])
         box.on_world(lambda world: world.cancel_invoice(invoice))
         with pytest.raises(RpcError) as failed:
-            waiting.result(10)
+            result_of(waiting)
         assert failed.value.code == 203
 
 
@@ -111,7 +112,7 @@ def test_nothing_of_an_earlier_life_acts_in_the_next(tmp_path: Path) -> None:
         box.kill()
         box.restart()
         with pytest.raises(ConnectionError):
-            dropped.result(10)
+            result_of(dropped)
         box.node.faults.delay_s = {"getinfo": 0.1}
         box.call("getinfo")
         assert rows(box, invoice) == []

@@ -19,6 +19,7 @@ from pyln.client import RpcError as PylnError
 from pay.sim.lightningd.harness import Box
 from pay.sim.lightningd.rpc.jsonstream import JsonSplitter, MalformedJson, RpcError
 from tests.support.box.worlds import invoice_of_far, line_box, part
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 def talk(box: Box, text: bytes, answers: int = 1) -> list[dict[str, Any]]:
     """Send bytes as they are and read that many objects."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_S)
         connection.connect(str(box.node.rpc_path))
         connection.sendall(text)
         splitter, found = JsonSplitter(), []
@@ -98,7 +99,7 @@ def test_one_connection_carries_many_requests_at_once(box: Box) -> None:
     """`waitblockheight` waits while `getinfo`, sent after it on the same connection, is answered."""
     height = box.call("getinfo")["blockheight"]
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_S)
         connection.connect(str(box.node.rpc_path))
         connection.sendall(request("waitblockheight", [height + 1], "wait") + request("getinfo", {}, "info"))
         splitter = JsonSplitter()
@@ -192,5 +193,5 @@ def test_many_callers_at_once_are_all_answered(box: Box) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert answers == [box.node.us.hex()] * 30

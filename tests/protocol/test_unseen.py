@@ -17,18 +17,10 @@ from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Liar, Lie
 from pay.sim.network.world import World
 from pay.units import NodeId
-from tests.protocol.test_truth import complete, delete
 from tests.support.box.host import CHEAP, DEAR, SAT, Host, hosting
-from tests.support.box.restarts import (
-    OPTIONS,
-    SPLIT_MSAT,
-    journal,
-    kill_plugin,
-    narrow,
-    over,
-    restart_node,
-    start_plugin,
-)
+from tests.support.box.narrow import SPLIT_MSAT, narrow
+from tests.support.box.restarts import OPTIONS, journal, kill_plugin, over, restart_node, start_plugin
+from tests.support.box.rows import complete, delete
 from tests.support.checkout import PLUGIN
 
 UNKNOWN_AHEAD = Lie(FailCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, height=10**6)
@@ -95,7 +87,7 @@ def test_it_has_paid_under_our_number_while_we_wait(host: Host) -> None:
         host.log("WaitHeight", mark)
     host.send_by_hand(made, groupid=1, partid=5)
     host.settled(made)
-    assert pending.answer(10).ok()["payment_preimage"] == made.preimage.hex()
+    assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
 
 
 def test_it_has_paid_when_the_signer_declines(host: Host) -> None:

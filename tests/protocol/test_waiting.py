@@ -15,7 +15,9 @@ from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.invoices import SimInvoice
 from pay.sim.network.recipient import fail_parts
 from tests.support.box.host import Host, hosting
+from tests.support.box.narrow import THIRDS_MSAT, thirds
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import result_of
 
 
 @pytest.fixture(scope="module", params=["v26.04", "v26.06.6"])
@@ -133,15 +135,13 @@ def test_a_caller_reads_soon_what_is_waited_for(method: str, words: str, host: H
         after = re.match(r"Waiting after (\d+) s: ", message)
         assert after is not None and 2 <= int(after[1]) < 20 and words in message
     host.let_go()
-    assert call.result(60)["status"] == "complete"
+    assert result_of(call)["status"] == "complete"
 
 
 def test_the_plugin_dies_between_the_preimage_and_its_answer(tmp_path: Path) -> None:
     """A success waits a second for its last parts. Whatever happens in that second: asked again, it is one."""
-    from tests.protocol.test_pay_parts import AMOUNT_MSAT, build
-
-    with hosting(tmp_path, build=build) as host:
-        made = host.invoice(amount_msat=AMOUNT_MSAT, hold=True)
+    with hosting(tmp_path, build=thirds) as host:
+        made = host.invoice(amount_msat=THIRDS_MSAT, hold=True)
         pending = host.pay_soon(made)
         host.until(lambda: len(made.parts) == 3)
         first, *others = made.parts
@@ -154,7 +154,7 @@ def test_the_plugin_dies_between_the_preimage_and_its_answer(tmp_path: Path) -> 
         host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()
         again = host.pay(made).ok()
         assert again["payment_preimage"] == made.preimage.hex()
-        assert (again["parts"], again["amount_msat"]) == (3, AMOUNT_MSAT)
+        assert (again["parts"], again["amount_msat"]) == (3, THIRDS_MSAT)
         assert "not yet completed" in again["warning_partial_completion"]
         host.world(lambda _: [part.settle(made.preimage) for part in others])
         host.box.poll(lambda: "warning_partial_completion" not in host.pay(made).ok())

@@ -18,10 +18,12 @@ import pytest
 from tests.real.support.bench import Line, RealBench
 from tests.real.support.network import Regtest
 from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.waiting import PATIENCE_S
 
 # pyln-testing reads these when it is imported: it expects plugins written in Rust, and gRPC, unless told not to.
 os.environ.setdefault("RUST", "0")
 os.environ.setdefault("TEST_NETWORK", "regtest")
+os.environ.setdefault("TIMEOUT", f"{PATIENCE_S:.0f}")
 
 
 

@@ -17,6 +17,7 @@ from pay.host.chain import FRESH_S
 from tests.real.support.network import Node, Regtest
 from tests.real.support.paying import begin, held, invoice, wait_until
 from tests.real.support.shop import WITH_PLUGIN
+from tests.support.waiting import result_of
 
 BEHIND = 100
 
@@ -82,4 +83,4 @@ def test_paid_all_the_same(road: Road, restarted: bool) -> None:
         # The host counts from the next block; the recipient asks for five and the forwarder for six.
         assert htlc["expiry"] == height + BEHIND + 1 + 5 + 6
         road.payee.call("release", made["payment_hash"])
-        assert answer.result(30).ok()["parts"] == 1
+        assert result_of(answer).ok()["parts"] == 1

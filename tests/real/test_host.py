@@ -12,6 +12,7 @@ from tests.real.support.network import Node
 from tests.real.support.paying import begin, held, invoice, pay, rows, wait_until
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import result_of
 
 XPAY = "xpay-handle-pay"
 
@@ -95,13 +96,13 @@ def test_the_plugin_dies_with_a_part_out(shop: Shop) -> None:
     orphaned = begin(payer, made["bolt11"])
     wait_until(lambda: held(far, made) == 1)
     os.kill(pid_of_plugin(payer), signal.SIGKILL)
-    assert orphaned.result(30).error is not None
+    assert result_of(orphaned).error is not None
     wait_until(lambda: pay(payer, made["bolt11"]).code == -32601)
     payer.call("plugin", "start", str(PLUGIN))
     answer = begin(payer, made["bolt11"])
     payer.peer.daemon.wait_for_log(f"payment_attached payment_hash={made['payment_hash']}|watched=True")
     far.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["payment_hash"] == made["payment_hash"]
+    assert result_of(answer).ok()["payment_hash"] == made["payment_hash"]
     assert [row["status"] for row in rows(payer, made)] == ["complete"]
 
 

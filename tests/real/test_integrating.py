@@ -23,6 +23,7 @@ from tests.support.box.worlds import executable
 from tests.support.checkout import PLUGIN
 from tests.support.documents import DOCS, code
 from tests.support.rawrpc import RawRpc
+from tests.support.waiting import result_of
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_the_plugin_says_unpaid(road: Road) -> None:
     answer = begin_other(road.payer, "buy", made["bolt11"])
     wait_until(lambda: held(road.payee, made) == 1)
     road.payee.call("release", made["payment_hash"], UNKNOWN_DETAILS)
-    assert answer.result(60).ok()["state"] == "unpaid"
+    assert result_of(answer).ok()["state"] == "unpaid"
     assert [row["status"] for row in rows(road.payer, made)] == ["failed"]
     assert received(road.payee, made) is None
 
@@ -64,7 +65,7 @@ def test_the_plugin_waits_where_nobody_knows(road: Road) -> None:
     road.kill_plugin(lambda: wait_until(lambda: pay(road.payer, made["bolt11"]).code == -32601))
     assert not answer.done()
     road.payee.call("release", made["payment_hash"])
-    assert answer.result(60).ok()["state"] == "paid"
+    assert result_of(answer).ok()["state"] == "paid"
     assert received(road.payee, made) == 100_000
 
 
@@ -74,7 +75,7 @@ def test_a_call_that_our_end_ends(road: Road) -> None:
     answer = begin(road.payer, made["bolt11"])
     wait_until(lambda: held(road.payee, made) == 1)
     road.kill_plugin()
-    assert answer.result(60).code == -4
+    assert result_of(answer).code == -4
     (listed,) = road.payer.call("listpays", payment_hash=made["payment_hash"])["pays"]
     assert listed["status"] == "pending"
     road.payee.call("release", made["payment_hash"])

@@ -16,6 +16,7 @@ from tests.real.support.network import Node
 from tests.real.support.paying import INVALID, TEMPORARY_NODE_FAILURE, begin, held, invoice, pay, rows, wait_until
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.rawrpc import Answer
+from tests.support.waiting import result_of
 
 KEY = b"\x11" * 32
 
@@ -159,7 +160,7 @@ def test_an_error_is_read_without_scrolling(shop: Shop) -> None:
     answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
     wait_until(lambda: held(shop.line.far, made) == 1)
     shop.line.far.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    error = answer.result(60).error
+    error = result_of(answer).error
     assert error is not None and list(error)[:2] == ["code", "message"]
     printed = json.dumps(error, indent=3).splitlines()
     assert len(printed) < 60

@@ -17,6 +17,7 @@ from tests.real.support.paying import begin, invoice, pay, wait_until
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import GATE
+from tests.support.waiting import PATIENCE_S, result_of
 
 BAD = {"pay-max-parts": 0, "pay-randomness": 500, "pay-shadow": "maybe", "pay-failure-cost": "5 sats"}
 USED = {"pay-max-parts": 100, "pay-randomness": 85, "pay-shadow": "delay", "pay-failure-cost": "10000msat"}
@@ -83,7 +84,7 @@ def test_set_for_good_stop_and_start(alone: Node) -> None:
     )
     alone.peer.stop()
     alone.peer.daemon.start(wait_for_initialized=False, stderr_redir=True)
-    assert alone.peer.daemon.proc.wait(60) != 0
+    assert alone.peer.daemon.proc.wait(PATIENCE_S) != 0
     assert alone.peer.daemon.is_in_stderr("pay-min-part=5sat: unknown option")
     (file,) = Path(alone.peer.daemon.lightning_dir).rglob("*.setconfig")
     lines = file.read_text().splitlines()
@@ -115,7 +116,7 @@ def test_a_payment_is_pending_from_its_call_on(method: str, gated: Node, line: L
     wait_until(lambda: gated.call("waiting", method)["calls"] == 1)
     assert listed() == ["pending"]
     gated.call("open", method)
-    answer.result(60).ok()
+    result_of(answer).ok()
     assert listed() == ["complete"]
 
 
@@ -132,7 +133,7 @@ def test_the_terminal_says_something_soon(shop: Shop) -> None:
         line = os.read(terminal, 1000).decode()
         assert re.match(r"# Waiting after [23] s: 1 part is out", line), line
         far.call("release", made["payment_hash"])
-        assert running.wait(30) == 0
+        assert running.wait(PATIENCE_S) == 0
     finally:
         running.kill()
         running.wait()

@@ -13,6 +13,7 @@ import pytest
 from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.real.support.paying import INVALID, SUCCESS, invoice, pay, received, rows
 from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.waiting import PATIENCE_S
 
 # What is paid
 
@@ -245,7 +246,7 @@ def test_the_command_line(shop: Shop) -> None:
     def cli(*arguments: str) -> dict[str, Any]:
         directory = shop.payer.peer.daemon.lightning_dir
         command = ["lightning-cli", f"--lightning-dir={directory}", "--network=regtest", "-N", "none", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 

@@ -16,6 +16,7 @@ from tests.real.support.paying import (
     wait_until,
 )
 from tests.real.support.shop import Shop
+from tests.support.waiting import result_of
 
 # Again
 
@@ -36,7 +37,7 @@ def test_a_refused_payment_is_paid_later(shop: Shop) -> None:
     answer = begin(shop.payer, made["bolt11"])
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"], UNKNOWN_DETAILS)
-    refused = answer.result(30)
+    refused = result_of(answer)
     assert refused.code == 203
     error = refused.error
     for fields in (error["data"], error):
@@ -62,7 +63,7 @@ def test_time_is_up(shop: Shop) -> None:
     answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    refused = answer.result(30)
+    refused = result_of(answer)
     assert refused.code in (205, 210)
     assert refused.error["data"]["sendpay_tries"] == 1
     assert [row["status"] for row in rows(shop.payer, made)] == ["failed"]
@@ -80,7 +81,7 @@ def test_a_slow_payment_delays_no_other(shop: Shop) -> None:
     pay(shop.payer, quick["bolt11"]).ok()
     assert not answer.done()
     far.call("release", slow["payment_hash"])
-    assert answer.result(30).ok()["status"] == "complete"
+    assert result_of(answer).ok()["status"] == "complete"
 
 
 def test_two_calls_for_one_invoice(shop: Shop) -> None:
@@ -92,7 +93,7 @@ def test_two_calls_for_one_invoice(shop: Shop) -> None:
     second = begin(shop.payer, bolt11=made["bolt11"], maxfee=7)
     shop.payer.peer.daemon.wait_for_log("payment_attached")
     far.call("release", made["payment_hash"])
-    assert first.result(30).ok() == second.result(30).ok()
+    assert result_of(first).ok() == result_of(second).ok()
     assert len(rows(shop.payer, made)) == 1
 
 
@@ -105,7 +106,7 @@ def test_a_part_that_somebody_else_sent(shop: Shop) -> None:
     answer = begin(payer, made["bolt11"])
     wait_until(lambda: held(hub, made) == 1)
     hub.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["amount_sent_msat"] == 100_000
+    assert result_of(answer).ok()["amount_sent_msat"] == 100_000
     assert len(rows(payer, made)) == 1
 
 
@@ -117,12 +118,12 @@ def test_a_restart_with_a_part_out(shop: Shop) -> None:
     wait_until(lambda: held(far, made) == 1)
     payer.peer.restart()
     with pytest.raises(OSError, match=r"closed|reset"):
-        interrupted.result(30)
+        result_of(interrupted)
     payer.peer.connect(shop.line.hub.peer)
     answer = begin(payer, made["bolt11"])
     payer.peer.daemon.wait_for_log("pay_started|payment_.*" + made["payment_hash"])
     far.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["payment_hash"] == made["payment_hash"]
+    assert result_of(answer).ok()["payment_hash"] == made["payment_hash"]
     assert [row["status"] for row in rows(payer, made)] == ["complete"]
     wait_until(lambda: payer.channel_to(shop.line.hub)["peer_connected"])
 
@@ -148,7 +149,7 @@ def test_the_lists_while_it_is_out(shop: Shop) -> None:
     assert attempt["strategy"] == "Initial attempt"
     assert "success" not in attempt
     far.call("release", made["payment_hash"])
-    answer.result(30).ok()
+    result_of(answer).ok()
     assert payer.call("listpays", payment_hash=made["payment_hash"])["pays"][0]["status"] == "complete"
     (status,) = payer.call("paystatus", made["bolt11"])["pay"]
     assert "success" in status["attempts"][-1]

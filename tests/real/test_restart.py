@@ -35,6 +35,7 @@ from tests.real.support.road import OPTIONS, Road
 from tests.real.support.trouble import AMOUNT_MSAT, LABEL, Trouble
 from tests.support.plugins import LIAR
 from tests.support.rawrpc import Answer
+from tests.support.waiting import NeverCameError, result_of, until
 
 RUNS = int(os.environ.get("CAMPAIGN_RUNS", "3"))
 SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))
@@ -60,7 +61,7 @@ def test_node_killed_with_a_part_held(road: Road) -> None:
     answer = begin(road.payer, made["bolt11"])
     wait_until(lambda: road.seen("payment_attached payment_hash=" + made["payment_hash"], mark))
     road.payee.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    paid = answer.result(60).ok()
+    paid = result_of(answer).ok()
     assert [(row["partid"], row["status"]) for row in rows(road.payer, made)] == [(1, "failed"), (2, "complete")]
     assert received(road.payee, made) == AMOUNT_MSAT
     assert pay(road.payer, made["bolt11"]).ok() == paid
@@ -79,7 +80,7 @@ def test_plugin_killed_with_a_part_held(road: Road) -> None:
     (shown,) = road.payer.call("paystatus", made["bolt11"])["pay"]
     assert shown["session_status"] == "Inflight"
     road.payee.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    assert answer.result(60).code == 210
+    assert result_of(answer).code == 210
     assert len(rows(road.payer, made)) == 1
     road.over()
 
@@ -144,11 +145,11 @@ class Purchase:
         self.calls.append(beside(asked))
 
     def heard(self) -> list[Heard]:
-        """Of those calls that were not cut off. Raises TimeoutError for one without an answer."""
+        """Of those calls that were not cut off. Raises NeverCameError or TimeoutError where there is none."""
         found = []
         for call in self.calls:
             try:
-                found.append(call.result(60))
+                found.append(result_of(call))
             except TimeoutError:
                 raise
             except (OSError, ValueError):
@@ -164,10 +165,8 @@ def some_purchases(road: Road, rng: random.Random) -> list[Purchase]:
 def signs_of_life(road: Road, count: int) -> None:
     """Until the payer's log has so many lines more, or stands still."""
     mark = road.lines
-    with contextlib.suppress(TimeoutError, ValueError):
-        from pyln.testing.utils import wait_for
-
-        wait_for(lambda: road.lines >= mark + count, timeout=1)
+    with contextlib.suppress(NeverCameError):
+        until(lambda: road.lines >= mark + count, most_s=1.0)
 
 
 def one_run(road: Road, seed: int) -> tuple[list[str], Counter[str]]:
@@ -216,7 +215,7 @@ def _answered(purchase: Purchase) -> list[Heard]:
 def judged(road: Road, purchase: Purchase, counts: Counter[str]) -> list[str]:
     """By what the payee got and what the payer's table has."""
     heard = purchase.heard()
-    last = purchase.calls[-1].result(60).answer
+    last = result_of(purchase.calls[-1]).answer
     table = rows(road.payer, purchase.made)
     settled = [row for row in table if row["status"] == "complete"]
     pending = [row for row in table if row["status"] == "pending"]

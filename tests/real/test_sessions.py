@@ -35,6 +35,7 @@ from tests.real.support.paying import (
     wait_until,
 )
 from tests.real.support.shop import WITH_PLUGIN, Shop
+from tests.support.waiting import result_of
 
 SIDE_BLOCKS = 40
 BLOCKS_AHEAD = 4
@@ -158,7 +159,7 @@ def test_the_peer_goes_with_a_part(crossing: Crossing) -> None:
         wait_until(lambda: received(line.far, made) == 100_000)
         assert status_of(patron, made)["session_status"] == "Inflight"
         assert not answer.done()
-    assert answer.result(60).ok()["parts"] == 1
+    assert result_of(answer).ok()["parts"] == 1
 
 
 # Parts
@@ -204,7 +205,7 @@ def test_two_payers_of_one_invoice(shop: Shop, crossing: Crossing) -> None:
     assert not first.done()
     second = pay(shop.payer, bolt11=made["bolt11"], partial_msat="40sat").ok()
     assert received(far, made) == 100_000
-    shares = [(crossing.patron, first.result(30).ok(), 60_000), (shop.payer, second, 40_000)]
+    shares = [(crossing.patron, result_of(first).ok(), 60_000), (shop.payer, second, 40_000)]
     for node, result, amount_msat in shares:
         assert result["amount_msat"] == amount_msat
         assert amount_msat < result["amount_sent_msat"] < amount_msat + 10
@@ -220,7 +221,7 @@ def test_ourselves_several_times_at_once(crossing: Crossing) -> None:
     patron = crossing.patron
     made = invoice(patron)
     answers = [begin(patron, made["bolt11"]) for _ in range(3)]
-    first, second, third = (answer.result(30).ok() for answer in answers)
+    first, second, third = (result_of(answer).ok() for answer in answers)
     assert first == second == third
     (row,) = rows(patron, made)
     assert (row["groupid"], row.get("partid", 0), row["status"]) == (1, 0, "complete")
@@ -287,7 +288,7 @@ def test_the_payee_is_blocks_ahead(crossing: Crossing) -> None:
             assert [p["status"] for p in pays if p["payment_hash"] == made["payment_hash"]] == ["pending"]
         assert patron.call("listpays", payment_hash=made["payment_hash"], status="failed")["pays"] == []
         assert not answer.done()
-    assert answer.result(60).ok()["parts"] == 2
+    assert result_of(answer).ok()["parts"] == 2
     assert [(row["groupid"], row["status"]) for row in rows(patron, made)] == [(1, "failed"), (1, "complete")]
     pay(patron, bolt11=other["bolt11"]).ok()
 
@@ -301,7 +302,7 @@ def test_a_refusal_at_our_height(crossing: Crossing) -> None:
     wait_until(lambda: held(far, made) == 1)
     height = far.call("getinfo")["blockheight"]
     far.call("release", made["payment_hash"], f"400f{100_000:016x}{height:08x}")
-    refused = answer.result(30)
+    refused = result_of(answer)
     assert (refused.code, refused.error["data"]["sendpay_tries"]) == (203, 1)
 
 
@@ -320,7 +321,7 @@ def test_no_answer_while_a_part_is_out(crossing: Crossing) -> None:
     assert not answer.done()
     assert patron.call("listpays", payment_hash=made["payment_hash"])["pays"][0]["status"] == "pending"
     far.call("release", made["payment_hash"])
-    assert answer.result(30).ok()["status"] == "complete"
+    assert result_of(answer).ok()["status"] == "complete"
     assert told(patron, "pay_success", made)["bolt11"] == made["bolt11"]
     assert patron.notifications("pay_failure", made["payment_hash"]) == []
 
@@ -335,7 +336,7 @@ def test_parts_as_other_plugins_see_them(crossing: Crossing) -> None:
     answer = begin(patron, made["bolt11"])
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"], TEMPORARY_NODE_FAILURE)
-    result = answer.result(30).ok()
+    result = result_of(answer).ok()
     assert result["parts"] == 2
     first, second = peers_taken(patron, made)
     assert {first, second} == {crossing.line.hub.id, crossing.side.id}
@@ -373,7 +374,7 @@ def test_metadata_arrives(crossing: Crossing) -> None:
     (onion,) = far.call("held", made["payment_hash"])["onions"]
     assert onion["payment_metadata"] == metadata.hex()
     far.call("release", made["payment_hash"], None, preimage.hex())
-    assert answer.result(30).ok()["payment_preimage"] == preimage.hex()
+    assert result_of(answer).ok()["payment_preimage"] == preimage.hex()
 
 
 def test_the_invoice_request_that_is_answered(crossing: Crossing) -> None:

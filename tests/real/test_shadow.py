@@ -15,6 +15,7 @@ import pytest
 from tests.real.support.network import Node
 from tests.real.support.paying import SUCCESS, begin, held, invoice, received, refill, wait_until
 from tests.real.support.shop import Shop
+from tests.support.waiting import result_of
 
 AMOUNT_MSAT = 100_000_000
 FEE_MSAT = 1_001
@@ -60,7 +61,7 @@ def pay_and_look(shop: Shop) -> Seen:
     (far_blocks,) = blocks_left(far, made["payment_hash"])
     hub_blocks = blocks_left(hub, made["payment_hash"])
     far.call("release", made["payment_hash"])
-    answer = pending.result(30).ok()
+    answer = result_of(pending).ok()
     assert set(answer) == SUCCESS
     (status,) = payer.call("paystatus", made["bolt11"])["pay"]
     assert payer.call("pay", made["bolt11"]) == answer

@@ -33,6 +33,7 @@ from tests.real.support.paying import (
 from tests.real.support.road import OPTIONS, Road
 from tests.real.support.shop import Shop
 from tests.support.plugins import GATE
+from tests.support.waiting import result_of
 
 SAT = 1_000
 CAPACITY_SAT = 500_000
@@ -187,7 +188,7 @@ def test_more_payments_at_once_than_slots(road: Road) -> None:
     assert not any(call.done() for call in calls)
     for each in made:
         road.middle.call("release", each["payment_hash"])
-    assert [call.result(90).code for call in calls] == [None] * len(made)
+    assert [result_of(call).code for call in calls] == [None] * len(made)
     assert [[row["status"] for row in rows(road.payer, each)] for each in made] == [["complete"]] * len(made)
 
 
@@ -204,7 +205,7 @@ def test_fewer_slots_than_the_host_tells_of(shop: Shop) -> None:
     assert not any(call.done() for call in calls)
     for each in made:
         hub.call("release", each["payment_hash"])
-    assert [call.result(90).code for call in calls] == [None] * len(made)
+    assert [result_of(call).code for call in calls] == [None] * len(made)
 
 
 def test_a_hundred_invoices_that_a_person_has_to_approve(road: Road) -> None:
@@ -216,7 +217,7 @@ def test_a_hundred_invoices_that_a_person_has_to_approve(road: Road) -> None:
     assert pay(road.payer, invoice(road.middle)["bolt11"]).ok()["status"] == "complete"
     assert not any(call.done() for call in calls)
     assert road.payer.call("open", "preapproveinvoice")["calls"] == HANGING
-    assert [call.result(90).code for call in calls] == [None] * HANGING
+    assert [result_of(call).code for call in calls] == [None] * HANGING
 
 
 def test_parts_in_a_slow_hook(road: Road) -> None:
@@ -232,7 +233,7 @@ def test_parts_in_a_slow_hook(road: Road) -> None:
     assert pay(road.payer, invoice(road.middle)["bolt11"]).ok()["status"] == "complete"
     assert not any(call.done() for call in calls)
     assert road.payer.call("open", "sendpay")["calls"] == len(made)
-    assert [call.result(90).code for call in calls] == [None] * len(made)
+    assert [result_of(call).code for call in calls] == [None] * len(made)
 
 
 def test_the_hosts_whole_table_is_not_asked_for(road: Road) -> None:
@@ -248,7 +249,7 @@ def test_the_hosts_whole_table_is_not_asked_for(road: Road) -> None:
     wait_until(lambda: road.payer.call("waiting", "listsendpays")["seen"] >= looks + 3)
     assert road.payer.call("open", "listhtlcs")["calls"] == 0
     road.middle.call("release", made["payment_hash"])
-    assert answer.result(60).ok()["payment_hash"] == made["payment_hash"]
+    assert result_of(answer).ok()["payment_hash"] == made["payment_hash"]
 
 
 # --- somebody else beside us ------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ def test_another_sender_is_kept_out_by_ours(road: Road) -> None:
     refused = payer.raw.call("sendpay", another_sender(payer, far, made, partid=2))
     assert refused.code == 200
     far.call("release", made["payment_hash"])
-    assert answer.result(60).ok()["parts"] == 1
+    assert result_of(answer).ok()["parts"] == 1
     assert [(row["groupid"], row["status"]) for row in rows(payer, made)] == [(7, "failed"), (8, "complete")]
     assert received(far, made) == 100_000
 
@@ -285,7 +286,7 @@ def test_another_sender_goes_on_while_we_have_no_way(road: Road) -> None:
     wait_until(lambda: road.seen(f"answer_waits payment_hash={made['payment_hash']}", mark))
     payer.call("sendpay", **another_sender(payer, far, made, partid=2))
     far.call("release", made["payment_hash"])
-    assert answer.result(60).ok()["status"] == "complete"
+    assert result_of(answer).ok()["status"] == "complete"
     assert [(row["groupid"], row["partid"], row["status"]) for row in rows(payer, made)] == [
         (7, 1, "failed"), (7, 2, "complete"),
     ]  # fmt: skip
@@ -302,8 +303,8 @@ def test_beside_xpay(road: Road) -> None:
     far.call("refuse", made["payment_hash"], TEMPORARY_NODE_FAILURE)
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"])
-    assert ours.result(60).ok()["status"] == "complete"
-    theirs.result(60)
+    assert result_of(ours).ok()["status"] == "complete"
+    result_of(theirs)
     settled = [row for row in rows(payer, made) if row["status"] == "complete"]
     assert [row["amount_msat"] for row in settled] == [100_000]
     assert received(far, made) == 100_000
@@ -325,7 +326,7 @@ def test_an_order_of_the_run_before_comes_out_of_a_hook(road: Road) -> None:
     wait_until(lambda: road.seen(f"payment_failed payment_hash={made['payment_hash']}", mark))
     assert not answer.done()
     assert payer.call("open", "sendpay")["calls"] == 1
-    assert answer.result(60).ok()["status"] == "complete"
+    assert result_of(answer).ok()["status"] == "complete"
     assert [row["status"] for row in rows(payer, made)] == ["complete"]
     road.kill_plugin()
 
@@ -379,7 +380,7 @@ def test_two_blocks_come_while_a_part_is_under_way(road: Road, line: Line) -> No
     wait_until(lambda: held(far, made) == 1)
     line.regtest.mine(2, payer, far)
     far.call("release", made["payment_hash"])
-    assert answer.result(60).ok()["parts"] == 2
+    assert result_of(answer).ok()["parts"] == 2
     failed, paid = rows(payer, made)
     assert (failed["status"], paid["status"]) == ("failed", "complete")
     (said,) = payer.notifications("sendpay_failure", made["payment_hash"])
@@ -412,6 +413,6 @@ def test_no_decode_any_more(road: Road) -> None:
         assert pay(payer, paid["bolt11"]).ok() == answer
         second = begin(payer, out["bolt11"])
         far.call("release", out["payment_hash"])
-        assert second.result(60).ok()["payment_preimage"] == first.result(60).ok()["payment_preimage"]
+        assert result_of(second).ok()["payment_preimage"] == result_of(first).ok()["payment_preimage"]
     finally:
         payer.call("plugin", "start", offers)

@@ -21,6 +21,7 @@ from tests.real.support.paying import begin, invoice, received, rows, wait_until
 from tests.real.support.road import OPTIONS
 from tests.support.plugins import LIAR
 from tests.support.rawrpc import Answer
+from tests.support.waiting import result_of
 
 SAT = 1_000
 AMOUNT_MSAT = 100_000 * SAT
@@ -105,7 +106,7 @@ def test_the_payee_is_a_peer_that_was_stopped(town: Town) -> None:
     with town.stopped(town.friend):
         pending = town.pays(made)
         town.pauses(made)
-    assert pending.result().ok()["parts"] == 1
+    assert result_of(pending).ok()["parts"] == 1
     assert received(town.friend, made) == AMOUNT_MSAT and failed(town, made) == 0
 
 
@@ -119,7 +120,7 @@ def test_the_payee_was_away_for_half_a_minute(town: Town) -> None:
         log.wait_for_log(rf"{town.friend.id}.*Will try reconnect in (32|64|128|256|300) seconds")
         pending = town.pays(made)
         log.wait_for_log(rf"peer_away .*{made['payment_hash']}.*Connection refused")
-    assert pending.result().ok()["parts"] == 1
+    assert result_of(pending).ok()["parts"] == 1
     assert received(town.friend, made) == AMOUNT_MSAT and failed(town, made) == 0
 
 
@@ -129,7 +130,7 @@ def test_the_entry_of_a_hint_was_stopped(town: Town) -> None:
     with town.stopped(town.lsp):
         pending = town.pays(made)
         town.pauses(made)
-    assert pending.result().ok()["status"] == "complete"
+    assert result_of(pending).ok()["status"] == "complete"
     assert received(town.phone, made) == AMOUNT_MSAT
 
 
@@ -140,7 +141,7 @@ def test_the_phone_was_stopped(town: Town) -> None:
     with town.stopped(town.phone):
         pending = town.pays(made)
         wait_until(lambda: failed(town, made) >= 1)
-    answer = pending.result().ok()
+    answer = result_of(pending).ok()
     assert answer["status"] == "complete" and received(town.phone, made) == AMOUNT_MSAT
     assert 1 <= failed(town, made) <= 12
 
@@ -152,14 +153,14 @@ def test_the_only_hub_is_in_trouble_for_a_while(town: Town) -> None:
     pending = town.pays(made, exclude=[town.hub.id])
     wait_until(lambda: town.lsp.call("lied", made["payment_hash"])["htlcs"] >= 2)
     town.lsp.call("honest")
-    assert pending.result().ok()["status"] == "complete" and received(town.far, made) == AMOUNT_MSAT
+    assert result_of(pending).ok()["status"] == "complete" and received(town.far, made) == AMOUNT_MSAT
     assert town.lsp.call("lied", made["payment_hash"])["htlcs"] in (2, 3)
 
 
 def test_a_phone_that_takes_six_htlcs(town: Town) -> None:
     """Eight channels of 200,000 sat: six parts carry 1,000,000, and none is refused."""
     made = invoice(town.phone, 1_000_000 * SAT)
-    assert town.pays(made).result().ok()["parts"] == SLOTS
+    assert result_of(town.pays(made)).ok()["parts"] == SLOTS
     assert received(town.phone, made) == 1_000_000 * SAT and failed(town, made) == 0
 
 
@@ -169,5 +170,5 @@ def test_the_money_of_a_peer_that_was_stopped(town: Town) -> None:
     with town.stopped(town.hub):
         pending = town.pays(made)
         town.pauses(made)
-    assert pending.result().ok()["parts"] > 1
+    assert result_of(pending).ok()["parts"] > 1
     assert received(town.far, made) == 1_000_000 * SAT

@@ -19,6 +19,7 @@ from tests.real.support.paying import (
     wait_until,
 )
 from tests.real.support.shop import Shop
+from tests.support.waiting import result_of
 
 
 def test_a_description_that_does_not_match(shop: Shop) -> None:
@@ -43,7 +44,7 @@ def test_an_invoice_that_has_expired(shop: Shop) -> None:
     wait_until(lambda: held(shop.line.far, late) == 1)
     wait_until(lambda: time.time() > late["expires_at"] + 1)
     shop.line.far.call("release", late["payment_hash"], TEMPORARY_NODE_FAILURE)
-    for refused in (pay(shop.payer, made["bolt11"]), answer.result(60)):
+    for refused in (pay(shop.payer, made["bolt11"]), result_of(answer)):
         assert refused.code == 207 and refused.error is not None
         assert "Invoice expired" in refused.error["message"]
         assert refused.error["data"]["now"] > refused.error["data"]["expiry"]
@@ -74,7 +75,7 @@ def test_the_last_refusal(said: str, code: int, name: str, shop: Shop) -> None:
     answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"], said)
-    refused = answer.result(60)
+    refused = result_of(answer)
     assert refused.code in (205, 210) and refused.error is not None
     assert f"failed: {name}" in refused.error["message"]
     for fields in (refused.error, refused.error["data"]):
@@ -90,7 +91,7 @@ def test_the_final_words_are_the_recipients_alone(shop: Shop) -> None:
     answer = begin(shop.payer, bolt11=made["bolt11"], retry_for=0)
     wait_until(lambda: held(hub, made) == 1)
     hub.call("release", made["payment_hash"], UNKNOWN_DETAILS)
-    refused = answer.result(60)
+    refused = result_of(answer)
     assert refused.code in (205, 210) and refused.error is not None
     assert "incorrect_or_unknown_payment_details" not in str(refused.error).lower()
     assert refused.error["failcode"] == 0x400F

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from pay.liquidity.chance import DOUBT
 from pay.liquidity.knowledge import NOTHING_KNOWN, Bounds, Knowledge, NodeCost
 from pay.network import ChannelGraph, Overlay, OwnChannel, Policy
 from pay.network.graph import policy_columns
-from pay.routing import Hop, Preferences, Route, RouteQuery
+from pay.routing import Hop, NoRoute, Preferences, Route, RouteQuery, check, plan
 from pay.units import NodeId, Scid, ScidDir, direction_of, fee_msat
 from tests.support.values import varied
 
@@ -66,7 +67,7 @@ class Net:
         self.graph.update_arcs(arcs, policy_columns(asked for _, _, asked in both.values()))
         return self
 
-    def own(self, number: int, peer: str, spendable_msat: int, **changes: object) -> Net:
+    def own(self, number: int, peer: str, spendable_msat: int, **changes: Any) -> Net:
         channel = OwnChannel(
             scid(number), direction_of(node(US), node(peer)), node(peer), spendable_msat, 0, 1, spendable_msat,
             max_htlcs=30, live_htlcs=0, connected=True, announced=True,
@@ -74,7 +75,7 @@ class Net:
         self.ours.append(replace(channel, **changes))
         return self
 
-    def overlay(self, to: str, **changes: object) -> Overlay:
+    def overlay(self, to: str, **changes: Any) -> Overlay:
         return Overlay(self.graph, node(US), self.ours, recipient=node(to), **changes)
 
 
@@ -107,7 +108,9 @@ def all_routes(net: Net, asked: RouteQuery, to: str) -> Iterator[Route]:
     for named, (start, end, policy, capacity) in net.policies.items():
         into.setdefault(end, []).append((named, start, policy, capacity))
 
-    def back(at: str, seen: frozenset[str], hops: tuple[Hop, ...], amount: int, delay: int, chance: float):
+    def back(
+        at: str, seen: frozenset[str], hops: tuple[Hop, ...], amount: int, delay: int, chance: float
+    ) -> Iterator[Route]:
         for channel in net.ours:
             if channel.peer == node(at) and fits(channel, amount):
                 first = Hop(channel.scid, channel.direction, channel.peer, amount, delay)
@@ -151,3 +154,18 @@ def path_cost(net: Net, asked: RouteQuery, route: Route, knowledge: Knowledge = 
 
 def by_name(routes: Iterable[Route]) -> Mapping[str, Route]:
     return {names(route): route for route in routes}
+
+
+def planned(net: Net, asked: RouteQuery, **overlay: Any) -> tuple[Route, ...]:
+    """The routes of a plan, the largest first."""
+    to = asked.destination[1:].decode().rstrip(".")
+    routes = plan(net.overlay(to, **overlay), asked)
+    assert not isinstance(routes, NoRoute), routes.message
+    check(net.overlay(to, **overlay), asked, routes)
+    return tuple(sorted(routes, key=lambda route: -route.amount_msat))
+
+
+def refused(net: Net, asked: RouteQuery) -> NoRoute:
+    none = plan(net.overlay(asked.destination[1:].decode().rstrip(".")), asked)
+    assert isinstance(none, NoRoute)
+    return none

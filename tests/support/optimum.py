@@ -197,11 +197,12 @@ def drawn(seed: int, *, fees: bool = True) -> Drawn:
         one, other = rng.sample(nodes, 2)
         size = rng.choice([50, 100, 200, 400, 800]) * rng.randint(500, 1_500) * SAT
         high = rng.choice([None, None, None, size // 2, size // 4])
-        asks = {"ppm": rng.choice([0, 10, 100, 500, rng.randint(1, 5_000)]), "base": rng.choice([0, 0, 1_000])}
+        ppm, base = rng.choice([0, 10, 100, 500, rng.randint(1, 5_000)]), rng.choice([0, 0, 1_000])
         if not fees:
-            asks = {"ppm": 0, "base": 0}
+            ppm, base = 0, 0
         low = rng.choice([1, 1, 1, 1_000, 5_000 * SAT])
-        net.link(number, one, other, size, high=high, low=low, cltv=rng.choice([10, 40, 80, 144]), **asks)
+        cltv = rng.choice([10, 40, 80, 144])
+        net.link(number, one, other, size, high=high, low=low, cltv=cltv, ppm=ppm, base=base)
     for _ in range(rng.randint(1, 3)):
         number += 1
         size = rng.choice([100, 200, 400, 800]) * rng.randint(500, 1_500) * SAT

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,7 +41,7 @@ class Answer:
 class RawRpc:
     """Calls methods of the node whose socket is `path`, one connection a call."""
 
-    def __init__(self, path: Path | str, timeout_s: float = 90.0):
+    def __init__(self, path: Path | str, timeout_s: float = PATIENCE_S):
         self.path = Path(path)
         self.timeout_s = timeout_s
         self._ids = itertools.count()
@@ -72,7 +74,10 @@ class RawRpc:
         request_id = f"test:{method}#{next(self._ids)}"
         request = f'{{"jsonrpc": "2.0", "id": "{request_id}", "method": "{method}", "params": {params}}}'
         connection.sendall(request.encode())
-        message = _read_message(connection)
+        try:
+            message = _read_message(connection)
+        except TimeoutError:
+            raise TimeoutError(f"not in {connection.gettimeout():g} s: the answer of {method}") from None
         assert message["id"] == request_id
         return Answer(message.get("result"), message.get("error"))
 

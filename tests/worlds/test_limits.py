@@ -9,8 +9,10 @@ from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
 
 def fork() -> Town:
-    """us ──── A ──100── D
-        └───── B ──200── D
+    """Two ways.
+
+    us ──── A ──100── D
+     └───── B ──200── D
     """
     return Town("us-A", ("A-D", 100), "us-B", ("B-D", 200))
 

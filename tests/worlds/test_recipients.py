@@ -11,8 +11,10 @@ REFUSED = "D: the recipient refuses: it does not know this payment, or amount or
 
 
 def fork() -> Town:
-    """us ──── A ──100── D
-        └───── B ──200── D
+    """Two ways.
+
+    us ──── A ──100── D
+     └───── B ──200── D
     """
     return Town("us-A", ("A-D", 100), "us-B", ("B-D", 200))
 

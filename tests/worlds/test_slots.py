@@ -57,8 +57,10 @@ def test_a_phone_that_takes_five() -> None:
 
 
 def behind_a_hint(*sat: int, says: bool = False) -> tuple[Town, dict[str, object]]:
-    """us ══ A ── L ┄┄┄ D     Channels of so much each, of which the invoice names the first; whether L says in its
-                              failures how much that one takes at most."""
+    """us ══ A ── L ┄┄┄ D     Channels of so much each, of which the invoice names the first.
+
+    Whether L says in its failures how much that one takes at most.
+    """
     town = Town()
     town.join("us-A", capacity=2_000_000 * SAT)
     town.join("A-L", 10, capacity=2_000_000 * SAT)

@@ -11,8 +11,10 @@ from tests.support.worlds.town import AMOUNT, EMPTY, SAT, WHOLE, Town
 
 
 def fork(**world: object) -> Town:
-    """us ──── A ──100── D
-        └───── B ──200── D
+    """Two ways.
+
+    us ──── A ──100── D
+     └───── B ──200── D
     """
     return Town("us-A", ("A-D", 100), "us-B", ("B-D", 200), **world)
 

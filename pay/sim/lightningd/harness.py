@@ -6,6 +6,7 @@ The world belongs to that thread: it is built there, and looked at or changed th
 from __future__ import annotations
 
 import asyncio
+import linecache
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -23,8 +24,28 @@ Build = Callable[[RealClock], tuple[World, NodeId]]
 ANSWER_S = 120.0
 """How long a test waits for an answer before it is a failure."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long for something to come true: a machine under load is no failure."""
+
+
+def wording(condition: Callable[..., object]) -> str:
+    """What a condition says, as it is written: the name of a wait that got no other, and where it stands."""
+    code = getattr(condition, "__code__", None)
+    if code is None:
+        return repr(condition)
+    where = f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+    if code.co_name != "<lambda>":
+        return f"{code.co_name} ({where})"
+    # The first of its instructions stand for the whole of it and have no columns.
+    places = [place for place in code.co_positions() if None not in place and place[2:] != (0, 0)]
+    first = min((line, column) for line, _, column, _ in places)
+    last = max((line, column) for _, line, _, column in places)
+    lines = [linecache.getline(code.co_filename, number) for number in range(first[0], last[0] + 1)]
+    # Columns are counted in bytes of UTF-8.
+    text = [line.encode() for line in lines]
+    text[-1] = text[-1][: last[1]]
+    text[0] = text[0][first[1] :]
+    return f"{' '.join(b''.join(text).decode().split())} ({where})"
 
 
 class Box:
@@ -138,8 +159,8 @@ class Box:
 
         return self.run(letting_go())
 
-    def until(self, holds: Callable[[Lightningd], T], timeout_s: float = PATIENCE_S) -> T:
-        """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError.
+    def until(self, holds: Callable[[Lightningd], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:
+        """Wait until `holds(node)` is true and return what it gave. Raises TimeoutError, which names `what`.
 
         It is asked on the node's thread: it sees a world at rest, and cannot call the node.
         """
@@ -148,18 +169,18 @@ class Box:
             deadline_s = self._loop.time() + timeout_s
             while not (value := holds(self.node)):
                 if self._loop.time() > deadline_s:
-                    raise TimeoutError(f"did not come true in {timeout_s} s")
+                    raise TimeoutError(f"not in {timeout_s:g} s: {what or wording(holds)}")
                 await asyncio.sleep(0.005)
             return value
 
         return self.run(waiting(), timeout_s + 5.0)
 
-    def poll(self, holds: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
+    def poll(self, holds: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:
         """As `until`, asked on the caller's thread: it may call the node, and sees the world in motion."""
         deadline_s = time.monotonic() + timeout_s
         pause = threading.Event()
         while not (value := holds()):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(f"did not come true in {timeout_s} s")
+                raise TimeoutError(f"not in {timeout_s:g} s: {what or wording(holds)}")
             pause.wait(0.005)
         return value

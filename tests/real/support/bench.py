@@ -10,6 +10,7 @@ from typing import Any
 from tests.real.support.network import Node, Regtest
 from tests.support.lightningd.sendpay_table import Invoice, Payee
 from tests.support.rawrpc import Answer
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ class RealBench:
         self.wait_until(lambda: _reestablished(self._line.host, self._line.hub))
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        from pyln.testing.utils import wait_for
-
-        wait_for(condition, timeout=30)
+        until(condition, look_s=0.05)
 
 
 def _reestablished(node: Node, peer: Node) -> bool:

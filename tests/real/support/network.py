@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.support.plugins import WITNESS
 from tests.support.rawrpc import RawRpc
+from tests.support.waiting import until
 
 CAPACITY_SAT = 1_000_000
 
@@ -89,7 +90,7 @@ class Regtest:
         self, *pairs: tuple[Node, Node], announce: bool = True, capacity_sat: int = CAPACITY_SAT
     ) -> None:
         """A channel a pair, funded by the first of it; announced ones are known to everybody afterwards."""
-        from pyln.testing.utils import sync_blockheight, wait_for
+        from pyln.testing.utils import sync_blockheight
 
         nodes = list({id(node): node for pair in pairs for node in pair}.values())
         for source, target in pairs:
@@ -105,20 +106,18 @@ class Regtest:
         self.bitcoind.generate_block(6 if not announce else 1, wait_for_mempool=funding)
         opened = [(source, txid) for (source, _), txid in zip(pairs, funding, strict=True)]
         for source, txid in opened:
-            wait_for(lambda a=source, t=txid: a.channel_funded_by(t)["state"] == "CHANNELD_NORMAL")
+            _until_open(source, txid)
         if announce:
             sync_blockheight(self.bitcoind, [node.peer for node in nodes])
             self.bitcoind.generate_block(5)
             scids = {source.channel_funded_by(txid)["short_channel_id"] for source, txid in opened}
             for node in nodes:
-                wait_for(lambda n=node: scids <= _announced_both_ways(n))
+                _until_announced(node, scids)
         sync_blockheight(self.bitcoind, [node.peer for node in nodes])
 
     def wait_for_channels(self, node: Node, count: int) -> None:
         """Until this node has heard of as many channels, in both directions."""
-        from pyln.testing.utils import wait_for
-
-        wait_for(lambda: len(_announced_both_ways(node)) >= count)
+        until(lambda: len(_announced_both_ways(node)) >= count)
 
     def mine(self, blocks: int, *nodes: Node) -> None:
         """Mine, and wait until these nodes have seen it."""
@@ -154,6 +153,14 @@ def _stop(peer: Any) -> None:
 def _with_witness(options: dict[str, Any]) -> dict[str, Any]:
     plugins = options.get("plugin", [])
     return {**options, "plugin": [*([plugins] if isinstance(plugins, str) else plugins), str(WITNESS)]}
+
+
+def _until_open(source: Node, txid: str) -> None:
+    until(lambda: source.channel_funded_by(txid)["state"] == "CHANNELD_NORMAL")
+
+
+def _until_announced(node: Node, scids: set[str]) -> None:
+    until(lambda: scids <= _announced_both_ways(node))
 
 
 def _announced_both_ways(node: Node) -> set[str]:

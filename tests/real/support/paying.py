@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tests.real.support.network import Node
 from tests.support.rawrpc import Answer
+from tests.support.waiting import until
 
 T = TypeVar("T")
 SUCCESS = {
@@ -19,6 +20,7 @@ INVALID = -32602
 UNKNOWN_DETAILS = "400f00000000000186a000000067"
 """incorrect_or_unknown_payment_details for 100,000 msat at height 103."""
 TEMPORARY_NODE_FAILURE = "2002"
+LOOK_S = 0.05
 _labels = itertools.count()
 
 
@@ -43,10 +45,9 @@ def rows(node: Node, made: dict[str, Any]) -> list[dict[str, Any]]:
     return node.call("listsendpays", payment_hash=made["payment_hash"])["payments"]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    from pyln.testing.utils import wait_for
-
-    wait_for(condition, timeout=30)
+def wait_until(condition: Callable[[], object], what: str = "") -> None:
+    """Look again and again; a call of a real node takes a while."""
+    until(condition, what, look_s=LOOK_S)
 
 
 def spendable(source: Node, target: Node) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.real.support.paying import beside
 from tests.real.support.road import Road
+from tests.support.waiting import result_of
 
 """The middle node has it."""
 
@@ -61,7 +62,7 @@ class Trouble:
         self._road.middle.call("honest")
         self._enough.set()
         for pursuit in self._pursuits:
-            pursuit.result()
+            result_of(pursuit)
 
     def _pursue(self, made: dict[str, Any]) -> None:
         """A few tries in a group of its own, the last of which may work."""

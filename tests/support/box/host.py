@@ -21,7 +21,7 @@ from pay.network import Policy
 from pay.sim.lightningd.daemon import Lightningd
 from pay.sim.lightningd.dispatch import Recorded
 from pay.sim.lightningd.faults import LightningdFaults
-from pay.sim.lightningd.harness import PATIENCE_S, Box
+from pay.sim.lightningd.harness import Box, wording
 from pay.sim.lightningd.other_sender import OtherSender
 from pay.sim.lightningd.payments.database import Database, Payment, Status
 from pay.sim.network.channel import SimChannel
@@ -33,6 +33,7 @@ from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 from tests.support.rawrpc import Answer, RawRpc
+from tests.support.waiting import PATIENCE_S, result_of
 
 SAT = 1000
 CAPACITY_MSAT = 10_000_000 * SAT
@@ -65,8 +66,8 @@ class Pending:
 
     future: Future[Answer]
 
-    def answer(self, timeout_s: float = PATIENCE_S) -> Answer:
-        return self.future.result(timeout_s)
+    def answer(self) -> Answer:
+        return result_of(self.future, "the answer of pay")
 
     @property
     def answered(self) -> bool:
@@ -288,8 +289,9 @@ class Host:
     def sendpays(self, mark: int = 0) -> list[dict[str, Any]]:
         return [entry.params for entry in self.recorded(mark) if entry.method == "sendpay"]
 
-    def until(self, holds: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
-        return self.box.until(lambda _: holds(), timeout_s)
+    def until(self, holds: Callable[[], Any], what: str = "", timeout_s: float = PATIENCE_S) -> Any:
+        """Wait until `holds()` is true, asked on the node's thread, and return what it gave."""
+        return self.box.until(lambda _: holds(), timeout_s, what or wording(holds))
 
     def log_mark(self) -> int:
         return len(self.node.lines)
@@ -297,9 +299,9 @@ class Host:
     def lines(self, text: str, mark: int = 0) -> list[str]:
         return [str(line) for line in list(self.node.lines)[mark:] if text in line.text]
 
-    def log(self, text: str, mark: int = 0) -> str:
+    def log(self, text: str, mark: int = 0, timeout_s: float = PATIENCE_S) -> str:
         """Wait for a line of the log."""
-        return self.until(lambda: self.lines(text, mark))[0]
+        return self.until(lambda: self.lines(text, mark), f"a line of the log with {text!r}", timeout_s)[0]
 
     @property
     def pid(self) -> int:

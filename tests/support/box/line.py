@@ -24,9 +24,9 @@ from pay.units import format_scid
 from tests.support.lightningd.sendpay_table import Invoice, Payee
 from tests.support.plugins import WITNESS
 from tests.support.rawrpc import Answer, RawRpc
+from tests.support.waiting import result_of, until
 
 CAPACITY_MSAT = 1_000_000_000
-POLL_S = 0.005
 T = TypeVar("T")
 
 
@@ -114,12 +114,8 @@ class BoxLine:
         self._do(lambda: self.world.set_faults(self._ids[Payee.NEAR], None))
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Look again and again, for ten seconds; in between the box runs."""
-        done = threading.Event()
-        deadline_s = time.monotonic() + 10.0
-        while not condition():
-            assert time.monotonic() < deadline_s, "what the table waits for never came"
-            done.wait(POLL_S)
+        """Look again and again; in between the box runs."""
+        until(condition)
 
     def _sim(self, invoice: Invoice) -> SimInvoice:
         return self.world.invoices[bytes.fromhex(invoice.payment_hash)]
@@ -133,4 +129,4 @@ class BoxLine:
         return self._wait(run())
 
     def _wait(self, what: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(30.0)
+        return result_of(asyncio.run_coroutine_threadsafe(what, self._loop), "the box")

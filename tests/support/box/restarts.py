@@ -7,33 +7,15 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from pay.sim.network.clock import RealClock
 from pay.sim.network.invoices import SimInvoice
-from pay.sim.network.world import World
-from pay.units import NodeId
-from tests.support.box.host import CHEAP, DEAR, SAT, Host
+from tests.support.box.host import SAT, Host
+from tests.support.box.narrow import SPLIT_MSAT
 from tests.support.checkout import PLUGIN
 
 FAST = {"pay-dev-reconcile-ms": 300}
 OPTIONS: dict[str, Any] = {"developer": True, "options": {**FAST, "xpay-handle-pay": False}}
 AMOUNT_MSAT = 100_000 * SAT
 KEY = ["pay", "session"]
-
-
-def narrow(clock: RealClock) -> tuple[World, NodeId]:
-    """us ── hub ── far and us ── alt ── far, 3,000,000 sat each, all on our side: 4,000,000 sat need two parts."""
-    world = World(clock, seed=1, latency_s=0.0)
-    ids = {name: world.add_node(name).id for name in ("us", "hub", "alt", "far")}
-    for middle, policy in (("hub", CHEAP), ("alt", DEAR)):
-        for start, end in (("us", middle), (middle, "far")):
-            amount_msat = 3_000_000 * SAT
-            world.add_channel(
-                ids[start], ids[end], amount_msat, amount_msat, policy_ab=policy, policy_ba=policy
-            )
-    return world, ids["us"]
-
-
-SPLIT_MSAT = 4_000_000 * SAT
 
 
 def kill_plugin(host: Host) -> None:

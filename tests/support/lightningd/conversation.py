@@ -15,7 +15,7 @@ from typing import Any
 from pay.network import HintHop
 from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from pay.units import NodeId, Scid
-from tests.support.lightningd.sendpay_table import Bench, Payee, Send, take, without_token
+from tests.support.lightningd.sendpay_table import Bench, Invoice, Payee, Send, take, without_token
 from tests.support.plugins import WITNESS
 from tests.support.rawrpc import Answer, shape
 
@@ -131,14 +131,15 @@ def _invoices(talk: Conversation) -> None:
     made = talk.ask("invoice", {"amount_msat": 1000, "label": "a-1", "description": "tea"}, "plain").ok()
     talk.ask("invoice", {"amount_msat": "any", "label": "a-2", "description": "tea"}, "any amount")
     talk.ask("invoice", {"amount_msat": "1sat", "label": 3, "description": "tea", "expiry": 60, "cltv": 20,
-                         "preimage": "55" * 32, "deschashonly": True}, "all options")
+                         "preimage": "55" * 32, "deschashonly": True}, "all options")  # fmt: skip
     talk.ask("invoice", {"amount_msat": 1000, "label": "a-1", "description": "tea"}, "label again")
     talk.ask("invoice", {"amount_msat": 1000, "label": "a-4", "description": "t", "preimage": "55" * 32},
              "preimage again")
-    for name, wrong in {
+    mistakes: dict[str, dict[str, Any]] = {
         "bad amount": {"amount_msat": "x"}, "zero": {"amount_msat": 0}, "negative": {"amount_msat": -1},
         "bad label": {"label": [1]}, "bad expiry": {"expiry": "x"}, "bad preimage": {"preimage": "55"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, wrong in mistakes.items():
         talk.ask("invoice", {"amount_msat": 1000, "label": "a-5", "description": "t", **wrong}, name)
     talk.ask("invoice", {"amount_msat": 1000, "label": "a-6"}, "no description")
     talk.ask("listinvoices", {"label": "a-1"}, "by label")
@@ -188,10 +189,10 @@ def _payments(talk: Conversation) -> None:
         bench.hold(invoice)
         take(Send(part=1, msat=60_000, to=payee, change=more), bench, invoice)
         take(Send(part=2, msat=40_000, to=payee), bench, invoice)
-        bench.wait_until(lambda i=invoice: bench.held(i) == 2)
+        _until_held(bench, invoice)
         if name != "pending":
             bench.release(invoice, failure)
-            bench.wait_until(lambda i=invoice: "pending" not in json.dumps(_sent(bench, i.payment_hash)))
+            _until_over(bench, invoice)
         for method in ("listsendpays", "listpays"):
             talk.ask(method, {"payment_hash": invoice.payment_hash}, f"{name}, by hash")
             talk.ask(method, {"bolt11": invoice.bolt11}, f"{name}, by bolt11")
@@ -204,7 +205,7 @@ def _payments(talk: Conversation) -> None:
                      "another status")
             talk.ask("listsendpays", {"status": "pending"}, "by status")
             bench.release(invoice, "2002")
-            bench.wait_until(lambda i=invoice: "pending" not in json.dumps(_sent(bench, i.payment_hash)))
+            _until_over(bench, invoice)
     for method in ("listsendpays", "listpays"):
         talk.ask(method, {"bolt11": "nonsense"}, "nonsense")
         talk.ask(method, {"payment_hash": "x"}, "bad hash")
@@ -220,6 +221,14 @@ def _payments(talk: Conversation) -> None:
     talk.ask("autoclean-once", {"subsystem": "failedpays"}, "without age")
     talk.ask("waitsendpay", {"payment_hash": "x"}, "bad hash")
     talk.ask("waitsendpay", {}, "nothing")
+
+
+def _until_held(bench: Bench, invoice: Invoice) -> None:
+    bench.wait_until(lambda: bench.held(invoice) == 2)
+
+
+def _until_over(bench: Bench, invoice: Invoice) -> None:
+    bench.wait_until(lambda: "pending" not in json.dumps(_sent(bench, invoice.payment_hash)))
 
 
 def _sent(bench: Bench, payment_hash: str) -> dict[str, Any]:

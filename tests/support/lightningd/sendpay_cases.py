@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.lightningd.sendpay_table import (
     COMPLETE,
     COMPLETE_SELF,
@@ -30,7 +32,7 @@ from tests.support.lightningd.sendpay_table import (
 )
 
 MPP_TWICE = (Send(msat=60_000), Send(part=2, msat=39_000))
-SELF = {"to": Payee.HOST, "part": None, "group": None}
+SELF: dict[str, Any] = {"to": Payee.HOST, "part": None, "group": None}
 
 
 def failure(data: dict[str, str]) -> dict[str, object]:

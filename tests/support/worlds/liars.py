@@ -59,7 +59,7 @@ class Liars:
     def __init__(self, world: World, lies: Mapping[NodeId, Sequence[Lie]]):
         self._world, self._lies, self._send = world, lies, world.send
         self.lied: dict[NodeId, list[bool]] = {liar: [] for liar in lies}
-        world.send = self.send  # type: ignore[method-assign]
+        world.send = self.send  # type: ignore[method-assign, assignment]
 
     def send(
         self, source: NodeId, hops: Sequence[WireHop], payment_hash: bytes, final: FinalPayload,

@@ -276,7 +276,7 @@ class Sender:
         for running in self._live:
             if running.height_wanted is not None and height >= running.height_wanted:
                 running.height_wanted = None
-                self.world.clock.call_later(0.0, lambda r=running: self._post(r, ev.HeightReached(height)))
+                self.world.clock.call_later(0.0, partial(self._post, running, ev.HeightReached(height)))
 
     # --- what a plan must know --------------------------------------------------------------------------
 

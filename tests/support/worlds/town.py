@@ -51,7 +51,7 @@ class Town:
     def join(
         self, ends: str, ppm: int = 0, *, capacity: int = WHOLE, has: int | None = None, announced: bool = True,
         **policy: int | bool,
-    ) -> SimChannel:
+    ) -> SimChannel:  # fmt: skip
         """One channel more. `has` is what the node that it is drawn from owns of it, msat: all, unless given."""
         a, b = (self.node(name) for name in ends.split("-"))
         asked = Policy(**{

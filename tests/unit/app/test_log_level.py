@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from pay.app.log_level import host_level
 from pay.host.calls import CallError
+from tests.support.waiting import played
 
 CASES = {
     "its usual one": ({"value_str": "info"}, logging.INFO),
@@ -36,9 +36,9 @@ class Host:
 def test_level(name: str) -> None:
     told, level = CASES[name]
     host: Any = Host(told)
-    assert asyncio.run(host_level(host)) == level
+    assert played(host_level(host)) == level
 
 
 def test_a_host_without_the_option_is_told_everything() -> None:
     host: Any = Host(CallError("listconfigs", {"code": -32602, "message": "no such option"}))
-    assert asyncio.run(host_level(host)) == logging.DEBUG
+    assert played(host_level(host)) == logging.DEBUG

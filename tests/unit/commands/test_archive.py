@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, cast
 
 import pytest
 
 from pay.commands.archive import PAGE_ROWS, Archive
 from pay.host.calls import Host
+from tests.support.waiting import played
 
 START_S = 1_700_000_000.0
 
@@ -34,7 +34,7 @@ class Table:
         rows: int = 0,
     ) -> list[str]:
         archive = Archive(cast(Host, self), START_S)
-        return [entry["payment_hash"] for entry in asyncio.run(archive.newest(known or [], most, ended, rows))]
+        return [entry["payment_hash"] for entry in played(archive.newest(known or [], most, ended, rows))]
 
 
 def _row(index: int, payment_hash: str, created_at: int) -> dict[str, Any]:

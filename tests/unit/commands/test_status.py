@@ -19,6 +19,7 @@ from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
 from tests.support.payments import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
 from tests.support.sessions import DEADLINE, EXPIRY, NO_ROUTE, Teller, halves
+from tests.support.waiting import played, soon
 
 NAMES = {node("b"): "Bob"}
 
@@ -251,9 +252,9 @@ def test_callers_hear_how_it_stands() -> None:
         telling = asyncio.create_task(tell_progress(running, every_s=0.001))
         running.listeners.append(hear)
         for _ in range(2):
-            assert "2 parts are out, 100 sat in all" in await asyncio.wait_for(heard.get(), 5)
+            assert "2 parts are out, 100 sat in all" in await soon(heard.get())
         story.settles(1)
         story.settles(2)
-        await asyncio.wait_for(telling, 5)
+        await soon(telling)
 
-    asyncio.run(listen())
+    played(listen())

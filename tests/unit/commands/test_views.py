@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +14,8 @@ from pay.engine.live import register as kept
 from pay.engine.live.register import Register
 from pay.host.streaming import encoded
 from pay.units import NodeId
-from tests.unit.engine.live.test_finished import over
+from tests.support.engine.running import over
+from tests.support.waiting import played
 
 
 class Host:
@@ -51,7 +51,7 @@ def answer(host: Host, register: Register, command: str, params: dict[str, Any])
         shown = Views(host, host, register)  # type: ignore[arg-type]
         return await encoded(await getattr(shown, command)(params))
 
-    (entries,) = json.loads(b"".join(asyncio.run(story()))).values()
+    (entries,) = json.loads(b"".join(played(story()))).values()
     return list(entries)
 
 

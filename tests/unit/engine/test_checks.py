@@ -34,27 +34,8 @@ from pay.payment.receipt import Receipt
 from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.terms import Terms, watch_terms
+from tests.support.invoices import EXPIRES, INVOICE, OPEN, US, D
 from tests.support.payments import NOW, PREIMAGE, node, terms
-
-US, D = node("us"), node("d")
-EXPIRES = int(NOW) + 3600
-INVOICE = Invoice(
-    kind=InvoiceKind.BOLT11,
-    invstring="lnbc1",
-    payment_hash=bytes(32),
-    payee=D,
-    amount_msat=100_000,
-    expires_at=EXPIRES,
-    final_cltv=18,
-    payment_secret=bytes(32),
-    payment_metadata=None,
-    features=0,
-    description="coffee",
-    description_hash=None,
-    hints=(),
-)
-OPEN = replace(INVOICE, amount_msat=None)
-"""The payer chooses the amount."""
 
 
 def request(**fields: Any) -> PayRequest:

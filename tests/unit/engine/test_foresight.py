@@ -16,8 +16,8 @@ from pay.network.hints import OwnChannel
 from pay.payment.settings import Settings, Shadow
 from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason
+from tests.support.engine.paying import Scene, play
 from tests.support.payments import PREIMAGE, node, scid
-from tests.unit.engine.test_paying import Scene, play
 
 
 class Signer:

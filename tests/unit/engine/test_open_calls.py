@@ -14,8 +14,9 @@ from pay.engine.live.register import Register
 from pay.engine.open_calls import OpenCalls
 from pay.host.streaming import encoded
 from pay.payment.request import parse_request
+from tests.support.engine.paying import HASH, INVOICE
 from tests.support.payments import node
-from tests.unit.engine.test_paying import HASH, INVOICE
+from tests.support.waiting import played, soon
 
 REQUEST = parse_request({"bolt11": "LNBC1", "label": "cup"})
 
@@ -74,7 +75,7 @@ def test_a_call_makes_its_payment_pending(params: Any, rows: list[dict[str, Any]
             assert not views.concerns({"payment_hash": "00" * 32})
         assert not views.concerns(params)
 
-    asyncio.run(story())
+    played(story())
 
 
 def test_who_asks_waits_until_the_invoice_of_a_call_is_read() -> None:
@@ -82,16 +83,16 @@ def test_who_asks_waits_until_the_invoice_of_a_call_is_read() -> None:
 
     async def story() -> None:
         calls = OpenCalls()
-        await asyncio.wait_for(calls.all_read(), 5)
+        await soon(calls.all_read())
         with calls.open(REQUEST, silent) as call, calls.open(REQUEST, silent):
             asking = asyncio.create_task(calls.all_read())
             await asyncio.sleep(0)
             call.is_of(INVOICE)
             await asyncio.sleep(0.01)
             assert not asking.done(), "there is another one"
-        await asyncio.wait_for(asking, 5)
+        await soon(asking)
 
-    asyncio.run(story())
+    played(story())
 
 
 def test_nobody_waits_long_for_a_host_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +101,9 @@ def test_nobody_waits_long_for_a_host_that_does_not_read(monkeypatch: pytest.Mon
     async def story() -> None:
         calls = OpenCalls()
         with calls.open(REQUEST, silent):
-            await asyncio.wait_for(calls.all_read(), 5)
+            await soon(calls.all_read())
 
-    asyncio.run(story())
+    played(story())
 
 
 def test_a_caller_hears_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +119,9 @@ def test_a_caller_hears_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
             heard.put_nowait(message)
 
         with calls.open(REQUEST, hear) as call:
-            assert await asyncio.wait_for(heard.get(), 5) == "Waiting after 0 s: for the plugin to start"
+            assert await soon(heard.get()) == "Waiting after 0 s: for the plugin to start"
             call.waits_for = "the node to approve the payment"
-            while "approve" not in await asyncio.wait_for(heard.get(), 5):
+            while "approve" not in await soon(heard.get()):
                 pass
             call.waits_for = ""
             while not heard.empty():
@@ -131,4 +132,4 @@ def test_a_caller_hears_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.sleep(0.02)
         assert heard.empty()
 
-    asyncio.run(story())
+    played(story())

@@ -15,6 +15,7 @@ from pay.payment.settings import Shadow
 from pay.routing.query import Situation
 from pay.routing.shadow import Walk
 from tests.support.payments import node, terms
+from tests.support.waiting import played, soon
 
 
 class Host:
@@ -41,8 +42,8 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch, kind: Shadow
         made = Shadowing(host, node("us"), host).shadowed(
             terms(), ClearRecipient(node("d"), (), True), kind, Out()
         )
-        shadowed = await asyncio.wait_for(made, 10)
+        shadowed = await soon(made)
         assert (shadowed.shadow_blocks, shadowed.shadow_fee_msat) == (40 * walks, 0)
 
-    asyncio.run(story())
+    played(story())
     assert host.asked_for_fee == [False] * walks

@@ -13,6 +13,7 @@ from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
 from pay.payment.route_query import route_query
 from tests.support.payments import terms
+from tests.support.waiting import played
 
 Story = Callable[[Chain, "FakeHost"], Coroutine[Any, Any, None]]
 
@@ -42,7 +43,7 @@ def at_height(height: int, story: Story) -> None:
         looking.block_added(height)
         await story(looking, host)
 
-    asyncio.run(asyncio.wait_for(tell(), 20))
+    played(tell())
 
 
 @pytest.fixture

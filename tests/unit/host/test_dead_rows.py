@@ -15,6 +15,7 @@ import pytest
 from pay.host import dead_rows as module
 from pay.host.calls import Host, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
+from tests.support.waiting import played, turns
 
 HOST_STARTED_S = 1_000.0
 
@@ -72,7 +73,7 @@ def test_an_htlc_in_whatever_state_of_its_channel_is_out() -> None:
         return [await _stuck(orphans, table, _hash(number)) for number in range(1, 6)]
 
     out, stuck = frozenset[int](), frozenset({1})
-    assert asyncio.run(story()) == [out, out, stuck, stuck, stuck]
+    assert played(story()) == [out, out, stuck, stuck, stuck]
 
 
 def test_payments_that_look_together_ask_once() -> None:
@@ -87,7 +88,7 @@ def test_payments_that_look_together_ask_once() -> None:
         await _stuck(orphans, table, _hash(1))
         assert table.asked == {"listpeerchannels": 2}
 
-    asyncio.run(story())
+    played(story())
 
 
 def test_one_who_goes_away_leaves_the_answer_to_the_others() -> None:
@@ -96,27 +97,25 @@ def test_one_who_goes_away_leaves_the_answer_to_the_others() -> None:
 
     async def story() -> None:
         first, second = (asyncio.create_task(_stuck(orphans, table, _hash(number))) for number in (1, 2))
-        async with asyncio.timeout(10):
-            while not table.asked:
-                await asyncio.sleep(0)
+        await turns(lambda: table.asked)
         first.cancel()
         assert await second == {1}
         assert table.asked == {"listpeerchannels": 1}
 
-    asyncio.run(story())
+    played(story())
 
 
 def test_a_host_that_does_not_tell_makes_no_orphans() -> None:
     table = Table([{"state": "CHANNELD_NORMAL", "htlcs": [{"direction": "out"}]}])
     orphans = _orphans(table)
-    assert asyncio.run(_stuck(orphans, table, _hash(1))) == frozenset()
+    assert played(_stuck(orphans, table, _hash(1))) == frozenset()
 
 
 def test_a_row_that_came_after_our_start_is_none() -> None:
     """The clock was ahead at boot and has been set right: its date is from before the host's start."""
     table = Table([])
     orphans = DeadRows(cast(Host, table), HOST_STARTED_S)
-    assert asyncio.run(_stuck(orphans, table, _hash(1))) == frozenset()
+    assert played(_stuck(orphans, table, _hash(1))) == frozenset()
     assert not table.asked
 
 
@@ -172,7 +171,7 @@ def _found(orphans: DeadRows, *rows: SendpayRow) -> DeadRows:
 def _among(table: Rows, *, started_s: float = HOST_STARTED_S, together: bool = False) -> set[int]:
     """All rows were pending at our start, and are looked at as they are."""
     orphans = _found(DeadRows(cast(Host, table), started_s, together), *table.table)
-    return set(asyncio.run(orphans.among(HASH, table.table)))
+    return set(played(orphans.among(HASH, table.table)))
 
 
 def test_pending_from_before_the_start_and_without_an_htlc(clock: Clock) -> None:
@@ -214,16 +213,16 @@ def test_together_with_the_host_dates_do_not_matter(clock: Clock, later_s: float
     orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S, together=True), *table.table)
     alone = _found(DeadRows(cast(Host, table), HOST_STARTED_S), *table.table)
     clock.steady_s += later_s
-    assert asyncio.run(orphans.among(HASH, table.table)) == ({4} if old else set())
-    assert asyncio.run(alone.among(HASH, table.table)) == set()
+    assert played(orphans.among(HASH, table.table)) == ({4} if old else set())
+    assert played(alone.among(HASH, table.table)) == set()
 
 
 def test_the_doubt_can_be_shortened(clock: Clock) -> None:
     table = Rows(_row(created_at=9_000))
     orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S, together=True, doubt_s=2.0), *table.table)
-    assert asyncio.run(orphans.among(HASH, table.table)) == set()
+    assert played(orphans.among(HASH, table.table)) == set()
     clock.steady_s += 2.0
-    assert asyncio.run(orphans.among(HASH, table.table)) == {4}
+    assert played(orphans.among(HASH, table.table)) == {4}
 
 
 def test_only_the_very_part_that_was_found(clock: Clock) -> None:
@@ -231,12 +230,12 @@ def test_only_the_very_part_that_was_found(clock: Clock) -> None:
     table = Rows(_row(4))
     for other in (_row(4, groupid=4), _row(9), _row(5, groupid=9)):
         orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S), other)
-        assert asyncio.run(orphans.among(HASH, table.table)) == set()
+        assert played(orphans.among(HASH, table.table)) == set()
     assert not table.asked
     bare = Rows(_row(0, groupid=0))
     orphans = DeadRows(cast(Host, bare), HOST_STARTED_S)
     orphans.found_at_start([{"payment_hash": HASH.hex()}])
-    assert asyncio.run(orphans.among(HASH, bare.table)) == {0}
+    assert played(orphans.among(HASH, bare.table)) == {0}
 
 
 @pytest.mark.parametrize("now", [[], [_row(4, status=C)], [_row(4, status=F)], [_row(4, groupid=8)]])
@@ -245,16 +244,16 @@ def test_it_ended_between_the_two_looks(clock: Clock, now: list[SendpayRow]) -> 
     table = Rows(_row(4))
     orphans = _found(DeadRows(cast(Host, table), HOST_STARTED_S), *table.table)
     before, table.table = table.table, now
-    assert asyncio.run(orphans.among(HASH, before)) == set()
+    assert played(orphans.among(HASH, before)) == set()
     table.table = [_row(4), _row(5)]
-    assert asyncio.run(orphans.among(HASH, before)) == {4}, "part 5 was not found at our start"
+    assert played(orphans.among(HASH, before)) == {4}, "part 5 was not found at our start"
 
 
 def test_how_many_htlcs_of_an_amount_are_out() -> None:
     table = Rows(out=[5, 5, 6])
     orphans = DeadRows(cast(Host, table), 0.0)
-    assert asyncio.run(orphans.amounts_out(HASH)) == Counter({5: 2, 6: 1})
-    assert asyncio.run(orphans.amounts_out(bytes(32))) == Counter()
+    assert played(orphans.amounts_out(HASH)) == Counter({5: 2, 6: 1})
+    assert played(orphans.amounts_out(bytes(32))) == Counter()
 
 
 # --- when the host was started -----------------------------------------------------------------------------------

@@ -19,8 +19,7 @@ from pay.errors import PayError
 from pay.host import calls as facade
 from pay.host.calls import Host
 from pay.host.rpc import MOST_OF_A_METHOD, HostRpc, Unanswered
-
-SOON_S = 20.0
+from tests.support.waiting import played
 
 
 class Socket:
@@ -64,7 +63,7 @@ def on_socket(
         async with await asyncio.start_unix_server(host.serve, path):
             await story(host, HostRpc(path))
 
-    asyncio.run(asyncio.wait_for(tell(), SOON_S))
+    played(tell())
 
 
 def test_a_hundred_calls_that_hang_stop_no_other_method(tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_a_connection_that_ends_while_it_is_written_to_is_told_once() -> None:
             await rpc.acall("getinfo", {})
         gc.collect()
 
-    asyncio.run(story())
+    played(story())
     assert reported == []
 
 

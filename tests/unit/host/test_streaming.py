@@ -14,10 +14,11 @@ from pyln.client.plugin import Request
 from pay.app.application import answer_at_length
 from pay.host.host_plugin import HostPlugin
 from pay.host.streaming import TURN_ITEMS, encoded
+from tests.support.waiting import played, turns
 
 
 def text(value: Any) -> str:
-    return b"".join(asyncio.run(encoded(value))).decode()
+    return b"".join(played(encoded(value))).decode()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_the_loop_has_its_turn_between_items() -> None:
         await encoded({"pay": iter([{"attempts": attempts()}])})
         beside.cancel()
 
-    asyncio.run(story())
+    played(story())
     assert all(seen[at] >= at // TURN_ITEMS for at in range(len(seen)))
 
 
@@ -82,14 +83,13 @@ def test_who_speaks_while_a_long_answer_goes_out_is_not_kept_waiting() -> None:
 
         async def story() -> bytes:
             answering = asyncio.create_task(answer_at_length(plugin, request, long))
-            while not (plugin._long_goes_out or answering.done()):
-                await asyncio.sleep(0)
+            await turns(lambda: plugin._long_goes_out or answering.done())
             plugin.notify("pay_success", {"pay_success": {"n": 1}})
             assert not answering.done()
             first = await asyncio.to_thread(lambda: host.readline() + host.readline() + host.readline())
             await answering
             return first
 
-        answer, _, said = asyncio.run(story()).split(b"\n", 2)
+        answer, _, said = played(story()).split(b"\n", 2)
     assert json.loads(answer) == {"jsonrpc": "2.0", "id": "7", "result": {"pay": ["x" * 1_000] * 1_000}}
     assert json.loads(said)["method"] == "pay_success"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pay.host.threads import Aside, Mailbox
+from tests.support.waiting import PATIENCE_S, played, soon
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -71,10 +72,10 @@ def test_aside_does_things_in_order_and_answers_those_who_ask(caplog: pytest.Log
             await aside.ask(lambda: 1 // 0)
         with pytest.raises(RuntimeError, match="StopIteration"):
             # Which no future takes.
-            await asyncio.wait_for(aside.ask(lambda: next(iter(()))), 60)
+            await soon(aside.ask(lambda: next(iter(()))))
         assert await aside.ask(lambda: 7) == 7
 
-    asyncio.run(scene())
+    played(scene())
     assert "IndexError" in caplog.text  # of what was told, nobody else hears
 
 
@@ -90,7 +91,7 @@ def test_what_nobody_waits_for_any_more_is_not_done() -> None:
         await aside.ask(lambda: done.append("asked after it"))
         assert done == ["asked after it"]
 
-    asyncio.run(scene())
+    played(scene())
 
 
 def test_the_thread_ends_with_its_last_user() -> None:
@@ -100,5 +101,5 @@ def test_the_thread_ends_with_its_last_user() -> None:
     assert not ended()
     del aside
     gc.collect()
-    thread.join(60)
+    thread.join(PATIENCE_S)
     assert ended()

@@ -35,12 +35,11 @@ from pay.payment.verdict import (
 )
 from pay.routing import NoRoute, NoRouteReason, RouteQuery, plan
 from pay.units import ScidDir
+from tests.support.invoices import EXPIRES, INVOICE, OPEN, TEXTS
+from tests.support.invoices import US as WE
 from tests.support.networks import SAT, US, Net, node, query, scid
 from tests.support.payments import line, terms
 from tests.support.values import varied
-from tests.unit.engine.test_checks import EXPIRES, INVOICE, OPEN
-from tests.unit.engine.test_checks import US as WE
-from tests.unit.invoice.test_unreadable import TEXTS
 
 MOST_LETTERS = 300
 AMOUNT = 100_000 * SAT

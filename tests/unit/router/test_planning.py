@@ -22,6 +22,7 @@ from pay.routing.query import Answer, NoRoute, Restrictions, Situation
 from pay.units import Scid, ScidDir, direction_of
 from tests.support.payments import line, node, terms
 from tests.support.values import varied
+from tests.support.waiting import played, turns
 
 US, PEER = node("us"), node("peer")
 AMOUNT = 50_000_000
@@ -60,7 +61,7 @@ def test_a_plan_that_breaks_is_made_again_plainly(
     side = direction_of(US, PEER)
     restrictions = Restrictions(excluded_channels=frozenset({ScidDir(Scid(77), side)}))
     with caplog.at_level(logging.ERROR):
-        found = asyncio.run(_routes(tmp_path, restrictions))
+        found = played(_routes(tmp_path, restrictions))
     assert not isinstance(found, NoRoute)
     assert [[hop.scid for hop in route.hops] for route in found] == [[2]]
     assert "a bound of nothing" in caplog.text, "it is an error of ours all the same"
@@ -76,7 +77,7 @@ def test_no_route_says_whether_it_is_busy(tmp_path: Path, live: int, busy: bool)
         planning = Planning(str(tmp_path / "gossip_store"), Scorer(lambda: Remembering(1.0, 1.0, "reserved")))
         return await planning.find(Situation(route_query(asked, AMOUNT, 0, 0, 0), [full]))
 
-    found = asyncio.run(ask())
+    found = played(ask())
     assert isinstance(found, NoRoute) and found.busy is busy
 
 
@@ -115,7 +116,7 @@ def test_what_parts_have_shown_is_known_to_the_next_who_asks(tmp_path: Path, who
             await planning.with_memory(lambda _beliefs, _graph: diary.did.append("look"))
         return diary.did
 
-    assert asyncio.run(asked()) == [[1.0, 2.0], who]
+    assert played(asked()) == [[1.0, 2.0], who]
 
 
 def test_it_is_learnt_together_where_nobody_asks(tmp_path: Path) -> None:
@@ -125,9 +126,7 @@ def test_it_is_learnt_together_where_nobody_asks(tmp_path: Path) -> None:
         for seconds in (1.0, 2.0, 3.0):
             planning.learn(_ended(seconds))
             await asyncio.sleep(0)
-        async with asyncio.timeout(60.0):
-            while not diary.did:
-                await asyncio.sleep(0.01)
+        await turns(lambda: diary.did)
         return diary.did
 
-    assert asyncio.run(learnt()) == [[1.0, 2.0, 3.0]]
+    assert played(learnt()) == [[1.0, 2.0, 3.0]]

@@ -11,9 +11,8 @@ from pay.routing import NoRoute, Route, RouteQuery, plan, planner
 from pay.routing.bounds import least_fee
 from pay.routing.multi_part import MultiPart
 from pay.routing.problem import Problem
-from tests.support.networks import SAT, Net, query
+from tests.support.networks import SAT, Net, planned, query, refused
 from tests.support.values import varied
-from tests.unit.routing.test_multi_part import planned, refused
 
 SMALL = 1_980 * SAT
 """The largest HTLC of some hubs' channels: sat that were taken for msat."""

@@ -7,24 +7,9 @@ from dataclasses import replace
 from pay.errors import Code
 from pay.liquidity.knowledge import Knowledge
 from pay.liquidity.prior import RESERVED
-from pay.routing import NoRoute, NoRouteReason, Route, RouteQuery, check, plan
-from tests.support.networks import SAT, Net, names, query, scid
+from pay.routing import NoRoute, NoRouteReason, RouteQuery, plan
+from tests.support.networks import SAT, Net, names, planned, query, refused, scid
 from tests.support.values import varied
-
-
-def planned(net: Net, asked: RouteQuery, **overlay: object) -> tuple[Route, ...]:
-    """The routes of a plan, the largest first."""
-    to = asked.destination[1:].decode().rstrip(".")
-    routes = plan(net.overlay(to, **overlay), asked)
-    assert not isinstance(routes, NoRoute), routes.message
-    check(net.overlay(to, **overlay), asked, routes)
-    return tuple(sorted(routes, key=lambda route: -route.amount_msat))
-
-
-def refused(net: Net, asked: RouteQuery) -> NoRoute:
-    none = plan(net.overlay(asked.destination[1:].decode().rstrip(".")), asked)
-    assert isinstance(none, NoRoute)
-    return none
 
 
 def many(to: str, amount_msat: int, **changes: object) -> RouteQuery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pay.sim.lightningd.plugins.hooks import Continue, Hooks, Replace, Return, Verdict, decide
 from pay.sim.lightningd.plugins.process import PluginProcess
 from pay.sim.lightningd.rpc.command import Command
+from tests.support.waiting import played
 
 GETINFO = Command(None, {"id": 1, "method": "getinfo", "params": {}})
 
@@ -32,7 +32,7 @@ class Said:
 def decided(*verdicts: Verdict) -> tuple[Verdict, Sequence[bool]]:
     """What comes of it, and who was asked."""
     links = [Said(verdict) for verdict in verdicts]
-    return asyncio.run(decide(links, GETINFO)), [bool(link.asked) for link in links]
+    return played(decide(links, GETINFO)), [bool(link.asked) for link in links]
 
 
 def test_the_first_that_does_not_go_on_decides() -> None:

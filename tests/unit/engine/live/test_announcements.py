@@ -11,13 +11,11 @@ from pay.engine.live.announcements import Announcements
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
-from pay.host.calls import PartOrder
-from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
-from pay.payment.session import PaymentSession
 from pay.payment.terms import watch_terms
 from pay.units import format_scid
+from tests.support.engine.running import running_of
 from tests.support.payments import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
 from tests.support.sessions import DEADLINE, Teller, error_of, halves
 
@@ -27,7 +25,6 @@ END = {"status", "duration", "payment_hash", "groupid", "partid"}
 WHY = {
     "failed_msg", "failed_node_id", "failed_short_channel_id", "failed_direction", "error_code", "error_message",
 }  # fmt: skip
-ORDER = PartOrder("00" * 32, 100_000, 1, "lnbcrt1x", None, None, None, None, None)
 
 
 class Ear:
@@ -41,10 +38,6 @@ class Ear:
         ((heard, fields),) = self.heard
         assert heard == topic
         return json.loads(json.dumps(fields))
-
-
-def running_of(session: PaymentSession, order: PartOrder | None = ORDER) -> Running:
-    return Running(session, ClearRecipient(session.terms.destination, (), True), order)
 
 
 def one_part() -> tuple[Running, Attempt]:

@@ -11,9 +11,10 @@ from pay.engine.live.announcements import Announcements, ChannelHint, ChannelHin
 from pay.feedback.failure import FailCode, Failure
 from pay.router.planning import Planning
 from pay.units import Scid, ScidDir
+from tests.support.engine.running import running_of
 from tests.support.payments import failed, line, no_balance, scid, terms, unknown_payment
 from tests.support.sessions import Teller
-from tests.unit.engine.live.test_announcements import running_of
+from tests.support.waiting import played
 
 CAPACITY = 5_000_000
 
@@ -59,7 +60,7 @@ def told(failure: Failure, size_msat: int | None, ours: bool = True) -> list[tup
         for _ in range(5):
             await asyncio.sleep(0)
 
-    asyncio.run(tell())
+    played(tell())
     for _, fields in heard:
         assert type(fields.pop("timestamp")) is int
     return heard

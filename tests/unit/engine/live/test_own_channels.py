@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.units import format_scid
 from tests.support.payments import NOW, PREIMAGE, line, node, scid, terms
+from tests.support.waiting import played
 
 SPENDABLE, SENT = 1_000_000, 102_000
 
@@ -147,7 +147,7 @@ def test_only_what_goes_out_takes_slots() -> None:
             assert method == "listpeerchannels"
             return {"channels": [fields]}
 
-    (named,) = asyncio.run(Host(cast(Any, Listing())).own_channels(us))
+    (named,) = played(Host(cast(Any, Listing())).own_channels(us))
     channel = named.channel
     assert (channel.live_htlcs, channel.free_htlcs, channel.outgoing_msat) == (2, 8, 12_000)
     assert named.sent == ((bytes([1] * 32), 5_000), (bytes([2] * 32), 7_000))

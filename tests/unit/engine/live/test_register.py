@@ -18,6 +18,7 @@ from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.terms import watch_terms
 from tests.support.payments import NOW, PREIMAGE, line, no_balance, node, terms
+from tests.support.waiting import played, soon
 
 STOP = PayError(Code.OTHER, "stop")
 HASH = bytes(32)
@@ -270,6 +271,6 @@ def test_what_the_first_part_is_answered_decides_of_the_others(end: str, sent: b
             case "crashed":
                 running.crashed = True
         running.group_answered()
-        return await asyncio.wait_for(second, 10)
+        return await soon(second)
 
-    assert asyncio.run(story()) is sent
+    assert played(story()) is sent

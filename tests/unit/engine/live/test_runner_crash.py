@@ -5,7 +5,6 @@ The runner is on a loop of the test's own, with a node of a few rows and a sessi
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,101 +13,14 @@ import pytest
 
 from pay.engine.live import reconciliation
 from pay.engine.live.announcements import Announcements
-from pay.engine.live.register import Register, Snapshot
-from pay.engine.live.runner import Runner
-from pay.engine.live.running import Running
-from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
-from pay.host.dead_rows import DeadRows
-from pay.invoice.recipient import ClearRecipient
+from pay.engine.live.register import Snapshot
+from pay.host.calls import SendpayStatus
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.status import Moment, paystatus_entry
-from pay.payment.terms import Terms
-from tests.support.payments import NOW, PREIMAGE, line, node, terms
-
-SOON_S = 10.0
-
-
-class Caller:
-    """Who called `pay` and waits for the end."""
-
-    def __init__(self, running: Running) -> None:
-        self.told: list[str] = []
-        running.listeners.append(self.tell)
-        self.answer = asyncio.create_task(running.outcome(self.tell))
-
-    def tell(self, message: str, level: str = "info") -> None:
-        self.told.append(message)
-
-
-class Table:
-    """The node: what is sent is pending until the test says what became of it."""
-
-    def __init__(self) -> None:
-        self.status: dict[bytes, SendpayStatus | None] = {}
-        self.looks = 0
-        self.looked = asyncio.Event()
-
-    async def own_channels(self, us: bytes) -> list[Any]:
-        return []
-
-    async def sendpay(self, order: PartOrder, partid: int, route: Any) -> dict[str, Any]:
-        self.status[bytes.fromhex(order.payment_hash)] = SendpayStatus.PENDING
-        return {"status": "pending", "groupid": 1, "amount_sent_msat": 103_000}
-
-    async def rows(self, payment_hash: bytes) -> list[SendpayRow]:
-        self.looks += 1
-        self.looked.set()
-        status = self.status.get(payment_hash)
-        if status is None:
-            return []
-        preimage = PREIMAGE if status is SendpayStatus.COMPLETE else None
-        return [SendpayRow(1, 1, status, 100_000, 103_000, int(NOW), node("d").hex(), preimage)]
-
-    async def looks_again(self) -> None:
-        """Wait for three more looks at the table."""
-        for _ in range(3):
-            self.looked.clear()
-            await asyncio.wait_for(self.looked.wait(), SOON_S)
-
-    async def write(self, entry: Any) -> None: ...
-
-    async def remove(self, name: str) -> None: ...
-
-    async def find(self, *_: Any) -> tuple[Any, ...]:
-        return (line(100_000),)
-
-
-class Scene:
-    """A driver with its node, and what other plugins heard."""
-
-    def __init__(self) -> None:
-        self.table = Table()
-        self.heard: list[str] = []
-        self.register = Register()
-        table: Any = self.table
-        self.runner = Runner(
-            table, table, node("us"), self.register, Announcements(lambda topic, _: self.heard.append(topic)),
-            table, DeadRows(table, 0.0), reconcile_s=SOON_S,
-        )  # fmt: skip
-
-    async def out(self, payment_hash: bytes) -> tuple[Running, Caller]:
-        """A payment with its one part out."""
-        own: Terms = terms(payment_hash=payment_hash, deadline_s=1e12, expires_at_s=1e12)
-        order = PartOrder(payment_hash.hex(), 100_000, 1, "lnbc1", None, None, None, None, None)
-        running = Running(PaymentSession(own), ClearRecipient(node("d"), (), False), order)
-        caller = Caller(running)
-        self.runner.start(running)
-        while not running.session.live or running.sending:
-            await asyncio.sleep(0)
-        return running, caller
-
-    def fails(self, payment_hash: bytes) -> None:
-        self.runner.sendpay_failure({
-            "code": 204, "message": "failed",
-            "data": {"payment_hash": payment_hash.hex(), "groupid": 1, "partid": 1, "erring_index": 1,
-                     "failcode": 0x2002},
-        })  # fmt: skip
+from tests.support.engine.runner import Scene
+from tests.support.payments import NOW, PREIMAGE
+from tests.support.waiting import played, soon, turns
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +43,7 @@ def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
     async def playing() -> None:
         await story(Scene())
 
-    asyncio.run(asyncio.wait_for(playing(), 30))
+    played(playing())
 
 
 BROKEN = bytes(32)
@@ -152,11 +64,10 @@ def test_failed_once_nothing_is_out(caplog: pytest.LogCaptureFixture) -> None:
         await scene.table.looks_again()
         assert not caller.answer.done()
         scene.table.status[BROKEN] = SendpayStatus.FAILED
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.NotPaid)
         assert answer.error.code == -1 and "nothing was paid" in answer.error.message
-        while scene.register.live:
-            await asyncio.sleep(0)
+        await turns(lambda: not scene.register.live)
         assert len(scene.register.finished()) == 1
         assert scene.heard[-1] == "pay_failure"
         assert shown(scene.register.finished()[0]) == ("Failed", "done", ["Failed"])
@@ -181,8 +92,7 @@ def test_what_a_broken_payment_has_out_is_held_until_it_is_over() -> None:
         await scene.table.looks_again()
         assert running.session.live and scene.register.out.held() == held
         scene.table.status[BROKEN] = SendpayStatus.FAILED
-        while scene.register.live:
-            await asyncio.sleep(0)
+        await turns(lambda: not scene.register.live)
         assert scene.register.out.held() == {}
 
     play(story)
@@ -194,11 +104,10 @@ def test_paid_all_the_same() -> None:
         scene.fails(BROKEN)
         await scene.table.looks_again()
         scene.table.status[BROKEN] = SendpayStatus.COMPLETE
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
-        while not scene.register.finished():
-            await asyncio.sleep(0)
+        await turns(lambda: scene.register.finished())
         assert shown(scene.register.finished()[0]) == ("Success", "done", ["Settled"])
 
     play(story)
@@ -217,7 +126,7 @@ def test_broken_between_the_verdict_and_its_telling(monkeypatch: pytest.MonkeyPa
         scene.table.status[BROKEN] = SendpayStatus.COMPLETE
         fields = {"payment_hash": BROKEN.hex(), "groupid": 1, "partid": 1, "payment_preimage": PREIMAGE.hex()}
         scene.runner.sendpay_success(fields)
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.preimage == PREIMAGE
         assert scene.heard[-1] == "pay_success"
 
@@ -248,11 +157,10 @@ def test_others_go_on() -> None:
         running, caller = await scene.out(other)
         scene.fails(BROKEN)
         scene.fails(other)
-        while len(running.session.attempts) < 2:
-            await asyncio.sleep(0)
+        await turns(lambda: len(running.session.attempts) >= 2)
         fields = {"payment_hash": other.hex(), "groupid": 1, "partid": 2, "payment_preimage": PREIMAGE.hex()}
         scene.runner.sendpay_success(fields)
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.Paid) and answer.parts == 2
         assert set(scene.register.live) == {BROKEN}
 

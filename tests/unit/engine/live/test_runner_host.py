@@ -17,8 +17,9 @@ from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
+from tests.support.engine.runner import RARELY_S, Caller, Table
 from tests.support.payments import node, terms
-from tests.unit.engine.live.test_runner_crash import SOON_S, Caller, Table
+from tests.support.waiting import played
 
 
 class Mute(Table):
@@ -37,7 +38,7 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         register = Register()
         running_all = Runner(
             table, table, node("us"), register, Announcements(lambda *_: None), table,
-            DeadRows(table, 0.0), reconcile_s=SOON_S,
+            DeadRows(table, 0.0), reconcile_s=RARELY_S,
         )  # fmt: skip
         own = terms(expires_at_s=1e12)
         order = PartOrder("00" * 32, 100_000, 1, "lnbc1", None, None, None, None, None)
@@ -49,4 +50,4 @@ def test_channels_are_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "did not list its channels" in answer.error.message
         assert not table.status and not register.live
 
-    asyncio.run(asyncio.wait_for(story(), SOON_S))
+    played(story())

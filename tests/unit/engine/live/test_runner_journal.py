@@ -14,8 +14,9 @@ from pay.host.dead_rows import DeadRows
 from pay.invoice.recipient import ClearRecipient
 from pay.payment.session import PaymentSession
 from pay.routing.query import NoRoute, NoRouteReason
+from tests.support.engine.runner import RARELY_S, Caller, Table
 from tests.support.payments import node, terms
-from tests.unit.engine.live.test_runner_crash import SOON_S, Caller, Table
+from tests.support.waiting import played, turns
 
 
 class SlowStore(Table):
@@ -48,7 +49,7 @@ def test_the_entry_of_the_next_try_is_not_struck_out() -> None:
         table: Any = SlowStore()
         runner = Runner(
             table, table, node("us"), Register(), Announcements(lambda *_: None), table, DeadRows(table, 0.0),
-            reconcile_s=SOON_S,
+            reconcile_s=RARELY_S,
         )  # fmt: skip
 
         def start(groupid: int) -> Caller:
@@ -62,8 +63,7 @@ def test_the_entry_of_the_next_try_is_not_struck_out() -> None:
         await start(1).answer
         table.gate.set()
         start(2)
-        while not table.status:
-            await asyncio.sleep(0)
+        await turns(lambda: table.status)
         assert table.kept == {"00" * 32: 2}
 
-    asyncio.run(asyncio.wait_for(story(), SOON_S))
+    played(story())

@@ -7,7 +7,6 @@ numbers its parts as we do.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,8 +15,9 @@ import pytest
 
 from pay.payment import events as ev
 from pay.payment.states import AttemptStatus, State
+from tests.support.engine.runner import Scene
 from tests.support.payments import PREIMAGE
-from tests.unit.engine.live.test_runner_crash import SOON_S, Scene
+from tests.support.waiting import played, soon, turns
 
 HASH = bytes([3]) * 32
 OTHERS = bytes([4]) * 32
@@ -27,7 +27,7 @@ def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
     async def playing() -> None:
         await story(Scene())
 
-    asyncio.run(asyncio.wait_for(playing(), 30))
+    played(playing())
 
 
 def success(**more: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_our_part_settles() -> None:
     async def story(scene: Scene) -> None:
         running, caller = await scene.out(HASH)
         scene.runner.sendpay_success(success())
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert answer == ev.Paid(PREIMAGE, 100_000, 103_000, 1, incomplete=False)
         assert running.created_at_s == 700 and scene.heard[-1] == "pay_success"
 
@@ -64,7 +64,7 @@ def test_our_part_fails() -> None:
         running, caller = await scene.out(HASH)
         scene.runner.block_added(800_005)
         scene.runner.sendpay_failure(failure())
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert isinstance(answer, ev.NotPaid) and answer.error.code == 203
         (failed,) = running.session.failures
         assert (failed.partid, failed.failure.erring_index, failed.failure.failcode) == (1, 4, 0x400F)
@@ -88,7 +88,7 @@ def test_a_part_of_another_group_settles(groupid: int | None) -> None:
         assert running.session.attempts[1].status is AttemptStatus.INFLIGHT
         assert running.created_at_s != 700 and not caller.answer.done()
         scene.runner.sendpay_failure(failure())
-        answer = await asyncio.wait_for(caller.answer, SOON_S)
+        answer = await soon(caller.answer)
         assert answer == ev.Elsewhere(f"group {groupid or 0} of this hash was paid")
         assert "pay_failure" not in scene.heard and scene.register.live == {}
 
@@ -107,7 +107,7 @@ def test_a_part_of_somebody_else_fails(other: dict[str, Any]) -> None:
         scene.runner.sendpay_success(success(payment_hash=OTHERS.hex()))
         assert not caller.answer.done() and running.session.result is None
         scene.runner.sendpay_success(success())
-        assert isinstance(await asyncio.wait_for(caller.answer, SOON_S), ev.Paid)
+        assert isinstance(await soon(caller.answer), ev.Paid)
 
     play(story)
 
@@ -134,7 +134,7 @@ def test_paid_after_its_callers_were_told_that_it_is_not(
     async def story(scene: Scene) -> None:
         _, caller = await scene.out(HASH)
         scene.runner.sendpay_failure(failure())
-        assert isinstance(await asyncio.wait_for(caller.answer, SOON_S), ev.NotPaid)
+        assert isinstance(await soon(caller.answer), ev.NotPaid)
         scene.runner.sendpay_success(success(groupid=groupid))
         assert (scene.heard[-1] == "pay_success") is aloud
 
@@ -158,8 +158,7 @@ def test_heights_only_grow() -> None:
         assert running.session.state is State.WAITING_HEIGHT
         scene.runner.block_added(800_002)
         assert running.height_wanted is None
-        while len(running.session.attempts) < 2:
-            await asyncio.sleep(0)
+        await turns(lambda: len(running.session.attempts) >= 2)
         scene.runner.block_added(799_000)
         later, _ = await scene.out(OTHERS)
         assert running.sent_height(2) == later.sent_height(1) == 800_002

@@ -27,6 +27,7 @@ from pay.payment import events as ev
 from pay.payment.session import PaymentSession
 from pay.payment.verdict import ORPHANED
 from tests.support.payments import HEIGHT, NOW, PREIMAGE, line, node, terms
+from tests.support.waiting import played, soon
 
 P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 HASH = bytes([9]) * 32
@@ -104,7 +105,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def sent(host: Host, running: Running, partid: int = 5, route: Any = ROUTE) -> list[ev.Event]:
     me: Any = host
-    asyncio.run(asyncio.wait_for(Sender(me, me, host.post).send(running, partid, route), 10))
+    played(Sender(me, me, host.post).send(running, partid, route))
     return host.posts
 
 
@@ -244,7 +245,7 @@ def looked(running: Running, *tables: Sequence[SendpayRow], stuck: Sequence[int]
         for _ in tables:
             await compares._look(running)
 
-    asyncio.run(asyncio.wait_for(looking(), 10))
+    played(looking())
     return host
 
 
@@ -299,7 +300,7 @@ def test_a_row_that_comes_while_it_is_looked_for_is_not_gone() -> None:
 
     running, host = payment(), Takes()
     me: Any = host
-    asyncio.run(Reconciliation(me, Sender(me, me, host.post), me, host.post)._look(running))
+    played(Reconciliation(me, Sender(me, me, host.post), me, host.post)._look(running))
     assert host.posts == []
 
 
@@ -311,7 +312,7 @@ def test_a_part_that_ends_while_it_is_looked_for_is_not_gone() -> None:
 
     running, host = accepted(), Ends()
     me: Any = host
-    asyncio.run(Reconciliation(me, Sender(me, me, host.post), me, host.post)._look(running))
+    played(Reconciliation(me, Sender(me, me, host.post), me, host.post)._look(running))
     assert host.posts == [] and not running.times[5].outcome_lost
 
 
@@ -346,9 +347,9 @@ def test_every_half_a_minute(at_once: bool, slept: list[float]) -> None:
     async def nothing() -> None: ...
 
     async def both() -> None:
-        await asyncio.wait_for(asyncio.gather(looking(), ends()), 10)
+        await soon(asyncio.gather(looking(), ends()))
 
-    asyncio.run(both())
+    played(both())
     assert set(slept) == {RECONCILE_S} and len(slept) >= 6
     accepted_, failed = host.posts
     assert accepted_ == ev.AttemptAccepted(5) and isinstance(failed, ev.AttemptFailed)
@@ -359,7 +360,7 @@ def test_what_is_taken_up_is_looked_at_before_the_first_wait(slept: list[float])
         slept.clear()
         host = Host(rows=[[PAID_ROW]])
         me: Any = host
-        asyncio.run(Reconciliation(me, Sender(me, me, host.post), me, host.post).run(accepted(), at_once))
+        played(Reconciliation(me, Sender(me, me, host.post), me, host.post).run(accepted(), at_once))
         assert host.posts == [ev.AttemptSettled(5, PREIMAGE)] and slept == waits
 
 
@@ -369,7 +370,7 @@ def test_what_is_taken_up_is_looked_at_before_the_first_wait(slept: list[float])
 def end(running: Running, *tables: Sequence[SendpayRow], stuck: Sequence[int] = ()) -> tuple[ev.Paid | None, Host]:
     host = Host(rows=tables, stuck=stuck)
     me: Any = host
-    return asyncio.run(asyncio.wait_for(end_of_crashed(me, me, running), 10)), host
+    return played(end_of_crashed(me, me, running)), host
 
 
 def test_a_broken_payment_whose_part_is_still_being_sent() -> None:
@@ -386,7 +387,7 @@ def test_a_broken_payment_whose_part_is_still_being_sent() -> None:
         running.sending.add(asyncio.create_task(sending()))
         return await end_of_crashed(me, me, running)
 
-    assert asyncio.run(asyncio.wait_for(story(), 10)) == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False)
+    assert played(story()) == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False)
 
 
 def test_a_broken_payment_ends_when_nothing_is_out(slept: list[float]) -> None:
@@ -435,5 +436,5 @@ def test_what_has_settled_of_a_broken_payment(slept: list[float]) -> None:
     stuck = replace(MINE, partid=9)
     host = Host(rows=[[settled, MINE], [settled, stuck, PAID_ROW, failed, other]], stuck=[9])
     me: Any = host
-    found = asyncio.run(asyncio.wait_for(settled_of_crashed(me, me, accepted()), 10))
+    found = played(settled_of_crashed(me, me, accepted()))
     assert found == {5, 6} and slept == [reconciliation.LOOK_S]

@@ -20,6 +20,7 @@ from pay.payment.terms import Terms
 from pay.units import ScidDir
 from tests.support.payments import NOW, node, scid, terms
 from tests.support.values import varied
+from tests.support.waiting import played
 
 US = node("us")
 HASH = bytes([5]) * 32
@@ -192,7 +193,7 @@ ERRORS = [CallError("datastore", {"code": 1205, "message": "no"}), Unanswered("g
 
 
 def run(work: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 10))
+    return played(work)
 
 
 def journal(store: Store) -> Journal:

@@ -11,7 +11,6 @@ and its part 3 is among the HTLCs of our channels. The node was restarted with t
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,6 +32,7 @@ from pay.payment.terms import Terms
 from pay.units import NodeId, ScidDir, direction_of
 from tests.support.payments import NOW, PREIMAGE, node, scid, terms
 from tests.support.values import varied
+from tests.support.waiting import played
 
 P, C, F = SendpayStatus.PENDING, SendpayStatus.COMPLETE, SendpayStatus.FAILED
 US, D = node("us"), node("d")
@@ -87,7 +87,7 @@ class Start:
     def run(self) -> Start:
         me: Any = self
         self.taking_up = Recovery(me, me, self.register, me, me, US, "regtest", self.host_restarted)
-        self.earlier = asyncio.run(self.taking_up.run())
+        self.earlier = played(self.taking_up.run())
         return self
 
     # --- the node, the journal, the orphans and the runner, as far as they are asked -------------------------
@@ -331,7 +331,7 @@ def test_what_may_be_queued_stays_in_the_journal_for_a_while() -> None:
     start = Start(entry=replace(ENTRY, accepted=(PART_3,)), table=[row(3, F)], host_restarted=False).run()
     assert (start.started, start.removed) == ([], [HASH.hex()])
     assert start.earlier.may_come(HASH) and start.kept == {HASH.hex(): 3}
-    asyncio.run(start.taking_up.forget())
+    played(start.taking_up.forget())
     assert start.kept == {}
     again = Start(journalled=False, table=[row(3, F)], host_restarted=False, kept={HASH.hex(): 3}).run()
     assert again.earlier.may_come(HASH) and again.earlier.group(HASH) == 3
