@@ -38,9 +38,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {*BASE, *LOG, "pay.invoice", "pay.feedback", "pay.routing", "pay.liquidity", "pay.network", "pay.host"},
         {"numpy"},
     ),
-    "pay.host": (
-        {*BASE, *LOG, "pay.invoice", "pay.feedback.failure", "pay.payment.whereabouts", *VALUE_TYPES}, {"pyln"},
-    ),
+    "pay.host": ({*BASE, *LOG, "pay.invoice", "pay.feedback.failure", *VALUE_TYPES}, {"pyln"}),
     "pay.payment": ({*BASE, "pay.invoice", "pay.feedback", *VALUE_TYPES}, set()),
     "pay.feedback": ({*BASE, *VALUE_TYPES, "pay.liquidity.observation", "pay.liquidity.in_flight"}, set()),
     "pay.routing": ({*BASE, "pay.network", "pay.liquidity"}, {"numpy", "scipy"}),

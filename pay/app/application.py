@@ -12,18 +12,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyln.client.plugin import PluginLogHandler, Request
 
 from pay.app.options import add_options, bad_values
-from pay.commands.payliquidity import DESCRIPTION, USAGE, LiquidityRequest, liquidity_params
-from pay.commands.view_params import check_params
+from pay.commands.form.command import Command
+from pay.commands.table import COMMANDS
 from pay.engine.live.announcements import TOPICS
 from pay.errors import PayError
 from pay.host.host_plugin import CHECK, HostPlugin
@@ -31,14 +31,12 @@ from pay.host.streaming import encoded
 from pay.host.threads import Mailbox
 from pay.host.version import (
     HOOK_FILTERS_SINCE,
-    INVSTRING_SINCE,
     NOTIFICATIONS_NAMED_SINCE,
     OLDEST,
     XPAY_OWNS_LISTPAYS_SINCE,
     Version,
 )
 from pay.log_events import EventLog, LogEvent
-from pay.payment.request import parse_request, usage
 
 if TYPE_CHECKING:
     from pay.app.service import Service
@@ -56,12 +54,10 @@ for _needed in ("numpy", "scipy"):
 
 log = EventLog("pay")
 
-PAY_DESCRIPTION = "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not"
+R = TypeVar("R")
 
-PAYSTATUS_DESCRIPTION = "Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)"
-LISTPAYS_USAGE = "[bolt11] [payment_hash] [status] [index] [start] [limit]"
-LISTPAYS_DESCRIPTION = "List payments, all or those of {bolt11} or {payment_hash}, with {status}"
-
+HOSTS_SINCE: Mapping[str, tuple[int, int]] = {"listpays": XPAY_OWNS_LISTPAYS_SINCE}
+"""Commands of ours that are of another plugin of the host's too, and since when."""
 
 SWITCH_S = 0.0001
 """So long a plan may keep the other threads from their turn: at Python's own 5 ms an answer of the host that comes
@@ -124,6 +120,7 @@ class Application:
         self.loop = asyncio.new_event_loop()
         self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
+        self._hooks: dict[str, Command[Any]] = {}
         self._register()
         _set_logging()
 
@@ -141,14 +138,15 @@ class Application:
 
     def _register(self) -> None:
         plugin = self.plugin
-        shown = usage(self.version.since(INVSTRING_SINCE), plugin.developer)
-        plugin.add_raw_method("pay", self._on_pay, shown, PAY_DESCRIPTION)
-        plugin.add_raw_method("paystatus", self._on_show, "[bolt11]", PAYSTATUS_DESCRIPTION)
-        plugin.add_raw_method("payliquidity", self._on_liquidity, USAGE, DESCRIPTION)
-        if not self.version.since(XPAY_OWNS_LISTPAYS_SINCE):
-            plugin.add_raw_method("listpays", self._on_show, LISTPAYS_USAGE, LISTPAYS_DESCRIPTION)
-        elif self.version.since(HOOK_FILTERS_SINCE):
-            plugin.add_raw_hook("rpc_command", self._on_listpays, ["listpays"])
+        for command in COMMANDS:
+            if not self._is_hosts(command):
+                handler = partial(self._on_call, command)
+                usage = command.usage(self.version, plugin.developer)
+                plugin.add_raw_method(command.name, handler, usage, command.summary)
+            elif command.instead is not None and self.version.since(HOOK_FILTERS_SINCE):
+                self._hooks[command.name] = command
+        if self._hooks:
+            plugin.add_raw_hook("rpc_command", self._on_hook, list(self._hooks))
         add_options(plugin, plugin.developer)
         plugin.on_option_set = lambda: self._hand_over(self._option_set())
         plugin.init()(self._on_init)
@@ -159,6 +157,11 @@ class Application:
         # The host holds all that must outlive us; nothing is written at the end.
         plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
 
+    def _is_hosts(self, command: Command[Any]) -> bool:
+        """Whether a plugin of the host has a command of that name beside us: it cannot be registered twice."""
+        since = HOSTS_SINCE.get(command.name)
+        return since is not None and self.version.since(since)
+
     def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
         bad = bad_values(self.plugin)
         if bad and not self.plugin.startup:
@@ -168,42 +171,19 @@ class Application:
         self._hand_over(self._start(str(Path(directory) / name), directory))
         return {}
 
-    def _on_pay(self, request: Request) -> None:
-        caller = RequestCaller(self.plugin, request)
+    def _on_call(self, command: Command[R], request: Request) -> None:
+        caller, only_check = RequestCaller(self.plugin, request), request.method == CHECK
         try:
-            parsed = parse_request(request.params, self.plugin.developer)
+            wanted = command.read(request.params, self.plugin.developer)
         except PayError as error:
-            log.info(LogEvent.PAY_REFUSED, "code=%d message=%r", error.code, error.message)
             caller.fail(error)
             return
-        if request.method == CHECK:
-            self._hand_over(self._check(parsed, caller))
+        if only_check and command.check is None:
+            caller.succeed({"command_to_check": command.name})
         else:
-            self._hand_over(self._pay(parsed, caller))
+            self._hand_over(self._serve(command, wanted, only_check, caller))
 
-    def _on_show(self, request: Request) -> None:
-        caller = RequestCaller(self.plugin, request)
-        command = request.checked if request.method == CHECK else request.method
-        try:
-            check_params(command, request.params)
-        except PayError as error:
-            caller.fail(error)
-            return
-        if request.method == CHECK:
-            caller.succeed({"command_to_check": command})
-        else:
-            self._hand_over(self._show(command, request.params, caller))
-
-    def _on_liquidity(self, request: Request) -> None:
-        caller = RequestCaller(self.plugin, request)
-        try:
-            wanted = liquidity_params(request.params)
-        except PayError as error:
-            caller.fail(error)
-            return
-        self._hand_over(self._liquidity(wanted, request.method == CHECK, caller))
-
-    def _on_listpays(self, request: Request) -> None:
+    def _on_hook(self, request: Request) -> None:
         self._hand_over(self._hooked(request))
 
     def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
@@ -227,28 +207,18 @@ class Application:
         )
         await self._service.start()
 
-    async def _pay(self, parsed: Any, caller: RequestCaller) -> None:
+    async def _serve(self, command: Command[R], wanted: R, only_check: bool, caller: RequestCaller) -> None:
         assert self._service is not None
-        await self._service.pay(parsed, caller)
-
-    async def _check(self, parsed: Any, caller: RequestCaller) -> None:
-        assert self._service is not None
-        await self._service.check(parsed, caller)
-
-    async def _show(self, command: str, params: Any, caller: RequestCaller) -> None:
-        assert self._service is not None
-        await self._service.show(command, params, caller)
-
-    async def _liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: RequestCaller) -> None:
-        assert self._service is not None
-        await self._service.liquidity(wanted, only_check, caller)
+        await self._service.serve(command, wanted, only_check, caller)
 
     async def _hooked(self, request: Request) -> None:
         """A hook is always answered, whatever happens here."""
         answer: dict[str, Any] = {}
         try:
-            if self._service is not None:
-                answer = await self._service.hooked_listpays(request.params["rpc_command"].get("params"))
+            called = request.params["rpc_command"]
+            command = self._hooks.get(called.get("method"))
+            if self._service is not None and command is not None:
+                answer = await self._service.hooked(command, called.get("params"))
             if "return" in answer:
                 await answer_at_length(self.plugin, request, answer)
                 return

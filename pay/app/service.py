@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pay import __version__
 from pay.app import options
 from pay.app.log_level import host_level
 from pay.app.written_options import SOON_S, WrittenOptions
-from pay.commands.payliquidity import LiquidityRequest, LiquidityView, Subcommand
-from pay.commands.views import Views
+from pay.commands.form.command import Command, Context
 from pay.engine.doubt import Doubt
 from pay.engine.foresight import Foresight
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.reconciliation import RECONCILE_S
 from pay.engine.live.register import Register
 from pay.engine.live.runner import Runner
-from pay.engine.open_calls import OpenCall, OpenCalls
+from pay.engine.open_calls import OpenCalls
 from pay.engine.paying import QUICK_S, Paying
 from pay.engine.preparation import Preparation
 from pay.engine.records.journal import Journal
@@ -39,14 +39,14 @@ from pay.host.host_plugin import HostPlugin
 from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
 from pay.log_events import EventLog, LogEvent
-from pay.payment.report import success_json
-from pay.payment.request import PayRequest
 from pay.router.liquidity_store import WRITE_EVERY_S, LiquidityStore
 from pay.router.planning import Planning
 from pay.router.scorer import Scorer
 from pay.units import NodeId
 
 log = EventLog("pay")
+
+R = TypeVar("R")
 
 XPAY_OPTION = "xpay-handle-pay"
 
@@ -96,11 +96,15 @@ class Service:
         self._addresses = Addresses()
         self._chain = Chain(self._host)
         self._runner: Runner | None = None
-        self._paying: Paying | None = None
-        self._ready = asyncio.Event()
-        self._height = 0
-        self._calls = OpenCalls()
-        self._views = Views(self._host, self._planning, self._register, self._calls)
+        self._context = Context(
+            self._host,
+            self._planning,
+            self._register,
+            OpenCalls(),
+            self._liquidity_store,
+            asyncio.get_running_loop().create_future(),
+            began_s=time.time(),
+        )
         self._lasting = WrittenOptions(self._host, plugin.options, directory)
         self._xpay_said = ""
 
@@ -133,7 +137,7 @@ class Service:
             self._addresses,
         )
         doubt = Doubt(self._host, self._register, 2 * reconcile_s)
-        self._paying = Paying(
+        paying = Paying(
             self._host,
             info,
             self._register,
@@ -152,10 +156,9 @@ class Service:
             doubt,
             min(QUICK_S, 2 * reconcile_s),
         )
-        self._height = max(self._height, we.height)
-        self._views.height = self._height
-        runner.block_added(self._height)
-        self._chain.block_added(self._height)
+        self._context.height = max(self._context.height, we.height)
+        runner.block_added(self._context.height)
+        self._chain.block_added(self._context.height)
         # Before any call is served: one for a payment that an earlier run began must find it here. The runner
         # hears of outcomes from now on, so that none falls between the look and the watching.
         self._runner = runner
@@ -170,7 +173,7 @@ class Service:
             self._host_restarted,
         )
         doubt.earlier = await recovery.run()
-        self._ready.set()
+        self._context.paying.set_result(paying)
         logging.getLogger("pay").setLevel(await level)
         log.info(
             LogEvent.STARTED,
@@ -189,84 +192,42 @@ class Service:
         await self.option_set()
         await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(recovery, doubt))
 
-    async def pay(self, request: PayRequest, caller: Caller) -> None:
-        with self._calls.open(request, caller.tell) as call:
-            await self._answer(call, caller)
-
-    async def _answer(self, call: OpenCall, caller: Caller) -> None:
-        await self._ready.wait()
-        assert self._paying is not None
+    async def serve(self, command: Command[R], wanted: R, only_check: bool, caller: Caller) -> None:
+        """Answer a call of one of our commands, or of `check` for it."""
         try:
-            receipt = await self._paying.pay(call)
+            if only_check:
+                assert command.check is not None, "what `read` says all of is not handed over"
+                await command.check(wanted, self._context)
+                caller.succeed({"command_to_check": command.name})
+                return
+            answer = await command.answer(wanted, self._context, caller.tell)
+            if command.long:
+                await caller.succeed_at_length(answer)
+                return
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.broken(LogEvent.PAY_CRASHED)
-            caller.fail(PayError(Code.OTHER, f"Internal error before anything was sent: {error!r}"))
-        else:
-            caller.succeed(success_json(receipt))
-
-    async def check(self, request: PayRequest, caller: Caller) -> None:
-        await self._ready.wait()
-        assert self._paying is not None
-        try:
-            await self._paying.check(request)
-        except PayError as error:
-            caller.fail(error)
-        except Exception as error:
-            log.broken(LogEvent.CHECK_CRASHED)
+            log.broken(LogEvent.CHECK_CRASHED if only_check else command.bug)
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
-            caller.succeed({"command_to_check": "pay"})
+            caller.succeed(answer)
 
-    async def show(self, command: str, params: Any, caller: Caller) -> None:
-        """Answer `paystatus` or `listpays`."""
-        await self._ready.wait()
-        await self._calls.all_read()
+    async def hooked(self, command: Command[Any], params: Any) -> dict[str, Any]:
+        """The answer to the hook on a command of the host's that somebody calls; for `streaming`."""
+        assert command.instead is not None, "who is hooked can answer"
         try:
-            look = self._views.paystatus if command == "paystatus" else self._views.listpays
-            await caller.succeed_at_length(await look(params))
-        except PayError as error:
-            caller.fail(error)
-        except Exception as error:
-            log.broken(LogEvent.PAYSTATUS_FAILED if command == "paystatus" else LogEvent.LISTPAYS_FAILED)
-            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
-
-    async def liquidity(self, wanted: LiquidityRequest, only_check: bool, caller: Caller) -> None:
-        """Answer `payliquidity`, or `check payliquidity`."""
-        await self._ready.wait()
-        await self._liquidity_store.restored.wait()
-        view = LiquidityView(self._planning, self._register.out)
-        try:
-            answer = await view.answer(wanted, only_check)
-        except PayError as error:
-            caller.fail(error)
-        except Exception as error:
-            log.broken(LogEvent.PAYLIQUIDITY_FAILED)
-            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
-        else:
-            if not only_check and wanted.subcommand not in (Subcommand.LIST, Subcommand.EXPORT):
-                self._liquidity_store.changed(replaced=wanted.subcommand is not Subcommand.MERGE)
-            caller.succeed({"command_to_check": "payliquidity"} if only_check else answer)
-
-    async def hooked_listpays(self, params: Any) -> dict[str, Any]:
-        """The answer to the hook on a `listpays` that somebody calls; for `streaming`."""
-        await self._calls.all_read()
-        if not self._views.concerns(params):
-            return {"result": "continue"}
-        try:
-            return {"return": {"result": await self._views.listpays(params)}}
+            answer = await command.instead(params, self._context)
         except PayError as error:
             return {"return": {"error": {"code": error.code, "message": error.message}}}
+        return {"result": "continue"} if answer is None else {"return": {"result": answer}}
 
     async def notification(self, topic: str, fields: dict[str, Any]) -> None:
         match topic:
             case "block_added":
-                self._height = int((fields.get("block") or fields)["height"])
-                self._chain.block_added(self._height)
-                self._views.height = self._height
+                height = self._context.height = int((fields.get("block") or fields)["height"])
+                self._chain.block_added(height)
                 if self._runner is not None:
-                    self._runner.block_added(self._height)
+                    self._runner.block_added(height)
             case "sendpay_success":
                 if self._runner is not None:
                     self._runner.sendpay_success(fields)
@@ -276,7 +237,7 @@ class Service:
             case "connect":
                 self._addresses.connected(fields)
             case "plugin_started":
-                await self._ready.wait()
+                await self._context.started()
                 await self._keep_pay()
 
     async def _forget_earlier(self, recovery: Recovery, doubt: Doubt) -> None:

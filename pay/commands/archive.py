@@ -9,8 +9,8 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from pay.commands.payments import PayKey
 from pay.host.calls import Host
-from pay.payment.listpays import PayKey
 
 PAGE_ROWS = 2_000
 """Rows looked at for a list of all payments: most have one part, and no more than 1,000 are shown."""

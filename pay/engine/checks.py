@@ -18,7 +18,7 @@ from pay.engine.records.paid_before import BeingPaid, PaidBefore
 from pay.errors import Code, PayError, invalid_param
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
-from pay.payment.request import PayRequest
+from pay.payment.terms import PayRequest
 from pay.units import NodeId
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from pay.engine.live.running import FIRST_S, TELL_S, Tell
 from pay.invoice import Invoice
-from pay.payment.request import PayRequest
+from pay.payment.terms import PayRequest
 
 READ_S = 2.0
 """So long somebody who asks for payments is kept waiting because invoices of calls are still being read."""

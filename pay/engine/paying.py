@@ -43,9 +43,8 @@ from pay.invoice.recipient import ClearRecipient
 from pay.log_events import EventLog, LogEvent
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
-from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
-from pay.payment.terms import watch_terms
+from pay.payment.terms import PayRequest, watch_terms
 from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
 from pay.units import NodeId
 

@@ -22,10 +22,9 @@ from pay.errors import PayError
 from pay.host.calls import Host, PartOrder
 from pay.host.chain import Chain
 from pay.invoice import Invoice, Recipient, recipient_of
-from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import Settings
-from pay.payment.terms import Terms, purpose, shadow_for, terms_for, total_chosen
+from pay.payment.terms import PayRequest, Terms, purpose, shadow_for, terms_for, total_chosen
 from pay.units import NodeId
 
 

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from pay.errors import Code, PayError
 from pay.feedback.failure import Failure
+from pay.host.own_htlcs import STEPS, OwnHtlc
 from pay.host.rpc import CallError, HostRpc, Unanswered
 from pay.invoice import Invoice
 from pay.log_events import EventLog, LogEvent
 from pay.network.hints import OwnChannel
-from pay.payment.whereabouts import STEPS, OwnHtlc
 from pay.routing.query import Route
 from pay.units import NodeId, direction_of, format_scid, parse_node_id, parse_scid
 

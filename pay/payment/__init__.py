@@ -1,8 +1,7 @@
-"""Decisions: parameters, the session of one payment, what callers read."""
+"""Decisions: what a call asks for, and the session of one payment."""
 
 from pay.payment.attempt import Attempt
-from pay.payment.request import PayRequest, parse_request
 from pay.payment.session import PaymentSession
-from pay.payment.terms import Terms
+from pay.payment.terms import PayRequest, Terms
 
-__all__ = ["Attempt", "PayRequest", "PaymentSession", "Terms", "parse_request"]
+__all__ = ["Attempt", "PayRequest", "PaymentSession", "Terms"]

@@ -29,6 +29,8 @@ class Standing:
         What the answer will be if nothing that is out settles; None while more may be tried, and once it is over.
     failures
         Those that `verdict` would be made of; none once it is over.
+    queries
+        How often routes were asked for.
     """
 
     terms: Terms
@@ -38,6 +40,7 @@ class Standing:
     result: ev.Result | None
     verdict: ev.NotPaid | ev.Elsewhere | None = None
     failures: tuple[FailedPart, ...] = ()
+    queries: int = 0
 
     @property
     def live(self) -> list[Attempt]:
@@ -63,6 +66,7 @@ def standing_of(session: PaymentSession) -> Standing:
         session.result,
         session.verdict,
         tuple(session.failures),
+        session.queries,
     )
 
 
@@ -76,3 +80,11 @@ def standing_at_the_end(session: PaymentSession) -> Standing:
         for attempt in session.attempts.values()
     )
     return Standing(session.terms, attempts, session.state, session.status, result)
+
+
+class PaymentFailed(PayError):
+    """The error of a payment that had begun, with how it stood when it ended."""
+
+    def __init__(self, error: PayError, standing: Standing):
+        super().__init__(error.code, error.message, error.data)
+        self.standing = standing

@@ -1,16 +1,79 @@
-"""The terms that a payment runs on, and how they come of a call and its invoice."""
+"""What a call of `pay` asks for, the terms that a payment runs on, and how these come of a call and its invoice.
+
+Numbers of a call that decide about money are exact (`Decimal`), never floats. Source: lightning-pay(7).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import ClearRecipient, SelfRecipient
 from pay.network.hints import RouteHint
-from pay.payment.request import PayRequest
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.routing.preferences import Preferences
-from pay.units import NodeId, ScidDir
+from pay.units import MAX_MSAT, NodeId, ScidDir
+
+DEFAULT_RISKFACTOR = Decimal(10)
+DEFAULT_MAXFEEPERCENT = Decimal("0.5")
+DEFAULT_EXEMPTFEE_MSAT = 5_000
+"""5 sat: below it a percentage of a tiny payment would refuse every route."""
+DEFAULT_RETRY_FOR_S = 60
+DEFAULT_MAXDELAY_BLOCKS = 2016
+
+
+@dataclass(frozen=True, slots=True)
+class PayRequest:
+    """One call of `pay`, checked.
+
+    Parameters
+    ----------
+    maxfeepercent, exemptfee_msat, maxfee_msat
+        None where not given; `maxfee` excludes the other two.
+    exclude_channels
+        Both directions where a bare short_channel_id was given.
+    """
+
+    invstring: str
+    amount_msat: int | None = None
+    label: str | None = None
+    riskfactor: Decimal = DEFAULT_RISKFACTOR
+    maxfeepercent: Decimal | None = None
+    retry_for_s: int = DEFAULT_RETRY_FOR_S
+    maxdelay_blocks: int = DEFAULT_MAXDELAY_BLOCKS
+    exemptfee_msat: int | None = None
+    localinvreqid: str | None = None
+    exclude_nodes: frozenset[NodeId] = frozenset()
+    exclude_channels: frozenset[ScidDir] = frozenset()
+    maxfee_msat: int | None = None
+    description: str | None = None
+    partial_msat: int | None = None
+    use_shadow: bool = True
+
+    def fee_limit_msat(self, amount_msat: int) -> int:
+        """The most that may be paid in fees to deliver `amount_msat`.
+
+        `maxfee` where given; else `maxfeepercent` of the amount, or `exemptfee` where that is more: a fee
+        at or below it is never too much.
+        """
+        if self.maxfee_msat is not None:
+            return self.maxfee_msat
+        percent = DEFAULT_MAXFEEPERCENT if self.maxfeepercent is None else self.maxfeepercent
+        exempt = DEFAULT_EXEMPTFEE_MSAT if self.exemptfee_msat is None else self.exemptfee_msat
+        numerator, denominator = percent.as_integer_ratio()
+        return min(MAX_MSAT, max(exempt, amount_msat * numerator // (denominator * 100)))
+
+    def fee_limit_words(self, amount_msat: int) -> str:
+        """Which of the caller's limits `fee_limit_msat` is, for a message."""
+        if self.maxfee_msat is not None:
+            return f"maxfee {self.maxfee_msat}msat"
+        limit = self.fee_limit_msat(amount_msat)
+        exempt = DEFAULT_EXEMPTFEE_MSAT if self.exemptfee_msat is None else self.exemptfee_msat
+        if limit == exempt:
+            return f"exemptfee {limit}msat"
+        percent = DEFAULT_MAXFEEPERCENT if self.maxfeepercent is None else self.maxfeepercent
+        return f"maxfeepercent {percent.normalize():f} % = {limit}msat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,24 +22,25 @@ from typing import Any
 from pyln.client.plugin import Request
 
 from pay.app.application import answer_at_length
-from pay.commands.views import Views
+from pay.commands import paystatus
+from pay.commands.form.command import Context
 from pay.engine.live.register import Register
 from pay.engine.live.running import Running
-from pay.errors import PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.host.calls import PartOrder
 from pay.host.host_plugin import HostPlugin
 from pay.invoice.recipient import ClearRecipient
 from pay.network.policy import Policy
 from pay.payment import events as ev
-from pay.payment.report import error_data
 from pay.payment.session import PaymentSession
 from pay.payment.settings import PartLimits
+from pay.payment.standing import PaymentFailed, standing_of
 from pay.payment.terms import Limits, Terms
 from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
 from tests.bench.table import heading, row
+from tests.support.commands import context, silent
 from tests.support.payments import failed, update_bytes
 
 PAYMENTS, ATTEMPTS, PARTS, HOPS = 1_000, 100, 30, 6
@@ -60,10 +61,10 @@ async def _run() -> dict[str, float]:
     kept_mb = _kept_bytes(register) / 1e6
     heading(f"{PAYMENTS:,} finished payments of {ATTEMPTS} attempts", "", "", "should be")
     row("kept", f"{kept_mb:.1f} MB", "", "≤ 20 MB")
-    views = Views(_Host(), _Host(), register)  # type: ignore[arg-type]
+    asked = context(_Host(), register)
     turns = _Turns()
     began = time.perf_counter()
-    size = await _answered(views)
+    size = await _answered(asked)
     seconds = time.perf_counter() - began
     await turns.stop()
     row("a bare paystatus answers", f"{size / 1e6:.1f} MB")
@@ -79,7 +80,7 @@ async def _run() -> dict[str, float]:
     }
 
 
-async def _answered(views: Views) -> int:
+async def _answered(asked: Context) -> int:
     """Bytes of the whole answer, made and written as the plugin does it, to a host that reads on."""
     reads, writes = os.pipe()
     size = 0
@@ -95,7 +96,7 @@ async def _answered(views: Views) -> int:
         plugin = HostPlugin()
         plugin.stdout = stdout
         request = Request(plugin, "1", "paystatus", {})
-        await answer_at_length(plugin, request, await views.paystatus({}))
+        await answer_at_length(plugin, request, await paystatus.answer(None, asked, silent))
     await asyncio.to_thread(host.join)
     os.close(reads)
     return size
@@ -194,9 +195,8 @@ def _live(running: Running, draw: random.Random, attempts: int, paid: bool) -> N
                     else:
                         todo.append(ev.AttemptFailed(partid, _failure(route, draw), _HEIGHT))
                 case ev.Finish(ev.NotPaid(error)):
-                    # As the runner answers: with all that callers read of it.
-                    told = PayError(error.code, error.message, error_data(session, error))
-                    running.answer(ev.NotPaid(told))
+                    # As the runner answers: with how it stood.
+                    running.answer(ev.NotPaid(PaymentFailed(error, standing_of(session))))
                 case ev.Finish(result):
                     running.answer(result)
                 case ev.WakeAt() | ev.WaitHeight() | ev.Notify():

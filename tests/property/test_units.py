@@ -8,7 +8,8 @@ from decimal import Decimal, localcontext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pay.payment.request import PayRequest, parse_request
+from pay.commands.pay import parse_request
+from pay.payment.terms import PayRequest
 from pay.units import MAX_MSAT, Scid, ScidDir, format_msat, format_scid, parse_msat, parse_scid
 
 UNITS = {"": (0, 0), "msat": (0, 0), "sat": (3, 3), "btc": (11, 11)}

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pay.engine.live.out import Out
+from pay.engine.live.part_times import PartTimes
 from pay.engine.live.running import Running, Source
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.standing import Standing, standing_at_the_end, standing_of
-from pay.payment.status import PartTimes
 
 MOST_FINISHED = 1_000
 MOST_ATTEMPTS = 5_000

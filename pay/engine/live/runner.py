@@ -34,7 +34,7 @@ from pay.host.calls import CallError, Host, read_failure
 from pay.host.dead_rows import DeadRows
 from pay.log_events import EventLog, Level, LogEvent
 from pay.payment import events as ev
-from pay.payment.report import error_data
+from pay.payment.standing import PaymentFailed, standing_of
 from pay.payment.states import State
 from pay.router.planning import Planning
 from pay.routing.query import NoRoute
@@ -270,7 +270,7 @@ class Runner:
                 # Nothing may be added any more, and a later run is not to tell of it again.
                 self._entries.end(running)
             case ev.NotPaid(error):
-                result = ev.NotPaid(PayError(error.code, error.message, error_data(session, error)))
+                result = ev.NotPaid(PaymentFailed(error, standing_of(session)))
                 log.info(
                     LogEvent.PAYMENT_FAILED,
                     "%s code=%d attempts=%d message=%r",

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from pay.engine.live.part_times import PartTimes, latest_block
 from pay.host.calls import PartOrder
 from pay.invoice import Recipient
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
+from pay.payment.patience import WORDS
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, State
-from pay.payment.status import PartTimes, how_it_stands
+from pay.payment.verdict import parts_out
 from pay.units import NodeId
 
 FIRST_S = 2.0
@@ -253,3 +256,21 @@ async def tell_progress(running: Running, every_s: float = TELL_S, at_once: bool
         at_once = False
         if running.listeners:
             running.tell(how_it_stands(running.session, running.times, running.clock.now()))
+
+
+def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s: float) -> str:
+    """One line for callers that wait: what for, and for how long at the most."""
+    since = f"after {max(0.0, now_s - session.terms.created_at_s):.0f} s"
+    live = session.live
+    if not live:
+        match session.state:
+            case State.WAITING_HEIGHT:
+                return f"Waiting {since}: nothing is out, the recipient is a block ahead of us"
+            case State.PAUSING if session.waits.what_for is not None:
+                return f"Waiting {since}: nothing is out, and {WORDS[session.waits.what_for]}"
+            case _:
+                return f"Waiting {since}: nothing is out, routes are being looked for"
+    words = f"Waiting {since}: {parts_out(live)}"
+    ends = [latest_block(part, times.get(part.partid)) for part in live]
+    known = [end for end in ends if end is not None]
+    return f"{words}, over by block {max(known)} at the latest" if len(known) == len(live) else words

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from pay.payment.report import LAST
+from pay.commands.pay import LAST
 from tests.support.rawrpc import Answer
 
 ROUTED = {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pay.commands.pay import parse_request
 from pay.engine.doubt import Doubt
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Register
@@ -18,7 +19,6 @@ from pay.host.dead_rows import DeadRows
 from pay.host.version import HostInfo
 from pay.invoice.invoice import Invoice, InvoiceKind
 from pay.payment.receipt import Receipt
-from pay.payment.request import parse_request
 from pay.payment.settings import Settings
 from pay.payment.terms import Terms
 from tests.support.payments import NOW, PREIMAGE, line, node

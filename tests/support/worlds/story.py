@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from pay.feedback.failure import describe
 from pay.payment import events as ev
-from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
 from pay.payment.settings import PartLimits, Settings, Shadow
+from pay.payment.terms import PayRequest
 from pay.routing import Preferences, Route
 from pay.sim.network.channel import SimChannel
 from pay.sim.network.htlc import Failed, HtlcOutcome, LocalFailure, Settled, Unparsable

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from pay.commands.pay import attempt_json, error_data, success_json
 from pay.errors import Code, PayError, error_json
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
-from pay.payment.report import attempt_json, error_data, success_json
+from pay.payment.standing import standing_of
 from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, refused
 from pay.routing.query import NoRoute, NoRouteReason
 from pay.units import ScidDir
@@ -41,7 +42,7 @@ HOSTILE = "failed: WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS (Invoice expired)"
 def whole(story: Teller, actions: list[ev.Action]) -> tuple[PayError, dict[str, Any]]:
     """The error of the end and the data that goes with it, as JSON gives it back."""
     error = error_of(actions)
-    return error, json.loads(json.dumps(error_data(story.session, error)))
+    return error, json.loads(json.dumps(error_data(standing_of(story.session), error)))
 
 
 def receipt(paid: ev.Paid) -> Receipt:

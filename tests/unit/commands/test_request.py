@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from pay.commands.pay import COMMAND, parse_request
 from pay.errors import Code, PayError
-from pay.payment.request import PARAMETERS, PayRequest, parse_request, usage
+from pay.host.version import Version
+from pay.payment.terms import PayRequest
 from pay.units import MAX_MSAT, ScidDir
 from tests.support.payments import node, scid
 
 NODE = node("a").hex()
+PARAMETERS = tuple(parameter.name for parameter in COMMAND.parameters if not parameter.developer)
 
 
 def refused(params: Any, developer: bool = False) -> str:
@@ -73,12 +76,12 @@ def test_defaults(params: Any) -> None:
 
 
 def test_usage() -> None:
-    assert usage(invstring_first=True, developer=False) == (
+    assert COMMAND.usage(Version(26, 6), developer=False) == (
         "invstring [amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee] "
         "[localinvreqid] [exclude] [maxfee] [description] [partial_msat]"
     )
-    assert usage(invstring_first=False, developer=True).startswith("bolt11 [amount_msat]")
-    assert usage(invstring_first=False, developer=True).endswith(" [dev_use_shadow]")
+    assert COMMAND.usage(Version(26, 4), developer=True).startswith("bolt11 [amount_msat]")
+    assert COMMAND.usage(Version(26, 4), developer=True).endswith(" [dev_use_shadow]")
 
 
 def test_for_developers() -> None:

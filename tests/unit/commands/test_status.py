@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from pay.engine.live.running import Running, tell_progress
+from pay.commands.entries import Moment, paystatus_entry
+from pay.engine.live.part_times import PartTimes
+from pay.engine.live.running import Running, how_it_stands, tell_progress
 from pay.feedback.failure import FailCode
+from pay.host.own_htlcs import OwnHtlc, Step
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.standing import standing_of
-from pay.payment.status import Moment, PartTimes, how_it_stands, paystatus_entry
 from pay.payment.terms import Terms, watch_terms
-from pay.payment.whereabouts import OwnHtlc, Step
 from pay.units import NodeId, ScidDir
 from tests.support.payments import HEIGHT, NOW, failed, line, no_balance, node, scid, terms, unknown_payment
 from tests.support.sessions import DEADLINE, EXPIRY, NO_ROUTE, Teller, halves

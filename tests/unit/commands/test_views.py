@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pay.commands import views
-from pay.commands.views import Views
+from pay.commands import listpays, paystatus
 from pay.engine.live import register as kept
 from pay.engine.live.register import Register
 from pay.host.streaming import encoded
 from pay.units import NodeId
+from tests.support.commands import context, silent
 from tests.support.engine.running import over
 from tests.support.waiting import played
 
@@ -48,8 +48,8 @@ def row(index: int, number: int, status: str = "complete", created_at: int = 2_0
 
 def answer(host: Host, register: Register, command: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     async def story() -> Any:
-        shown = Views(host, host, register)  # type: ignore[arg-type]
-        return await encoded(await getattr(shown, command)(params))
+        asked: Any = {"paystatus": paystatus, "listpays": listpays}[command]
+        return await encoded(await asked.answer(asked.read(params), context(host, register), silent))
 
     (entries,) = json.loads(b"".join(played(story()))).values()
     return list(entries)
@@ -93,7 +93,7 @@ def test_of_one_invoice_the_newest_payment_comes_first() -> None:
 
 def test_listpays_reads_a_long_table_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """A payment whose rows are on two pages is one."""
-    monkeypatch.setattr(views, "PAGE_ROWS", 2)
+    monkeypatch.setattr(listpays, "PAGE_ROWS", 2)
     host = Host(row(1, 1), row(4, 2), row(5, 2), row(6, 3, "failed"))
     pays = answer(host, Register(), "listpays", {})
     assert [(entry["status"], entry.get("number_of_parts")) for entry in pays] == [

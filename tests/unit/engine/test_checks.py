@@ -31,9 +31,8 @@ from pay.invoice import Invoice, InvoiceKind, recipient_of
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
-from pay.payment.request import PayRequest
 from pay.payment.session import PaymentSession
-from pay.payment.terms import Terms, watch_terms
+from pay.payment.terms import PayRequest, Terms, watch_terms
 from tests.support.invoices import EXPIRES, INVOICE, OPEN, US, D
 from tests.support.payments import NOW, PREIMAGE, node, terms
 

@@ -8,20 +8,18 @@ from typing import Any
 
 import pytest
 
-from pay.commands.views import Views
+from pay.commands import listpays
+from pay.commands.form.command import Context
+from pay.commands.pay import parse_request
 from pay.engine import open_calls as module
-from pay.engine.live.register import Register
 from pay.engine.open_calls import OpenCalls
 from pay.host.streaming import encoded
-from pay.payment.request import parse_request
+from tests.support.commands import context, silent
 from tests.support.engine.paying import HASH, INVOICE
 from tests.support.payments import node
 from tests.support.waiting import played, soon
 
 REQUEST = parse_request({"bolt11": "LNBC1", "label": "cup"})
-
-
-def silent(message: str, level: str = "info") -> None: ...
 
 
 def row(status: str, groupid: int = 1) -> dict[str, Any]:
@@ -41,8 +39,9 @@ class Table:
         return {"payments": list(self.rows)}
 
 
-async def listed(views: Views, params: Any) -> list[tuple[str, str]]:
-    pays = json.loads(b"".join(await encoded(await views.listpays(params))))["pays"]
+async def listed(asked: Context, params: Any) -> list[tuple[str, str]]:
+    answer = await listpays.answer(listpays.read(params), asked, silent)
+    pays = json.loads(b"".join(await encoded(answer)))["pays"]
     return [(pay["payment_hash"], pay["status"]) for pay in pays]
 
 
@@ -61,19 +60,18 @@ def test_a_call_makes_its_payment_pending(params: Any, rows: list[dict[str, Any]
     """From the moment in which its invoice is read to its answer, whatever rows there are."""
 
     async def story() -> None:
-        calls, host, register = OpenCalls(), Table(*rows), Register()
-        me: Any = host
-        views = Views(me, me, register, calls)
-        assert not views.concerns(params)
+        calls, host = OpenCalls(), Table(*rows)
+        asked = context(host, calls=calls)
+        assert not listpays.concerns(params, asked)
         with calls.open(REQUEST, silent) as call:
             call.is_of(INVOICE)
-            assert views.concerns(params)
-            assert await listed(views, params) == [(HASH.hex(), status) for status in seen]
-            assert await listed(views, {"payment_hash": "00" * 32}) == ([] if not rows else [
+            assert listpays.concerns(params, asked)
+            assert await listed(asked, params) == [(HASH.hex(), status) for status in seen]
+            assert await listed(asked, {"payment_hash": "00" * 32}) == ([] if not rows else [
                 (HASH.hex(), each["status"]) for each in rows
             ])  # fmt: skip
-            assert not views.concerns({"payment_hash": "00" * 32})
-        assert not views.concerns(params)
+            assert not listpays.concerns({"payment_hash": "00" * 32}, asked)
+        assert not listpays.concerns(params, asked)
 
     played(story())
 

@@ -16,6 +16,7 @@ from pay.engine.live.running import Running
 from pay.errors import PayError
 from pay.host.calls import CallError, SendpayStatus
 from pay.payment.receipt import Receipt
+from pay.payment.standing import PaymentFailed
 from tests.support.engine.paying import AMOUNT_MSAT, HASH, Scene, play
 from tests.support.payments import NOW, PREIMAGE, line, node
 from tests.support.waiting import soon
@@ -145,7 +146,7 @@ def test_all_callers_get_the_one_error() -> None:
         await scene.until(lambda: scene.host.orders and len(scene.register.live[HASH].listeners) == 3)
         scene.fails(0x400F)
         errors = await asyncio.gather(*calls, return_exceptions=True)
-        assert {type(error) for error in errors} == {PayError}
+        assert {type(error) for error in errors} == {PaymentFailed}
         assert {error.code for error in errors if isinstance(error, PayError)} == {203}
         assert not scene.register.live
 

@@ -13,6 +13,7 @@ from itertools import product
 
 import pytest
 
+from pay.commands.pay import parse_request
 from pay.engine.checks import check_invoice, check_limits, check_request
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
@@ -20,7 +21,6 @@ from pay.invoice import normalise
 from pay.invoice.unreadable import unreadable
 from pay.network import HintHop
 from pay.payment.attempt import FailedPart
-from pay.payment.request import parse_request
 from pay.payment.verdict import (
     FAILCODE_NAMES,
     expired,

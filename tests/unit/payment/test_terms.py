@@ -16,9 +16,8 @@ from pay.host.calls import PartOrder
 from pay.invoice import Invoice, InvoiceKind
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.network.hints import HintHop
-from pay.payment.request import PayRequest
 from pay.payment.settings import PartLimits, Settings, Shadow
-from pay.payment.terms import Limits, Terms, shadow_for, terms_for, total_chosen, wakeable_channels
+from pay.payment.terms import Limits, PayRequest, Terms, shadow_for, terms_for, total_chosen, wakeable_channels
 from pay.routing.preferences import Preferences
 from pay.units import ScidDir, direction_of
 from tests.support.payments import NOW, node, scid

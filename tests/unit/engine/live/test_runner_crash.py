@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from pay.commands.entries import Moment, paystatus_entry
 from pay.engine.live import reconciliation
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Snapshot
 from pay.host.calls import SendpayStatus
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
-from pay.payment.status import Moment, paystatus_entry
 from tests.support.engine.runner import Scene
 from tests.support.payments import NOW, PREIMAGE
 from tests.support.waiting import played, soon, turns

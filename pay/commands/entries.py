@@ -1,4 +1,4 @@
-"""What `paystatus` shows of a payment: the builtin's fields, so that its readers work, and what it never told.
+"""One payment as `paystatus` shows it: the builtin's fields, so that its readers work, and what it never told.
 
 Added to it: the payment's and each attempt's state in words, the route with names, amounts and delays, where
 a failed attempt failed, for one that is out where it probably is, the height and the time by which it must end,
@@ -12,26 +12,147 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pay.commands.form.failing import FAILCODENAME, REFUSAL
+from pay.commands.form.shapes import (
+    BOOLEAN,
+    HASH,
+    HEX,
+    INTEGER,
+    MSAT,
+    NULL,
+    NUMBER,
+    PUBKEY,
+    SCID,
+    SECRET,
+    STRING,
+    U32,
+    U64,
+    Array,
+    Object,
+    OneOf,
+    always,
+    maybe,
+    words,
+)
+from pay.commands.whereabouts import Whereabouts, htlcs_of, nodes_of_failures, whereabouts
+from pay.engine.live.part_times import PartTimes, latest_block
 from pay.errors import Code
+from pay.host.own_htlcs import OwnHtlc
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
-from pay.payment.patience import WORDS
-from pay.payment.session import PaymentSession
 from pay.payment.standing import Standing
-from pay.payment.states import AttemptStatus, State
+from pay.payment.states import AttemptStatus, SessionStatus, State
 from pay.payment.terms import Terms
-from pay.payment.verdict import (
-    FAILCODE_NAMES,
-    NOT_TAKEN,
-    failure_object,
-    in_words,
-    must_stop,
-    outcome_lost,
-    parts_out,
-)
-from pay.payment.whereabouts import OwnHtlc, Whereabouts, htlcs_of, nodes_of_failures, whereabouts
+from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
 from pay.routing.query import Hop
 from pay.units import NodeId, ScidDir, format_msat, format_scid
+
+_WAITS = (*(state.value for state in State), "parts_sent_before")
+
+_FAILURE = Object((
+    always("code", INTEGER, "As of lightning-waitsendpay(7), 202 or 204."),
+    always("message", STRING, "Why it failed, in words."),
+    maybe(
+        "data",
+        Object((
+            always("id", U64, "The number of the part."),
+            *REFUSAL,
+            maybe("raw_message", HEX, "The message of the node that refused it."),
+            FAILCODENAME,
+        )),
+        "What the network said.",
+    ),
+))
+
+_HOP = Object((
+    always("id", PUBKEY, "The node that the channel leads to."),
+    maybe("alias", STRING, "Its name, as it announces it."),
+    always("channel", SCID, "The channel."),
+    always("direction", U32, "The direction in which it is used, 0 or 1."),
+    always("amount_msat", MSAT, "What that node gets."),
+    always("delay", U32, "The blocks that it gets."),
+))
+
+_MUST_RESOLVE = Object((
+    always("height", U32, "The block by which it has ended, whatever happens."),
+    always("blocks_left", U32, "So many blocks from now."),
+    always("estimated_time", STRING, "About that time (UTC), at ten minutes a block."),
+))
+
+_PROBABLY_AT = Object((
+    always("reason", STRING, "What it is guessed by."),
+    maybe("hop", U32, "The hop of the route, from 0; the number of hops is the recipient."),
+    maybe("id", PUBKEY, "The node that should forward it there."),
+    maybe("alias", STRING, "Its name."),
+    maybe("channel", SCID, "The channel by which it should."),
+    maybe("direction", U32, "The direction of that, 0 or 1."),
+))
+
+ATTEMPT = Object((
+    always("strategy", STRING, "What it was made for: *Initial attempt*, or a part by another route."),
+    always("start_time", STRING, "When it was sent (UTC)."),
+    always("age_in_seconds", U64, "So many seconds ago."),
+    maybe("end_time", STRING, "When it settled or failed (UTC)."),
+    always("state", words("pending", "completed"), "Pending while it is out."),
+    maybe(
+        "success",
+        Object((
+            always("id", U64, "The number of the part."),
+            always("payment_preimage", SECRET, "The proof that it was paid."),
+        )),
+        "Of one that settled.",
+    ),
+    maybe("failure", _FAILURE, "Of one that failed."),
+    always(
+        "status", words(*(status.value for status in AttemptStatus)),
+        "How it stands. One that is *Retrying* has failed, and its amount is on its way anew.",
+    ),
+    always("partid", U64, "The number of the part."),
+    maybe("amount_msat", MSAT, "What it delivers."),
+    always("amount_sent_msat", MSAT, "What leaves this node for it, fees included."),
+    maybe("fee_msat", MSAT, "The difference."),
+    maybe(
+        "route_unknown", BOOLEAN,
+        "True: another sender or an earlier run of the plugin sent it, or it is a payment to this node itself.",
+    ),
+    maybe("delay", U32, "The most blocks that money is locked for by it."),
+    maybe("probability", NUMBER, "The chance that it was given, from 0 to 1."),
+    maybe("route", Array(_HOP), "Its route, from this node to the recipient."),
+    maybe("must_resolve", _MUST_RESOLVE, "When one that is out must be over."),
+    maybe("outcome_unknown", STRING, "Nobody can tell how it ended: why, in words."),
+    maybe(
+        "probably_at", _PROBABLY_AT, "Where one that is out probably is. Beyond the first channel it is a guess.",
+    ),
+))  # fmt: skip
+
+PAYMENT = Object((
+    maybe("label", STRING, "The *label* of the call."),
+    maybe("bolt11", STRING, "The invoice."),
+    maybe("bolt12", STRING, "The BOLT #12 invoice, of a payment that another sender made."),
+    always("amount_msat", MSAT, "What the recipient is to get."),
+    always("destination", OneOf((PUBKEY, NULL)), "The recipient; *null* where that is not known."),
+    always("payment_hash", HASH, "The hash of the payment."),
+    always("groupid", U64, "The number of this try among those of its hash."),
+    always("created_at", U64, "When it began, in seconds since 1970."),
+    always("session_status", words(*(status.value for status in SessionStatus)), "How the payment stands."),
+    always("settled_amount", MSAT, "What of it has settled."),
+    maybe("in_flight_amount", MSAT, "What of it is out."),
+    maybe("waiting_for", words(*_WAITS), "What it is at, as one word for programs."),
+    maybe(
+        "shadow_fee_msat", MSAT, "What the recipient gets beyond the amount, so that nodes on the way know less.",
+    ),
+    maybe("shadow_delay", U32, "Blocks on top of those that the recipient asks for, likewise."),
+    maybe(
+        "failure",
+        Object((
+            always("code", INTEGER, "As of lightning-pay(7)."),
+            always("message", STRING, "In words."),
+        )),
+        "The error that the call was answered with.",
+    ),
+    maybe("no_new_parts", STRING, "Why what is out is all there will be."),
+    always("attempts", Array(ATTEMPT), "Every attempt, in the order in which they were made."),
+))  # fmt: skip
 
 FIRST_STRATEGY = "Initial attempt"
 """Readers look for these words on the first attempt."""
@@ -40,26 +161,6 @@ BLOCK_S = 600
 """Seconds of a block on average, to turn a height into a time."""
 
 Alias = Callable[[NodeId], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class PartTimes:
-    """What the edge knows of a part beside the session.
-
-    Parameters
-    ----------
-    ended_s
-        Unix time; None while it is out.
-    sent_height
-        Block at which it was sent; 0 where unknown.
-    outcome_lost
-        The host deleted what it knew of it before that was heard of.
-    """
-
-    started_s: float
-    ended_s: float | None
-    sent_height: int
-    outcome_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +234,6 @@ def _attempts(
                 fields, attempt, part_times, htlcs.get(attempt.partid), moment, failed_at, standing.terms, alias
             )
         yield fields
-
-
-def how_it_stands(session: PaymentSession, times: Mapping[int, PartTimes], now_s: float) -> str:
-    """One line for callers that wait: what for, and for how long at the most."""
-    since = f"after {max(0.0, now_s - session.terms.created_at_s):.0f} s"
-    live = session.live
-    if not live:
-        match session.state:
-            case State.WAITING_HEIGHT:
-                return f"Waiting {since}: nothing is out, the recipient is a block ahead of us"
-            case State.PAUSING if session.waits.what_for is not None:
-                return f"Waiting {since}: nothing is out, and {WORDS[session.waits.what_for]}"
-            case _:
-                return f"Waiting {since}: nothing is out, routes are being looked for"
-    words = f"Waiting {since}: {parts_out(live)}"
-    ends = [_latest_block(part, times.get(part.partid)) for part in live]
-    known = [end for end in ends if end is not None]
-    return f"{words}, over by block {max(known)} at the latest" if len(known) == len(live) else words
-
-
-def _latest_block(attempt: Attempt, times: PartTimes | None) -> int | None:
-    """By which a part that was sent at a known height has ended."""
-    if attempt.route is None or times is None or not times.sent_height:
-        return None
-    return times.sent_height + attempt.route.delay_blocks + 1
 
 
 def _no_new_parts(standing: Standing, now_s: float) -> str | None:
@@ -249,7 +325,7 @@ def _attempt(
     fields["delay"] = attempt.route.delay_blocks
     fields["probability"] = round(attempt.route.probability, 6)
     fields["route"] = [_hop(hop, alias) for hop in attempt.route.hops]
-    latest = _latest_block(attempt, times)
+    latest = latest_block(attempt, times)
     if attempt.live and latest is not None:
         fields["must_resolve"] = _deadline(latest, moment)
     return fields

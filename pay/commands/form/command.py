@@ -1,0 +1,119 @@
+"""A command as a value, and what commands work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pay.commands.form.failing import Failing
+from pay.commands.form.parameters import Parameter, usage
+from pay.commands.form.shapes import Object, OneOf
+from pay.host.version import Version
+from pay.log_events import LogEvent
+
+if TYPE_CHECKING:
+    from pay.engine.live.register import Register
+    from pay.engine.live.running import Tell
+    from pay.engine.open_calls import OpenCalls
+    from pay.engine.paying import Paying
+    from pay.host.calls import Host
+    from pay.router.liquidity_store import LiquidityStore
+    from pay.router.planning import Planning
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Context:
+    """What commands work with.
+
+    Parameters
+    ----------
+    calls
+        Of `pay`, those that have no answer yet.
+    paying
+        Takes calls of `pay`, once the host has said who it is and what an earlier run left is found.
+    began_s
+        Unix time of our start.
+    height
+        Of the chain, as far as it was heard of.
+    """
+
+    host: Host
+    planning: Planning
+    register: Register
+    calls: OpenCalls
+    liquidity: LiquidityStore
+    paying: asyncio.Future[Paying]
+    began_s: float
+    height: int = 0
+
+    async def started(self) -> Paying:
+        """Wait until calls can be served."""
+        return await asyncio.shield(self.paying)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a command's page says beside its parameters, fields and errors.
+
+    Parameters
+    ----------
+    title
+        One line, in the host's manner.
+    about
+        Paragraphs in front of the parameters; `*emphasis*` and `**bold**` as in Markdown.
+    notes
+        Paragraphs behind the fields of the answer.
+    see_also
+        Pages, like lightning-pay(7).
+    """
+
+    title: str
+    about: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    see_also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[R]):
+    """All of one command.
+
+    Parameters
+    ----------
+    summary
+        One sentence, which lightningd shows.
+    read
+        From the `params` of a call, and whether the node runs with --developer, to what is meant. Raises PayError.
+    answer
+        The result of a call; of a `long` one iterators stand in the place of arrays. Raises PayError.
+    check
+        Raises what a call would be refused for; None where `read` says all of it.
+    instead
+        Where the host has a command of this name that is wrong about some calls (their `params`): the answer to
+        such a one, None for all others. Raises PayError.
+    bug
+        Of the log, where an answer ends in an exception.
+    hosts_page
+        The host has a manual page of this name.
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    answers: Object | OneOf
+    errors: tuple[Failing, ...]
+    words: Words
+    read: Callable[[Any, bool], R]
+    answer: Callable[[R, Context, Tell], Awaitable[dict[str, Any]]]
+    bug: LogEvent
+    check: Callable[[R, Context], Awaitable[None]] | None = None
+    instead: Callable[[Any, Context], Awaitable[dict[str, Any] | None]] | None = None
+    long: bool = False
+    hosts_page: bool = False
+
+    def usage(self, version: Version, developer: bool) -> str:
+        """As the manifest has it."""
+        return usage(self.parameters, version, developer)

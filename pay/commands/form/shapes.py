@@ -1,0 +1,115 @@
+"""Shapes of JSON values, declared once: documents, schemas and the check of answers are made from them.
+
+Types have the names that Core Lightning's own schemas give them (doc/schemas, rpc-schema-draft.json), so that who
+reads those reads these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """A value that is no array and no object."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    NUMBER = "number"
+    INTEGER = "integer"
+    U32 = "u32"
+    U64 = "u64"
+    MSAT = "msat"
+    HASH = "hash"
+    SECRET = "secret"
+    HEX = "hex"
+    PUBKEY = "pubkey"
+    SCID = "short_channel_id"
+    SCID_DIR = "short_channel_id_dir"
+    NULL = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value; `words` are all that it can be, where they are few."""
+
+    kind: Kind
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    items: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of an object.
+
+    Parameters
+    ----------
+    always
+        It is there in every object of its kind.
+    """
+
+    name: str
+    shape: Shape
+    about: str
+    always: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What an object has as well where one of its fields has a certain value."""
+
+    field: str
+    value: str
+    more: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object with these fields and no others.
+
+    Parameters
+    ----------
+    others
+        What stands under further names that nobody can list.
+    """
+
+    fields: tuple[Field, ...]
+    cases: tuple[Case, ...] = ()
+    others: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Exactly one of them."""
+
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Whatever somebody else wrote."""
+
+
+Shape = Scalar | Array | Object | OneOf | Anything
+
+STRING, BOOLEAN, NUMBER, INTEGER, U32, U64, MSAT = map(Scalar, tuple(Kind)[:7])
+HASH, SECRET, HEX, PUBKEY, SCID, SCID_DIR, NULL = map(Scalar, tuple(Kind)[7:])
+
+
+def words(*possible: str) -> Scalar:
+    """A text that is one of these."""
+    return Scalar(Kind.STRING, possible)
+
+
+def always(name: str, shape: Shape, about: str) -> Field:
+    """A field that is always there."""
+    return Field(name, shape, about)
+
+
+def maybe(name: str, shape: Shape, about: str) -> Field:
+    """A field that is there where there is something to say."""
+    return Field(name, shape, about, always=False)
