@@ -33,6 +33,7 @@ from pay.sim.network.recipient import fail_parts
 from pay.sim.network.world import World
 from pay.units import NodeId, format_scid
 from tests.support.rawrpc import Answer, RawRpc
+from tests.support.schemas import check_answer
 from tests.support.waiting import PATIENCE_S, result_of
 
 SAT = 1000
@@ -136,13 +137,16 @@ class Host:
     # --- calling ------------------------------------------------------------------------------------------
 
     def call(self, method: str, params: Any = None) -> Answer:
-        return self.rpc.call(method, params)
+        """Any command; an answer of one of ours must be as its schema says."""
+        answer = self.rpc.call(method, params)
+        check_answer(method, params, answer)
+        return answer
 
     def pay(self, invoice: SimInvoice | str, **params: Any) -> Answer:
         return self.call("pay", {"bolt11": _text(invoice), **params})
 
     def soon(self, method: str, params: Any = None) -> Pending:
-        return Pending(self._threads.submit(self.rpc.call, method, params))
+        return Pending(self._threads.submit(self.call, method, params))
 
     def pay_soon(self, invoice: SimInvoice | str, **params: Any) -> Pending:
         return self.soon("pay", {"bolt11": _text(invoice), **params})

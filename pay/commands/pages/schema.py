@@ -1,0 +1,139 @@
+"""JSON schemas of commands, in the form of Core Lightning's own (doc/schemas, rpc-schema-draft.json).
+
+Keywords are those of JSON Schema draft 7; types are the host's, like msat and pubkey. Beside the host's keys there
+is `error`: the member `error` of an answer, one schema for each code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pay.commands.form.command import Command
+from pay.commands.form.failing import BESIDE, ENDED, REFUSAL, SAID, Failing
+from pay.commands.form.parameters import Parameter
+from pay.commands.form.shapes import (
+    INTEGER,
+    STRING,
+    Anything,
+    Array,
+    Field,
+    Object,
+    OneOf,
+    Scalar,
+    Shape,
+    always,
+    maybe,
+)
+
+JsonObject = dict[str, Any]
+
+
+def command_schema(command: Command[Any], examples: Sequence[JsonObject] = ()) -> JsonObject:
+    """All of a command. `examples` are calls with their answers, see `pages.examples`."""
+    return {
+        "$schema": "../rpc-schema-draft.json",
+        "type": "object",
+        "rpc": command.name,
+        "title": command.words.title,
+        "description": list(command.words.about),
+        "request": request_schema(command.parameters),
+        "response": {**shape_schema(command.answers), "post_return_value_notes": list(command.words.notes)},
+        "errors": [f"{int(failing.code)}: {failing.about}" for failing in command.errors],
+        "error": {"oneOf": [error_schema(failing) for failing in command.errors]},
+        "see_also": list(command.words.see_also),
+        "examples": [
+            {
+                "request": {"id": f"example:{command.name}#{number}", **example["request"]},
+                "response": example["response"],
+            }
+            for number, example in enumerate(examples, 1)
+            if "response" in example
+        ],
+    }
+
+
+def request_schema(parameters: Sequence[Parameter]) -> JsonObject:
+    """Of the `params` of a call by name."""
+    shown = [parameter for parameter in parameters if not parameter.developer]
+    properties: JsonObject = {}
+    for parameter in shown:
+        fields = {**shape_schema(parameter.shape), "description": [parameter.about]}
+        if parameter.other_name is not None:
+            fields["description"] = [parameter.about, f"*{parameter.other_name}* is another name of it."]
+        if parameter.default_words:
+            fields["default"] = parameter.default_words
+        properties[parameter.name] = fields
+    required = [parameter.name for parameter in shown if parameter.required]
+    return {"required": required, "additionalProperties": False, "properties": properties}
+
+
+def error_schema(failing: Failing) -> JsonObject:
+    """Of the member `error` of an answer with this code."""
+    data: Shape = Object(failing.data)
+    if failing.begun:
+        refused = [field for field in (*REFUSAL, *SAID) if field.name not in {own.name for own in failing.data}]
+        data = OneOf((data, Object((*failing.data, *refused, *ENDED))))
+    if failing.hosts_data:
+        data = Anything()
+    fields = [
+        always("code", INTEGER, failing.about),
+        always("message", STRING, "What happened, with amount, limit and next step."),
+    ]
+    beside = BESIDE if failing.begun else ()
+    more = (maybe("data", data, "What programs may want of it."),) if failing.begun or failing.data else ()
+    if failing.hosts_data:
+        more = (maybe("data", data, "What the node said of it."),)
+    schema = shape_schema(Object((*fields, *beside, *more)))
+    schema["properties"]["code"]["enum"] = [int(failing.code)]
+    return schema
+
+
+def shape_schema(shape: Shape) -> JsonObject:
+    """Of a value of this shape."""
+    match shape:
+        case Scalar(kind, words):
+            return {"type": kind.value, **({"enum": list(words)} if words else {})}
+        case Array(items):
+            return {"type": "array", "items": shape_schema(items)}
+        case OneOf(shapes):
+            return {"oneOf": [shape_schema(each) for each in shapes]}
+        case Anything():
+            return {}
+        case Object(fields, (), others):
+            return {
+                "type": "object",
+                "required": _required(fields),
+                "additionalProperties": False if others is None else shape_schema(others),
+                "properties": _properties(fields),
+            }
+        case Object(fields, cases, _):
+            then = [
+                {
+                    "if": {
+                        "additionalProperties": True,
+                        "properties": {case.field: {"type": "string", "enum": [case.value]}},
+                    },
+                    "then": {
+                        "required": _required(case.more),
+                        "additionalProperties": False,
+                        "properties": {**{field.name: {} for field in fields}, **_properties(case.more)},
+                    },
+                }
+                for case in cases
+            ]
+            return {
+                "type": "object",
+                "required": _required(fields),
+                "additionalProperties": True,
+                "properties": _properties(fields),
+                "allOf": then,
+            }
+
+
+def _required(fields: Sequence[Field]) -> list[str]:
+    return [field.name for field in fields if field.always]
+
+
+def _properties(fields: Sequence[Field]) -> JsonObject:
+    return {field.name: {**shape_schema(field.shape), "description": [field.about]} for field in fields}
