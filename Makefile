@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test campaign docs lint real bench race simnode pins clean
+.PHONY: help install dev demo test campaign docs lint real bench race simnode man pins clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -71,6 +71,15 @@ race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet 
 
 docs: $(VENV)/.installed ## The documents that are made from the code
 	$(BIN)/python -m pay.log_events > docs/log-events.md
+	$(BIN)/python -m pay.commands.pages docs
+
+# In the second man looks where ~/.local/bin is on the PATH.
+MANDIR ?= $(if $(shell test -w /usr/local/share/man && echo yes),/usr/local/share/man,$(HOME)/.local/share/man)
+
+man: ## Put the manual pages where man looks, for `lightning-cli help paystatus` (MANDIR=<directory of man1, man7 …>)
+	install -d $(MANDIR)/man7
+	install -m 644 docs/man/*.7 $(MANDIR)/man7
+	@man -w lightning-paystatus >/dev/null 2>&1 || echo 'man does not look there yet: export MANPATH=$(MANDIR):'
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -88,7 +88,7 @@ LIST = Object((
         "Where balances are believed to lie before anything is known of a channel (*pay-balance-prior*).",
     ),
     always("returns", Object(_CONTEST), "How soon what was sent is believed to come back."),
-))  # fmt: skip
+), when="of *list*:")  # fmt: skip
 
 
 def listed(

@@ -145,7 +145,7 @@ PAYMENT = Object((
     maybe(
         "failure",
         Object((
-            always("code", INTEGER, "As of lightning-pay(7)."),
+            always("code", INTEGER, "As of **pay**."),
             always("message", STRING, "In words."),
         )),
         "The error that the call was answered with.",

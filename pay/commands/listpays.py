@@ -306,7 +306,7 @@ WORDS = Words(
     (
         "The invoice of a failed payment may be paid again; of a pending one nothing can be concluded.",
     ),
-    ("lightning-pay(7)", "lightning-paystatus(7)", "lightning-listsendpays(7)"),
+    ("pay", "paystatus", "lightning-listsendpays(7)"),
 )
 
 COMMAND = Command(

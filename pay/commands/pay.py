@@ -72,8 +72,7 @@ _ANY_AMOUNT = "a whole number of msat, or a text like *1000msat*, *1sat*, *1.5sa
 PARAMETERS = (
     Parameter(
         "bolt11", STRING, readers.invstring,
-        "The invoice, in BOLT #11. What people paste is taken as well: capital letters, *lightning:* in front, a "
-        "payment link that has an invoice in it.",
+        "The invoice, in BOLT #11. Capital letters and *lightning:* in front do no harm.",
         required=True, other_name="invstring", leads_since=INVSTRING_SINCE,
     ),
     Parameter(
@@ -288,7 +287,7 @@ WORDS = Words(
         "several of them, and answers when it is paid or is not.",
         "An error is answered only when nothing of the payment can settle any more, whoever sent it. As long as "
         "that "
-        "is unsure there is no answer: lightning-paystatus(7) shows what is waited for. A client that gives up "
+        "is unsure there is no answer: **paystatus** shows what is waited for. A client that gives up "
         "waiting ends nothing; calling **pay** again with the same invoice waits with the payment that is in "
         "work.",
         "Once an invoice is paid, **pay** of it gives the same answer again and sends nothing.",
@@ -303,7 +302,7 @@ WORDS = Words(
         "match.",
         "**check pay** says what a call would be refused for, and pays nothing.",
     ),
-    ("lightning-paystatus(7)", "lightning-listpays(7)", "lightning-payliquidity(7)", "lightning-decode(7)"),
+    ("paystatus", "listpays", "payliquidity", "lightning-decode(7)"),
 )
 
 COMMAND = Command(

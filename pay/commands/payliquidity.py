@@ -231,18 +231,18 @@ _EXPORT = Object((
         "How well each explanation has foretold: *priors* of where balances lie, *returns* of what comes back.",
     ),
     always("exported_at", U64, "When this was, in seconds since 1970."),
-))  # fmt: skip
+), when="of *export*:")  # fmt: skip
 
 _TAKEN = Object((
     always("channels_taken", U64, "Channels in *data*."),
     always("nodes_taken", U64, "Nodes in it."),
     *KNOWN,
-))
+), when="of *import* and *merge*:")
 
 _FORGOTTEN = Object((
     always("channels_forgotten", U64, "Channels of which something was believed."),
     always("nodes_forgotten", U64, "Nodes."),
-))
+), when="of *reset*:")
 
 WORDS = Words(
     "Command for what is believed of the balances of channels",
@@ -257,7 +257,7 @@ WORDS = Words(
         "payliquidity** says it without a change in any case.",
         "What one node has learnt tells where its payments went: think before you give an export to somebody.",
     ),
-    ("lightning-pay(7)", "lightning-paystatus(7)"),
+    ("pay", "paystatus"),
 )
 
 COMMAND = Command(

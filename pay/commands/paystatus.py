@@ -171,9 +171,9 @@ WORDS = Words(
     ),
     (
         "A payment is *Created* before its first part, *Inflight* until it is paid or given up with nothing out, "
-        "then *Success* or *Failed*. An error of lightning-pay(7) is answered only for one that is *Failed*.",
+        "then *Success* or *Failed*. An error of **pay** is answered only for one that is *Failed*.",
     ),
-    ("lightning-pay(7)", "lightning-listpays(7)", "lightning-listsendpays(7)", "lightning-payliquidity(7)"),
+    ("pay", "listpays", "lightning-listsendpays(7)", "payliquidity"),
 )
 
 COMMAND = Command(

@@ -68,7 +68,7 @@ class Words:
     notes
         Paragraphs behind the fields of the answer.
     see_also
-        Pages, like lightning-pay(7).
+        Names of our commands, and pages of the host like lightning-decode(7).
     """
 
     title: str
@@ -113,6 +113,14 @@ class Command(Generic[R]):
     instead: Callable[[Any, Context], Awaitable[dict[str, Any] | None]] | None = None
     long: bool = False
     hosts_page: bool = False
+
+    @property
+    def man_page(self) -> str:
+        """What its manual page is called: `lightning-cli help COMMAND` shows `man lightning-COMMAND`.
+
+        Where the node has a page of that name it stays the one that is found, and ours has the product's name.
+        """
+        return f"{'clnpay' if self.hosts_page else 'lightning'}-{self.name}"
 
     def usage(self, version: Version, developer: bool) -> str:
         """As the manifest has it."""

@@ -101,7 +101,7 @@ ATTEMPT = Object((
 ))
 
 BESIDE = (
-    maybe("attempts", Array(ATTEMPT), "The last three attempts; lightning-paystatus(7) has all of them."),
+    maybe("attempts", Array(ATTEMPT), "The last three attempts; **paystatus** has all of them."),
     *REFUSAL,
     FAILCODENAME,
 )
@@ -144,7 +144,7 @@ ALREADY_USED = Failing(
 )
 
 DESTINATION_FAILED = Failing(
-    Code.DESTINATION_FAILED, "The recipient refuses for good: this invoice cannot be paid any more.", begun=True
+    Code.DESTINATION_FAILED, "The recipient refuses for good.", begun=True
 )
 
 ROUTE_NOT_FOUND = Failing(

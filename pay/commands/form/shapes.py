@@ -75,11 +75,14 @@ class Object:
     ----------
     others
         What stands under further names that nobody can list.
+    when
+        Of one of several, when it is that one.
     """
 
     fields: tuple[Field, ...]
     cases: tuple[Case, ...] = ()
     others: Shape | None = None
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)

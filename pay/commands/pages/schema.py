@@ -1,12 +1,12 @@
 """JSON schemas of commands, in the form of Core Lightning's own (doc/schemas, rpc-schema-draft.json).
 
-Keywords are those of JSON Schema draft 7; types are the host's, like msat and pubkey. Beside the host's keys there
-is `error`: the member `error` of an answer, one schema for each code.
+Keywords are those of JSON Schema draft 7; types are the host's, like msat and pubkey. The host has no schemas for
+errors: ours are apart, without words, which the page has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pay.commands.form.command import Command
@@ -23,14 +23,27 @@ from pay.commands.form.shapes import (
     Scalar,
     Shape,
     always,
-    maybe,
 )
 
 JsonObject = dict[str, Any]
 
 
-def command_schema(command: Command[Any], examples: Sequence[JsonObject] = ()) -> JsonObject:
-    """All of a command. `examples` are calls with their answers, see `pages.examples`."""
+def command_schema(
+    command: Command[Any], man_pages: Mapping[str, str], examples: Sequence[Mapping[str, Any]] = ()
+) -> JsonObject:
+    """All of a command.
+
+    Parameters
+    ----------
+    man_pages
+        Names of manual pages, of our commands.
+    examples
+        Calls with their answers, see `page.Example`.
+    """
+    answers = shape_schema(command.answers)
+    if isinstance(command.answers, Object):
+        # There it is taken for granted.
+        del answers["type"]
     return {
         "$schema": "../rpc-schema-draft.json",
         "type": "object",
@@ -38,10 +51,11 @@ def command_schema(command: Command[Any], examples: Sequence[JsonObject] = ()) -
         "title": command.words.title,
         "description": list(command.words.about),
         "request": request_schema(command.parameters),
-        "response": {**shape_schema(command.answers), "post_return_value_notes": list(command.words.notes)},
+        "response": {**answers, "post_return_value_notes": list(command.words.notes)},
         "errors": [f"{int(failing.code)}: {failing.about}" for failing in command.errors],
-        "error": {"oneOf": [error_schema(failing) for failing in command.errors]},
-        "see_also": list(command.words.see_also),
+        "see_also": [
+            f"{man_pages[page]}(7)" if page in man_pages else page for page in command.words.see_also
+        ],
         "examples": [
             {
                 "request": {"id": f"example:{command.name}#{number}", **example["request"]},
@@ -68,6 +82,11 @@ def request_schema(parameters: Sequence[Parameter]) -> JsonObject:
     return {"required": required, "additionalProperties": False, "properties": properties}
 
 
+def error_schemas(command: Command[Any]) -> JsonObject:
+    """Of the member `error` of an answer, by its code."""
+    return {f"{int(failing.code)}": error_schema(failing) for failing in command.errors}
+
+
 def error_schema(failing: Failing) -> JsonObject:
     """Of the member `error` of an answer with this code."""
     data: Shape = Object(failing.data)
@@ -81,33 +100,33 @@ def error_schema(failing: Failing) -> JsonObject:
         always("message", STRING, "What happened, with amount, limit and next step."),
     ]
     beside = BESIDE if failing.begun else ()
-    more = (maybe("data", data, "What programs may want of it."),) if failing.begun or failing.data else ()
-    if failing.hosts_data:
-        more = (maybe("data", data, "What the node said of it."),)
-    schema = shape_schema(Object((*fields, *beside, *more)))
+    there = any(field.always for field in failing.data)
+    said = Field("data", data, "What programs may want of it.", always=there)
+    more = (said,) if failing.begun or failing.data or failing.hosts_data else ()
+    schema = shape_schema(Object((*fields, *beside, *more)), described=False)
     schema["properties"]["code"]["enum"] = [int(failing.code)]
     return schema
 
 
-def shape_schema(shape: Shape) -> JsonObject:
-    """Of a value of this shape."""
+def shape_schema(shape: Shape, described: bool = True) -> JsonObject:
+    """Of a value of this shape; `described` with the words of its fields."""
     match shape:
         case Scalar(kind, words):
             return {"type": kind.value, **({"enum": list(words)} if words else {})}
         case Array(items):
-            return {"type": "array", "items": shape_schema(items)}
+            return {"type": "array", "items": shape_schema(items, described)}
         case OneOf(shapes):
-            return {"oneOf": [shape_schema(each) for each in shapes]}
+            return {"oneOf": [shape_schema(each, described) for each in shapes]}
         case Anything():
             return {}
-        case Object(fields, (), others):
+        case Object(fields, (), others, _):
             return {
                 "type": "object",
                 "required": _required(fields),
-                "additionalProperties": False if others is None else shape_schema(others),
-                "properties": _properties(fields),
+                "additionalProperties": False if others is None else shape_schema(others, described),
+                "properties": _properties(fields, described),
             }
-        case Object(fields, cases, _):
+        case Object(fields, cases, _, _):
             then = [
                 {
                     "if": {
@@ -117,7 +136,9 @@ def shape_schema(shape: Shape) -> JsonObject:
                     "then": {
                         "required": _required(case.more),
                         "additionalProperties": False,
-                        "properties": {**{field.name: {} for field in fields}, **_properties(case.more)},
+                        "properties": {
+                            **{field.name: {} for field in fields}, **_properties(case.more, described),
+                        },
                     },
                 }
                 for case in cases
@@ -126,7 +147,7 @@ def shape_schema(shape: Shape) -> JsonObject:
                 "type": "object",
                 "required": _required(fields),
                 "additionalProperties": True,
-                "properties": _properties(fields),
+                "properties": _properties(fields, described),
                 "allOf": then,
             }
 
@@ -135,5 +156,8 @@ def _required(fields: Sequence[Field]) -> list[str]:
     return [field.name for field in fields if field.always]
 
 
-def _properties(fields: Sequence[Field]) -> JsonObject:
-    return {field.name: {**shape_schema(field.shape), "description": [field.about]} for field in fields}
+def _properties(fields: Sequence[Field], described: bool) -> JsonObject:
+    return {
+        field.name: shape_schema(field.shape, described) | ({"description": [field.about]} if described else {})
+        for field in fields
+    }
