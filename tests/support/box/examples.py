@@ -1,6 +1,6 @@
 """Makes the examples of the commands' pages: what the plugin in the box really answers.
 
-    python -m tests.protocol.record_examples docs/commands/examples.json
+    python -m tests.support.box.examples docs/commands/examples.json
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pay.sim.network.failures import FailCode
-from tests.protocol.kit import SAT, Host, hosting
+from tests.support.box.host import SAT, Host, hosting
 
 Examples = dict[str, list[dict[str, Any]]]
 

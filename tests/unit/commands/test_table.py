@@ -36,10 +36,10 @@ from pay.commands.table import COMMANDS
 from pay.errors import Code as ErrorCode
 from pay.errors import PayError, error_json
 from pay.host.version import Version
-from tests.rawrpc import Answer
+from tests.support.rawrpc import Answer
 from tests.support.schemas import check_answer, problems
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 NEWEST = Version.parse("v26.06")
 
