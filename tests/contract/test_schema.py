@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.schemas import answer_schema, error_schemas, fields_in, fields_of
 
 FLAT = {
     "attempts", "erring_index", "erring_node", "erring_channel", "erring_direction", "failcode", "failcodename",
@@ -187,3 +188,53 @@ def test_rows(recorded: Recorded, moment: Moment) -> None:
     groups = {row["groupid"] for row in seen.listsendpays["payments"]}
     retried = moment in (Moment.RETRIED_OUT, Moment.RETRIED_PAID)
     assert groups == (set() if moment is Moment.BEFORE else {1, 2} if retried else {1})
+
+
+# --- the declared schemas -------------------------------------------------------------------------------------
+
+AT = ".pay[].attempts[]"
+
+SELDOM: dict[str, set[str]] = {
+    # Parts that have not settled when the answer is given.
+    "pay": {".warning_partial_completion"},
+    "paystatus": {
+        # A guess that has something to go by, or a part that is still with us.
+        *(f"{AT}.probably_at.{name}" for name in ("hop", "id", "alias", "channel", "direction")),
+        # Another sender's parts, an earlier run's, one whose row was deleted; the end of `retry_for`.
+        f"{AT}.route_unknown", f"{AT}.outcome_unknown", ".pay[].bolt12", ".pay[].no_new_parts",
+        # A failure of a channel, while these are of the recipient.
+        f"{AT}.failure.data.erring_direction",
+    },
+    # Another sender's.
+    "listpays": {".pays[].bolt12"},
+}
+"""What none of the recorded stories brings."""
+
+SELDOM_IN_ERRORS = {
+    # A failure of a channel, while these are of the recipient.
+    ".erring_direction", ".data.erring_direction", ".data.failures[].erring_direction", ".data.channel_update",
+    # A balance of ours that does not suffice.
+    ".data.max_sendable_msat", ".data.max_sendable_bound_msat",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["pay", "paystatus", "listpays"])
+def test_what_is_declared_is_also_there(recorded: Recorded, command: str) -> None:
+    """The other way round: answers have no field that is not declared (`check_answer`), and a field that none of
+    all these answers has is declared for a reason that is known."""
+    match command:
+        case "pay":
+            answers = [case.answer.result for case in recorded.cases.values()]
+        case "paystatus":
+            answers = [look.paystatus for look in recorded.looks.values()]
+        case _:
+            answers = [look.listpays for look in recorded.looks.values()]
+    seen = {field for answer in answers for field in fields_in(answer)}
+    missing = set(fields_of(answer_schema(command))) - seen
+    assert missing == SELDOM[command], sorted(missing ^ SELDOM[command])
+
+
+def test_what_is_declared_of_errors_is_also_there(recorded: Recorded) -> None:
+    seen = {field for case in recorded.cases.values() for field in fields_in(case.answer.error)}
+    declared = {field for schema in error_schemas("pay").values() for field in fields_of(schema)}
+    assert declared - seen == SELDOM_IN_ERRORS
