@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pay.sim.network.failures import FailCode
+
 from tests.support.box.host import SAT, Host, hosting
 
 Examples = dict[str, list[dict[str, Any]]]
