@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.support.plugins import WITNESS
 from tests.support.rawrpc import RawRpc
+from tests.support.schemas import check_answer
 from tests.support.waiting import until
 
 CAPACITY_SAT = 1_000_000
@@ -26,10 +27,17 @@ CAPACITY_SAT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A running node: pyln-testing's object, and a client that shows answers as they are."""
+    """A running node: pyln-testing's object, and a client that shows answers as they are.
+
+    Parameters
+    ----------
+    ours
+        It has our plugin: answers of its commands are as their schemas say.
+    """
 
     peer: Any
     raw: RawRpc
+    ours: bool = False
 
     @property
     def id(self) -> str:
@@ -42,7 +50,11 @@ class Node:
 
     def call(self, method: str, /, *positional: Any, **named: Any) -> dict[str, Any]:
         """Result of a call that must succeed."""
-        return self.raw.call(method, list(positional) or named).ok()
+        params = list(positional) or named
+        answer = self.raw.call(method, params)
+        if self.ours:
+            check_answer(method, params, answer)
+        return answer.ok()
 
     def channel_to(self, other: Node) -> dict[str, Any]:
         """The one channel to this peer, as listpeerchannels shows it."""
@@ -84,7 +96,10 @@ class Regtest:
         settings = [{"allow_warning": True, "may_reconnect": True, **_with_witness(o)} for o in options]
         peers = self._factory.get_nodes(len(settings), opts=settings)
         sockets = [Path(peer.daemon.lightning_dir) / "regtest" / "lightning-rpc" for peer in peers]
-        return [Node(peer, RawRpc(socket)) for peer, socket in zip(peers, sockets, strict=True)]
+        ours = ["plugin.py" in str(each.get("plugin", "")) for each in options]
+        return [
+            Node(peer, RawRpc(socket), mine) for peer, socket, mine in zip(peers, sockets, ours, strict=True)
+        ]
 
     def open_channels(
         self, *pairs: tuple[Node, Node], announce: bool = True, capacity_sat: int = CAPACITY_SAT
