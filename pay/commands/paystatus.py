@@ -19,7 +19,6 @@ from pay.commands.form.command import Command, Context, Words
 from pay.commands.form.parameters import Parameter, given
 from pay.commands.form.shapes import STRING, Array, Object, always
 from pay.commands.payments import is_hash, is_meant, key_of, means
-from pay.engine.live.register import MOST_FINISHED, Snapshot, snapshot_of
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.host.calls import CallError
@@ -30,6 +29,7 @@ from pay.log_events import EventLog, LogEvent
 from pay.units import NodeId, ScidDir, show
 
 if TYPE_CHECKING:
+    from pay.engine.live.register import Snapshot
     from pay.engine.live.running import Tell
 
 log = EventLog("pay")
@@ -82,7 +82,7 @@ async def listed(wanted: str | None, context: Context) -> dict[str, Any]:
         finished = [payment for payment in finished if means(payment.standing.terms, payment.source, wanted)]
         in_work = [running for running in in_work if is_meant(running, wanted)]
     # As of now: payments go on while the answer is made.
-    shown = [*finished, *map(snapshot_of, in_work)]
+    shown = [*finished, *map(context.register.snapshot, in_work)]
     if wanted is not None:
         shown.reverse()
     # Of what somebody else sent, the rows tell more than our watching, which is over.
@@ -114,7 +114,7 @@ async def _older(shown: list[Snapshot], context: Context) -> Iterator[dict[str, 
     ended = {payment_hash.hex() for payment_hash in context.register.ended()}
     known_rows = sum(len(payment.standing.attempts) for payment in shown)
     try:
-        most = MOST_FINISHED - len(context.register.finished())
+        most = context.register.room
         return await Archive(context.host, context.began_s).newest(known, most, ended, known_rows)
     except CallError as error:
         log.unusual(LogEvent.ARCHIVE_UNREADABLE, "error=%r", str(error))

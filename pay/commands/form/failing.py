@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pay.commands.form.shapes import (
     HASH,
@@ -27,8 +27,7 @@ from pay.commands.form.shapes import (
 from pay.errors import Code
 
 
-@dataclass(frozen=True, slots=True)
-class Failing:
+class Failing(NamedTuple):
     """One code.
 
     Parameters

@@ -118,6 +118,15 @@ class Register:
         """The last that ended, oldest first."""
         return list(self._finished)
 
+    @property
+    def room(self) -> int:
+        """How many more that ended could be kept."""
+        return MOST_FINISHED - len(self._finished)
+
+    def snapshot(self, running: Running) -> Snapshot:
+        """As of now."""
+        return snapshot_of(running)
+
     def ended(self) -> set[bytes]:
         """Payment_hashes of what has ended in this run, as far as anything is kept of it."""
         return {*self._paid, *self._given_up}
