@@ -207,7 +207,11 @@ class Service:
         except PayError as error:
             caller.fail(error)
         except Exception as error:
-            log.broken(LogEvent.CHECK_CRASHED if only_check else command.bug)
+            if only_check:
+                log.broken(LogEvent.CHECK_CRASHED)
+            else:
+                event = command.bug
+                log.broken(event)
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
             caller.succeed(answer)

@@ -326,6 +326,6 @@ COMMAND = Command(
     read,
     answer,
     LogEvent.PAY_CRASHED,
-    check,
+    check=check,
     hosts_page=True,
 )

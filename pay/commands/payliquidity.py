@@ -272,5 +272,5 @@ COMMAND = Command(
     read,
     answer,
     LogEvent.PAYLIQUIDITY_FAILED,
-    check,
+    check=check,
 )

@@ -40,6 +40,9 @@ def lines(source: str, where: str) -> Iterator[Line]:
                 method = "write"
             case ast.Call(func=ast.Attribute(attr="_trouble" as method), args=[event, *rest]):
                 pass
+            case ast.Call(func=ast.Name(id="Command"), args=[*_, ast.Attribute(ast.Name(id="LogEvent")) as event]):
+                # What `serve` writes where an answer of this command ends in an exception.
+                method, rest = "broken", []
             case _:
                 continue
         if isinstance(event, ast.Name) and event.id == "event":

@@ -11,8 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pay.sim.network.failures import FailCode
-
+from pay.sim.network.encoding.failures import FailCode
 from tests.support.box.host import SAT, Host, hosting
 
 Examples = dict[str, list[dict[str, Any]]]

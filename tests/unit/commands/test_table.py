@@ -228,7 +228,7 @@ def test_an_answer_that_the_check_must_see(value: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "error"),
     [
-        ("pay", PayError(-4, "no code of ours")),
+        ("pay", PayError(-7, "no code of ours")),
         ("pay", PayError(ErrorCode.INVOICE_EXPIRED, "without its times")),
         ("pay", PayError(ErrorCode.ALREADY_USED, "with more", {"what": 1})),
         ("pay", PayError(ErrorCode.ROUTE_NOT_FOUND, "half of all it has", {"status": "failed"})),
