@@ -5,7 +5,8 @@ The part of 100,000 msat took
     us ─1─ a ─2─ b ─3─ c ─4─ d
 
 so index 0 is our own channel 1, index 1 is a speaking of channel 2, …, index 3 is c, the last but one, and index 4
-is d, the recipient. What the beliefs make of it is in `test_observations`, what several failures come to in `test_restrictions`.
+is d, the recipient. What the beliefs make of it is in `test_observations`, what several failures come to in
+`test_restrictions`.
 """
 
 from __future__ import annotations
