@@ -11,7 +11,6 @@ import pytest
 from tests.support.box.host import SAT, Host, hosting
 
 
-
 def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
     """A host whose gossip_store is spoilt before the plugin opens it."""
     import pay.sim.lightningd.daemon as simulated

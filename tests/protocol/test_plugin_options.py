@@ -12,7 +12,6 @@ from tests.support.box.host import Host, hosting
 from tests.support.checkout import PLUGIN
 
 
-
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with hosting(Path(tmp_path_factory.mktemp("host"))) as host:
