@@ -63,8 +63,8 @@ campaign: $(VENV)/.dev $(if $(shell command -v lightningd),$(VENV)/.real) ## Pay
 	$(BIN)/python -m tests.campaign $(or $(RUNS),200)
 	CAMPAIGN_RUNS=20 $(BIN)/python -m pytest -q tests/real/test_restart.py -k crash_campaign
 
-bench: $(VENV)/.dev ## Measurements, as tables
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/.dev ## Measurements, as tables: some hours, it says how many are left (QUICK=1: few samples, some minutes)
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(BENCH)
 
 race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet (CLN_DIR=<built tree> QUICK=1 RACE="--help")
 	@CLN_DIR='$(CLN_DIR)' $(BIN)/python -m tests.bench.race $(if $(QUICK),--quick) $(RACE)

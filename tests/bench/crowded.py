@@ -22,6 +22,7 @@ from pay.sim.network.clock import RealClock
 from pay.sim.network.invoices import SimInvoice
 from pay.sim.network.world import World
 from tests.bench.many import cpu_s
+from tests.bench.setting import Setting
 from tests.bench.table import heading, row
 
 HTLCS = 500_000
@@ -29,19 +30,19 @@ HANGING = 100
 _NODES, _STARTS, _PAYMENTS = 200, 3, 60
 
 
-def run() -> dict[str, float]:
+def run(setting: Setting) -> dict[str, float]:
     """Print the table and return its figures."""
-    return asyncio.run(_run())
+    return asyncio.run(_run(setting.few(HTLCS, 20_000), setting.few(_PAYMENTS, 10)))
 
 
-async def _run() -> dict[str, float]:
-    heading(f"HTLCs of the host that are over: 0 and {HTLCS:,}", "0", "many", "should be")
-    without, much = await _started(0), await _started(HTLCS)
+async def _run(htlcs: int, payments: int) -> dict[str, float]:
+    heading(f"HTLCs of the host that are over: 0 and {htlcs:,}", "0", "many", "should be")
+    without, much = await _started(0), await _started(htlcs)
     row("first pay of a run to its sendpay", f"{without[0]:.0f} ms", f"{much[0]:.0f} ms", "the same")
     row("CPU of the plugin until then", f"{without[1]:.0f} ms", f"{much[1]:.0f} ms", "the same")
     row("listhtlcs that were asked for", "", f"{much[2]:.0f}", "0")
     heading(f"{HANGING} calls that wait for an approval", "alone", "beside", "should be")
-    alone, beside = await _hanging()
+    alone, beside = await _hanging(payments)
     row("pay to first sendpay, median", f"{alone:.1f} ms", f"{beside:.1f} ms", "≤ 1.2 times")
     return {
         "crowded_first_ms": much[0],
@@ -111,7 +112,7 @@ async def _started_once(node: Lightningd, times: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _hanging() -> tuple[float, float]:
+async def _hanging(payments: int) -> tuple[float, float]:
     """Median ms of payments alone, and beside those that hang: in turns, before, with them and after."""
     scene = _Scene()
     with tempfile.TemporaryDirectory() as directory:
@@ -120,14 +121,14 @@ async def _hanging() -> tuple[float, float]:
             stuck = {scene.invoice().bolt11 for _ in range(HANGING)}
             for _ in range(20):
                 await scene.pay(node)
-            alone = [await scene.pay(node) for _ in range(_PAYMENTS)]
+            alone = [await scene.pay(node) for _ in range(payments)]
             node.faults.hold_if["preapproveinvoice"] = lambda params: params["bolt11"] in stuck
             waiting = [asyncio.create_task(node.call("pay", {"bolt11": text})) for text in stuck]
             while len(node.dispatcher.held) < HANGING:
                 await asyncio.sleep(0.01)
-            beside = [await scene.pay(node) for _ in range(_PAYMENTS)]
+            beside = [await scene.pay(node) for _ in range(payments)]
             node.faults.hold_if.clear()
             node.dispatcher.release()
             await asyncio.gather(*waiting, return_exceptions=True)
-            alone += [await scene.pay(node) for _ in range(_PAYMENTS)]
+            alone += [await scene.pay(node) for _ in range(payments)]
     return statistics.median(alone), statistics.median(beside)

@@ -39,6 +39,7 @@ from pay.payment.terms import Limits, Terms
 from pay.routing.preferences import Preferences
 from pay.routing.query import Hop, Route
 from pay.units import NodeId, Scid, ScidDir
+from tests.bench.setting import Setting
 from tests.bench.table import heading, row
 from tests.support.commands import context, silent
 from tests.support.payments import failed, update_bytes
@@ -49,17 +50,17 @@ _NODES = [NodeId(b"\x02" + random.Random(n).randbytes(32)) for n in range(17_000
 _HEIGHT = 800_000
 
 
-def run() -> dict[str, float]:
+def run(setting: Setting) -> dict[str, float]:
     """Print the table and return its figures."""
-    return asyncio.run(_run())
+    return asyncio.run(_run(setting.few(PAYMENTS, 100)))
 
 
-async def _run() -> dict[str, float]:
+async def _run(payments: int) -> dict[str, float]:
     draw, register = random.Random(1), Register()
-    for number in range(PAYMENTS):
+    for number in range(payments):
         payment(register, number, draw)
     kept_mb = _kept_bytes(register) / 1e6
-    heading(f"{PAYMENTS:,} finished payments of {ATTEMPTS} attempts", "", "", "should be")
+    heading(f"{payments:,} finished payments of {ATTEMPTS} attempts", "", "", "should be")
     row("kept", f"{kept_mb:.1f} MB", "", "≤ 20 MB")
     asked = context(_Host(), register)
     turns = _Turns()

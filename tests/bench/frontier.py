@@ -150,15 +150,23 @@ class Figures(NamedTuple):
     cost_ratio: float
 
 
-def run(
+def run(setting: Setting) -> dict[str, float]:
+    """As `make bench` does: all of it, or of everything a little."""
+    if setting.quick:
+        return measure(setting, "frontier-few", _QUICK_WAYS[:3], 2, 2, WORLDS[:1], AMOUNTS_MSAT[:2])
+    return measure(setting, "frontier")
+
+
+def measure(
     setting: Setting,
+    name: str,
     ways: Sequence[Way] = WAYS,
     hubs: int = HUBS,
     payees: int = PAYEES,
     kinds: Sequence[str] = WORLDS,
     amounts_msat: Sequence[int] = AMOUNTS_MSAT,
 ) -> dict[str, float]:
-    """Print the tables, write points and picture, and return the default's figures."""
+    """Print the tables, write points and picture under this name, and return the default's figures."""
     points: list[Point] = []
     figures: dict[str, float] = {}
     made: dict[tuple[int, World], list[Case]] = {}
@@ -170,9 +178,9 @@ def run(
                 some = payees if amount < _LARGE_MSAT else max(1, payees // 3)
                 made[amount, world] = make_cases(setting, world, senders, some, amount)
             cases = made[amount, world]
-            name = f"{kind} balances, {amount // SAT:,} sat"
+            panel = f"{kind} balances, {amount // SAT:,} sat"
             heading(
-                f"{name}, {len(cases)} payments",
+                f"{panel}, {len(cases)} payments",
                 "paid", "first try", "±", "HTLCs", "failed", "fee ppm", "cost ×", "took",
             )  # fmt: skip
             outcomes: dict[Way, list[Outcome]] = {}
@@ -184,7 +192,7 @@ def run(
             for way, found in compared(cases, outcomes).items():
                 _print(way, found, took[way])
                 points.append(
-                    Point(name, way.series, way.label, found.fee_ppm, found.first_try, found.plus_minus)
+                    Point(panel, way.series, way.label, found.fee_ppm, found.first_try, found.plus_minus)
                 )
                 if way.series == DEFAULT.series:
                     short = f"frontier_{kind}_{amount // SAT}"
@@ -192,8 +200,8 @@ def run(
             print()
     RESULTS.mkdir(exist_ok=True)
     title = "Fee against first-try success, in the box"
-    (RESULTS / "frontier.json").write_text(json.dumps({"title": title, "points": points}, indent=1) + "\n")
-    (RESULTS / "frontier.svg").write_text(draw(points, title))
+    (RESULTS / f"{name}.json").write_text(json.dumps({"title": title, "points": points}, indent=1) + "\n")
+    (RESULTS / f"{name}.svg").write_text(draw(points, title))
     return figures
 
 
@@ -329,9 +337,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         setting = Setting(args.network, Path(directory))
         if args.quick:
-            run(setting, _QUICK_WAYS, QUICK_HUBS, QUICK_PAYEES)
+            measure(setting, "frontier", _QUICK_WAYS, QUICK_HUBS, QUICK_PAYEES)
         else:
-            run(setting)
+            measure(setting, "frontier")
     return 0
 
 

@@ -29,9 +29,10 @@ def run(setting: Setting) -> dict[str, float]:
     heading("growth, generated networks", *(f"{times}×" for times in TIMES))
     cells: dict[str, list[str]] = {}
     figures: dict[str, float] = {}
-    for times in TIMES:
+    for times in TIMES[:-1] if setting.quick else TIMES:
         with TemporaryDirectory() as directory:
-            for name, (value, text) in _measured(Setting(None, Path(directory), LEAST_NODES * times)).items():
+            network = Setting(None, Path(directory), LEAST_NODES * times, setting.quick)
+            for name, (value, text) in _measured(network).items():
                 cells.setdefault(name, []).append(text)
                 figures[f"{name}_{times}x"] = value
     for name, texts in cells.items():
@@ -58,7 +59,7 @@ def _measured(setting: Setting) -> dict[str, tuple[float, str]]:
     }
     us, own = joined(setting)
     for name, amount, most in (("one_path_ms", SINGLE_MSAT[-1], 1), ("split_ms", SPLIT_MSAT[0], PARTS)):
-        payees = setting.payees(_PAYEES, amount)
+        payees = setting.payees(setting.few(_PAYEES, 10), amount)
         for payee in payees[:_WARM_UP]:
             timed(graph, own, query(us, payee, amount, max_parts=most))
         found = [timed(graph, own, query(us, payee, amount, max_parts=most)) for payee in payees]
@@ -67,7 +68,7 @@ def _measured(setting: Setting) -> dict[str, tuple[float, str]]:
     known = remembered(graph)
     for name, amount in (("default_ms", SINGLE_MSAT[-1]), ("default_large_ms", SPLIT_MSAT[0])):
         ms = []
-        for number, payee in enumerate(setting.payees(_PAYEES, amount)):
+        for number, payee in enumerate(setting.payees(setting.few(_PAYEES, 10), amount)):
             took, count = timed(graph, own, default_query(us, payee, amount, seed=number + 1), known)
             if count and number >= _WARM_UP:
                 ms.append(took)

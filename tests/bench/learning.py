@@ -76,8 +76,9 @@ class Tally:
     cheapest_msat: dict[int, int] = field(default_factory=dict)
 
 
-def run(setting: Setting, payments: int = PAYMENTS) -> dict[str, float]:
+def run(setting: Setting) -> dict[str, float]:
     """Print the tables and return their figures."""
+    payments = setting.few(PAYMENTS, 40)
     figures: dict[str, float] = {}
     failed = {True: 0, False: 0}
     for balances in BALANCES:

@@ -97,7 +97,7 @@ class _Times:
 
 def _amount(setting: Setting, own: Sequence[OwnChannel], us: NodeId, amount: int, most: int) -> _Times:
     times = _Times()
-    for payee in setting.payees(_PAYEES, amount):
+    for payee in setting.payees(setting.few(_PAYEES, 25), amount):
         took, count = timed(setting.graph, own, query(us, payee, amount, max_parts=most))
         (times.found_ms if count else times.none_ms).append(took)
         if count > 1:
@@ -119,7 +119,7 @@ def _default(
     known = remembered(setting.graph)
     for amount in (*SINGLE_MSAT, SPLIT_MSAT[0]):
         found_ms = []
-        for number, payee in enumerate(setting.payees(_PAYEES, amount)):
+        for number, payee in enumerate(setting.payees(setting.few(_PAYEES, 25), amount)):
             asked = default_query(us, payee, amount, seed=number + 1)
             took, count = timed(setting.graph, own, asked, known)
             if count:
@@ -150,7 +150,7 @@ def _parts_of_it(setting: Setting, own: Sequence[OwnChannel], us: NodeId) -> Non
     starts = graph.source[arcs][order]
     indptr = np.searchsorted(graph.target[arcs][order], np.arange(graph.n_nodes + 1)).astype(np.int32)
     matrix = csr_array((weights[order], starts, indptr), shape=(graph.n_nodes, graph.n_nodes))
-    for payee in setting.payees(_PAYEES // 2, amount):
+    for payee in setting.payees(setting.few(_PAYEES // 2, 12), amount):
         asked = query(us, payee, amount)
         began = time.perf_counter()
         overlay = Overlay(graph, us, own, recipient=payee)

@@ -97,7 +97,7 @@ def _randomness(setting: Setting) -> dict[str, float]:
     for name in NODES:
         us = ours(setting.world(), name).id
         for amount in AMOUNTS_MSAT:
-            for payee in setting.payees(_PAYEES, amount):
+            for payee in setting.payees(setting.few(_PAYEES, 3), amount):
                 _equal_payments(setting, us, payee, amount, spreads)
             for strength, spread in spreads.items():
                 _pay(setting, us, amount, strength, spread)
@@ -124,10 +124,10 @@ def _without_time(setting: Setting) -> dict[str, float]:
     """Equal payments of those to whom locked time costs nothing."""
     us, bits, fees, quiet_fees = ours(setting.world()).id, [], 0.0, 0.0
     for amount in AMOUNTS_MSAT:
-        for payee in setting.payees(_PAYEES, amount):
+        for payee in setting.payees(setting.few(_PAYEES, 3), amount):
             own, asked = _own(setting, us), _question(us, payee, amount, riskfactor=0.0)
             quiet = find(setting.graph, Situation(asked, own))
-            queries = (varied(asked, randomness=DEFAULT, seed=seed) for seed in range(_TIMES))
+            queries = (varied(asked, randomness=DEFAULT, seed=seed) for seed in range(setting.few(_TIMES, 5)))
             drawn = [find(setting.graph, Situation(query, own)) for query in queries]
             found = [routes for routes in drawn if not isinstance(routes, NoRoute)]
             if isinstance(quiet, NoRoute) or not found:
@@ -156,7 +156,7 @@ def _equal_payments(
     plans: dict[float, list[tuple[Route, ...]]] = {}
     for strength in spreads:
         asked = _question(us, payee, amount, randomness=strength)
-        seeds = range(_TIMES if strength else 1)
+        seeds = range(setting.few(_TIMES, 5) if strength else 1)
         answers = [find(setting.graph, Situation(varied(asked, seed=seed), own)) for seed in seeds]
         plans[strength] = [answer for answer in answers if not isinstance(answer, NoRoute)]
     if all(plans.values()):
@@ -173,7 +173,7 @@ def _pay(setting: Setting, us: NodeId, amount: int, strength: float, spread: Spr
     world = setting.world()
     sender = Sender(world, us, setting.graph)
     kept = {channel: (*channel.balances_msat,) for channel in world.channels.values()}
-    for number, payee in enumerate(setting.payees(_PAID, amount, seed=2)):
+    for number, payee in enumerate(setting.payees(setting.few(_PAID, 5), amount, seed=2)):
         limits = Limits(
             maxfee_msat=amount // 20, retry_for_s=1e9, max_parts=PARTS, min_part_msat=USUAL.min_part_msat,
             seed=number, randomness=strength,
@@ -221,7 +221,7 @@ def _guesses(setting: Setting) -> dict[str, float]:
         watcher = Watcher(setting.graph, amount, setting.payees(10**6, amount))
         for name in NODES:
             us = ours(setting.world(), name).id
-            for number, payee in enumerate(setting.payees(_GUESSED, amount, seed=3)):
+            for number, payee in enumerate(setting.payees(setting.few(_GUESSED, 4), amount, seed=3)):
                 asked = _question(us, payee, amount, seed=number, randomness=DEFAULT)
                 found = find(setting.graph, Situation(asked, _own(setting, us)))
                 if not isinstance(found, NoRoute) and len(found[0].hops) > 1:

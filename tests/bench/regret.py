@@ -110,8 +110,9 @@ class Compared:
         return self.failed[0] / max(1, self.failed[1])
 
 
-def run(setting: Setting, payments: int = PAYMENTS) -> dict[str, float]:
+def run(setting: Setting) -> dict[str, float]:
     """Print the table and return its figures."""
+    payments = setting.few(PAYMENTS, 8)
     figures: dict[str, float] = {}
     worst_fee = worst_failed = 0.0
     record = Record()

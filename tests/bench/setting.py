@@ -54,12 +54,21 @@ class Setting:
         A gossip_store, packed or not; None for a generated one.
     directory
         For the unpacked store.
+    nodes
+        Of a generated network.
+    quick
+        Few samples of everything: whether it works and of which order it is, no figures to keep.
     """
 
     network: Path | None
     directory: Path
     nodes: int = GENERATED_NODES
+    quick: bool = False
     _worlds: dict[str, World] = field(default_factory=dict)
+
+    def few(self, full: int, quick: int) -> int:
+        """So many samples."""
+        return quick if self.quick else full
 
     @cached_property
     def store(self) -> Path:

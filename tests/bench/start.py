@@ -21,6 +21,7 @@ from pay.sim.network import networks
 from pay.sim.network.clock import RealClock
 from pay.sim.network.world import World
 from tests.bench.many import USUAL_LEVEL
+from tests.bench.setting import Setting
 from tests.bench.table import heading, row, spread
 
 _SPAWNS = 9
@@ -28,12 +29,12 @@ _WARM_UP, _PAYMENTS = 20, 200
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def run(network: Path | None) -> dict[str, float]:
+def run(setting: Setting) -> dict[str, float]:
     """Print the table and return its figures."""
     heading("the plugin", "median", "p99", "should be")
-    manifest_s = [_manifest_s() for _ in range(_SPAWNS)]
+    manifest_s = [_manifest_s() for _ in range(setting.few(_SPAWNS, 3))]
     spread("spawn to manifest", manifest_s, "s", "≤ 0.5 s", 2)
-    first_s, rss_mb, peak_mb, added_ms, threads = asyncio.run(_node(network))
+    first_s, rss_mb, peak_mb, added_ms, threads = asyncio.run(_node(setting.network, setting.few(_PAYMENTS, 30)))
     row("spawn to first payment possible", f"{first_s:.2f} s", "", "≤ 2 s")
     row("resident after start and payments", f"{rss_mb:.0f} MB", "", "≤ 130 MB")
     row("resident at most", f"{peak_mb:.0f} MB", "", "")
@@ -66,7 +67,7 @@ def _manifest_s() -> float:
     return seconds
 
 
-async def _node(network: Path | None) -> tuple[float, float, float, list[float], int]:
+async def _node(network: Path | None, payments: int) -> tuple[float, float, float, list[float], int]:
     loop = asyncio.get_running_loop()
     world = World(RealClock(loop), seed=1, chain="bitcoin", latency_s=0.0)
     if network is None:
@@ -97,7 +98,7 @@ async def _node(network: Path | None) -> tuple[float, float, float, list[float],
             first_s = first - _spawned_s(pid)
             for number in range(1, _WARM_UP):
                 await pay(number)
-            added = [await pay(number) for number in range(_WARM_UP, _WARM_UP + _PAYMENTS)]
+            added = [await pay(number) for number in range(_WARM_UP, _WARM_UP + payments)]
             status = _status(pid)
         return (
             first_s,

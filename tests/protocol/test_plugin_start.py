@@ -10,16 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pay import __version__
 from pay.sim.lightningd.daemon import Lightningd, LightningdDied
 from pay.sim.lightningd.faults import LightningdFaults
-from tests.support.box.host import SAT, Host, environment, hosting
+from tests.support.box.host import Host, environment, hosting
 from tests.support.checkout import PLUGIN
 from tests.support.manifest import GETMANIFEST, ask, bare_python, disabled
 from tests.support.waiting import PATIENCE_S
@@ -280,133 +278,6 @@ def test_builtins_option_is_kept(tmp_path: Path) -> None:
         assert host.pay(host.invoice()).ok()["parts"] == 1
 
 
-# --- options ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with hosting(Path(tmp_path_factory.mktemp("host"))) as host:
-        yield host
-
-
-def test_setconfig(host: Host) -> None:
-    """A good value counts from the next payment on, a bad one is refused in words; `check` asks only."""
-    option = {"config": "pay-failure-cost"}
-    assert host.call("setconfig", {**option, "val": "7sat"}).ok()["config"]["value_str"] == "7sat"
-    host.log("option_set name=pay-failure-cost value=7sat")
-    for bad in (-1, 10**12, "x", "1.5", "1.5msat", "2btc", "", "5 sat"):
-        for method in ("setconfig", "check"):
-            params = {**option, "val": bad, **({"command_to_check": "setconfig"} if method == "check" else {})}
-            answer = host.call(method, params)
-            assert answer.code == -32602, answer
-            assert answer.error is not None
-            assert "pay-failure-cost" in answer.error["message"]
-    assert host.call("check", {"command_to_check": "setconfig", **option, "val": 8}).ok()
-    assert host.call("listconfigs", option).ok()["configs"]["pay-failure-cost"]["value_str"] == "7sat"
-    assert host.pay(host.invoice()).ok()
-
-
-BAD = {"pay-max-parts": 0, "pay-randomness": 500, "pay-shadow": "maybe", "pay-failure-cost": "5 sats"}
-USED = {
-    "pay-max-parts": ("value_int", 100), "pay-randomness": ("value_int", 85), "pay-shadow": ("value_str", "delay"),
-    "pay-failure-cost": ("value_str", "10000msat"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("version", ["v24.11", "v26.06.6"])
-def test_bad_values_of_a_configuration(version: str, tmp_path: Path) -> None:
-    """The node comes up and pays with the defaults; a line for each says so, and what is shown is what is used.
-    Where nothing can be set for the length of a run, the configuration stays as it is."""
-    with hosting(tmp_path, options=BAD, version=version, important=True) as host:
-        for name, (member, used) in USED.items():
-            (line,) = host.lines(f"option_refused name={name} ")
-            assert f"used={used}" in line and "should be" in line and "unusual" in line.lower()
-            shown = host.call("listconfigs", {"config": name}).ok()["configs"][name]
-            assert shown[member] == (used if version != "v24.11" else BAD[name])
-        assert host.pay(host.invoice()).ok()["status"] == "complete"
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_of_plugin_start(name: str, tmp_path: Path) -> None:
-    """Who types it reads what is wrong with it; the next try works."""
-    with hosting(tmp_path, plugin=None, wait=False) as host:
-        start = {"subcommand": "start", "plugin": str(PLUGIN)}
-        refused = host.call("plugin", {**start, name: BAD[name]})
-        assert refused.error is not None
-        assert f"{name} should be" in refused.error["message"]
-        assert host.node.plugin_pids == set()
-        assert host.call("plugin", {**start, name: USED[name][1]}).ok()
-        host.log("started version=")
-        assert host.pay(host.invoice()).ok()["status"] == "complete"
-
-
-def test_an_amount_is_given_as_to_the_host(tmp_path: Path) -> None:
-    """A configuration may say 5sat, as of the host's own amounts."""
-    options = {"pay-failure-cost": "5sat", "pay-min-part": "2000sat", "pay-part-cost": 7}
-    with hosting(tmp_path, options=options) as host:
-        assert host.lines("option_refused") == []
-        configs = host.call("listconfigs").ok()["configs"]
-        assert {name: configs[name]["value_str"] for name in options} == {
-            name: str(value) for name, value in options.items()
-        }
-        assert host.pay(host.invoice()).ok()["status"] == "complete"
-
-
-# --- setconfig and the next start --------------------------------------------------------------------------
-
-
-def looked(host: Host, mark: int) -> None:
-    """Wait until the plugin has read what the host has as set."""
-    host.until(lambda: [e for e in host.recorded(mark) if e.method == "listconfigs" and not e.params])
-
-
-def started_by_hand(host: Host) -> None:
-    host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()
-    host.log("started version=")
-
-
-def test_what_is_set_for_a_run_is_gone_after_it(tmp_path: Path) -> None:
-    """As docs/options.md has it: a node comes up without the plugin, and nobody was warned."""
-    with hosting(tmp_path, plugin=None, wait=False) as host:
-        started_by_hand(host)
-        looked(host, 0)
-        mark = host.mark()
-        host.call("setconfig", ["pay-min-part", "5sat", True]).ok()
-        looked(host, mark)
-        host.box.stop()
-        host.box.restart()
-        assert host.call("getinfo").ok()
-        assert host.lines("option_outlasts_plugin") == []
-
-
-def test_what_is_set_for_good_outlasts_a_plugin_that_was_started_by_hand(tmp_path: Path) -> None:
-    """The node would not come up: its log says so at once, once of each option, and where that is written."""
-    with hosting(tmp_path, plugin=None, wait=False) as host:
-        started_by_hand(host)
-        host.call("setconfig", ["pay-min-part", "5sat"]).ok()
-        line = host.log("option_outlasts_plugin")
-        assert "name=pay-min-part" in line and "config.setconfig:2" in line and "unusual" in line.lower()
-        assert f"disable-plugin=pay and plugin={PLUGIN}" in line, "either alone keeps it down"
-        host.call("setconfig", ["pay-usual-parts", 7, True]).ok()
-        host.call("setconfig", ["pay-max-parts", 7]).ok()
-        host.log("option_outlasts_plugin name=pay-max-parts")
-        assert len(host.lines("option_outlasts_plugin")) == 2
-        host.box.stop()
-        with pytest.raises(LightningdDied, match="pay-m"):
-            host.box.restart()
-
-
-def test_what_is_set_for_good_stays_where_the_plugin_does(host: Host) -> None:
-    """It is in the configuration too: nothing to warn of."""
-    host.call("setconfig", ["pay-min-part", "1001sat"]).ok()
-    host.log("option_set name=pay-min-part value=1001sat")
-    host.call("plugin", ["stop", str(PLUGIN)]).ok()
-    mark = host.mark()
-    host.call("plugin", ["start", str(PLUGIN)]).ok()
-    looked(host, mark)
-    assert host.pay(host.invoice()).ok()["status"] == "complete"
-    assert host.lines("option_outlasts_plugin") == []
-
 # --- under restrictions -----------------------------------------------------------------------------------
 
 RESTRICTED = """#!{python} -IS
@@ -434,70 +305,3 @@ def test_under_systemd_restrictions(tmp_path: Path) -> None:
     with hosting(tmp_path / "node", plugin=wrapper) as host:
         assert host.pay(host.invoice()).ok()["status"] == "complete"
         assert host.pay(host.invoice(), maxfee=0).code == 206
-
-
-# --- without gossip ---------------------------------------------------------------------------------------
-
-
-def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> Iterator[Host]:
-    """A host whose gossip_store is spoilt before the plugin opens it."""
-    import pay.sim.lightningd.daemon as simulated
-
-    class Spoilt(simulated.GossipFile):
-        def __init__(self, world: Any, path: Path, release: tuple[int, int]):
-            super().__init__(world, path, release)
-            spoil(path)
-
-    monkeypatch.setattr(simulated, "GossipFile", Spoilt)
-    with hosting(tmp_path) as host:
-        yield host
-
-
-SPOILS = {
-    "missing": (lambda path: path.unlink(), "gossip_missing"),
-    "empty": (lambda path: path.write_bytes(b""), None),
-    "unknown version": (lambda path: path.write_bytes(b"\x81" + path.read_bytes()[1:]), "gossip_unreadable"),
-    "garbage": (lambda path: path.write_bytes(path.read_bytes()[:1] + b"\x20\0\0\x10" * 900), "gossip_unreadable"),
-    "a directory": (lambda path: (path.unlink(), path.mkdir()), "gossip_missing"),
-}
-
-
-@pytest.mark.parametrize("how", SPOILS)
-def test_without_gossip(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Own channels and route hints still work; who is beyond is unknown; the log says so once."""
-    spoil, line = SPOILS[how]
-    for host in spoilt(tmp_path, monkeypatch, spoil):
-        assert host.pay(host.invoice("hub")).ok()["status"] == "complete"
-        hint = host.channel("hub", "phone").hint_for(host.id("phone"))
-        assert host.pay(host.invoice("phone", hints=[hint])).ok()["status"] == "complete"
-        answer = host.pay(host.invoice("far"))
-        assert answer.code == 205
-        assert answer.error is not None and answer.error["data"]["reason"] == "unknown_node"
-        if line is not None:
-            assert len(host.lines(line)) == 1
-
-
-def test_gossip_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of the last record is not written yet: all before it counts."""
-
-    def cut(path: Path) -> None:
-        with path.open("r+b") as file:
-            file.truncate(path.stat().st_size - 7)
-
-    for host in spoilt(tmp_path, monkeypatch, cut):
-        assert host.pay(host.invoice()).ok()["amount_sent_msat"] <= 100_053 * SAT
-
-
-def test_gossip_appears_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was not there at start is found by the next payment."""
-    kept: list[tuple[Path, bytes]] = []
-
-    def hide(path: Path) -> None:
-        kept.append((path, path.read_bytes()))
-        path.unlink()
-
-    for host in spoilt(tmp_path, monkeypatch, hide):
-        assert host.pay(host.invoice()).code == 205
-        path, data = kept[0]
-        path.write_bytes(data)
-        assert host.pay(host.invoice()).ok()["status"] == "complete"

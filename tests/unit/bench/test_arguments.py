@@ -43,6 +43,14 @@ def test_sections_that_there_are() -> None:
     assert bench.arguments([]).sections == []
 
 
+def test_time_left_is_reckoned_at_the_pace_of_the_machine() -> None:
+    progress = bench.Progress({"load": 10, "planning": 30, "exact": 60})
+    assert progress.left_s([], 0.0) == 100.0, "nothing is known yet"
+    assert progress.left_s(["load"], 20.0) == 180.0, "twice as slow"
+    assert progress.left_s(["load", "planning", "exact"], 200.0) == 0.0
+    assert (bench.in_words(99.6), bench.in_words(150)) == ("100 s", "2 minutes")
+
+
 def test_a_frontier_of_no_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["frontier", "--network", "/nonexist"])
     with pytest.raises(SystemExit, match="2"):
