@@ -83,6 +83,7 @@ man: ## Put the manual pages where man looks, for `lightning-cli help paystatus`
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy pay plugin.py clnpay.py tests/support tests/real/support tests/campaign
 
 pins: ## Make the requirements anew from the .in files (needs uv; UPGRADE=1 also what they need in turn)

@@ -47,9 +47,7 @@ def parse_msat(value: Any) -> int:
         if unit == "btc" and not fraction:
             raise ValueError(f"should have 1 to 11 decimals of btc, like 1.0btc, not {show(value)}")
         if len(fraction) > places:
-            raise ValueError(
-                f"should have no part of a msat: 3 decimals of sat or 11 of btc, not {show(value)}"
-            )
+            raise ValueError(f"should have no part of a msat: 3 decimals of sat or 11 of btc, not {show(value)}")
         value = int(whole) * 10**power + int((fraction + "0" * power)[:power] or 0)
     if value < 0:
         raise ValueError(f"should not be negative: {show(value)}")

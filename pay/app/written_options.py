@@ -56,9 +56,7 @@ class WrittenOptions:
             log.debug(LogEvent.OPTIONS_UNKNOWN, "error=%r", error)
 
 
-def written(
-    configs: Mapping[str, Any], names: Collection[str], directory: str
-) -> list[tuple[str, str, str]]:
+def written(configs: Mapping[str, Any], names: Collection[str], directory: str) -> list[tuple[str, str, str]]:
     """Name, file:line and our path, of options that the next start finds and that nobody may own then.
 
     Parameters

@@ -43,32 +43,38 @@ _CONTEST = (
     ),
 )  # fmt: skip
 
-_DIRECTION = Object((
-    maybe("source", PUBKEY, "The node that sends in this direction."),
-    maybe("destination", PUBKEY, "The node that gets."),
-    maybe("source_alias", STRING, "The name of the one that sends."),
-    maybe("destination_alias", STRING, "The name of the other."),
-    always("direction", U32, "0 or 1."),
-    always("low_msat", MSAT, "So much at least it can forward, as is believed now."),
-    always("high_msat", MSAT, "So much at the most."),
-    always("believed", STRING, "Both in words."),
-))
+_DIRECTION = Object(
+    (
+        maybe("source", PUBKEY, "The node that sends in this direction."),
+        maybe("destination", PUBKEY, "The node that gets."),
+        maybe("source_alias", STRING, "The name of the one that sends."),
+        maybe("destination_alias", STRING, "The name of the other."),
+        always("direction", U32, "0 or 1."),
+        always("low_msat", MSAT, "So much at least it can forward, as is believed now."),
+        always("high_msat", MSAT, "So much at the most."),
+        always("believed", STRING, "Both in words."),
+    )
+)
 
-_CHANNEL = Object((
-    always("short_channel_id", SCID, "The channel."),
-    always("capacity_msat", MSAT, "Its size."),
-    always("learnt_at", U64, "When something was last learnt of it, in seconds since 1970."),
-    always("age_seconds", U64, "So many seconds ago."),
-    always("age", STRING, "The same in words."),
-    always("directions", Array(_DIRECTION), "Its two directions."),
-))
+_CHANNEL = Object(
+    (
+        always("short_channel_id", SCID, "The channel."),
+        always("capacity_msat", MSAT, "Its size."),
+        always("learnt_at", U64, "When something was last learnt of it, in seconds since 1970."),
+        always("age_seconds", U64, "So many seconds ago."),
+        always("age", STRING, "The same in words."),
+        always("directions", Array(_DIRECTION), "Its two directions."),
+    )
+)
 
-_NODE = Object((
-    always("id", PUBKEY, "The node."),
-    maybe("alias", STRING, "Its name."),
-    always("trouble_nats", NUMBER, "How much less often parts get past it: e times for each 1."),
-    always("slow_s", NUMBER, "How many seconds longer they take."),
-))
+_NODE = Object(
+    (
+        always("id", PUBKEY, "The node."),
+        maybe("alias", STRING, "Its name."),
+        always("trouble_nats", NUMBER, "How much less often parts get past it: e times for each 1."),
+        always("slow_s", NUMBER, "How many seconds longer they take."),
+    )
+)
 
 LIST = Object((
     always("channels", Array(_CHANNEL), "Newest first, at most *limit*."),
@@ -114,7 +120,7 @@ def listed(
     if only is not None:
         rows = [row for row in rows if int(table.scid[row]) == only]
     channels = []
-    for row in rows[: limit]:
+    for row in rows[:limit]:
         scid = Scid(int(table.scid[row]))
         times = table.at_s[:, row].tolist()
         directions = []
@@ -158,9 +164,7 @@ def _shown(used: str, scores: Scores) -> dict[str, Any]:
     return {"used": used, "outcomes": round(scores.outcomes, 1), "surprise_nats": nats}
 
 
-def _nodes(
-    graph: ChannelGraph, knowledge: Knowledge, only: Scid | None, limit: int
-) -> list[dict[str, Any]]:
+def _nodes(graph: ChannelGraph, knowledge: Knowledge, only: Scid | None, limit: int) -> list[dict[str, Any]]:
     """Those with the most trouble first; of one channel those at its ends."""
     costs = knowledge.nodes
     if only is not None:
@@ -169,7 +173,7 @@ def _nodes(
     worst = sorted(costs.items(), key=lambda item: (-item[1].nats, -item[1].seconds, item[0]))
     return [
         {**_named(graph, node), "trouble_nats": round(cost.nats, 3), "slow_s": round(cost.seconds, 3)}
-        for node, cost in worst[: limit]
+        for node, cost in worst[:limit]
     ]
 
 

@@ -49,44 +49,54 @@ from pay.units import NodeId, ScidDir, format_msat, format_scid
 
 _WAITS = (*(state.value for state in State), "parts_sent_before")
 
-_FAILURE = Object((
-    always("code", INTEGER, "As of lightning-waitsendpay(7), 202 or 204."),
-    always("message", STRING, "Why it failed, in words."),
-    maybe(
-        "data",
-        Object((
-            always("id", U64, "The number of the part."),
-            *REFUSAL,
-            maybe("raw_message", HEX, "The message of the node that refused it."),
-            FAILCODENAME,
-        )),
-        "What the network said.",
-    ),
-))
+_FAILURE = Object(
+    (
+        always("code", INTEGER, "As of lightning-waitsendpay(7), 202 or 204."),
+        always("message", STRING, "Why it failed, in words."),
+        maybe(
+            "data",
+            Object(
+                (
+                    always("id", U64, "The number of the part."),
+                    *REFUSAL,
+                    maybe("raw_message", HEX, "The message of the node that refused it."),
+                    FAILCODENAME,
+                )
+            ),
+            "What the network said.",
+        ),
+    )
+)
 
-_HOP = Object((
-    always("id", PUBKEY, "The node that the channel leads to."),
-    maybe("alias", STRING, "Its name, as it announces it."),
-    always("channel", SCID, "The channel."),
-    always("direction", U32, "The direction in which it is used, 0 or 1."),
-    always("amount_msat", MSAT, "What that node gets."),
-    always("delay", U32, "The blocks that it gets."),
-))
+_HOP = Object(
+    (
+        always("id", PUBKEY, "The node that the channel leads to."),
+        maybe("alias", STRING, "Its name, as it announces it."),
+        always("channel", SCID, "The channel."),
+        always("direction", U32, "The direction in which it is used, 0 or 1."),
+        always("amount_msat", MSAT, "What that node gets."),
+        always("delay", U32, "The blocks that it gets."),
+    )
+)
 
-_MUST_RESOLVE = Object((
-    always("height", U32, "The block by which it has ended, whatever happens."),
-    always("blocks_left", U32, "So many blocks from now."),
-    always("estimated_time", STRING, "About that time (UTC), at ten minutes a block."),
-))
+_MUST_RESOLVE = Object(
+    (
+        always("height", U32, "The block by which it has ended, whatever happens."),
+        always("blocks_left", U32, "So many blocks from now."),
+        always("estimated_time", STRING, "About that time (UTC), at ten minutes a block."),
+    )
+)
 
-_PROBABLY_AT = Object((
-    always("reason", STRING, "What it is guessed by."),
-    maybe("hop", U32, "The hop of the route, from 0; the number of hops is the recipient."),
-    maybe("id", PUBKEY, "The node that should forward it there."),
-    maybe("alias", STRING, "Its name."),
-    maybe("channel", SCID, "The channel by which it should."),
-    maybe("direction", U32, "The direction of that, 0 or 1."),
-))
+_PROBABLY_AT = Object(
+    (
+        always("reason", STRING, "What it is guessed by."),
+        maybe("hop", U32, "The hop of the route, from 0; the number of hops is the recipient."),
+        maybe("id", PUBKEY, "The node that should forward it there."),
+        maybe("alias", STRING, "Its name."),
+        maybe("channel", SCID, "The channel by which it should."),
+        maybe("direction", U32, "The direction of that, 0 or 1."),
+    )
+)
 
 ATTEMPT = Object((
     always("strategy", STRING, "What it was made for: *Initial attempt*, or a part by another route."),

@@ -303,9 +303,7 @@ WORDS = Words(
         "On nodes from v26.06 on the command is the node's own, and answers of it that would have to show a "
         "payment in work are made by this plugin: a payment is pending from its call to its answer.",
     ),
-    (
-        "The invoice of a failed payment may be paid again; of a pending one nothing can be concluded.",
-    ),
+    ("The invoice of a failed payment may be paid again; of a pending one nothing can be concluded.",),
     ("pay", "paystatus", "lightning-listsendpays(7)"),
 )
 

@@ -233,16 +233,22 @@ _EXPORT = Object((
     always("exported_at", U64, "When this was, in seconds since 1970."),
 ), when="of *export*:")  # fmt: skip
 
-_TAKEN = Object((
-    always("channels_taken", U64, "Channels in *data*."),
-    always("nodes_taken", U64, "Nodes in it."),
-    *KNOWN,
-), when="of *import* and *merge*:")
+_TAKEN = Object(
+    (
+        always("channels_taken", U64, "Channels in *data*."),
+        always("nodes_taken", U64, "Nodes in it."),
+        *KNOWN,
+    ),
+    when="of *import* and *merge*:",
+)
 
-_FORGOTTEN = Object((
-    always("channels_forgotten", U64, "Channels of which something was believed."),
-    always("nodes_forgotten", U64, "Nodes."),
-), when="of *reset*:")
+_FORGOTTEN = Object(
+    (
+        always("channels_forgotten", U64, "Channels of which something was believed."),
+        always("nodes_forgotten", U64, "Nodes."),
+    ),
+    when="of *reset*:",
+)
 
 WORDS = Words(
     "Command for what is believed of the balances of channels",

@@ -134,9 +134,7 @@ def amount_of_known(request: PayRequest, invoice: Invoice, known: Known) -> int:
     return paid_msat
 
 
-def amount_paid_before(
-    request: PayRequest, invoice: Invoice, record: PaidBefore, total_msat: int | None
-) -> int:
+def amount_paid_before(request: PayRequest, invoice: Invoice, record: PaidBefore, total_msat: int | None) -> int:
     """The same for one of which the host's rows tell; `total_msat` is what the journal has kept of it."""
     chosen = chosen_msat(request, invoice)
     _check_payee(invoice, record.destination, "was already paid")

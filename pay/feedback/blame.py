@@ -147,22 +147,22 @@ HELD_S = 120.0
 """A recipient looks at its height when an HTLC arrives: what it refuses later than this it has held, and the chain
 has grown meanwhile."""
 
-_FOR_THE_RECIPIENT = frozenset({
-    FailCode.UNKNOWN_PAYMENT,
-    0x4000 | 16,  # incorrect_payment_amount, of older recipients
-    17,  # final_expiry_too_soon, of older recipients
-    FailCode.FINAL_INCORRECT_CLTV_EXPIRY,
-    FailCode.FINAL_INCORRECT_HTLC_AMOUNT,
-    FailCode.MPP_TIMEOUT,
-})
+_FOR_THE_RECIPIENT = frozenset(
+    {
+        FailCode.UNKNOWN_PAYMENT,
+        0x4000 | 16,  # incorrect_payment_amount, of older recipients
+        17,  # final_expiry_too_soon, of older recipients
+        FailCode.FINAL_INCORRECT_CLTV_EXPIRY,
+        FailCode.FINAL_INCORRECT_HTLC_AMOUNT,
+        FailCode.MPP_TIMEOUT,
+    }
+)
 """BOLT 4: of "the final node" only."""
 
 _OF_POLICY = (FailCode.FEE_INSUFFICIENT, FailCode.INCORRECT_CLTV_EXPIRY, FailCode.AMOUNT_BELOW_MINIMUM)
 
 
-def blame(
-    route: Route | None, failure: Failure, recipient: NodeId, sent_height: int, out_s: float = 0.0
-) -> Blame:
+def blame(route: Route | None, failure: Failure, recipient: NodeId, sent_height: int, out_s: float = 0.0) -> Blame:
     """The blame in `failure` of the part that took `route`.
 
     Parameters

@@ -82,9 +82,7 @@ def restrict(known: Restrictions, route: Route | None, blame: Blame, of: Circums
     return _channel(_door(counted, route, blame), route, blame, blame.channel, of)
 
 
-def _channel(
-    known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances
-) -> Restrictions:
+def _channel(known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
     """Of the channel or node that did not forward it."""
     match blame.kind:
         case Kind.LACKS_BALANCE:
@@ -129,9 +127,7 @@ def crowded(known: Restrictions, on: Mapping[ScidDir, int]) -> Restrictions:
     return replace(known, full=full) if full else known
 
 
-def _less(
-    known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances
-) -> Restrictions:
+def _less(known: Restrictions, route: Route, blame: Blame, channel: ScidDir, of: Circumstances) -> Restrictions:
     """The channel did not take that much, or no further HTLC."""
     assert blame.index is not None
     amount_msat, last = route.hops[blame.index].amount_msat, blame.speaker is Speaker.LAST_BUT_ONE

@@ -238,7 +238,6 @@ class Host:
             raise Unanswered(f"sendpay: an answer that is no row: {answer!r:.200}")
         return answer
 
-
     async def own_htlcs(self) -> list[OwnHtlc]:
         """HTLCs that go out of us and are not over, in the order of our channels. Raises CallError."""
         return list(_own_htlcs((await self.patient("listpeerchannels", {}))["channels"]))

@@ -48,9 +48,7 @@ class DeadRows:
         How long a part from the second of that start is not dead yet, whatever is seen of it.
     """
 
-    def __init__(
-        self, host: Host, host_started_s: float, together: bool = False, doubt_s: float = DOUBT_S
-    ):
+    def __init__(self, host: Host, host_started_s: float, together: bool = False, doubt_s: float = DOUBT_S):
         self._host = host
         self._host_started_s = host_started_s
         self._doubt_s = doubt_s

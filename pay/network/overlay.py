@@ -169,9 +169,7 @@ class Overlay:
         """The same but for the exclusions: whether they are what stands in the way."""
         return self._again(replace(self._said, excluded_nodes=frozenset(), excluded_channels=frozenset()))
 
-    def with_exclusions(
-        self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]
-    ) -> Overlay:
+    def with_exclusions(self, nodes: AbstractSet[NodeId], channels: AbstractSet[ScidDir]) -> Overlay:
         """The same, with these exclusions in place of its own."""
         return self._again(replace(self._said, excluded_nodes=nodes, excluded_channels=channels))
 

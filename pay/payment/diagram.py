@@ -18,4 +18,3 @@ def mermaid() -> str:
         lines.append(f"    {state.value} --> {after.value}: {', '.join(sorted(arrows[state, after]))}")
     lines.append(f"    {State.DONE.value} --> [*]")
     return "\n".join(lines)
-

@@ -116,7 +116,6 @@ def is_limited(wait: Wait) -> bool:
     return wait is Wait.PEERS or PAUSES[wait].times is not None
 
 
-
 LOCAL_FAILURES_IN_A_ROW = 10
 """Refusals of our own channels, after which there is a pause before the next one."""
 

@@ -76,8 +76,7 @@ def standing_at_the_end(session: PaymentSession) -> Standing:
     if isinstance(result, ev.NotPaid):
         result = ev.NotPaid(PayError(result.error.code, result.error.message))
     attempts = tuple(
-        attempt if attempt.blame is None else replace(attempt, blame=None)
-        for attempt in session.attempts.values()
+        attempt if attempt.blame is None else replace(attempt, blame=None) for attempt in session.attempts.values()
     )
     return Standing(session.terms, attempts, session.state, session.status, result)
 

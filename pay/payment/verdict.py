@@ -143,16 +143,18 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     return PayError(Code.DESTINATION_FAILED, message, data)
 
 
-_NOT_BY_FAILURES = frozenset({
-    NoRouteReason.TOO_EXPENSIVE,
-    NoRouteReason.TOO_LONG,
-    NoRouteReason.TOO_MANY_HOPS,
-    NoRouteReason.INSUFFICIENT_SPENDABLE,
-    NoRouteReason.NO_OWN_CHANNELS,
-    NoRouteReason.OWN_CHANNEL,
-    NoRouteReason.GAVE_UP,
-    NoRouteReason.RECIPIENT_REFUSES,
-})
+_NOT_BY_FAILURES = frozenset(
+    {
+        NoRouteReason.TOO_EXPENSIVE,
+        NoRouteReason.TOO_LONG,
+        NoRouteReason.TOO_MANY_HOPS,
+        NoRouteReason.INSUFFICIENT_SPENDABLE,
+        NoRouteReason.NO_OWN_CHANNELS,
+        NoRouteReason.OWN_CHANNEL,
+        NoRouteReason.GAVE_UP,
+        NoRouteReason.RECIPIENT_REFUSES,
+    }
+)
 """Reasons that stand whatever has failed before."""
 
 

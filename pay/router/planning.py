@@ -79,9 +79,7 @@ class Planning:
         if self._ended:
             self._thread.tell(self._learn)
 
-    async def with_memory(
-        self, work: Callable[[LiquidityBeliefs, ChannelGraph], T], current: bool = False
-    ) -> T:
+    async def with_memory(self, work: Callable[[LiquidityBeliefs, ChannelGraph], T], current: bool = False) -> T:
         """The result of `work` on the beliefs and the graph, done between two plans.
 
         With `current` the graph is that of now, not of the last plan.

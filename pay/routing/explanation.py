@@ -128,7 +128,8 @@ def _tried(problem: Problem, query: RouteQuery, gave_up: bool) -> NoRoute:
     return NoRoute(
         NoRouteReason.INSUFFICIENT_CAPACITY,
         f"no way to send {amount} {in_parts(query)}: with {fees} on top, channels on the way are too small"
-        + (f"; {about(most)} can be sent" if most else "") + dear,
+        + (f"; {about(most)} can be sent" if most else "")
+        + dear,
         max_sendable_msat=most or None,
     )
 
@@ -231,9 +232,7 @@ def _never(reach: Reach, query: RouteQuery) -> NoRoute | None:
             f"all {len(into):,} {other}known channels of the recipient are"
         )  # fmt: skip
         offline = "" if connected_to(overlay, query) else "; it is probably offline"
-        return NoRoute(
-            NoRouteReason.RECIPIENT_DISABLED, f"{ours}{each} disabled towards it{more}{offline}"
-        )
+        return NoRoute(NoRouteReason.RECIPIENT_DISABLED, f"{ours}{each} disabled towards it{more}{offline}")
     return NoRoute(
         NoRouteReason.UNREACHABLE,
         f"{ours}all {'other ' if ours else ''}ways from us to the recipient lead over channels that are disabled, "

@@ -125,9 +125,7 @@ def shadow(graph: ChannelGraph, asked: Situation, knowledge: Knowledge = NOTHING
     walked = walk(graph, query.destination, query.amount_msat, room, query.preferences.seed)
     if not fee or not walked.fee_msat:
         return Walk(walked.blocks, 0)
-    cheap = replace(
-        query.preferences, failure_cost_msat=0, failure_cost_ppm=0, riskfactor=0.0, randomness=0.0
-    )
+    cheap = replace(query.preferences, failure_cost_msat=0, failure_cost_ppm=0, riskfactor=0.0, randomness=0.0)
     frugal = replace(query, preferences=cheap, late_parts=0)
     cheapest = find(graph, replace(asked, query=frugal), knowledge)
     if isinstance(cheapest, NoRoute) or all(len(route.hops) == 1 for route in cheapest):

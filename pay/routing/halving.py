@@ -113,9 +113,7 @@ def crowded(routes: tuple[Route, ...], restrictions: Restrictions) -> list[NodeI
     """Nodes that have refused in this payment and would be given more parts than it can lose on one of them."""
     parts = Counter(node for route in routes for node in {hop.node for hop in route.hops[:-1]})
     return [
-        node
-        for node, refused in restrictions.refusals.items()
-        if parts[node] > max(1, MOST_LOST - refused.parts)
+        node for node, refused in restrictions.refusals.items() if parts[node] > max(1, MOST_LOST - refused.parts)
     ]
 
 

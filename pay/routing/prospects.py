@@ -34,24 +34,28 @@ payments to one with room on 1 of 20 channels a limit of 10 gave up half."""
 MOST_PEERS = 5
 """That are asked back at once: those over which a plan leads, one plan after the other."""
 
-_MAY_BE_BACK = frozenset({
-    NoRouteReason.RECIPIENT_DISABLED,
-    NoRouteReason.UNREACHABLE,
-    NoRouteReason.EXCLUDED,
-    NoRouteReason.INSUFFICIENT_CAPACITY,
-    NoRouteReason.BELOW_MINIMUM,
-    NoRouteReason.RECIPIENT_REFUSES,
-})
+_MAY_BE_BACK = frozenset(
+    {
+        NoRouteReason.RECIPIENT_DISABLED,
+        NoRouteReason.UNREACHABLE,
+        NoRouteReason.EXCLUDED,
+        NoRouteReason.INSUFFICIENT_CAPACITY,
+        NoRouteReason.BELOW_MINIMUM,
+        NoRouteReason.RECIPIENT_REFUSES,
+    }
+)
 """Reasons that one more channel of the recipient may do away with."""
 
 _OF_THE_RECIPIENT = _MAY_BE_BACK | {NoRouteReason.GAVE_UP}
 """Reasons that may be nothing but the recipient's refusals."""
 
-_WHATEVER_WE_HAVE = frozenset({
-    NoRouteReason.RECIPIENT_DISABLED,
-    NoRouteReason.UNKNOWN_NODE,
-    NoRouteReason.BAD_HINTS,
-})
+_WHATEVER_WE_HAVE = frozenset(
+    {
+        NoRouteReason.RECIPIENT_DISABLED,
+        NoRouteReason.UNKNOWN_NODE,
+        NoRouteReason.BAD_HINTS,
+    }
+)
 """Reasons that no channel of ours does away with, but one to the recipient."""
 
 Plan = Callable[[Overlay, Restrictions, RouteQuery, Mapping[ScidDir, int]], Answer]

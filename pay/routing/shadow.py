@@ -74,9 +74,7 @@ def walk(graph: ChannelGraph, payee: NodeId, amount_msat: int, room_blocks: int,
     return Walk(sum(int(graph.cltv_delta[arc]) for arc in arcs), carried - amount_msat)
 
 
-def shadow_fee_msat(
-    walked_msat: int, amount_msat: int, cheapest_msat: int, limit_msat: int, seed: int
-) -> int:
+def shadow_fee_msat(walked_msat: int, amount_msat: int, cheapest_msat: int, limit_msat: int, seed: int) -> int:
     """How much more than the invoice asks for is delivered, msat.
 
     At most the least of the walk's fee, a tenth of the cheapest route's (or 10 msat, if that is more), a quarter

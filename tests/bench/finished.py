@@ -206,9 +206,7 @@ def _live(running: Running, draw: random.Random, attempts: int, paid: bool) -> N
 
 
 def _routes(amount_msat: int, most: int, draw: random.Random) -> tuple[Route, ...]:
-    return tuple(
-        _route(amount_msat // most + (amount_msat % most if n == 0 else 0), draw) for n in range(most)
-    )
+    return tuple(_route(amount_msat // most + (amount_msat % most if n == 0 else 0), draw) for n in range(most))
 
 
 def _route(amount_msat: int, draw: random.Random) -> Route:

@@ -35,9 +35,7 @@ _COLUMNS = ("source", "target", "fee_base_msat", "fee_ppm", "cltv_delta", "htlc_
             "capacity_msat")  # fmt: skip
 
 
-def one_path(
-    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
-) -> tuple[Route, ...] | NoRoute:
+def one_path(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> tuple[Route, ...] | NoRoute:
     """Our planner where a payment must not be split."""
     return plan(overlay, replace(query, max_parts=1), in_flight)
 
@@ -49,9 +47,7 @@ def cheapest_first(
     return plan(overlay, varied(query, failure_cost_msat=0, failure_cost_ppm=0), in_flight)
 
 
-def host_pay(
-    overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]
-) -> tuple[Route, ...] | NoRoute:
+def host_pay(overlay: Overlay, query: RouteQuery, in_flight: Mapping[ScidDir, int]) -> tuple[Route, ...] | NoRoute:
     """One path by the host's formula, or halves of halves."""
     arcs = _Arcs(overlay)
     for named, amount in in_flight.items():

@@ -272,9 +272,7 @@ def _beside(
     for name, theirs, mine, amount, least in pairs:
         # Where either has no answer, the time says nothing of the search.
         both = [
-            (their, our)
-            for their, (our, count) in zip(theirs, mine, strict=True)
-            if their is not None and count
+            (their, our) for their, (our, count) in zip(theirs, mine, strict=True) if their is not None and count
         ]
         if not both:
             row(f"lightningd's {name}", "no answer")

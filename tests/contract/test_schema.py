@@ -201,7 +201,10 @@ SELDOM: dict[str, set[str]] = {
         # A guess that has something to go by, or a part that is still with us.
         *(f"{AT}.probably_at.{name}" for name in ("hop", "id", "alias", "channel", "direction")),
         # Another sender's parts, an earlier run's, one whose row was deleted; the end of `retry_for`.
-        f"{AT}.route_unknown", f"{AT}.outcome_unknown", ".pay[].bolt12", ".pay[].no_new_parts",
+        f"{AT}.route_unknown",
+        f"{AT}.outcome_unknown",
+        ".pay[].bolt12",
+        ".pay[].no_new_parts",
         # A failure of a channel, while these are of the recipient.
         f"{AT}.failure.data.erring_direction",
     },

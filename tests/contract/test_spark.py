@@ -99,4 +99,3 @@ def test_paystatus(recorded: Recorded, moment: Moment) -> None:
             assert type(failure["code"]) is int and failure["message"]
             assert failure["data"]["failcode"] == 0x2002
             assert failure["data"]["failcodename"] == "WIRE_TEMPORARY_NODE_FAILURE"
-

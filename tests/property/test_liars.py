@@ -81,7 +81,7 @@ def test_a_liar_costs_a_handful_and_the_next_payment_one(
         assert story.paid, (story.code, story.words, story.lines)
         lies = 0
         for name, had in before.items():
-            lost = sum(liars.lied[town.id(name)][len(had):])
+            lost = sum(liars.lied[town.id(name)][len(had) :])
             # It may have earned itself a better name by what it forwarded.
             assert lost <= (NEXT if had and had[-1] else FIRST), (name, story.lines)
             lies += lost

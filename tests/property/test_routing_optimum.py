@@ -115,9 +115,7 @@ def test_a_bound_is_never_less_than_what_can_be_sent(seed: int, without: str) ->
     net = network.net
     overlay = net.overlay("a", **excluded)
     reduced = replace(net, ours=[channel for channel in net.ours if channel.peer != node(without)])
-    reduced.policies = {
-        named: asks for named, asks in net.policies.items() if without not in asks[:2]
-    }
+    reduced.policies = {named: asks for named, asks in net.policies.items() if without not in asks[:2]}
     try:
         most = Optimum(reduced, "a", network.parts, seconds=5.0).most_msat() if reduced.ours else 0.0
     except TimeoutError:

@@ -43,13 +43,15 @@ FAILURES = [
     "refused", "ahead", "ahead", "node_trouble", "no_reason", "asleep",
 ]  # fmt: skip
 
-PROSPECTS = st.fixed_dictionaries({
-    "busy": st.booleans(),
-    "resting": st.booleans(),
-    "money": st.booleans(),
-    "doors": st.integers(0, 4),
-    "away": st.sampled_from([(), (), (node("p"),), (node("p"), node("q"))]),
-})
+PROSPECTS = st.fixed_dictionaries(
+    {
+        "busy": st.booleans(),
+        "resting": st.booleans(),
+        "money": st.booleans(),
+        "doors": st.integers(0, 4),
+        "away": st.sampled_from([(), (), (node("p"),), (node("p"), node("q"))]),
+    }
+)
 """What may soon be otherwise where there is no route."""
 
 OFTEN = {
@@ -71,25 +73,31 @@ OFTEN = {
 KINDS = [kind for kind, (weight, _) in OFTEN.items() for _ in range(weight)]
 STEPS = st.sampled_from(KINDS).flatmap(lambda kind: OFTEN[kind][1].map(lambda fields: (kind, *fields)))
 
+
 def _shadowed(blocks: int, limit: int, kind: str, payment: Terms) -> Terms:
     """With a delay and the largest fee that its limit allows, where we send and it is to somebody else."""
     return payment.with_shadow(blocks, min(blocks, limit // 4)) if kind in ("ours", "resumed") else payment
 
 
 TERMS = st.builds(
-    lambda amount, limit, parts, tries, retry, expiry, kind, blocks, behind: _shadowed(blocks, limit, kind, terms(
-        amount,
-        max_fee_msat=limit,
-        max_parts=parts,
-        max_attempts=tries,
-        deadline_s=NOW + retry,
-        expires_at_s=NOW + expiry,
-        to_self=kind == "self",
-        watched=kind == "watched",
-        first_partid=5 if kind == "resumed" else 1,
-        behind_blocks=behind,
-        wakeable=frozenset(ScidDir(scid(10 * number + 3), 0) for number in range(4)),
-    )),
+    lambda amount, limit, parts, tries, retry, expiry, kind, blocks, behind: _shadowed(
+        blocks,
+        limit,
+        kind,
+        terms(
+            amount,
+            max_fee_msat=limit,
+            max_parts=parts,
+            max_attempts=tries,
+            deadline_s=NOW + retry,
+            expires_at_s=NOW + expiry,
+            to_self=kind == "self",
+            watched=kind == "watched",
+            first_partid=5 if kind == "resumed" else 1,
+            behind_blocks=behind,
+            wakeable=frozenset(ScidDir(scid(10 * number + 3), 0) for number in range(4)),
+        ),
+    ),
     st.sampled_from([100_000, 100_000, 100_000, 7, 1, 10**18]),
     st.sampled_from([5_000, 5_000, 10**9, 1, 0]),
     st.sampled_from([9, 9, 4, 3, 2, 1]),

@@ -1,6 +1,6 @@
 """More payments at once than HTLC slots: each has its turn, and none meets a channel of ours without a slot.
 
-    us ──10 slots── hub ──── far      the hub takes 0.3 s for an HTLC
+us ──10 slots── hub ──── far      the hub takes 0.3 s for an HTLC
 """
 
 from __future__ import annotations

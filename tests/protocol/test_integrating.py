@@ -1,8 +1,8 @@
 """docs/integrating.md, row by row: each answer is made to happen, and what is true of the money then is looked at.
 
-    paid               the recipient has the amount, and the preimage is the right one
-    surely unpaid      no row, no HTLC anywhere, no money of ours gone: nothing can settle
-    may still settle   both can happen: it is made to settle, and to fail
+paid               the recipient has the amount, and the preimage is the right one
+surely unpaid      no row, no HTLC anywhere, no money of ours gone: nothing can settle
+may still settle   both can happen: it is made to settle, and to fail
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Payments in several parts: what is sent, what is answered, and what happens when only some of it goes wrong.
 
-    us ══ hub ── far     two channels of 300,000 sat to the hub and one to alt, so that one part is too little
-     └─── alt ──┘
+us ══ hub ── far     two channels of 300,000 sat to the hub and one to alt, so that one part is too little
+ └─── alt ──┘
 """
 
 from __future__ import annotations

@@ -133,9 +133,7 @@ def test_lines_below_the_hosts_level_are_not_made(tmp_path: Path, level: str, ke
 # --- the start of the node --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "method", ["getinfo", "listsendpays", "listdatastore", "help", "listconfigs"]
-)
+@pytest.mark.parametrize("method", ["getinfo", "listsendpays", "listdatastore", "help", "listconfigs"])
 def test_trouble_at_the_start(method: str, tmp_path: Path) -> None:
     """The host is not ready for a command when we start: a call waits for it, and none is forgotten."""
 

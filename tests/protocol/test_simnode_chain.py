@@ -1,6 +1,6 @@
 """A node that is behind the chain, as after a start: what it says, and what the network says to its HTLCs.
 
-    us ── hub ── far        us: 100 blocks short of what everybody else has seen
+us ── hub ── far        us: 100 blocks short of what everybody else has seen
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Clocks that step, as the host, a plugin and the real plugin see them.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Misbehaviour of the simulated node on request: every fault does what it says, and nothing else.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What hangs in the box, and what it does not have: signers, hooks, single commands, commands that are missing.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations

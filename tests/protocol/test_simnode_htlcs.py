@@ -1,6 +1,6 @@
 """The host's table of HTLCs, as small and as large as a real one gets.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations

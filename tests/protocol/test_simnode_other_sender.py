@@ -1,6 +1,6 @@
 """Another sender of the same node in the box: its tries, the pauses between them, and the rule of one group.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations

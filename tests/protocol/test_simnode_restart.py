@@ -1,6 +1,6 @@
 """What survives a stop and a kill of the simulated node: the table, the HTLCs, and rows that have none.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations
@@ -199,5 +199,3 @@ def test_invoices_of_our_own_are_remembered(tmp_path: Path) -> None:
         assert (shown["status"], shown["amount_received_msat"]) == ("paid", 5000)
         with pytest.raises(RpcError, match="Duplicate label"):
             box.call("invoice", [5000, "shop", "another"])
-
-

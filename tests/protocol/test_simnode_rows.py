@@ -1,6 +1,6 @@
 """Rows of the payments table that somebody deletes: by hand, by age, and in the middle of a payment.
 
-    us ── hub ── far
+us ── hub ── far
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ def test_age_takes_nothing_that_is_pending(box: Box) -> None:
     box.on_world(lambda world: world.cancel_invoice(invoice))
 
 
-def test_a_row_is_gone_before_anybody_hears_of_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_is_gone_before_anybody_hears_of_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first part's row goes in the moment of its success; its notification comes, the table has the other."""
     monkeypatch.setenv("ECHO_MANIFEST", json.dumps({"subscriptions": ["sendpay_success"]}))
     with line_box(tmp_path, plugin=ECHO) as box:

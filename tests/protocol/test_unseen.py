@@ -39,9 +39,7 @@ def three(clock: RealClock) -> tuple[World, NodeId]:
     for middle, policy in (("hub", CHEAP), ("alt", DEAR), ("third", DEAR)):
         for start, end in (("us", middle), (middle, "far")):
             amount_msat = 3_000_000 * SAT
-            world.add_channel(
-                ids[start], ids[end], amount_msat, amount_msat, policy_ab=policy, policy_ba=policy
-            )
+            world.add_channel(ids[start], ids[end], amount_msat, amount_msat, policy_ab=policy, policy_ba=policy)
     return world, ids["us"]
 
 

@@ -26,7 +26,6 @@ os.environ.setdefault("TEST_NETWORK", "regtest")
 os.environ.setdefault("TIMEOUT", f"{PATIENCE_S:.0f}")
 
 
-
 def missing() -> str | None:
     """What keeps these tests from running, None if nothing does."""
     for program in ("lightningd", "lightning-cli", "bitcoind"):

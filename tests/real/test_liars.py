@@ -1,8 +1,8 @@
 """A node that refuses whatever it says: what it costs a payment and the next one, on real nodes.
 
-            ╭── liar ══════╮        liar asks nothing, over six channels of 200,000 sat
-    payer ──┤              ├ payee
-            ╰── honest ────╯        honest asks 4,000 ppm, within the limit of 0.5 %
+        ╭── liar ══════╮        liar asks nothing, over six channels of 200,000 sat
+payer ──┤              ├ payee
+        ╰── honest ────╯        honest asks 4,000 ppm, within the limit of 0.5 %
 """
 
 from __future__ import annotations

@@ -243,6 +243,7 @@ def test_parameters_by_name(shop: Shop) -> None:
 
 def test_the_command_line(shop: Shop) -> None:
     """lightning-cli, with positions and with -k; a script wants no lines of what is waited for."""
+
     def cli(*arguments: str) -> dict[str, Any]:
         directory = shop.payer.peer.daemon.lightning_dir
         command = ["lightning-cli", f"--lightning-dir={directory}", "--network=regtest", "-N", "none", *arguments]

@@ -97,9 +97,7 @@ def unplugged(node: Node, peer: Node) -> Iterator[None]:
     [(0, 100, True), (0, SIDE_BLOCKS, False), (1000, 100, False)],
     ids=["fees alone", "a delay that side exceeds", "locked money is dear"],
 )
-def test_what_a_route_is_chosen_by(
-    riskfactor: float, maxdelay: int, by_side: bool, crossing: Crossing
-) -> None:
+def test_what_a_route_is_chosen_by(riskfactor: float, maxdelay: int, by_side: bool, crossing: Crossing) -> None:
     """100,000 sat: by side they cost nothing and 34 blocks more, by hub 1,001 msat."""
     refill(crossing.line.hub, crossing.line.far, 200_000_000)
     made = crossing.invoice_of_far(100_000_000)

@@ -1,6 +1,6 @@
 """HTLC slots of our own channel: whose HTLCs lightningd counts before it says "Too many HTLCs".
 
-    host ══ hub     ten HTLCs at most each way, by the configuration of both
+host ══ hub     ten HTLCs at most each way, by the configuration of both
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What `pay` waits for, on real nodes: peers that are stopped and started, a hub in trouble, phones.
 
-            ╭══ lsp ──╮           lsp: eight channels of 200,000 sat; it can be told to refuse
-    payer ──┼── hub ──┴ far       phone: behind lsp, not announced, takes six HTLCs
-     ┆      lsp ┄┄ phone
-     ╰┄┄ friend                   friend: our peer, not announced
+        ╭══ lsp ──╮           lsp: eight channels of 200,000 sat; it can be told to refuse
+payer ──┼── hub ──┴ far       phone: behind lsp, not announced, takes six HTLCs
+ ┆      lsp ┄┄ phone
+ ╰┄┄ friend                   friend: our peer, not announced
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An account of a payment's money, kept from outside a session, for `tests/property/test_session.py`.
 
 The `Bookkeeper` sees only what goes into the session and what comes out of it, and knows nothing of its states but
-whether it waits for parts. """
+whether it waits for parts."""
 
 from __future__ import annotations
 
@@ -323,9 +323,7 @@ class Bookkeeper:
     def _question(self, which: int) -> int:
         return self.questions[-1 - which].query_id if which < len(self.questions) else 50_000 + which
 
-    def _route(
-        self, amount_msat: int, fee_msat: int, delay: int, number: int, by: int | None = None
-    ) -> Route:
+    def _route(self, amount_msat: int, fee_msat: int, delay: int, number: int, by: int | None = None) -> Route:
         """us ─ a ─ b ─ d, with the whole fee at a; the channels are those of `number`, the nodes those of `by`."""
         base, by = 10 * number + 1, number if by is None else by
         final = self.terms.final_cltv + self.terms.behind_blocks

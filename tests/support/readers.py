@@ -46,6 +46,7 @@ def status_text(error: dict[str, Any]) -> str:
     shown = f"RpcError {{ code: Some({error['code']}), message: {message}, data: {data} }}"
     return f"Error calling method Pay: {shown}"
 
+
 def btcpay_after_hanging_up(seen: Look) -> Says:
     (entries,) = list(seen.listpays.values())[:1]
     last = entries[-1]

@@ -110,6 +110,7 @@ def test_in_parts_they_are_three_as_well():
     us ── A, B, C, E ─╱ D     each holds 300,000 sat and all are back: 700,000 sat go in three parts, 1,000,000 in
                               none.
     """
+
     def town() -> Town:
         small = Town(latency_s=0.2)
         for name in "ABCE":
@@ -150,6 +151,7 @@ def test_the_peer_that_says_so_is_not_worse_for_it():
     """
     us ── A ──100─╱ D     A refuses, and was right to.
     """
+
     def told(town: Town, name: str) -> int:
         town._sender = Sender(town.world, town.id("us"), beliefs=(beliefs := LiquidityBeliefs()))
         town.pay()

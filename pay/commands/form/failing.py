@@ -72,12 +72,14 @@ AMOUNTS = (
     always("amount_sent_msat", MSAT, "What left this node for it, fees included."),
 )
 
-FAILED_PART = Object((
-    always("partid", U64, "The number of the part."),
-    *AMOUNTS,
-    *REFUSAL,
-    always("message", STRING, "Why it failed, in words."),
-))
+FAILED_PART = Object(
+    (
+        always("partid", U64, "The number of the part."),
+        *AMOUNTS,
+        *REFUSAL,
+        always("message", STRING, "Why it failed, in words."),
+    )
+)
 
 ENDED = (
     always("payment_hash", HASH, "The hash of the payment."),
@@ -91,13 +93,15 @@ ENDED = (
 )
 """In `data` of every end of a payment that had begun."""
 
-ATTEMPT = Object((
-    always("status", words("pending", "success", "failed"), "How it stands."),
-    maybe("failreason", STRING, "Why it failed, in words."),
-    maybe("failcode", INTEGER, "The failure code of BOLT #4."),
-    always("partid", U64, "The number of the part."),
-    *AMOUNTS,
-))
+ATTEMPT = Object(
+    (
+        always("status", words("pending", "success", "failed"), "How it stands."),
+        maybe("failreason", STRING, "Why it failed, in words."),
+        maybe("failcode", INTEGER, "The failure code of BOLT #4."),
+        always("partid", U64, "The number of the part."),
+        *AMOUNTS,
+    )
+)
 
 BESIDE = (
     maybe("attempts", Array(ATTEMPT), "The last three attempts; **paystatus** has all of them."),
@@ -142,9 +146,7 @@ ALREADY_USED = Failing(
     "This *payment_hash* was paid, or is being paid, with another amount or to another node.",
 )
 
-DESTINATION_FAILED = Failing(
-    Code.DESTINATION_FAILED, "The recipient refuses for good.", begun=True
-)
+DESTINATION_FAILED = Failing(Code.DESTINATION_FAILED, "The recipient refuses for good.", begun=True)
 
 ROUTE_NOT_FOUND = Failing(
     Code.ROUTE_NOT_FOUND,

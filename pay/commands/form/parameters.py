@@ -141,9 +141,7 @@ def _by_name(
             continue
         if name in values:
             other = named[name].other_name
-            raise PayError(
-                Code.INVALID_PARAMS, f"duplicate parameters: {name} and {other} are the same one"
-            )
+            raise PayError(Code.INVALID_PARAMS, f"duplicate parameters: {name} and {other} are the same one")
         values[name] = value
     return values
 

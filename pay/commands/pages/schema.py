@@ -53,9 +53,7 @@ def command_schema(
         "request": request_schema(command.parameters),
         "response": {**answers, "post_return_value_notes": list(command.words.notes)},
         "errors": [f"{int(failing.code)}: {failing.about}" for failing in command.errors],
-        "see_also": [
-            f"{man_pages[page]}(7)" if page in man_pages else page for page in command.words.see_also
-        ],
+        "see_also": [f"{man_pages[page]}(7)" if page in man_pages else page for page in command.words.see_also],
         "examples": [
             {
                 "request": {"id": f"example:{command.name}#{number}", **example["request"]},
@@ -137,7 +135,8 @@ def shape_schema(shape: Shape, described: bool = True) -> JsonObject:
                         "required": _required(case.more),
                         "additionalProperties": False,
                         "properties": {
-                            **{field.name: {} for field in fields}, **_properties(case.more, described),
+                            **{field.name: {} for field in fields},
+                            **_properties(case.more, described),
                         },
                     },
                 }

@@ -185,13 +185,15 @@ class ChannelHints:
             log.broken(LogEvent.HINT_UNTOLD, "channel=%s", hint.channel)
             return
         total_msat = max(size_msat or 0, hint.tried_msat)
-        self._announcements.channel_hint({
-            "timestamp": now_s,
-            "scid": str(hint.channel),
-            "estimated_capacity_msat": hint.tried_msat - 1 if hint.enabled else total_msat,
-            "total_capacity_msat": total_msat,
-            "enabled": hint.enabled,
-        })
+        self._announcements.channel_hint(
+            {
+                "timestamp": now_s,
+                "scid": str(hint.channel),
+                "estimated_capacity_msat": hint.tried_msat - 1 if hint.enabled else total_msat,
+                "total_capacity_msat": total_msat,
+                "enabled": hint.enabled,
+            }
+        )
 
 
 def hint_of(attempt: Attempt) -> ChannelHint | None:

@@ -1,9 +1,9 @@
 """The journal's entry of one payment through its life: before the first part, once parts are out, and at the end.
 
-    begin     written before the first part; parts wait for it
-    mark      once a part has been out for a moment: that the host took it. Else nobody would know of it, should
-              its rows be deleted while this plugin is away
-    end       struck out; of a payment whose amount its caller chose, what it came to is kept
+begin     written before the first part; parts wait for it
+mark      once a part has been out for a moment: that the host took it. Else nobody would know of it, should
+          its rows be deleted while this plugin is away
+end       struck out; of a payment whose amount its caller chose, what it came to is kept
 """
 
 from __future__ import annotations

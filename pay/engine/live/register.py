@@ -199,9 +199,7 @@ class Register:
         standing = standing_at_the_end(running.session)
         self._finished.append(Snapshot(standing, running.source, running.ours, running.times))
         self._attempts += len(standing.attempts)
-        while len(self._finished) > 1 and (
-            len(self._finished) > MOST_FINISHED or self._attempts > MOST_ATTEMPTS
-        ):
+        while len(self._finished) > 1 and (len(self._finished) > MOST_FINISHED or self._attempts > MOST_ATTEMPTS):
             self._attempts -= len(self._finished.popleft().standing.attempts)
         return True
 

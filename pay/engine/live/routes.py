@@ -79,9 +79,7 @@ class Foreseen:
         The first plan of a payment with such terms; None where it cannot be made now.
     """
 
-    def __init__(
-        self, terms: Terms, kind: Shadow, shadowed: asyncio.Task[Terms], plan: asyncio.Task[Plan | None]
-    ):
+    def __init__(self, terms: Terms, kind: Shadow, shadowed: asyncio.Task[Terms], plan: asyncio.Task[Plan | None]):
         self._terms = terms
         self._kind = kind
         self._shadowed = shadowed

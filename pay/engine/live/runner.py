@@ -41,6 +41,7 @@ from pay.routing.query import NoRoute
 
 log = EventLog("pay")
 
+
 class Runner:
     """Carries out what the sessions of the register want.
 

@@ -110,6 +110,7 @@ class Demo:
         self.us = networks.join(self.world, "us", seed=self._seed)
         for peer in self.world.nodes.values():
             peer.latency_s = LATENCY_S
+
     async def _plugin_started(self) -> None:
         """Until the plugin has kept cln-xpay from answering in its place."""
         for _ in range(400):

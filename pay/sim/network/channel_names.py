@@ -64,8 +64,7 @@ class ChannelNames:
     def new_aliases(self, scid: Scid) -> tuple[Scid, Scid]:
         """One for each end, of block heights beyond any real one, so that neither is taken for a real scid."""
         first, second = (
-            int.from_bytes(keys.derive(self._seed, "alias", scid, side)[:8], "big") | 0xF0 << 56
-            for side in (0, 1)
+            int.from_bytes(keys.derive(self._seed, "alias", scid, side)[:8], "big") | 0xF0 << 56 for side in (0, 1)
         )
         return Scid(first), Scid(second)
 

@@ -59,9 +59,7 @@ def complaint(state: NetworkState, asked: Forward, channel: SimChannel, directio
     return None
 
 
-def other_channel(
-    state: NetworkState, asked: Forward, named: SimChannel, direction: int
-) -> SimChannel | None:
+def other_channel(state: NetworkState, asked: Forward, named: SimChannel, direction: int) -> SimChannel | None:
     """Another channel between the same nodes that takes the HTLC, the one with the most to spend."""
     best: SimChannel | None = None
     for channel in state.parallel(named):

@@ -87,9 +87,7 @@ class LocalFailure(Exception):
     Everything else that our own channel refuses comes later, as a `Failed` of index 0.
     """
 
-    def __init__(
-        self, text: str, failcode: FailCode, node: NodeId, scid: Scid | None, direction: int
-    ):
+    def __init__(self, text: str, failcode: FailCode, node: NodeId, scid: Scid | None, direction: int):
         super().__init__(text)
         self.text = text
         """The message of the JSON-RPC error."""

@@ -83,9 +83,7 @@ class Liar:
         In which it lies; in others it behaves, and no lie is used up.
     """
 
-    def __init__(
-        self, lies: Sequence[Lie | None] | Iterator[Lie | None], roles: Collection[Role] = tuple(Role)
-    ):
+    def __init__(self, lies: Sequence[Lie | None] | Iterator[Lie | None], roles: Collection[Role] = tuple(Role)):
         self._lies = cycle(lies) if isinstance(lies, Sequence) else lies
         self._roles = frozenset(roles)
         self.told = 0

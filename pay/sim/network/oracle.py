@@ -147,9 +147,7 @@ def parts(
         part_msat = min(part_msat, left_msat)
         if len(found) + -(-left_msat // part_msat) > most_parts:
             return None
-        route = cheapest_route(
-            world, source, destination, part_msat, final_cltv=final_cltv, used_msat=used_msat
-        )
+        route = cheapest_route(world, source, destination, part_msat, final_cltv=final_cltv, used_msat=used_msat)
         if route is None:
             part_msat = -(-part_msat // 2)
             if part_msat <= amount_msat >> 12 or part_msat == 1:
@@ -219,9 +217,7 @@ def _route(
     return OracleRoute(tuple(hops))
 
 
-def _use(
-    world: World, source: NodeId, route: OracleRoute, used_msat: dict[tuple[SimChannel, int], int]
-) -> None:
+def _use(world: World, source: NodeId, route: OracleRoute, used_msat: dict[tuple[SimChannel, int], int]) -> None:
     start = source
     for hop in route.hops:
         channel = world.find_channel(hop.scid, start)

@@ -97,9 +97,7 @@ class Regtest:
         peers = self._factory.get_nodes(len(settings), opts=settings)
         sockets = [Path(peer.daemon.lightning_dir) / "regtest" / "lightning-rpc" for peer in peers]
         ours = ["plugin.py" in str(each.get("plugin", "")) for each in options]
-        return [
-            Node(peer, RawRpc(socket), mine) for peer, socket, mine in zip(peers, sockets, ours, strict=True)
-        ]
+        return [Node(peer, RawRpc(socket), mine) for peer, socket, mine in zip(peers, sockets, ours, strict=True)]
 
     def open_channels(
         self, *pairs: tuple[Node, Node], announce: bool = True, capacity_sat: int = CAPACITY_SAT

@@ -1,6 +1,6 @@
 """Makes the examples of the commands' pages: what the plugin in the box really answers.
 
-    python -m tests.support.box.examples docs/commands/examples.json
+python -m tests.support.box.examples docs/commands/examples.json
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A node with the real `plugin.py` on a small simulated network, and what tests ask of it.
 
-         ┌── hub ──┐            every channel 10,000,000 sat; ours are all on our side
-    us ──┤         ├── far      by the hub: 1 sat + 0.01 %, 40 blocks a hop
-         └── alt ──┘            by alt: 3 sat + 0.05 %, 80 blocks a hop
-           hub ···· phone       not announced
-           island               without a channel
+     ┌── hub ──┐            every channel 10,000,000 sat; ours are all on our side
+us ──┤         ├── far      by the hub: 1 sat + 0.01 %, 40 blocks a hop
+     └── alt ──┘            by alt: 3 sat + 0.05 %, 80 blocks a hop
+       hub ···· phone       not announced
+       island               without a channel
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ OPTIONS: dict[str, Any] = {
 }
 KEY = ["pay", "liquidity"]
 
+
 def drain(host: Host, start: str, left_msat: int = 0) -> None:
     """Leave so much to spend on the side of `start` in its channel with far."""
     channel = host.channel(start, "far")

@@ -105,9 +105,7 @@ class Scene:
         self.register = Register()
         self.heard: list[tuple[str, dict[str, Any]]] = []
         told = Announcements(lambda topic, fields: self.heard.append((topic, fields)))
-        self.runner = Runner(
-            fake, fake, node("us"), self.register, told, fake, DeadRows(fake, 0.0), RARELY_S
-        )
+        self.runner = Runner(fake, fake, node("us"), self.register, told, fake, DeadRows(fake, 0.0), RARELY_S)
         us = node("us")
         self.paying = Paying(
             fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, DeadRows(fake, 0.0),

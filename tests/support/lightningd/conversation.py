@@ -133,8 +133,11 @@ def _invoices(talk: Conversation) -> None:
     talk.ask("invoice", {"amount_msat": "1sat", "label": 3, "description": "tea", "expiry": 60, "cltv": 20,
                          "preimage": "55" * 32, "deschashonly": True}, "all options")  # fmt: skip
     talk.ask("invoice", {"amount_msat": 1000, "label": "a-1", "description": "tea"}, "label again")
-    talk.ask("invoice", {"amount_msat": 1000, "label": "a-4", "description": "t", "preimage": "55" * 32},
-             "preimage again")
+    talk.ask(
+        "invoice",
+        {"amount_msat": 1000, "label": "a-4", "description": "t", "preimage": "55" * 32},
+        "preimage again",
+    )
     mistakes: dict[str, dict[str, Any]] = {
         "bad amount": {"amount_msat": "x"}, "zero": {"amount_msat": 0}, "negative": {"amount_msat": -1},
         "bad label": {"label": [1]}, "bad expiry": {"expiry": "x"}, "bad preimage": {"preimage": "55"},
@@ -201,8 +204,9 @@ def _payments(talk: Conversation) -> None:
             talk.ask("listhtlcs", {}, "with HTLCs")
             some = {"id": bench.scid(0), "index": "created", "start": 1, "limit": 1}
             talk.ask("listhtlcs", some, "of a channel")
-            talk.ask("listsendpays", {"payment_hash": invoice.payment_hash, "status": "complete"},
-                     "another status")
+            talk.ask(
+                "listsendpays", {"payment_hash": invoice.payment_hash, "status": "complete"}, "another status"
+            )
             talk.ask("listsendpays", {"status": "pending"}, "by status")
             bench.release(invoice, "2002")
             _until_over(bench, invoice)
@@ -300,7 +304,10 @@ def _mistakes(talk: Conversation) -> None:
     talk.ask("check", ["decode", _written()], "by position")
     talk.ask("check", {"command_to_check": "nonsense"}, "unknown command")
     talk.ask("check", {}, "nothing")
-    talk.ask("check", {"command_to_check": "sendpay", "route": [], "payment_hash": "11" * 32, "amount_msat": 1},
-             "sendpay well")
+    talk.ask(
+        "check",
+        {"command_to_check": "sendpay", "route": [], "payment_hash": "11" * 32, "amount_msat": 1},
+        "sendpay well",
+    )
     talk.ask("check", {"command_to_check": "sendpay", "route": [], "payment_hash": "11" * 32}, "sendpay badly")
     talk.ask("check", {"command_to_check": "hold", "payment_hash": "x"}, "a plugin's command")

@@ -70,9 +70,7 @@ class Line:
             "metadata": invoice.metadata, **final,
         }  # fmt: skip
         outcomes: list[HtlcOutcome] = []
-        self.world.send(
-            self.nodes["A"].id, hops, invoice.payment_hash, FinalPayload(**fields), outcomes.append
-        )
+        self.world.send(self.nodes["A"].id, hops, invoice.payment_hash, FinalPayload(**fields), outcomes.append)
         return outcomes
 
     def pay(

@@ -107,9 +107,7 @@ def test_a_part_that_was_planned_in_spite_of_the_news_is_not_sent_again() -> Non
 def test_a_hint_that_refuses_otherwise_than_by_sleep() -> None:
     """c has no balance for it in one part, and there may not be several: a refusal like any other node's."""
     known = restrict(NOTHING, ROUTE, NO_MONEY, Circumstances(wakeable=HINTED))
-    assert known == without(
-        caps={CHANNEL[3]: 99_999}, refusals={"c": 1}, doors={CHANNEL[3]: 100_000}
-    )
+    assert known == without(caps={CHANNEL[3]: 99_999}, refusals={"c": 1}, doors={CHANNEL[3]: 100_000})
 
 
 def test_a_hint_may_be_several_channels() -> None:

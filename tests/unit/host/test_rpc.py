@@ -136,9 +136,7 @@ def test_a_call_given_up_frees_its_place(tmp_path: Path) -> None:
     """After their time calls that hang are unanswered, and those that queue behind them have their turn."""
 
     async def story(host: Socket, rpc: HostRpc) -> None:
-        calls = [
-            asyncio.create_task(rpc.acall("connect", {}, timeout_s=0.1)) for _ in range(2 * MOST_OF_A_METHOD)
-        ]
+        calls = [asyncio.create_task(rpc.acall("connect", {}, timeout_s=0.1)) for _ in range(2 * MOST_OF_A_METHOD)]
         ends = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(end) for end in ends} == {Unanswered}
         assert host.asked["connect"] == 2 * MOST_OF_A_METHOD

@@ -64,9 +64,7 @@ SETTINGS = Settings(
         min_part_msat=34,
         randomness=0.36,
     ),
-    PartLimits(
-        usual_parts=22, max_parts=33, max_attempts=35, parts_option="parts", attempts_option="attempts"
-    ),
+    PartLimits(usual_parts=22, max_parts=33, max_attempts=35, parts_option="parts", attempts_option="attempts"),
     Shadow.FULL,
 )
 

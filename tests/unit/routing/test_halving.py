@@ -40,9 +40,7 @@ def test_of_equals_the_one_that_began_last() -> None:
         ((2, 2), 2.5, False),
     ],
 )
-def test_who_refused_others_lately_is_asked_once(
-    here: tuple[int, int], believed: float, doubted: bool
-) -> None:
+def test_who_refused_others_lately_is_asked_once(here: tuple[int, int], believed: float, doubted: bool) -> None:
     assert suspected({"a": here}, {"a": believed}) == ("a" if doubted else "")
 
 

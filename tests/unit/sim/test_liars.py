@@ -1,6 +1,6 @@
 """Nodes that lie, at every place of a route, and what the sender hears.
 
-    A ── B ── C ── D        A pays D
+A ── B ── C ── D        A pays D
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def test_a_recipient_claims_any_height(height: int):
     assert outcome.message == code.to_bytes(2, "big") + AMOUNT.to_bytes(8, "big") + height.to_bytes(4, "big")
 
 
-@pytest.mark.parametrize(
-    ("role", "lies"), [(Role.FORWARDER, [1]), (Role.LAST_BUT_ONE, [2]), (Role.RECIPIENT, [])]
-)
+@pytest.mark.parametrize(("role", "lies"), [(Role.FORWARDER, [1]), (Role.LAST_BUT_ONE, [2]), (Role.RECIPIENT, [])])
 def test_it_lies_only_in_its_roles(role: Role, lies: list[int]):
     """B is a forwarder on ABCD and last but one on ABC; what it hands on as neither is treated well."""
     liar = Liar([Lie(FailCode.MPP_TIMEOUT)], roles=[role])

@@ -30,9 +30,7 @@ def random_world(seed: int, n_nodes: int = 30, n_channels: int = 90) -> tuple[Wo
             Policy(rng.randrange(0, 2000), rng.randrange(0, 2000), rng.choice((6, 34, 80)), 1, capacity)
             for _ in range(2)
         ]
-        world.add_channel(
-            a, b, capacity, rng.randrange(0, capacity), policy_ab=policies[0], policy_ba=policies[1]
-        )
+        world.add_channel(a, b, capacity, rng.randrange(0, capacity), policy_ab=policies[0], policy_ba=policies[1])
     return world, clock, ids
 
 

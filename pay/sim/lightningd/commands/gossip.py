@@ -22,14 +22,16 @@ def listnodes(context: Context, command: Command, args: dict[str, Any]) -> Answe
     now_s = int(context.world.clock.now())
     for peer in peers:
         if any(channel.announced and not channel.closed for channel in peer.channels):
-            shown.append({
-                "nodeid": peer.id.hex(),
-                "alias": peer.name,
-                "color": peer.id.hex()[:6],
-                "last_timestamp": now_s,
-                "features": feature_bytes(peer.features).hex(),
-                "addresses": [],
-            })
+            shown.append(
+                {
+                    "nodeid": peer.id.hex(),
+                    "alias": peer.name,
+                    "color": peer.id.hex()[:6],
+                    "last_timestamp": now_s,
+                    "features": feature_bytes(peer.features).hex(),
+                    "addresses": [],
+                }
+            )
     return {"nodes": shown}
 
 
@@ -48,24 +50,26 @@ def listchannels(context: Context, command: Command, args: dict[str, Any]) -> An
             asked = args["source"] in (None, ends[0]) and args["destination"] in (None, ends[1])
             if policy is None or not asked:
                 continue
-            shown.append({
-                "source": ends[0].hex(),
-                "destination": ends[1].hex(),
-                "short_channel_id": format_scid(channel.scid),
-                "direction": direction,
-                "public": True,
-                "amount_msat": channel.capacity_msat,
-                "message_flags": 1,
-                "channel_flags": direction | (0 if policy.enabled else 2),
-                "active": policy.enabled,
-                "last_update": policy.timestamp,
-                "base_fee_millisatoshi": policy.fee_base_msat,
-                "fee_per_millionth": policy.fee_ppm,
-                "delay": policy.cltv_delta,
-                "htlc_minimum_msat": policy.htlc_min_msat,
-                "htlc_maximum_msat": policy.htlc_max_msat,
-                "features": "",
-            })
+            shown.append(
+                {
+                    "source": ends[0].hex(),
+                    "destination": ends[1].hex(),
+                    "short_channel_id": format_scid(channel.scid),
+                    "direction": direction,
+                    "public": True,
+                    "amount_msat": channel.capacity_msat,
+                    "message_flags": 1,
+                    "channel_flags": direction | (0 if policy.enabled else 2),
+                    "active": policy.enabled,
+                    "last_update": policy.timestamp,
+                    "base_fee_millisatoshi": policy.fee_base_msat,
+                    "fee_per_millionth": policy.fee_ppm,
+                    "delay": policy.cltv_delta,
+                    "htlc_minimum_msat": policy.htlc_min_msat,
+                    "htlc_maximum_msat": policy.htlc_max_msat,
+                    "features": "",
+                }
+            )
     return {"channels": shown}
 
 

@@ -213,9 +213,7 @@ def _channel_name(value: Any) -> str:
         raise BadParam("must be channel id or short channel id") from None
 
 
-@host_command(
-    "listhtlcs", opt("id", _channel_name), opt("index", _index), opt("start", u64, 0), opt("limit", u32)
-)
+@host_command("listhtlcs", opt("id", _channel_name), opt("index", _index), opt("start", u64, 0), opt("limit", u32))
 def listhtlcs(context: Context, command: Command, args: dict[str, Any]) -> Answer | RawAnswer:
     channels = context.own.channels
     if args["id"] is not None:

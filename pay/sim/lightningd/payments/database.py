@@ -136,9 +136,7 @@ class Database:
 
     def next_index(self, name: str) -> int:
         """Counts up from 1, one counter a name."""
-        self.query(
-            "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", name
-        )
+        self.query("INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", name)
         return int(self.query("SELECT value FROM counters WHERE name = ?", name)[0][0])
 
     def remember_config(self, name: str, values: list[str]) -> None:
@@ -161,9 +159,7 @@ class Database:
 
     def payment(self, payment_hash: bytes, groupid: int, partid: int) -> Payment | None:
         """The one row of this key."""
-        rows = self.payments(
-            "payment_hash = ? AND groupid = ? AND partid = ?", payment_hash, groupid, partid
-        )
+        rows = self.payments("payment_hash = ? AND groupid = ? AND partid = ?", payment_hash, groupid, partid)
         return rows[0] if rows else None
 
     def highest_groupid(self, payment_hash: bytes) -> int:
@@ -173,9 +169,7 @@ class Database:
 
     def settle(self, payment: Payment, preimage: bytes, now_s: int) -> Payment:
         """Mark a row complete; lightningd refuses nothing here, whatever the row was."""
-        return self._update(
-            payment, status=int(Status.COMPLETE), payment_preimage=preimage, completed_at=now_s
-        )
+        return self._update(payment, status=int(Status.COMPLETE), payment_preimage=preimage, completed_at=now_s)
 
     def fail(self, payment: Payment, failure: str | None, erroronion: bytes | None, now_s: int) -> Payment:
         """Mark a row failed and remember why."""

@@ -39,7 +39,7 @@ class Option:
         if self.kind == "int" and re.fullmatch(r"-?[0-9]+", text) is None:
             raise OptionError(f"'{text}' is not a number")
         if self.kind == "bool" and text not in ("true", "false"):
-            raise OptionError(f"'{text}' is not a bool, must be \\\"true\\\" or \\\"false\\\"")
+            raise OptionError(f'\'{text}\' is not a bool, must be \\"true\\" or \\"false\\"')
 
     def typed(self, text: str) -> Any:
         """The value in JSON's type."""

@@ -112,9 +112,7 @@ class Plugins:
         if plugin.state is PluginState.DEAD:
             raise PluginDied(self._why_dead.get(plugin, "exited"))
 
-    async def _introduce(
-        self, plugin: PluginProcess, parameters: dict[str, Any], id_prefix: str | None
-    ) -> None:
+    async def _introduce(self, plugin: PluginProcess, parameters: dict[str, Any], id_prefix: str | None) -> None:
         params = {"allow-deprecated-apis": self.settings.allow_deprecated}
         manifest = (await self.request(plugin, "getmanifest", params, id_prefix)).get("result")
         if plugin.state is PluginState.DEAD:
@@ -156,9 +154,7 @@ class Plugins:
         }
         return {"options": options, "configuration": configuration}
 
-    def _register(
-        self, plugin: PluginProcess, manifest: dict[str, Any], parameters: dict[str, Any]
-    ) -> str | None:
+    def _register(self, plugin: PluginProcess, manifest: dict[str, Any], parameters: dict[str, Any]) -> str | None:
         """Take over a manifest; what is wrong with it, if anything."""
         for name in ("options", "rpcmethods"):
             if not isinstance(manifest.get(name), list):
@@ -169,7 +165,7 @@ class Plugins:
         for topic in manifest.get("notifications", []):
             if topic["method"] in NATIVE_TOPICS:
                 return (
-                    f"plugin attempted to register a native notification topic \"{topic['method']}\","
+                    f'plugin attempted to register a native notification topic "{topic["method"]}",'
                     " these may however only be sent by lightningd"
                 )
         try:

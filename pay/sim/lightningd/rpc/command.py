@@ -104,9 +104,7 @@ class Command:
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """A `message` or `progress` to the caller, if it enabled notifications before this request."""
         if self.connection is not None and self.wants_notifications and not self.answered:
-            self.connection.send(
-                {"jsonrpc": "2.0", "method": method, "params": {**params, "id": self.id}}
-            )
+            self.connection.send({"jsonrpc": "2.0", "method": method, "params": {**params, "id": self.id}})
 
 
 def apply_filter(value: Any, wanted: Any) -> Any:

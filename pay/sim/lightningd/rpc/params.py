@@ -85,9 +85,7 @@ def read_params(
     return values
 
 
-def _by_position(
-    params: Sequence[Param], given: list[Any], allow_extra: bool, verbose: bool
-) -> dict[str, Any]:
+def _by_position(params: Sequence[Param], given: list[Any], allow_extra: bool, verbose: bool) -> dict[str, Any]:
     """A null is nothing; values are judged in order, so a bad one is refused before one too many."""
     values = {}
     for position, value in enumerate(given):
@@ -100,9 +98,7 @@ def _by_position(
     return values
 
 
-def _by_name(
-    params: Sequence[Param], given: dict[str, Any], allow_extra: bool, verbose: bool
-) -> dict[str, Any]:
+def _by_name(params: Sequence[Param], given: dict[str, Any], allow_extra: bool, verbose: bool) -> dict[str, Any]:
     """A null is a value like any other here."""
     values = {}
     by_name = {p.name: p for p in params}

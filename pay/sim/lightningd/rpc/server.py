@@ -42,9 +42,7 @@ class RpcServer:
         listener.listen(1024)
         # From Python 3.13 on asyncio would remove the file, which lightningd leaves behind.
         keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, backlog=1024, **keep
-        )
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, backlog=1024, **keep)
 
     def stop_listening(self) -> None:
         """New clients are refused (the file stays, as after a crash)."""
@@ -121,9 +119,7 @@ def _malformed(request: Any) -> str | None:
 
 
 def _refuse(connection: Connection, problem: str) -> None:
-    connection.send(
-        {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": problem}}
-    )
+    connection.send({"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": problem}})
 
 
 async def _drained(writer: asyncio.StreamWriter) -> None:

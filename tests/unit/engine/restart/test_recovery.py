@@ -137,9 +137,7 @@ class Start:
         assert payment_hash == HASH
         return self.out
 
-    def start(
-        self, running: Running, parts: tuple[FoundPart, ...], in_journal: bool, entry: Entry | None
-    ) -> None:
+    def start(self, running: Running, parts: tuple[FoundPart, ...], in_journal: bool, entry: Entry | None) -> None:
         # What is written down later keeps the payment's own terms, also where it is only watched.
         assert entry is (None if running.order is None else self.entry)
         self.register.start(running)

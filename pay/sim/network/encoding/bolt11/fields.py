@@ -59,6 +59,7 @@ class Bolt11:
     payee: NodeId = NOBODY
     signature: bytes = b""
 
+
 def canonical(text: str) -> str:
     """Without `lightning:` and in lower case, as an invoice is stored."""
     return text[text.startswith(("lightning:", "LIGHTNING:")) * len("lightning:") :].lower()
