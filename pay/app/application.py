@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pyln.client.plugin import PluginLogHandler, Request
 
@@ -126,6 +126,8 @@ class Application:
 
     def run(self) -> None:
         """Serve until the host closes stdin."""
+        if os.environ.get("LIGHTNINGD_PLUGIN") == "1":
+            self.plugin.stdout = _stdout_for_us_alone()
         sys.setswitchinterval(SWITCH_S)
         threading.Thread(target=self._run_loop, name="driver", daemon=True).start()
         with contextlib.suppress(OSError, ValueError):
@@ -238,6 +240,13 @@ class Application:
 def run(arguments: Sequence[str]) -> None:
     """Entry point of `plugin.py`. Raises UnsupportedHost before anything is read or written."""
     Application(arguments).run()
+
+
+def _stdout_for_us_alone() -> TextIO:
+    """Our way to the host; what compiled code prints (SciPy's HiGHS may) goes to stderr."""
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return ours
 
 
 def _set_logging() -> None:

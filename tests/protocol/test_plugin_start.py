@@ -6,6 +6,7 @@ import ast
 import ctypes
 import importlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -197,6 +198,34 @@ def test_started_on_a_terminal(bare: Path) -> None:
         assert "Traceback" not in done.stderr
         said = (done.stdout + done.stderr).splitlines()[0]
         assert said.startswith(f"{Path(command[-1]).name} is ") and f"--plugin={command[-1]}" in said
+
+
+PRINTS = """
+import os, sys
+from pay.app.application import Application
+
+class Noisy(Application):
+    def run(self):
+        serve = self.plugin.run
+        def noisy():
+            os.write(1, b"printed by a library")
+            serve()
+        self.plugin.run = noisy
+        super().run()
+
+Noisy([]).run()
+"""
+
+
+def test_what_compiled_code_prints_is_no_message() -> None:
+    """SciPy's HiGHS writes to file descriptor 1 now and then: the host would end us for that."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS], input=json.dumps(GETMANIFEST) + "\n\n", capture_output=True, text=True,
+        timeout=60, cwd=PLUGIN.parent, env=environment(), check=True,
+    )  # fmt: skip
+    (answer,) = [json.loads(message) for message in done.stdout.split("\n\n") if message.strip()]
+    assert "rpcmethods" in answer["result"]
+    assert "printed by a library" in done.stderr
 
 
 # --- ways to start it -------------------------------------------------------------------------------------
