@@ -20,6 +20,15 @@ TRANSIENT_SINCE = (25, 2)
 NOTIFICATIONS_NAMED_SINCE = (25, 9)
 """Notifications of plugins are forwarded as sent, their fields under the topic's name; before, the host puts what
 was sent under `payload`."""
+XPAY_MAXDELAY_SINCE = (25, 2)
+XPAY_PAYER_NOTE_SINCE = (26, 4)
+XPAY_LABEL_SINCE = (26, 6)
+"""Parameters that cln-xpay's `xpay` has gained at its end: `maxdelay`, `payer_note`, `label` with `localinvreqid`.
+An older one refuses them by name, as it does one position too many."""
+XPAY_ALREADY_PAID_IS_219_SINCE = (26, 6)
+"""What `xpay` answers for an invoice that was paid before; 218 until then, whose name and number have moved."""
+XPAY_TOO_DEAR_IS_206_SINCE = (26, 6)
+"""What `xpay` answers where routes cost more than `maxfee` or lock longer than `maxdelay`; 205 until then."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 

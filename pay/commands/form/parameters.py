@@ -37,6 +37,8 @@ class Parameter:
         It may be given under this name as well, by name only.
     leads_since
         The release of the host since which the other name leads in the usage.
+    since
+        The release of the host whose command has it first; None where all have.
     developer
         Only there where the node runs with --developer.
     """
@@ -51,6 +53,11 @@ class Parameter:
     other_name: str | None = None
     leads_since: Release | None = None
     developer: bool = False
+    since: Release | None = None
+
+    def known_to(self, version: Version, developer: bool) -> bool:
+        """Whether the command of that host has it."""
+        return (developer or not self.developer) and (self.since is None or version.since(self.since))
 
     def name_in_usage(self, version: Version) -> str:
         """The name that the host's manual of that version says."""
@@ -123,7 +130,7 @@ def given(
 
 def usage(parameters: Sequence[Parameter], version: Version, developer: bool) -> str:
     """The usage string: names in their order, those that may be left out in brackets."""
-    shown = [parameter for parameter in parameters if developer or not parameter.developer]
+    shown = [parameter for parameter in parameters if parameter.known_to(version, developer)]
     names = [(parameter.name_in_usage(version), parameter.required) for parameter in shown]
     return " ".join(name if required else f"[{name}]" for name, required in names)
 

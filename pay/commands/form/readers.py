@@ -60,6 +60,13 @@ def text(value: Any) -> str:
     raise ValueError(f"should be a string, not {show(value)}")
 
 
+def texts(value: Any) -> tuple[str, ...]:
+    """An array of texts."""
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError(f"should be an array of strings, not {show(value)}")
+    return tuple(value)
+
+
 def decimal(value: Any) -> Decimal:
     """A number of 0 or more, exactly."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
