@@ -184,8 +184,9 @@ def test_a_peer_that_announces_another_address(host: Host) -> None:
     unplug(host, "hub", "alt")
     elsewhere = "All addresses failed: 127.0.0.1:9736: Connection establishment: Connection timed out. "
     with host.faults(errors={"connect": (401, elsewhere)}):
-        assert host.pay(host.invoice(), exclude=[host.id("alt").hex()], retry_for=1).code == 205
-    assert connects(host) == [BY_ID, WHERE_IT_WAS]
+        assert host.pay(host.invoice(), exclude=[host.id("alt").hex()], retry_for=3).code == 205
+    # Once or twice, as quick as the machine is.
+    assert connects(host)[:2] == [BY_ID, WHERE_IT_WAS]
 
 
 def dialled_us(node: Lightningd) -> None:

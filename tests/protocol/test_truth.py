@@ -296,7 +296,7 @@ def test_a_clock_set_back_makes_no_wait_longer(tmp_path: Path) -> None:
         ahead = Liar([Lie(FailCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, height=10**6)])
         with host.misbehaving("far", liar=ahead):
             mark = host.log_mark()
-            pending = host.pay_soon(made, retry_for=2)
+            pending = host.pay_soon(made, retry_for=5)
             host.log("WaitHeight", mark)
             clock.step(host.box, -3600.0)
             began = time.monotonic()

@@ -65,7 +65,7 @@ def test_it_pays_while_we_wait_for_a_block(host: Host) -> None:
     made = host.invoice(hold=True)
     with host.misbehaving("far", liar=Liar([UNKNOWN_AHEAD])):
         mark = host.log_mark()
-        pending = host.pay_soon(made, retry_for=2)
+        pending = host.pay_soon(made, retry_for=5)
         host.log("WaitHeight", mark)
     host.send_by_hand(made)
     host.until(lambda: made.parts)
