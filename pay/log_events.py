@@ -284,7 +284,9 @@ class LogEvent(Enum):
         "option [reason] [remedy] [error]",
         "At `unusual`: do as `remedy` says, or see `error`.",
     )
-    HOOK_FAILED = About((_B,), "The hook for `listpays` met a bug: the node answers by itself.", do=_BUG)
+    HOOK_FAILED = About(
+        (_B,), "The hook for commands of the host met a bug: the call goes on to the node's own.", do=_BUG
+    )
     HANDLER_FAILED = About((_B,), "What was done about a message of lightningd met a bug.", do=_BUG)
     TASK_FAILED = About((_B,), "Work in the background met a bug.", do=_BUG)
 

@@ -21,22 +21,24 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pyln.client.plugin import PluginLogHandler, Request
 
+from pay.app import entry, front_door
+from pay.app.entry import Entry
+from pay.app.front_door import Door, State, own_name
 from pay.app.options import add_options, bad_values
+from pay.app.reach import reach
 from pay.commands.form.command import Command
 from pay.commands.table import COMMANDS
 from pay.engine.live.announcements import TOPICS
-from pay.errors import PayError
+from pay.engine.live.in_work import InWork
+from pay.errors import Code, PayError, invalid_param
 from pay.host.host_plugin import CHECK, HostPlugin
+from pay.host.pulse import Pulse
+from pay.host.rpc import is_own
 from pay.host.streaming import encoded
 from pay.host.threads import Mailbox
-from pay.host.version import (
-    HOOK_FILTERS_SINCE,
-    NOTIFICATIONS_NAMED_SINCE,
-    OLDEST,
-    XPAY_OWNS_LISTPAYS_SINCE,
-    Version,
-)
+from pay.host.version import NOTIFICATIONS_NAMED_SINCE, OLDEST, Version
 from pay.log_events import EventLog, LogEvent
+from pay.units import show
 
 if TYPE_CHECKING:
     from pay.app.service import Service
@@ -56,8 +58,8 @@ log = EventLog("pay")
 
 R = TypeVar("R")
 
-HOSTS_SINCE: Mapping[str, tuple[int, int]] = {"listpays": XPAY_OWNS_LISTPAYS_SINCE}
-"""Commands of ours that are of another plugin of the host's too, and since when."""
+XPAY = "cln-xpay"
+"""It hooks `pay` as well, and the first one who changes a call has it."""
 
 SWITCH_S = 0.0001
 """So long a plan may keep the other threads from their turn: at Python's own 5 ms an answer of the host that comes
@@ -117,11 +119,13 @@ class Application:
             oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
             raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
         self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
-        self.loop = asyncio.new_event_loop()
+        pulse = Pulse()
+        self.loop = asyncio.SelectorEventLoop(pulse)
         self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
-        self._hooks: dict[str, Command[Any]] = {}
-        self._register()
+        self.door = Door(self.version, self.plugin.developer, {}, InWork(), pulse.beats, is_own)
+        self._absent = ""
+        self.plugin.before_manifest = self._register
         _set_logging()
 
     def run(self) -> None:
@@ -138,20 +142,21 @@ class Application:
 
     # --- what the host sees -----------------------------------------------------------------------------
 
-    def _register(self) -> None:
+    def _register(self, manifest_id: Any) -> None:
         plugin = self.plugin
-        for command in COMMANDS:
-            if not self._is_hosts(command):
-                handler = partial(self._on_call, command)
-                usage = command.usage(self.version, plugin.developer)
-                plugin.add_raw_method(command.name, handler, usage, command.summary)
-            elif command.instead is not None and self.version.since(HOOK_FILTERS_SINCE):
-                self._hooks[command.name] = command
-        if self._hooks:
-            plugin.add_raw_hook("rpc_command", self._on_hook, list(self._hooks))
-        add_options(plugin, plugin.developer)
-        plugin.on_option_set = lambda: self._hand_over(self._option_set())
+        decision = entry.decide(self.version, manifest_id)
         plugin.init()(self._on_init)
+        if decision.entry is Entry.ABSENT:
+            self._absent = decision.why
+            return
+        commands = reach(decision.entry, self.version, COMMANDS)
+        for name, command in commands.owned.items():
+            self._add_method(name, command)
+        for name, command in commands.hooked.items():
+            self._add_method(own_name(name), command, f"What a call of `{name}` that is for this plugin is led to")
+        self._add_hook(commands.hooked)
+        add_options(plugin, plugin.developer, decision.disable_mpp)
+        plugin.on_option_set = lambda: self._hand_over(self._option_set())
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
@@ -159,22 +164,38 @@ class Application:
         # The host holds all that must outlive us; nothing is written at the end.
         plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
 
-    def _is_hosts(self, command: Command[Any]) -> bool:
-        """Whether a plugin of the host has a command of that name beside us: it cannot be registered twice."""
-        since = HOSTS_SINCE.get(command.name)
-        return since is not None and self.version.since(since)
+    def _add_method(self, name: str, command: Command[Any], about: str | None = None) -> None:
+        usage = command.usage(self.version, self.plugin.developer)
+        handler = partial(self._on_call, command)
+        self.plugin.add_raw_method(name, handler, usage, command.summary if about is None else about)
+
+    def _add_hook(self, hooked: Mapping[str, Command[Any]]) -> None:
+        """Ask for the calls of these commands, and for what is asked about those that we answer at all times."""
+        if not hooked:
+            return
+        self.door.shared = hooked
+        filters = list(hooked)
+        if any(command.shared is not None and command.shared.always for command in hooked.values()):
+            for name, handler in ((CHECK, self._on_checked), (front_door.HELP, self._on_helped)):
+                filters.append(name)
+                about = f"What a call of `{name}` for a command of this plugin is led to"
+                self.plugin.add_raw_method(own_name(name), handler, "command ...", about)
+        self.plugin.add_command_hook(partial(front_door.decide, door=self.door), filters, before=[XPAY])
 
     def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
+        if self._absent:
+            return {"disable": self._absent}
         bad = bad_values(self.plugin)
         if bad and not self.plugin.startup:
             # Somebody has just typed it, and reads this.
             return {"disable": "; ".join(each.problem for each in bad)}
+        self.door.state = State.STARTING
         directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
         self._hand_over(self._start(str(Path(directory) / name), directory))
         return {}
 
-    def _on_call(self, command: Command[R], request: Request) -> None:
-        caller, only_check = RequestCaller(self.plugin, request), request.method == CHECK
+    def _on_call(self, command: Command[R], request: Request, only_check: bool = False) -> None:
+        caller, only_check = RequestCaller(self.plugin, request), only_check or request.method == CHECK
         try:
             wanted = command.read(request.params, self.plugin.developer)
         except PayError as error:
@@ -185,8 +206,27 @@ class Application:
         else:
             self._hand_over(self._serve(command, wanted, only_check, caller))
 
-    def _on_hook(self, request: Request) -> None:
-        self._hand_over(self._hooked(request))
+    def _on_checked(self, request: Request) -> None:
+        """A `check` of a shared command."""
+        name, request.params = front_door.without(front_door.CHECKED, request.params)
+        if (command := self._shared(name, request)) is not None:
+            self._on_call(command, request, only_check=True)
+
+    def _on_helped(self, request: Request) -> None:
+        """A `help` for one."""
+        name, _ = front_door.without(front_door.HELPED, request.params)
+        if (command := self._shared(name, request)) is not None:
+            usage = command.usage(self.version, self.plugin.developer)
+            shown = {"help": [{"command": f"{name} {usage}"}], "format-hint": "simple"}
+            RequestCaller(self.plugin, request).succeed(shown)
+
+    def _shared(self, name: Any, request: Request) -> Command[Any] | None:
+        """The command of this name; without one the request, which did not come by the hook, is refused."""
+        command = self.door.shared.get(name) if isinstance(name, str) else None
+        if command is None:
+            words = f"should be one of {', '.join(self.door.shared)}, not {show(name)}"
+            RequestCaller(self.plugin, request).fail(invalid_param(front_door.HELPED, words))
+        return command
 
     def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
         self._hand_over(self._tell(topic, fields))
@@ -202,31 +242,26 @@ class Application:
         self.loop.run_forever()
 
     async def _start(self, rpc_path: str, directory: str) -> None:
-        from pay.app.service import Service
+        try:
+            from pay.app.service import Service
 
-        self._service = Service(
-            self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s
-        )
-        await self._service.start()
+            self._service = Service(
+                self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s, self.door
+            )
+            await self._service.start()
+        except Exception:
+            if self.door.state is State.STARTING:
+                # From now on the host's own commands serve, where it has them.
+                self.door.state = State.DOWN
+                if self._service is not None:
+                    self._service.give_up(_not_started())
+            raise
 
     async def _serve(self, command: Command[R], wanted: R, only_check: bool, caller: RequestCaller) -> None:
-        assert self._service is not None
-        await self._service.serve(command, wanted, only_check, caller)
-
-    async def _hooked(self, request: Request) -> None:
-        """A hook is always answered, whatever happens here."""
-        answer: dict[str, Any] = {}
-        try:
-            called = request.params["rpc_command"]
-            command = self._hooks.get(called.get("method"))
-            if self._service is not None and command is not None:
-                answer = await self._service.hooked(command, called.get("params"))
-            if "return" in answer:
-                await answer_at_length(self.plugin, request, answer)
-                return
-        except Exception:
-            log.broken(LogEvent.HOOK_FAILED)
-        request.set_result({"result": "continue"})
+        if self._service is None:
+            caller.fail(_not_started())
+        else:
+            await self._service.serve(command, wanted, only_check, caller)
 
     async def _option_set(self) -> None:
         if self._service is not None:
@@ -235,6 +270,10 @@ class Application:
     async def _tell(self, topic: str, fields: dict[str, Any]) -> None:
         if self._service is not None:
             await self._service.notification(topic, fields)
+
+
+def _not_started() -> PayError:
+    return PayError(Code.OTHER, "the payment plugin could not start, see the node's log: this call sent nothing")
 
 
 def run(arguments: Sequence[str]) -> None:

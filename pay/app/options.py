@@ -242,8 +242,8 @@ class Bad:
     used: Any
 
 
-def add_options(plugin: Plugin, developer: bool = False) -> None:
-    """Declare them all; before the manifest."""
+def add_options(plugin: Plugin, developer: bool = False, mpp: bool = True) -> None:
+    """Declare them; before the manifest. `disable-mpp` is another plugin's where the host has one for `pay`."""
     plugin.add_option(
         ALLOW_XPAY,
         False,
@@ -254,7 +254,8 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         plugin.add_option(
             option.name, option.shown, option.about, opt_type=option.kind, dynamic=True, on_change=_checker(option)
         )
-    plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
+    if mpp:
+        plugin.add_flag_option(DISABLE_MPP, "Disable multi-part payments: every payment is made in one part")
     if developer:
         # Minutes are too long for a test to wait.
         about = "After how many milliseconds "
@@ -263,7 +264,7 @@ def add_options(plugin: Plugin, developer: bool = False) -> None:
         plugin.add_option(DEV_LIQUIDITY, None, about + "what was learnt is written", opt_type="int")
 
 
-def settings(plugin: Plugin) -> Settings:
+def settings(plugin: HostPlugin) -> Settings:
     """As they are now."""
     parts = _chosen(plugin, _PARTS)
     if flag(plugin, DISABLE_MPP):
@@ -280,7 +281,7 @@ def remembering(plugin: Plugin) -> Remembering:
 class AsSet(Generic[T]):
     """What `read` makes of the options, made anew only once one was set: a payment asks for it several times."""
 
-    def __init__(self, plugin: HostPlugin, read: Callable[[Plugin], T]):
+    def __init__(self, plugin: HostPlugin, read: Callable[[HostPlugin], T]):
         self._plugin = plugin
         self._read = read
         self._kept: tuple[int, T] | None = None
@@ -299,9 +300,10 @@ def seconds(plugin: Plugin, name: str, default_s: float) -> float:
     return default_s if given is None else int(given) / 1000
 
 
-def flag(plugin: Plugin, name: str) -> bool:
-    """A bool or flag option, which hosts give as JSON or as text."""
-    return str(plugin.get_option(name)).lower() in ("true", "1")
+def flag(plugin: HostPlugin, name: str) -> bool:
+    """A bool or flag option, of ours or of the host's, which hosts give as JSON or as text."""
+    value = plugin.get_option(name) if name in plugin.options else plugin.hosts_options.get(name)
+    return str(value).lower() in ("true", "1")
 
 
 def bad_values(plugin: Plugin) -> list[Bad]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from pay import __version__
 from pay.app import options
+from pay.app.front_door import Door, State
 from pay.app.log_level import host_level
 from pay.app.written_options import SOON_S, WrittenOptions
 from pay.commands.form.command import Command, Context
@@ -71,6 +72,8 @@ class Service:
         The host itself has just started, and we with it.
     began_s
         Unix time of the start of this process.
+    door
+        Is told how far we are, and what is in work.
     """
 
     def __init__(
@@ -81,18 +84,20 @@ class Service:
         directory: str,
         host_restarted: bool,
         began_s: float,
+        door: Door,
     ):
         self._plugin = plugin
         self._version = version
         self._directory = directory
         self._host_restarted = host_restarted
         self._began_s = began_s
+        self._door = door
         self._host = Host(HostRpc(rpc_path, options.seconds(plugin, options.DEV_ANSWER, ANSWER_TIMEOUT_S)))
         scorer = Scorer(options.AsSet(plugin, options.remembering))
         self._planning = Planning(str(Path(directory) / "gossip_store"), scorer)
         every_s = options.seconds(plugin, options.DEV_LIQUIDITY, WRITE_EVERY_S)
         self._liquidity_store = LiquidityStore(self._host, self._planning, every_s)
-        self._register = Register()
+        self._register = Register(door.names)
         self._addresses = Addresses()
         self._chain = Chain(self._host)
         self._runner: Runner | None = None
@@ -100,7 +105,7 @@ class Service:
             self._host,
             self._planning,
             self._register,
-            OpenCalls(),
+            OpenCalls(door.names),
             self._liquidity_store,
             asyncio.get_running_loop().create_future(),
             began_s=time.time(),
@@ -113,6 +118,7 @@ class Service:
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
         await self._keep_pay()
         await self._mend_options()
+        await self._heed_hosts_options()
         loading = asyncio.create_task(self._planning.load())
         # What the host counts expiries from, as near to its own start as we can tell.
         headers = asyncio.create_task(self._chain.begin())
@@ -174,6 +180,7 @@ class Service:
         )
         doubt.earlier = await recovery.run()
         self._context.paying.set_result(paying)
+        self._door.state = State.READY
         logging.getLogger("pay").setLevel(await level)
         log.info(
             LogEvent.STARTED,
@@ -191,6 +198,10 @@ class Service:
         await journal.forget_totals()
         await self.option_set()
         await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(recovery, doubt))
+
+    def give_up(self, error: PayError) -> None:
+        """There is no start: calls that wait for it are answered so."""
+        self._context.paying.set_exception(error)
 
     async def serve(self, command: Command[R], wanted: R, only_check: bool, caller: Caller) -> None:
         """Answer a call of one of our commands, or of `check` for it."""
@@ -215,15 +226,6 @@ class Service:
             caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
         else:
             caller.succeed(answer)
-
-    async def hooked(self, command: Command[Any], params: Any) -> dict[str, Any]:
-        """The answer to the hook on a command of the host's that somebody calls; for `streaming`."""
-        assert command.instead is not None, "who is hooked can answer"
-        try:
-            answer = await command.instead(params, self._context)
-        except PayError as error:
-            return {"return": {"error": {"code": error.code, "message": error.message}}}
-        return {"result": "continue"} if answer is None else {"return": {"result": answer}}
 
     async def notification(self, topic: str, fields: dict[str, Any]) -> None:
         match topic:
@@ -264,6 +266,16 @@ class Service:
                     await self._host.call("setconfig", {"config": bad.name, "val": bad.used, "transient": True})
                 except (CallError, Unanswered) as error:
                     log.unusual(LogEvent.OPTION_SHOWN_WRONGLY, "name=%s error=%r", bad.name, str(error))
+
+    async def _heed_hosts_options(self) -> None:
+        """Where the host's `pay` has `disable-mpp`, it is set there, and meant for us as well."""
+        name = options.DISABLE_MPP
+        if name not in self._plugin.options:
+            try:
+                found = (await self._host.patient("listconfigs", {"config": name}))["configs"][name]
+                self._plugin.heed(name, found["set"])
+            except (CallError, LookupError, TypeError):
+                return  # nobody has it
 
     async def _has_command(self, name: str) -> bool:
         try:

@@ -1,8 +1,8 @@
 """`listpays`, where it is ours or where the host's would be wrong about a payment in work.
 
 Up to v26.04 it went with the builtin `pay`. Since v26.06 cln-xpay owns it and shows another sender's payment as
-failed between two attempts: there a call that concerns a payment in work is answered here, from `listsendpays` –
-never from `listpays`, which would ask us again.
+failed between two attempts: there a call that concerns a payment in work is led to us, and answered from
+`listsendpays` – never from `listpays`, which would ask us again.
 
 The parts of one group are one payment, in the host's own form. One thing is better than in the host: a payment
 that is still worked on is pending, also before its first part and between two attempts, when no row of it is.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pay.commands.archive import PAGE_ROWS, Rows, add_to_groups, groups_of
 from pay.commands.form import failing, readers
-from pay.commands.form.command import Command, Context, Words
+from pay.commands.form.command import Command, Context, Shared, Words
 from pay.commands.form.parameters import Parameter, given
 from pay.commands.form.shapes import (
     HASH,
@@ -33,15 +33,17 @@ from pay.commands.form.shapes import (
     maybe,
     words,
 )
-from pay.commands.payments import PayKey, is_meant, key_of
+from pay.commands.payments import PayKey, is_hash, is_meant, key_of
 from pay.engine.live.running import Running
 from pay.errors import PayError
 from pay.host.calls import CallError
+from pay.host.version import Version
 from pay.invoice import normalise
 from pay.log_events import LogEvent
 from pay.payment.terms import purpose
 
 if TYPE_CHECKING:
+    from pay.engine.live.in_work import InWork
     from pay.engine.live.running import Tell
 
 NO_GROUP = -1
@@ -134,22 +136,26 @@ async def answer(wanted: Mapping[str, Any], context: Context, _tell: Tell) -> di
     return await listed(wanted, context)
 
 
-async def instead(params: Any, context: Context) -> dict[str, Any] | None:
-    """The answer to a call of the host's command that would have to show a payment in work. Raises PayError."""
-    await context.calls.all_read()
-    params = {} if params is None else params
-    return await listed(read(params), context) if concerns(params, context) else None
+def fits(params: Any, _version: Version, developer: bool) -> bool:
+    """Whether these `params` can be read; what cannot gets the host's own error."""
+    try:
+        read(params, developer)
+    except PayError:
+        return False
+    return True
 
 
-def concerns(params: Any, context: Context) -> bool:
+def at_work(params: Any, names: InWork) -> bool:
     """Whether a call with these `params` would have to show a payment in work."""
-    if not context.register.in_work() and not context.calls.known():
+    if not names:
         return False
     try:
         wanted = _wanted(read(params))
     except PayError:
         return False
-    return wanted is None or bool(_live(wanted, context) or _called(wanted, context))
+    if wanted is None or wanted.lower() in names or normalise(wanted) in names:
+        return True
+    return bool(names.unread) and is_hash(wanted)
 
 
 async def listed(given: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -317,7 +323,7 @@ COMMAND = Command(
     read,
     answer,
     LogEvent.LISTPAYS_FAILED,
-    instead=instead,
+    shared=Shared(fits, at_work, always=False),
     long=True,
     hosts_page=True,
 )

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pay.commands.form import failing, readers
-from pay.commands.form.command import Command, Context, Words
+from pay.commands.form.command import Command, Context, Shared, Words
 from pay.commands.form.parameters import Parameter, given, unknown
 from pay.commands.form.shapes import (
     BOOLEAN,
@@ -35,8 +35,8 @@ from pay.commands.form.shapes import (
     words,
 )
 from pay.errors import Code, PayError, invalid_param
-from pay.host.version import INVSTRING_SINCE
-from pay.invoice import normalise
+from pay.host.version import INVSTRING_SINCE, Version
+from pay.invoice import CURRENCIES, normalise
 from pay.invoice.unreadable import other_thing
 from pay.log_events import EventLog, LogEvent
 from pay.payment.attempt import Attempt
@@ -55,6 +55,7 @@ from pay.payment.verdict import failure_object, in_words, last_refusal
 from pay.units import parse_msat
 
 if TYPE_CHECKING:
+    from pay.engine.live.in_work import InWork
     from pay.engine.live.running import Tell
 
 log = EventLog("pay")
@@ -148,6 +149,33 @@ PAID = Object((
         "Not all parts have settled. It is paid all the same, and *amount_sent_msat* counts what is out.",
     ),
 ))  # fmt: skip
+
+
+_OURS = re.compile(f"ln({'|'.join(sorted(set(CURRENCIES.values())))})[0-9]")
+"""BOLT 11, "Human-Readable Part". A prefix without an amount is followed by the separator, which is a 1."""
+
+
+def string_of(params: Any) -> str | None:
+    """The string that a call is to pay, however it gives it; None where it gives none."""
+    match params:
+        case [str(text), *_] | {"bolt11": str(text)} | {"invstring": str(text)}:
+            return normalise(text)
+    return None
+
+
+def can_be_paid(text: str | None) -> bool:
+    """Whether a string is of a kind that we pay; by its beginning alone."""
+    return text is not None and _OURS.match(text) is not None
+
+
+def fits(params: Any, _version: Version, _developer: bool) -> bool:
+    """Whether a call of the host's `pay` is for us: all else than what we can pay gets the host's own answer."""
+    return can_be_paid(string_of(params))
+
+
+def at_work(params: Any, names: InWork) -> bool:
+    """Whether a call is about a payment in work."""
+    return (text := string_of(params)) is not None and text in names
 
 
 def read(params: Any, developer: bool = False) -> PayRequest:
@@ -327,5 +355,6 @@ COMMAND = Command(
     answer,
     LogEvent.PAY_CRASHED,
     check=check,
+    shared=Shared(fits, at_work, always=True),
     hosts_page=True,
 )

@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 from pay.commands.archive import Archive, entry_of_rows, groups_of
 from pay.commands.entries import PAYMENT, Alias, Moment, paystatus_entry
 from pay.commands.form import failing
-from pay.commands.form.command import Command, Context, Words
+from pay.commands.form.command import Command, Context, Shared, Words
 from pay.commands.form.parameters import Parameter, given
 from pay.commands.form.shapes import STRING, Array, Object, always
+from pay.commands.pay import can_be_paid
 from pay.commands.payments import is_hash, is_meant, key_of, means
 from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.host.calls import CallError
 from pay.host.own_htlcs import OwnHtlc
+from pay.host.version import Version
 from pay.invoice import normalise
 from pay.invoice.recipient import ClearRecipient
 from pay.log_events import EventLog, LogEvent
 from pay.units import NodeId, ScidDir, show
 
 if TYPE_CHECKING:
+    from pay.engine.live.in_work import InWork
     from pay.engine.live.register import Snapshot
     from pay.engine.live.running import Tell
 
@@ -63,6 +66,24 @@ def read(params: Any, developer: bool = False) -> str | None:
     """An invoice or a payment_hash, by whichever name. Raises PayError."""
     wanted: str | None = given("paystatus", PARAMETERS, params, developer)["bolt11"]
     return wanted
+
+
+def fits(params: Any, _version: Version, developer: bool) -> bool:
+    """Whether a call of the host's `paystatus` is for us: not where it asks for what only the host can pay."""
+    try:
+        wanted = read(params, developer)
+    except PayError:
+        return True
+    return wanted is None or is_hash(wanted) or can_be_paid(wanted)
+
+
+def at_work(params: Any, names: InWork) -> bool:
+    """Whether a call is about a payment in work, or about all of them while any is."""
+    try:
+        wanted = read(params)
+    except PayError:
+        return False
+    return bool(names) if wanted is None else wanted in names
 
 
 async def answer(wanted: str | None, context: Context, _tell: Tell) -> dict[str, Any]:
@@ -186,5 +207,6 @@ COMMAND = Command(
     read,
     answer,
     LogEvent.PAYSTATUS_FAILED,
+    shared=Shared(fits, at_work, always=True),
     long=True,
 )

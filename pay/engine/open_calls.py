@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from pay.engine.live.in_work import InWork
 from pay.engine.live.running import FIRST_S, TELL_S, Tell
-from pay.invoice import Invoice
+from pay.invoice import Invoice, normalise
 from pay.payment.terms import PayRequest
 
 READ_S = 2.0
@@ -29,6 +30,8 @@ class OpenCall:
 
     Attributes
     ----------
+    names
+        Where it can be found from its first moment, by its invoice and, once that is read, by its hash.
     waits_for
         In words; empty once it waits with a payment, which tells of itself.
     invoice
@@ -37,19 +40,32 @@ class OpenCall:
 
     request: PayRequest
     tell: Tell
+    names: InWork = field(default_factory=InWork)
     waits_for: str = "the plugin to start"
     invoice: Invoice | None = field(init=False, default=None)
     began_s: float = field(init=False, default_factory=time.time)
     _began: float = field(init=False, default_factory=time.monotonic)
     _read: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self.names.unread += 1
+        self.names.enter(normalise(self.request.invstring))
+
     def is_of(self, invoice: Invoice) -> None:
         """Its invoice is read."""
-        self.invoice = invoice
+        if self.invoice is None:
+            self.names.unread -= 1
+            self.names.enter(invoice.payment_hash.hex())
+            self.invoice = invoice
         self._read.set()
 
     def ended(self) -> None:
         """It has its answer."""
+        self.names.leave(normalise(self.request.invstring))
+        if self.invoice is None:
+            self.names.unread -= 1
+        else:
+            self.names.leave(self.invoice.payment_hash.hex())
         self._read.set()
 
     async def read(self) -> None:
@@ -63,15 +79,16 @@ class OpenCall:
 
 
 class OpenCalls:
-    """All that are open."""
+    """All that are open; their names are in `names`."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: InWork | None = None) -> None:
+        self.names = InWork() if names is None else names
         self._open: dict[OpenCall, None] = {}
 
     @contextmanager
     def open(self, request: PayRequest, tell: Tell) -> Iterator[OpenCall]:
         """A call, until it has its answer."""
-        call = OpenCall(request, tell)
+        call = OpenCall(request, tell, self.names)
         telling = asyncio.get_running_loop().call_later(FIRST_S, self._say, call)
         self._open[call] = None
         try:

@@ -18,7 +18,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any
 
 from pyln.client import Plugin
@@ -26,8 +27,10 @@ from pyln.client.plugin import MethodType, Request, RequestState
 
 from pay.errors import Code, PayError, error_json
 from pay.host.framing import MessageReader, Unreadable
-from pay.log_events import LogEvent
+from pay.log_events import EventLog, LogEvent
 from pay.units import show
+
+log = EventLog("pay")
 
 _READ_BYTES = 1 << 16
 
@@ -42,6 +45,19 @@ _PLAIN = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "...", "\N{EN DASH}": "-"})
 
 RawHandler = Callable[["Request"], None]
 
+COMMAND_HOOK = "rpc_command"
+
+Redirection = Callable[[dict[str, Any]], str | None]
+"""Of a command that somebody calls, its whole request: the method of ours that is called in its place, or None.
+
+It is asked on the thread that reads, while the caller and the plugins behind us wait: it must not wait itself.
+There is no other answer, since the others can end the node: an error does; `return` does with a plugin behind us
+that changes the call as well (lightningd frees it twice, plugin_hook.c); and so does what is at a hook unanswered
+when the command's owner ends.
+"""
+
+_GO_ON = {"result": "continue"}
+
 
 class HostPlugin(Plugin):  # type: ignore[misc]
     """The plugin as lightningd sees it.
@@ -55,6 +71,10 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     Attributes
     ----------
+    before_manifest
+        Called with the id of the host's request for the manifest: the last moment to register anything.
+    hosts_options
+        Values of the host's own options that we heed as well.
     on_option_set
         Called after each change of an option, on the thread that reads.
     times_set
@@ -67,6 +87,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
         self._usages: dict[str, str] = {}
+        self.before_manifest: Callable[[Any], None] = lambda _: None
+        self.hosts_options: dict[str, Any] = {}
         self.on_option_set: Callable[[], None] = lambda: None
         self.times_set = 0
         self._notified: dict[str, Callable[[dict[str, Any]], None]] = {}
@@ -83,15 +105,24 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._raw[name] = handler
         self._usages[name] = usage
 
-    def add_raw_hook(self, name: str, handler: RawHandler, filters: list[str]) -> None:
-        """Register a hook whose handler answers with `request.set_result`, now or later."""
-        self.add_hook(name, _ignored, background=True, filters=filters)
-        self._raw[name] = handler
+    def add_command_hook(self, redirection: Redirection, filters: Collection[str], before: Iterable[str]) -> None:
+        """Be asked of every call of a command in `filters`, in front of the plugins named in `before`.
+
+        None of them may be a method of ours: the node ends where a plugin ends that has the method of a call at
+        the hook.
+        """
+        self.add_hook(COMMAND_HOOK, _ignored, background=True, before=list(before), filters=list(filters))
+        self._raw[COMMAND_HOOK] = partial(self._on_command, redirection)
 
     def add_raw_subscription(self, topic: str, handler: Callable[[dict[str, Any]], None]) -> None:
         """Subscribe a handler that gets a notification's fields, whatever they stood under."""
         self.add_subscription(topic, _ignored)
         self._notified[topic] = handler
+
+    def heed(self, name: str, value: Any) -> None:
+        """An option of the host's that is meant for us too has this value."""
+        self.hosts_options[name] = value
+        self.times_set += 1
 
     def succeed(self, request: Request, result: Any) -> None:
         """Answer as `request.set_result` does, without the stack: it takes as long as all else of an answer."""
@@ -130,6 +161,19 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         else:
             params = fields
         self._write_locked({"jsonrpc": "2.0", "method": topic, "params": params})
+
+    def _on_command(self, redirection: Redirection, request: Request) -> None:
+        """Answer the hook at once, whatever its question is."""
+        answer: dict[str, Any] = _GO_ON
+        try:
+            called = request.params[COMMAND_HOOK]
+            method = redirection(called)
+            if method is not None and called.keys() >= {"id", "params"}:
+                # The caller's own id, and whatever else he has said, goes along untouched.
+                answer = {"replace": {**called, "jsonrpc": "2.0", "method": method}}
+        except Exception:
+            log.broken(LogEvent.HOOK_FAILED)
+        self._write_locked({"jsonrpc": "2.0", "id": request.id, "result": answer})
 
     def _on_setconfig(self, request: Request) -> None:
         """A new value for one of our dynamic options, or only the question whether it would do."""
@@ -173,8 +217,12 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             self.stdout.buffer.write(message)
             self.stdout.flush()
 
-    def _getmanifest(self, **kwargs: Any) -> Any:
+    def _getmanifest(self, request: Request, **kwargs: Any) -> Any:
+        self.before_manifest(request.id)
         manifest = super()._getmanifest(**kwargs)
+        methods = {method["name"] for method in manifest["rpcmethods"]}
+        for hook in manifest["hooks"]:
+            assert methods.isdisjoint(hook.get("filters", ())), "a hook on a method of our own can end the node"
         for method in manifest["rpcmethods"]:
             method["usage"] = self._usages[method["name"]]
         manifest["cancheck"] = True
@@ -192,10 +240,6 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             handler(request)
         except Exception as error:
             self.log(traceback.format_exc(), level="unusual")
-            if self.methods[name].mtype is MethodType.HOOK:
-                # An error is not an answer to a hook: the host would stop.
-                request.set_result({"result": "continue"})
-                return
             self.fail(request, PayError(-1, f"Internal error: {error!r}"))
 
     def _dispatch_notification(self, request: Request) -> None:
@@ -245,7 +289,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             return
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
         if name in self.methods and self.methods[name].mtype is MethodType.HOOK:
-            answer["result"] = {"result": "continue"}
+            answer["result"] = _GO_ON
         else:
             words = f"the parameters cannot be read: {message.error}"
             answer["error"] = {"code": int(Code.INVALID_PARAMS), "message": words}

@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 from typing import Any, NamedTuple
 
 from pyln.client.lightning import LightningRpc
@@ -38,6 +39,15 @@ ANSWER_TIMEOUT_S = 60.0
 
 _READ_BYTES = 1 << 18
 _SUN_PATH_MAX = 100
+
+
+_MARK = f"clnpay-{secrets.token_hex(8)}:"
+"""In the ids of our calls, which hooks are shown as they are: not to be guessed, and another one in each run."""
+
+
+def is_own(ident: Any) -> bool:
+    """Whether a call with this id was made by this process."""
+    return isinstance(ident, str) and _MARK in ident
 
 
 class _Waiting(NamedTuple):
@@ -136,6 +146,11 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         if "result" not in answer:
             raise Unanswered(f"{method}: an answer with neither result nor error")
         return answer["result"]
+
+    def get_json_id(self, method: str, prefix: str | None) -> str:
+        """As the host writes its own, with our mark in front."""
+        ident = f"{_MARK}{method}#{self.next_id}"
+        return ident if prefix is None else f"{prefix}/{ident}"
 
     def _look_at(self, due_s: float) -> None:
         """One timer for all calls: nearly all are answered long before, and a timer costs as much as a call."""

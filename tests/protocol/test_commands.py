@@ -58,5 +58,5 @@ def test_check_is_answered_for_it(host: Host, command: Command[Any]) -> None:
 def test_the_host_shows_its_usage(host: Host, version: str, command: Command[Any]) -> None:
     (shown,) = host.call("help", {"command": command.name}).ok()["help"]
     usage = command.usage(Version.parse(version), developer=False)
-    if command.instead is None or version == "v25.09":
+    if command.name != "listpays" or version == "v25.09":
         assert shown["command"] == f"{command.name} {usage}"

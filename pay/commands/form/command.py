@@ -14,6 +14,7 @@ from pay.host.version import Version
 from pay.log_events import LogEvent
 
 if TYPE_CHECKING:
+    from pay.engine.live.in_work import InWork
     from pay.engine.live.register import Register
     from pay.engine.live.running import Tell
     from pay.engine.open_calls import OpenCalls
@@ -78,6 +79,29 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """Which calls of a command that another plugin of the host has as well are for us.
+
+    Asked on the thread that reads what the host says, in front of every call: they look at no more than `params`
+    and names.
+
+    Parameters
+    ----------
+    fits
+        Whether a call with these `params` is one that we could answer at all; with the host's version, and whether
+        it runs with --developer.
+    at_work
+        Whether it is about something that we are at: then the host's own answer would be wrong.
+    always
+        It is for us wherever it fits; else only where it is about what we are at.
+    """
+
+    fits: Callable[[Any, Version, bool], bool]
+    at_work: Callable[[Any, InWork], bool]
+    always: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Command(Generic[R]):
     """All of one command.
 
@@ -91,9 +115,8 @@ class Command(Generic[R]):
         The result of a call; of a `long` one iterators stand in the place of arrays. Raises PayError.
     check
         Raises what a call would be refused for; None where `read` says all of it.
-    instead
-        Where the host has a command of this name that is wrong about some calls (their `params`): the answer to
-        such a one, None for all others. Raises PayError.
+    shared
+        Where the host has a command of this name: which calls of it we take.
     bug
         Of the log, where an answer ends in an exception.
     hosts_page
@@ -110,7 +133,7 @@ class Command(Generic[R]):
     answer: Callable[[R, Context, Tell], Awaitable[dict[str, Any]]]
     bug: LogEvent
     check: Callable[[R, Context], Awaitable[None]] | None = None
-    instead: Callable[[Any, Context], Awaitable[dict[str, Any] | None]] | None = None
+    shared: Shared | None = None
     long: bool = False
     hosts_page: bool = False
 

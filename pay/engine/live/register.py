@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pay.engine.live.in_work import InWork
 from pay.engine.live.out import Out
 from pay.engine.live.part_times import PartTimes
 from pay.engine.live.running import Running, Source
@@ -84,9 +85,12 @@ class Register:
         Those in work, oldest first.
     out
         Their parts that may still settle: told by who changes a session.
+    names
+        Has their names and those of the ones about to begin.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_work: InWork | None = None) -> None:
+        self.names = InWork() if in_work is None else in_work
         self.live: dict[bytes, Running] = {}
         self.out = Out()
         self._beginning: dict[bytes, Running] = {}
@@ -154,10 +158,12 @@ class Register:
         payment_hash = running.session.terms.payment_hash
         assert payment_hash not in self._beginning, "two payments of one hash"
         self._beginning[payment_hash] = running
+        self.names.enter(*_names(running))
 
     def begun(self, running: Running) -> None:
         """It has, or it was declined."""
         del self._beginning[running.session.terms.payment_hash]
+        self.names.leave(*_names(running))
         running.has_begun.set()
 
     def start(self, running: Running) -> None:
@@ -165,6 +171,7 @@ class Register:
         payment_hash = running.session.terms.payment_hash
         assert payment_hash not in self.live, "two payments of one hash"
         self.live[payment_hash] = running
+        self.names.enter(*_names(running))
 
     def remember(self, known: Known) -> None:
         """What was answered from elsewhere: it stays the answer, whatever is deleted there."""
@@ -178,6 +185,7 @@ class Register:
         if self.live.get(payment_hash) is not running:
             return False
         del self.live[payment_hash]
+        self.names.leave(*_names(running))
         self.out.leave(running)
         return True
 
@@ -202,6 +210,11 @@ class Register:
         while len(self._finished) > 1 and (len(self._finished) > MOST_FINISHED or self._attempts > MOST_ATTEMPTS):
             self._attempts -= len(self._finished.popleft().standing.attempts)
         return True
+
+
+def _names(running: Running) -> set[str]:
+    names = {running.session.terms.payment_hash.hex()}
+    return names if running.source.bolt11 is None else names | {running.source.bolt11}
 
 
 def _known(running: Running) -> Known | None:

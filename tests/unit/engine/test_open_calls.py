@@ -62,16 +62,16 @@ def test_a_call_makes_its_payment_pending(params: Any, rows: list[dict[str, Any]
     async def story() -> None:
         calls, host = OpenCalls(), Table(*rows)
         asked = context(host, calls=calls)
-        assert not listpays.concerns(params, asked)
+        assert not listpays.at_work(params, calls.names)
         with calls.open(REQUEST, silent) as call:
             call.is_of(INVOICE)
-            assert listpays.concerns(params, asked)
+            assert listpays.at_work(params, calls.names)
             assert await listed(asked, params) == [(HASH.hex(), status) for status in seen]
             assert await listed(asked, {"payment_hash": "00" * 32}) == ([] if not rows else [
                 (HASH.hex(), each["status"]) for each in rows
             ])  # fmt: skip
-            assert not listpays.concerns({"payment_hash": "00" * 32}, asked)
-        assert not listpays.concerns(params, asked)
+            assert not listpays.at_work({"payment_hash": "00" * 32}, calls.names)
+        assert not listpays.at_work(params, calls.names)
 
     played(story())
 

@@ -97,7 +97,7 @@ class Wire:
         self.plugin = HostPlugin()
         self.plugin.stdout = io.TextIOWrapper(io.BytesIO(), write_through=True)
         self.plugin.add_raw_method("pay", lambda request: request.set_result({"got": request.params}), "", "")
-        self.plugin.add_raw_hook("rpc_command", lambda request: request.set_result({"result": "continue"}), [])
+        self.plugin.add_command_hook(lambda called: called["to"], ["xpay"], [])
 
     def answers(self, written: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         monkeypatch.setenv("LIGHTNINGD_PLUGIN", "1")
