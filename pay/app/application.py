@@ -56,7 +56,7 @@ log = EventLog("pay")
 
 R = TypeVar("R")
 
-HOSTS_SINCE: Mapping[str, tuple[int, int]] = {"listpays": XPAY_OWNS_LISTPAYS_SINCE}
+HOSTS_SINCE: Mapping[str, tuple[int, int]] = {"listpays": XPAY_OWNS_LISTPAYS_SINCE, "xpay": OLDEST}
 """Commands of ours that are of another plugin of the host's too, and since when."""
 
 SWITCH_S = 0.0001
@@ -145,6 +145,9 @@ class Application:
                 handler = partial(self._on_call, command)
                 usage = command.usage(self.version, plugin.developer)
                 plugin.add_raw_method(command.name, handler, usage, command.summary)
+            elif command.name == "xpay" and self.version.since(HOOK_FILTERS_SINCE):
+                handler = partial(self._on_call, command)
+                plugin.add_raw_method("clnpay-xpay", handler, "", "What `xpay` does when this plugin serves it")
             elif command.instead is not None and self.version.since(HOOK_FILTERS_SINCE):
                 self._hooks[command.name] = command
         if self._hooks:

@@ -104,6 +104,7 @@ class Service:
             self._liquidity_store,
             asyncio.get_running_loop().create_future(),
             began_s=time.time(),
+            version=version,
         )
         self._lasting = WrittenOptions(self._host, plugin.options, directory)
         self._xpay_said = ""
