@@ -35,7 +35,7 @@ from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
 from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
-from pay.host.host_plugin import HostPlugin
+from pay.host.host_plugin import ORIGIN, HostPlugin
 from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
 from pay.log_events import EventLog, LogEvent
@@ -239,6 +239,11 @@ class Service:
             case "sendpay_failure":
                 if self._runner is not None:
                     self._runner.sendpay_failure(fields)
+            case "pay_part_start" | "pay_part_end":
+                by = fields.get(ORIGIN)
+                # Ours come back to us as well.
+                if self._runner is not None and isinstance(by, str) and by != self._plugin.name:
+                    self._runner.learning.hear(topic, by, fields, time.time())
             case "connect":
                 self._addresses.connected(fields)
             case "plugin_started":

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pay.engine.live.others import Others
 from pay.engine.live.out import Out
 from pay.engine.live.part_times import PartTimes
 from pay.engine.live.running import Running, Source
@@ -84,11 +85,14 @@ class Register:
         Those in work, oldest first.
     out
         Their parts that may still settle: told by who changes a session.
+    others
+        What other plugins of the node tell of theirs.
     """
 
     def __init__(self) -> None:
         self.live: dict[bytes, Running] = {}
         self.out = Out()
+        self.others = Others()
         self._beginning: dict[bytes, Running] = {}
         self._finished: deque[Snapshot] = deque()
         self._attempts = 0
