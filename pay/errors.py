@@ -1,4 +1,4 @@
-"""The one table of error codes that `pay` answers with, and the exception that carries one.
+"""The one table of error codes that `pay` and `xpay` answer with, and the exception that carries one.
 
 Wallets book -32602, -1, 201 to 207 and 210 as surely unpaid, so these are given only when nothing
 of the payment can still settle. Source: lightning-pay(7); the host's common/jsonrpc_errors.h.
@@ -26,6 +26,17 @@ class Code(IntEnum):
     PREAPPROVAL_DECLINED = 213
     """Passed on from the host, never our own verdict."""
     PREAPPROVAL_FAILED = 214
+
+
+class XpayCode(IntEnum):
+    """JSON-RPC error codes of `xpay`, where they are others than those of `pay`."""
+
+    PLUGIN_ERROR = -3
+    """Of a refusal by the host that cln-xpay does not expect: above all of another amount for a hash."""
+    UNSPECIFIED = 209
+    """Not paid in the time given, or given up."""
+    ALREADY_PAID_BEFORE_V26_06 = 218
+    ALREADY_PAID = 219
 
 
 class PayError(Exception):

@@ -223,6 +223,14 @@ class LogEvent(Enum):
     PLAN_FAILED = About((_B,), "There too: the payment ends as soon as nothing is out.", _PAYMENT, _BUG)
     LEARNT = About((_D,), "What parts came to was taken in.", "observations channels")
     LEARNING_FAILED = About((_B,), "What parts came to could not be taken in; said once.", do=_BUG)
+    OTHERS_PART_ENDED = About(
+        (_D,),
+        "Another plugin of the node tells how a part of its own ended; `taught` says whether that says anything.",
+        f"{_PAYMENT} partid by settled taught",
+    )
+    OTHERS_PART_UNREADABLE = About(
+        (_D,), "What another plugin tells of a part of its own cannot be read.", "by topic error"
+    )
     KNOWLEDGE_FAILED = About(
         (_B,), "What is believed could not be read: plans are made without; said once.", do=_BUG
     )

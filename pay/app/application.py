@@ -159,6 +159,9 @@ class Application:
         plugin.on_option_set = lambda: self._hand_over(self._option_set())
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
+        if self.version.since(NOTIFICATIONS_NAMED_SINCE):
+            for topic in ("pay_part_start", "pay_part_end"):
+                plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
             plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
         # The host holds all that must outlive us; nothing is written at the end.

@@ -36,7 +36,7 @@ from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
 from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
-from pay.host.host_plugin import HostPlugin
+from pay.host.host_plugin import ORIGIN, HostPlugin
 from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
 from pay.log_events import EventLog, LogEvent
@@ -109,6 +109,7 @@ class Service:
             self._liquidity_store,
             asyncio.get_running_loop().create_future(),
             began_s=time.time(),
+            version=version,
         )
         self._lasting = WrittenOptions(self._host, plugin.options, directory)
         self._xpay_said = ""
@@ -240,6 +241,11 @@ class Service:
             case "sendpay_failure":
                 if self._runner is not None:
                     self._runner.sendpay_failure(fields)
+            case "pay_part_start" | "pay_part_end":
+                by = fields.get(ORIGIN)
+                # Ours come back to us as well.
+                if self._runner is not None and isinstance(by, str) and by != self._plugin.name:
+                    self._runner.learning.hear(topic, by, fields, time.time())
             case "connect":
                 self._addresses.connected(fields)
             case "plugin_started":

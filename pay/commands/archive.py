@@ -1,4 +1,5 @@
-"""Payments that ended before this plugin was started, from the host's rows: their routes and reasons are gone.
+"""Payments from the host's rows, without routes and reasons: those that ended before this plugin was started, and
+those that other plugins of the node make.
 
 The host's table may be long, and it is read in pages from an index on: the newest page is found by halving.
 """
@@ -6,7 +7,7 @@ The host's table may be long, and it is read in pages from an index on: the newe
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pay.commands.payments import PayKey
@@ -17,6 +18,12 @@ PAGE_ROWS = 2_000
 
 Rows = list[dict[str, Any]]
 
+Sender = Callable[[str, int], str | None]
+
+
+def _nobody(_payment_hash: str, _groupid: int) -> None:
+    """No other plugin is known."""
+
 
 class Archive:
     """Older payments, as `paystatus` shows them.
@@ -24,12 +31,15 @@ class Archive:
     Parameters
     ----------
     started_s
-        Unix time of our start; what began later is known without the archive.
+        Unix time of our start; what we began later is known without the archive.
+    sender
+        Which other plugin has told that a payment is its own, by payment_hash and groupid.
     """
 
-    def __init__(self, host: Host, started_s: float):
+    def __init__(self, host: Host, started_s: float, sender: Sender = _nobody):
         self._host = host
         self._started_s = started_s
+        self._sender = sender
 
     async def newest(
         self, known: Iterable[PayKey], most: int, ended: Collection[str] = (), known_rows: int = 0
@@ -39,7 +49,8 @@ class Archive:
         Parameters
         ----------
         ended
-            Hashes of payments of ours since our start; else only those that began before it are shown.
+            Hashes of payments of ours since our start; else only those that began before it are shown, and
+            those of other plugins.
         known_rows
             How many rows those `known` have: so many more are looked at.
         """
@@ -57,11 +68,11 @@ class Archive:
             groups.pop(next(iter(groups)))
         for key in known:
             groups.pop(key, None)
-        shown = [group for group in groups.values() if self._is_old(group[0]) or group[0]["payment_hash"] in ended]
-        return map(entry_of_rows, shown[-most:])
+        shown = [group for key, group in groups.items() if key[0] in ended or self._is_shown(key, group[0])]
+        return (entry_of_rows(group, self._sender(*key_of(group[0]))) for group in shown[-most:])
 
-    def _is_old(self, row: Mapping[str, Any]) -> bool:
-        return int(row["created_at"]) <= self._started_s
+    def _is_shown(self, key: PayKey, row: Mapping[str, Any]) -> bool:
+        return int(row["created_at"]) <= self._started_s or self._sender(*key) is not None
 
     async def _last_index(self) -> int:
         """A row has this index or none has a higher one, 0 for an empty table; asked in 2 log2(n) questions."""
@@ -100,13 +111,16 @@ def add_to_groups(groups: dict[PayKey, Rows], rows: Iterable[dict[str, Any]]) ->
         groups.setdefault(key_of(row), []).append(row)
 
 
-def entry_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """One element of `paystatus` for a payment whose session is gone."""
+def entry_of_rows(rows: list[dict[str, Any]], by: str | None = None) -> dict[str, Any]:
+    """One element of `paystatus` for a payment whose session is gone, or that the plugin `by` makes."""
     first = rows[0]
     status = {row["status"] for row in rows}
     word = "Success" if "complete" in status else "Inflight" if "pending" in status else "Failed"
     counted = [row for row in rows if row["status"] != "failed"]
     entry: dict[str, Any] = {key: first[key] for key in ("label", "bolt11", "bolt12") if key in first}
+    if by is not None:
+        entry["by"] = by
+    told = by or "an earlier run of this plugin"
     return {
         **entry,
         "amount_msat": sum(int(row.get("amount_msat", 0)) for row in counted or rows[-1:]),
@@ -116,11 +130,11 @@ def entry_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "created_at": int(first["created_at"]),
         "session_status": word,
         "settled_amount": sum(int(r.get("amount_msat", 0)) for r in rows if r["status"] == "complete"),
-        "attempts": [_attempt_of_row(row, number) for number, row in enumerate(rows)],
+        "attempts": [_attempt_of_row(row, number, told) for number, row in enumerate(rows)],
     }
 
 
-def _attempt_of_row(row: dict[str, Any], number: int) -> dict[str, Any]:
+def _attempt_of_row(row: dict[str, Any], number: int, told: str) -> dict[str, Any]:
     word = {"complete": "Settled", "pending": "Inflight", "failed": "Failed"}[row["status"]]
     fields: dict[str, Any] = {
         "strategy": "Initial attempt" if number == 0 else f"Part {row.get('partid', 0)}",
@@ -139,7 +153,7 @@ def _attempt_of_row(row: dict[str, Any], number: int) -> dict[str, Any]:
     if word == "Settled":
         fields["success"] = {"id": fields["partid"], "payment_preimage": row["payment_preimage"]}
     elif word == "Failed":
-        fields["failure"] = {"code": 204, "message": "failed; an earlier run of this plugin was told why"}
+        fields["failure"] = {"code": 204, "message": f"failed; {told} was told why"}
     return fields
 
 

@@ -139,6 +139,7 @@ PAYMENT = Object((
     maybe("label", STRING, "The *label* of the call."),
     maybe("bolt11", STRING, "The invoice."),
     maybe("bolt12", STRING, "The BOLT #12 invoice, of a payment that another sender made."),
+    maybe("by", STRING, "The plugin of the node that makes it, where that is another one and has told of it."),
     always("amount_msat", MSAT, "What the recipient is to get."),
     always("destination", OneOf((PUBKEY, NULL)), "The recipient; *null* where that is not known."),
     always("payment_hash", HASH, "The hash of the payment."),

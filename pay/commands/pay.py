@@ -222,12 +222,18 @@ def _stranger(name: str, value: Any) -> PayError:
 
 async def answer(request: PayRequest, context: Context, tell: Tell) -> dict[str, Any]:
     """Pay, and say so. Raises PayError."""
+    try:
+        return success_json(await receipt_of(request, context, tell))
+    except PaymentFailed as error:
+        raise PayError(error.code, error.message, error_data(error.standing, error)) from error
+
+
+async def receipt_of(request: PayRequest, context: Context, tell: Tell) -> Receipt:
+    """Pay. Raises PayError."""
     with context.calls.open(request, tell) as call:
         paying = await context.started()
         try:
-            return success_json(await paying.pay(call))
-        except PaymentFailed as error:
-            raise PayError(error.code, error.message, error_data(error.standing, error)) from error
+            return await paying.pay(call)
         except PayError:
             raise
         except Exception as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pay.commands.archive import Archive, entry_of_rows, groups_of
+from pay.commands.archive import Archive, Sender, entry_of_rows, groups_of
 from pay.commands.entries import PAYMENT, Alias, Moment, paystatus_entry
 from pay.commands.form import failing
 from pay.commands.form.command import Command, Context, Shared, Words
@@ -114,7 +114,8 @@ async def listed(wanted: str | None, context: Context) -> dict[str, Any]:
     names = await context.planning.aliases(_nodes_of(shown))
     older = iter(()) if wanted is not None else await _older(shown, context)
     moment = await _moment(in_work, context)
-    return {"pay": chain(older, (_entry(payment, moment, names.get) for payment in shown))}
+    sender = context.register.others.sender
+    return {"pay": chain(older, (_entry(payment, moment, names.get, sender) for payment in shown))}
 
 
 async def _moment(in_work: list[Running], context: Context) -> Moment:
@@ -136,7 +137,8 @@ async def _older(shown: list[Snapshot], context: Context) -> Iterator[dict[str, 
     known_rows = sum(len(payment.standing.attempts) for payment in shown)
     try:
         most = context.register.room
-        return await Archive(context.host, context.began_s).newest(known, most, ended, known_rows)
+        archive = Archive(context.host, context.began_s, context.register.others.sender)
+        return await archive.newest(known, most, ended, known_rows)
     except CallError as error:
         log.unusual(LogEvent.ARCHIVE_UNREADABLE, "error=%r", str(error))
         return iter(())
@@ -149,12 +151,15 @@ async def _from_rows(wanted: str, context: Context) -> list[dict[str, Any]]:
         rows = (await context.host.patient("listsendpays", {key: wanted}))["payments"]
     except CallError as error:
         raise PayError(Code.INVALID_PARAMS, f"{key}: {error.message}") from error
-    return [entry_of_rows(group) for group in reversed(groups_of(rows).values())]
+    sender = context.register.others.sender
+    return [entry_of_rows(group, sender(*key)) for key, group in reversed(groups_of(rows).items())]
 
 
-def _entry(payment: Snapshot, moment: Moment, alias: Alias) -> dict[str, Any]:
+def _entry(payment: Snapshot, moment: Moment, alias: Alias, sender: Sender) -> dict[str, Any]:
     source = payment.source
-    return paystatus_entry(payment.standing, source.bolt11, source.label, payment.times, moment, alias)
+    entry = paystatus_entry(payment.standing, source.bolt11, source.label, payment.times, moment, alias)
+    by = None if payment.ours else sender(*key_of(payment.standing.terms))
+    return entry if by is None else {"by": by, **entry}
 
 
 def _nodes_of(shown: Iterable[Snapshot]) -> set[NodeId]:
@@ -188,7 +193,8 @@ WORDS = Words(
         "or *payment_hash*: every attempt with its route, what it costs, and what failed where and why; of an "
         "attempt that is out also where it probably is and when it must be over.",
         "Of payments that ended before the plugin was started, and of those beyond the last 5,000 attempts, it "
-        "shows what the node's own table still has: no routes and no reasons.",
+        "shows what the node's own table still has: no routes and no reasons. So it does of payments that other "
+        "plugins of the node make and tell of, like cln-xpay: *by* says which.",
     ),
     (
         "A payment is *Created* before its first part, *Inflight* until it is paid or given up with nothing out, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pay.commands import listpays, pay, payliquidity, paystatus
+from pay.commands import listpays, pay, payliquidity, paystatus, xpay
 from pay.commands.form.command import Command
 
 COMMANDS: tuple[Command[Any], ...] = (
@@ -12,5 +12,6 @@ COMMANDS: tuple[Command[Any], ...] = (
     paystatus.COMMAND,
     payliquidity.COMMAND,
     listpays.COMMAND,
+    xpay.COMMAND,
 )
 """In the order in which the manifest has them."""

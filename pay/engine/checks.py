@@ -67,6 +67,16 @@ def _for_nothing() -> PayError:
     )
 
 
+def check_begins(request: PayRequest) -> None:
+    """Whether a payment may begin as the call asks, where there is none to join. Raises -32602."""
+    if request.layers:
+        raise invalid_param(
+            "layers",
+            "no payment of this invoice is in work, and one of this plugin cannot respect layers: call again, and "
+            "the node's own command takes it",
+        )
+
+
 def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us: NodeId) -> None:
     """What can be seen to fail before a route is looked for. Raises -1, 205, 206."""
     if invoice.payee in request.exclude_nodes:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from pay.engine.checks import (
     amount_of_known,
     amount_paid_before,
+    check_begins,
     check_invoice,
     check_joins,
     check_limits,
@@ -136,15 +137,16 @@ class Paying:
             return await self._after_a_bug(invoice, error)
 
     async def _paid(self, call: Call, opened: OpenCall) -> Receipt:
-        payment_hash, refusals, others = call.invoice.payment_hash, 0, False
+        payment_hash, refusals, others, first = call.invoice.payment_hash, 0, False, True
         while True:
             looked_s, found = time.monotonic(), None
             try:
                 found = await self._look(call, opened)
+                at_once, first = first, False
                 if found is None:
                     continue
                 if isinstance(found, Receipt):
-                    return found
+                    return replace(found, earlier=at_once)
                 opened.waits_for = ""
                 match await found.outcome(call.tell):
                     case ev.Paid():
@@ -236,6 +238,7 @@ class Paying:
                     beginning = self._register.beginning_of(payment_hash)
                     if beginning is not None:
                         return Beginning(beginning, ours=False)
+                    check_begins(call.request)
                     earlier = self._doubt.earlier.group(payment_hash)
                     used = max(earlier, self._register.highest_groupid(payment_hash))
                     running = self._preparation.new(call, max(next_groupid, used + 1))

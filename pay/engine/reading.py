@@ -54,6 +54,7 @@ async def record_without_decode(host: Host, missing: DecodeMissing) -> Receipt |
     PayError
         -1, where the text is no invoice.
     """
+    waited = False
     while True:
         try:
             record = record_of(await host.rows_of_invoice(missing.invstring))
@@ -65,8 +66,10 @@ async def record_without_decode(host: Host, missing: DecodeMissing) -> Receipt |
             case PaidBefore():
                 destination = None if record.destination is None else parse_node_id(record.destination)
                 paid = record.paid(record.delivered_msat or 0)
-                return Receipt(hashlib.sha256(record.preimage).digest(), destination, record.created_at, paid)
+                payment_hash = hashlib.sha256(record.preimage).digest()
+                return Receipt(payment_hash, destination, record.created_at, paid, earlier=not waited)
             case BeingPaid():
+                waited = True
                 await asyncio.sleep(LOOK_S)
 
 

@@ -37,6 +37,9 @@ _READ_BYTES = 1 << 16
 CHECK = "check"
 """A request of this method has the checked command's name in `checked`."""
 
+ORIGIN = "origin"
+"""A notification's field of this name says which plugin sent it, where one did."""
+
 _NAMED_BEFORE = {"channel_hint_update": "channel_hint"}
 """What fields of a topic stood under when those of others stood alone."""
 
@@ -75,6 +78,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         Called with the id of the host's request for the manifest: the last moment to register anything.
     hosts_options
         Values of the host's own options that we heed as well.
+    name
+        Ours, as the host knows it and other plugins read it.
     on_option_set
         Called after each change of an option, on the thread that reads.
     times_set
@@ -83,6 +88,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
 
     def __init__(self, developer: bool = False, named_notifications: bool = True):
         super().__init__(dynamic=True)
+        self.name = os.path.basename(sys.argv[0])
         self.developer = developer
         self._named_notifications = named_notifications
         self._raw: dict[str, RawHandler] = {"setconfig": self._on_setconfig}
@@ -242,7 +248,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             self.log(traceback.format_exc(), level="unusual")
             self.fail(request, PayError(-1, f"Internal error: {error!r}"))
 
-    def _dispatch_notification(self, request: Request) -> None:
+    def _dispatch_notification(self, request: Request, origin: Any = None) -> None:
         handler = self._notified.get(request.method)
         if handler is None:
             super()._dispatch_notification(request)
@@ -250,7 +256,8 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         fields = request.params.get(request.method)
         if not isinstance(fields, dict):
             fields = request.params.get("payload")
-        handler(fields if isinstance(fields, dict) else {})
+        fields = fields if isinstance(fields, dict) else {}
+        handler(fields if origin is None else {**fields, ORIGIN: origin})
 
     def run(self) -> None:
         """Dispatch what the host writes, until it closes stdin."""
@@ -278,7 +285,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             if request.id is not None:
                 self._dispatch_request(request)
             else:
-                self._dispatch_notification(request)
+                self._dispatch_notification(request, message.get(ORIGIN))
         except Exception:
             self.log(traceback.format_exc(), level="unusual")
 

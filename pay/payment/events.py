@@ -215,6 +215,8 @@ class Paid:
     ----------
     sent_msat
         Settled and still pending parts, with their fees.
+    parts, failed_parts
+        Attempts in all, and those of them that failed.
     incomplete
         Parts are still pending at the host.
     """
@@ -224,6 +226,7 @@ class Paid:
     sent_msat: int
     parts: int
     incomplete: bool
+    failed_parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

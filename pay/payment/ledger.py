@@ -98,13 +98,15 @@ class Ledger:
 
     def paid(self, preimage: bytes) -> Paid:
         """The success, with the figures of now."""
+        # Numbers go on after a restart, and what failed before it is not among our attempts.
+        parts = max((len(self.attempts), *self.attempts))
         return Paid(
             preimage=preimage,
             amount_msat=self._terms.asked_msat,
             sent_msat=self.sums.sent_msat,
-            # Numbers go on after a restart, and what failed before it is not among our attempts.
-            parts=max((len(self.attempts), *self.attempts)),
+            parts=parts,
             incomplete=bool(self.live),
+            failed_parts=parts - sum(attempt.counts for attempt in self.attempts.values()),
         )
 
     def as_of_now(self, result: Result | None) -> Paid | None:

@@ -18,9 +18,12 @@ class Receipt:
         None where nothing tells.
     created_at_s
         Unix time of the first part, or of the call where there is none.
+    earlier
+        It was paid when the call came that is answered with it.
     """
 
     payment_hash: bytes
     destination: NodeId | None
     created_at_s: int
     paid: Paid
+    earlier: bool = False

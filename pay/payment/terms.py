@@ -33,6 +33,10 @@ class PayRequest:
         None where not given; `maxfee` excludes the other two.
     exclude_channels
         Both directions where a bare short_channel_id was given.
+    fee_words
+        What callers know the limit of the fee as, where it is none of these three.
+    layers
+        Of askrene, which no payment of ours can respect: a call that names any can only join one.
     """
 
     invstring: str
@@ -50,6 +54,8 @@ class PayRequest:
     description: str | None = None
     partial_msat: int | None = None
     use_shadow: bool = True
+    fee_words: str | None = None
+    layers: tuple[str, ...] = ()
 
     def fee_limit_msat(self, amount_msat: int) -> int:
         """The most that may be paid in fees to deliver `amount_msat`.
@@ -69,6 +75,8 @@ class PayRequest:
         if self.maxfee_msat is not None:
             return f"maxfee {self.maxfee_msat}msat"
         limit = self.fee_limit_msat(amount_msat)
+        if self.fee_words is not None:
+            return f"{self.fee_words}, {limit}msat"
         exempt = DEFAULT_EXEMPTFEE_MSAT if self.exemptfee_msat is None else self.exemptfee_msat
         if limit == exempt:
             return f"exemptfee {limit}msat"

@@ -9,6 +9,7 @@ from typing import Any
 from pay.commands.form.command import Context
 from pay.engine.live.register import Register
 from pay.engine.open_calls import OpenCalls
+from pay.host.version import Version
 
 
 def context(
@@ -17,7 +18,16 @@ def context(
     """A host that is the planner too; started. To be called on a running loop."""
     ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     ready.set_result(paying)
-    return Context(host, host, register or Register(), calls or OpenCalls(), host, ready, began_s=time.time())
+    return Context(
+        host,
+        host,
+        register or Register(),
+        calls or OpenCalls(),
+        host,
+        ready,
+        began_s=time.time(),
+        version=Version.parse("v26.06"),
+    )
 
 
 def silent(message: str, level: str = "info") -> None:

@@ -85,6 +85,7 @@ def error_schemas(name: str) -> Mapping[int, Any]:
 
 def check_answer(method: str, params: Any, answer: Answer) -> None:
     """An answer of one of our commands has what its schema says, and nothing else; so has a call that it took."""
+    method = method.removeprefix("clnpay-")
     if method not in OURS or answer.code in NOT_OURS:
         return
     if answer.error is None:

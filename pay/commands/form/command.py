@@ -40,6 +40,8 @@ class Context:
         Unix time of our start.
     height
         Of the chain, as far as it was heard of.
+    version
+        Of the host.
     """
 
     host: Host
@@ -49,6 +51,7 @@ class Context:
     liquidity: LiquidityStore
     paying: asyncio.Future[Paying]
     began_s: float
+    version: Version
     height: int = 0
 
     async def started(self) -> Paying:

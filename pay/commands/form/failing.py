@@ -24,7 +24,7 @@ from pay.commands.form.shapes import (
     maybe,
     words,
 )
-from pay.errors import Code
+from pay.errors import Code, XpayCode
 
 
 class Failing(NamedTuple):
@@ -40,7 +40,7 @@ class Failing(NamedTuple):
         The host's own, whatever it is, is passed on.
     """
 
-    code: Code
+    code: Code | XpayCode
     about: str
     data: tuple[Field, ...] = ()
     begun: bool = False

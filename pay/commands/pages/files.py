@@ -21,7 +21,7 @@ Lightning's own (`doc/schemas` in its repository). It has none for errors: [erro
 the member `error` of an answer, by command and code.
 
 `make man` puts the manual pages of [docs/man](../man) where `man` looks, so that `lightning-cli help paystatus`
-shows one. Where the node has a page of that name (`pay`, `listpays`) ours is called `clnpay-pay`.
+shows one. Where the node has a page of that name (`pay`, `listpays`, `xpay`) ours is called `clnpay-pay`.
 
 | command | | schema |
 |---|---|---|

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pay.engine.live.in_work import InWork
+from pay.engine.live.others import Others
 from pay.engine.live.out import Out
 from pay.engine.live.part_times import PartTimes
 from pay.engine.live.running import Running, Source
@@ -87,12 +88,15 @@ class Register:
         Their parts that may still settle: told by who changes a session.
     names
         Has their names and those of the ones about to begin.
+    others
+        What other plugins of the node tell of theirs.
     """
 
     def __init__(self, in_work: InWork | None = None) -> None:
         self.names = InWork() if in_work is None else in_work
         self.live: dict[bytes, Running] = {}
         self.out = Out()
+        self.others = Others()
         self._beginning: dict[bytes, Running] = {}
         self._finished: deque[Snapshot] = deque()
         self._attempts = 0

@@ -81,7 +81,7 @@ class Runner:
         self._sender = Sender(host, self._entries, self.post)
         self._reconciliation = Reconciliation(host, self._sender, dead_rows, self.post, reconcile_s)
         self._untold: dict[bytes, Running] = {}
-        self._learning = Learning(planning, register.out)
+        self.learning = Learning(planning, register.out, register.others)
         self._hints = ChannelHints(planning, announcements)
 
     def start(
@@ -224,7 +224,7 @@ class Runner:
             self._announcements.part_started(running, attempt)
         for attempt, seconds in ended:
             self._announcements.part_ended(running, attempt, seconds)
-            self._learning.part_ended(attempt, attempt.started_s + seconds)
+            self.learning.part_ended(attempt, attempt.started_s + seconds)
             self._hints.part_ended(running, attempt)
 
     def _do(self, running: Running, action: ev.Action) -> None:

@@ -31,8 +31,9 @@ class PaidBefore:
         Sum of its settled and still pending parts; None where the host does not know an amount.
     sent_msat
         What left us for `delivered_msat`, fees included.
-    parts
-        Attempts of that group. They are numbered from 1, and one that the host refused left no row.
+    parts, failed_parts
+        Attempts of that group, and those of them that failed. They are numbered from 1, and one that the host
+        refused left no row.
     partids
         Those that have a row.
     pending
@@ -50,6 +51,7 @@ class PaidBefore:
     partids: frozenset[int]
     pending: bool
     failed_late_msat: int
+    failed_parts: int = 0
 
     def certainly_not(self, amount_msat: int, total_msat: int | None) -> bool:
         """Whether it was a payment of another amount for sure; `total_msat` is what the journal has kept of it.
@@ -68,7 +70,7 @@ class PaidBefore:
         failed = short and self.failed_late_msat > 0
         # Where rows are gone it is not known what they cost; wallets charge what was sent less the amount.
         sent_msat = max(self.sent_msat, amount_msat) if short and not failed else self.sent_msat
-        return Paid(self.preimage, amount_msat, sent_msat, self.parts, self.pending or failed)
+        return Paid(self.preimage, amount_msat, sent_msat, self.parts, self.pending or failed, self.failed_parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +94,19 @@ def record_of(rows: Sequence[SendpayRow]) -> Record:
         group = [row for row in rows if row.groupid == complete.groupid]
         counted = [row for row in group if row.status is not SendpayStatus.FAILED]
         late = [row for row in group if row.status is SendpayStatus.FAILED and not _failed_before(row, group)]
+        parts = max(len(group), max(row.partid for row in group))
         assert complete.preimage is not None
         return PaidBefore(
             preimage=complete.preimage,
             delivered_msat=_delivered(counted),
             sent_msat=sum(row.sent_msat for row in counted),
-            parts=max(len(group), max(row.partid for row in group)),
+            parts=parts,
             created_at=min(row.created_at for row in group),
             destination=complete.destination,
             partids=frozenset(row.partid for row in group),
             pending=any(row.status is SendpayStatus.PENDING for row in group),
             failed_late_msat=sum(row.sent_msat for row in late),
+            failed_parts=parts - len(counted),
         )
     pending = [row for row in rows if row.status is SendpayStatus.PENDING]
     if pending:

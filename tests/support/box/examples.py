@@ -14,15 +14,18 @@ from typing import Any
 from pay.sim.network.encoding.failures import FailCode
 from tests.support.box.host import SAT, Host, hosting
 
+OWN = {"xpay": "clnpay-xpay"}
+"""What is called where the node has a command of that name too."""
+
 Examples = dict[str, list[dict[str, Any]]]
 
 
 def record(host: Host) -> Examples:
     """Call, and keep calls with their answers."""
-    made: Examples = {"pay": [], "paystatus": [], "listpays": [], "payliquidity": []}
+    made: Examples = {"pay": [], "paystatus": [], "listpays": [], "payliquidity": [], "xpay": []}
 
     def example(title: str, method: str, **params: Any) -> None:
-        answer = host.call(method, params)
+        answer = host.call(OWN.get(method, method), params)
         said = {"response": answer.result} if answer.error is None else {"error": answer.error}
         made[method].append({"title": title, "request": {"method": method, "params": params}, **said})
 
@@ -32,6 +35,9 @@ def record(host: Host) -> Examples:
     example("A limit that no route keeps", "pay", bolt11=dear.bolt11, maxfee="1sat")
     with host.misbehaving("far", fail_code=FailCode.TEMPORARY_NODE_FAILURE):
         example("A recipient that is in trouble", "pay", bolt11=dear.bolt11, retry_for=0)
+    tea = host.invoice(amount_msat=40_000 * SAT)
+    example("Pay an invoice", "xpay", invstring=tea.bolt11)
+    example("Pay it again", "xpay", invstring=tea.bolt11)
     example("A payment that is over, by its invoice", "listpays", bolt11=coffee.bolt11)
     example("A payment that is over", "paystatus", bolt11=coffee.bolt11)
     held = host.invoice(amount_msat=60_000 * SAT, hold=True)

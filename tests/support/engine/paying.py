@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pay.commands import xpay
 from pay.commands.pay import parse_request
 from pay.engine.doubt import Doubt
 from pay.engine.live.announcements import Announcements
@@ -120,6 +121,10 @@ class Scene:
         return asyncio.create_task(
             self.paying.pay(OpenCall(parse_request({"bolt11": "lnbc1", **params}), self.tell))
         )
+
+    def xpay(self, **params: Any) -> asyncio.Task[Receipt]:
+        request = xpay.parse_request({"invstring": "lnbc1", **params})
+        return asyncio.create_task(self.paying.pay(OpenCall(request, self.tell)))
 
     async def until(self, holds: Callable[[], Any]) -> None:
         await turns(holds)

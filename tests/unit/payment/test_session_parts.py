@@ -109,7 +109,7 @@ def test_the_other_half_fails_after_the_answer() -> None:
     story.settles(1)
     assert story.fails(2, no_balance(1)) == []
     assert story.status(2) is FAILED and story.session.state is State.DONE
-    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 51_000, 2, incomplete=True)
+    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 51_000, 2, incomplete=True, failed_parts=1)
 
 
 def test_the_retry_is_out_when_the_part_before_it_settles() -> None:
@@ -121,7 +121,7 @@ def test_the_retry_is_out_when_the_part_before_it_settles() -> None:
     story.settles(1)
     assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 202_000, 2, incomplete=True)
     story.fails(2, no_balance(1))
-    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 101_000, 2, incomplete=False)
+    assert story.session.paid == ev.Paid(PREIMAGE, 100_000, 101_000, 2, incomplete=False, failed_parts=1)
 
 
 def test_what_is_not_paid_has_no_figures() -> None:

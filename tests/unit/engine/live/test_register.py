@@ -115,7 +115,7 @@ def test_what_is_known_of_a_payment_in_work(register: Register) -> None:
     assert register.known(HASH) is None
     settle(running, 2)
     running.session.handle(ev.AttemptFailed(3, no_balance(1), 0), NOW)
-    paid = ev.Paid(PREIMAGE, 120_000, 80_020, 3, incomplete=True)
+    paid = ev.Paid(PREIMAGE, 120_000, 80_020, 3, incomplete=True, failed_parts=1)
     assert register.known(HASH) == Known(Receipt(HASH, node("d"), 77, paid), True, frozenset({1, 2}))
     assert register.known(numbered(5)) is None
 

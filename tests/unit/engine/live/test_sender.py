@@ -387,7 +387,7 @@ def test_a_broken_payment_whose_part_is_still_being_sent() -> None:
         running.sending.add(asyncio.create_task(sending()))
         return await end_of_crashed(me, me, running)
 
-    assert played(story()) == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False)
+    assert played(story()) == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False, failed_parts=4)
 
 
 def test_a_broken_payment_ends_when_nothing_is_out(slept: list[float]) -> None:
@@ -404,7 +404,7 @@ def test_a_broken_payment_is_paid() -> None:
     running = Running(PaymentSession(shadowed), ClearRecipient(node("d"), (), False), ORDER)
     for row in (PAID_ROW, replace(PAID_ROW, groupid=2)):
         paid, _ = end(running, [MINE], [row])
-        assert paid == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False)
+        assert paid == ev.Paid(PREIMAGE, 100_000, 103_000, 5, incomplete=False, failed_parts=4)
 
 
 def test_a_broken_payment_that_had_its_answer() -> None:

@@ -88,6 +88,7 @@ def test_what_is_known_of_a_payment_that_was_made() -> None:
         partids=frozenset({4, 5, 6, 8, 9}),
         pending=True,
         failed_late_msat=8_000,
+        failed_parts=7,
     )
     assert paid(row(1, F), row(1, C), row(2, C)).parts == 3, "more rows than numbers: nobody else's are as ours"
 
@@ -146,11 +147,11 @@ def test_paid_and_a_part_failed_after_that() -> None:
 def test_what_a_session_would_have_answered() -> None:
     """Less than the amount cannot have left us, but where a part is known to have failed late."""
     short = paid(row(1, C, 100_000), row(2, F, 40_000, ended=1))
-    assert short.paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, True)
-    assert replace(short, failed_late_msat=0).paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, False)
-    assert replace(short, failed_late_msat=0).paid(140_000) == Paid(PREIMAGE, 140_000, 140_000, 2, False)
-    assert replace(short, failed_late_msat=1).paid(140_000) == Paid(PREIMAGE, 140_000, 101_000, 2, True)
-    assert replace(short, pending=True).paid(100_000) == Paid(PREIMAGE, 100_000, 101_000, 2, True)
+    assert short.paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, True, 1)
+    assert replace(short, failed_late_msat=0).paid(100_500) == Paid(PREIMAGE, 100_500, 101_000, 2, False, 1)
+    assert replace(short, failed_late_msat=0).paid(140_000) == Paid(PREIMAGE, 140_000, 140_000, 2, False, 1)
+    assert replace(short, failed_late_msat=1).paid(140_000) == Paid(PREIMAGE, 140_000, 101_000, 2, True, 1)
+    assert replace(short, pending=True).paid(100_000) == Paid(PREIMAGE, 100_000, 101_000, 2, True, 1)
 
 
 def test_less_never_left_us_than_arrived() -> None:
