@@ -33,6 +33,7 @@ from pay.host.version import (
     HOOK_FILTERS_SINCE,
     NOTIFICATIONS_NAMED_SINCE,
     OLDEST,
+    PLUGIN_STARTED_SINCE,
     XPAY_OWNS_LISTPAYS_SINCE,
     Version,
 )
@@ -154,7 +155,8 @@ class Application:
         plugin.init()(self._on_init)
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
-        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
+        telling = ("plugin_started",) if self.version.since(PLUGIN_STARTED_SINCE) else ()
+        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", *telling):
             plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
         # The host holds all that must outlive us; nothing is written at the end.
         plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
