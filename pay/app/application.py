@@ -36,7 +36,7 @@ from pay.host.pulse import Pulse
 from pay.host.rpc import is_own
 from pay.host.streaming import encoded
 from pay.host.threads import Mailbox
-from pay.host.version import NOTIFICATIONS_NAMED_SINCE, OLDEST, Version
+from pay.host.version import NOTIFICATIONS_NAMED_SINCE, OLDEST, PLUGIN_STARTED_SINCE, Version
 from pay.log_events import EventLog, LogEvent
 from pay.units import show
 
@@ -159,10 +159,9 @@ class Application:
         plugin.on_option_set = lambda: self._hand_over(self._option_set())
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
-        if self.version.since(NOTIFICATIONS_NAMED_SINCE):
-            for topic in ("pay_part_start", "pay_part_end"):
-                plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
-        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", "plugin_started"):
+        telling = ("plugin_started",) if self.version.since(PLUGIN_STARTED_SINCE) else ()
+        others = ("pay_part_start", "pay_part_end") if self.version.since(NOTIFICATIONS_NAMED_SINCE) else ()
+        for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", *telling, *others):
             plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
         # The host holds all that must outlive us; nothing is written at the end.
         plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))

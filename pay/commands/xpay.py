@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from pay.commands import pay
 from pay.commands.form import failing, readers
-from pay.commands.form.command import Command, Context, Words
+from pay.commands.form.command import Command, Context, Shared, Words
 from pay.commands.form.failing import Failing
 from pay.commands.form.parameters import Parameter, given
 from pay.commands.form.shapes import BOOLEAN, HEX, MSAT, SECRET, STRING, U32, U64, Array, Object, always
+from pay.commands.pay import can_be_paid
+from pay.engine.live.in_work import InWork
 from pay.errors import Code, PayError, XpayCode, invalid_param
 from pay.host.version import (
     XPAY_ALREADY_PAID_IS_219_SINCE,
@@ -102,6 +104,16 @@ def serves(params: Any, version: Version, developer: bool = False) -> bool:
     if named is None or not isinstance(named.get("invstring"), str):
         return False
     return named.get("layers") in (None, []) and named.get("localinvreqid") is None
+
+
+def fits(params: Any, version: Version, developer: bool) -> bool:
+    """Whether a call of the host's `xpay` is for us."""
+    return can_be_paid(string_of(params)) and serves(params, version, developer)
+
+
+def at_work(params: Any, names: InWork) -> bool:
+    """Whether a call is about a payment in work."""
+    return (text := string_of(params)) is not None and text in names
 
 
 def string_of(params: Any) -> str | None:
@@ -273,5 +285,6 @@ COMMAND = Command(
     answer,
     LogEvent.PAY_CRASHED,
     check=check,
+    shared=Shared(fits, at_work, always=True),
     hosts_page=True,
 )

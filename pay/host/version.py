@@ -17,9 +17,13 @@ HOOK_FILTERS_SINCE = (25, 12)
 """Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)
 """`setconfig … transient`; before, setconfig writes the operator's configuration file."""
+PLUGIN_STARTED_SINCE = (25, 2)
+"""The notification of that name; an older host tells its operator that there is none, as something unusual."""
 NOTIFICATIONS_NAMED_SINCE = (25, 9)
 """Notifications of plugins are forwarded as sent, their fields under the topic's name; before, the host puts what
 was sent under `payload`."""
+XPAY_TAKES_PAY_SINCE = (26, 6)
+"""`xpay-handle-pay` is on where nobody sets it."""
 XPAY_MAXDELAY_SINCE = (25, 2)
 XPAY_PAYER_NOTE_SINCE = (26, 4)
 XPAY_LABEL_SINCE = (26, 6)

@@ -7,14 +7,17 @@ import shutil
 import signal
 from pathlib import Path
 
+from pay.host.version import TRANSIENT_SINCE, XPAY_TAKES_PAY_SINCE
 from tests.real.support.bench import Line
 from tests.real.support.network import Node
 from tests.real.support.paying import begin, held, invoice, pay, rows, wait_until
+from tests.real.support.release import since
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.checkout import PLUGIN
 from tests.support.waiting import result_of
 
 XPAY = "xpay-handle-pay"
+SWITCHED_OFF = since(TRANSIENT_SINCE, "option that a plugin may set for this run alone")
 
 
 def handled_by_xpay(node: Node) -> bool:
@@ -33,6 +36,7 @@ def answered_by_us(node: Node, recipient: Node) -> bool:
     return node.peer.daemon.is_in_log(rf"plugin-plugin\.py: .*{made['payment_hash']}") is not None
 
 
+@since(XPAY_TAKES_PAY_SINCE, "`pay` by cln-xpay unless the operator asks for it")
 def test_xpay_is_kept_off(shop: Shop) -> None:
     """At the start, with a line in the log that says so."""
     assert shop.payer.peer.daemon.is_in_log(r"INFO .*plugin-plugin\.py: .*xpay-handle-pay") is not None
@@ -49,6 +53,7 @@ def test_xpay_is_kept_off_when_it_comes_back(shop: Shop) -> None:
     assert answered_by_us(shop.payer, shop.line.hub)
 
 
+@SWITCHED_OFF
 def test_xpay_is_kept_off_when_it_comes_back_otherwise(shop: Shop) -> None:
     """cln-xpay is started with its option on: the plugin notices that a plugin was started."""
     path = xpay_path(shop.payer)
@@ -59,9 +64,15 @@ def test_xpay_is_kept_off_when_it_comes_back_otherwise(shop: Shop) -> None:
 
 
 def test_xpay_is_left_alone_on_request(line: Line) -> None:
-    (node,) = line.regtest.start({**WITH_PLUGIN, "pay-allow-xpay": "true"})
+    (node,) = line.regtest.start({**WITH_PLUGIN, "pay-allow-xpay": "true", XPAY: "true"})
     wait_until(lambda: node.peer.daemon.is_in_log(r"plugin-plugin\.py: .*xpay.*pay-allow-xpay") is not None)
     assert handled_by_xpay(node)
+
+
+def test_asks_for_nothing_that_this_host_does_not_have(shop: Shop) -> None:
+    """Its operator would read of it at every start."""
+    assert shop.payer.peer.daemon.is_in_log(r"plugin-plugin\.py: started") is not None
+    assert shop.payer.peer.daemon.is_in_log(r"plugin-plugin\.py: .*not a known notification") is None
 
 
 def test_started_on_a_running_node(line: Line) -> None:
@@ -114,6 +125,7 @@ def pid_of_plugin(node: Node) -> int:
     return int(ours[-1].split("started(")[1].split(")")[0])
 
 
+@SWITCHED_OFF
 def test_an_option_is_changed_at_run_time(shop: Shop) -> None:
     changed = shop.payer.call("setconfig", config="pay-failure-cost", val=5, transient=True)
     assert changed["config"]["value_str"] == "5"

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from pay.host.version import TRANSIENT_SINCE
 from tests.real.support.bench import Line
 from tests.real.support.network import Node
 from tests.real.support.paying import begin, invoice, pay, wait_until
+from tests.real.support.release import since
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import GATE
@@ -63,6 +65,7 @@ def test_a_bad_value_on_the_command_line(name: str, alone: Node) -> None:
     assert refused.error is not None and f"{name} should be" in refused.error["message"]
 
 
+@since(TRANSIENT_SINCE, "option that is set for this run alone")
 def test_set_for_a_run_stop_and_start(alone: Node) -> None:
     """As in docs/options.md: with `true` at the end nothing is written down, and the node comes up without us."""
     start_by_hand(alone)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from pay.host.version import INVSTRING_SINCE
 from pay.sim.network.encoding.bolt11 import Bolt11, encode
 from tests.real.support.paying import INVALID, SUCCESS, invoice, pay, received, rows
+from tests.real.support.release import host
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.waiting import PATIENCE_S
 
@@ -261,8 +263,9 @@ def test_the_command_line(shop: Shop) -> None:
 
 def test_help(shop: Shop) -> None:
     (entry,) = shop.payer.call("help", command="pay")["help"]
+    leading = "invstring" if host().since(INVSTRING_SINCE) else "bolt11"
     assert entry["command"] == (
-        "pay invstring [amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee]"
+        f"pay {leading} [amount_msat] [label] [riskfactor] [maxfeepercent] [retry_for] [maxdelay] [exemptfee]"
         " [localinvreqid] [exclude] [maxfee] [description] [partial_msat] [dev_use_shadow]"
     )
 
