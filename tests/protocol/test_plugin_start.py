@@ -289,10 +289,9 @@ def test_the_node_does_not_say_who_it_is_at_first(tmp_path: Path) -> None:
 
 
 def test_builtin_pay_is_there_too(tmp_path: Path) -> None:
-    """Two cannot own one name: the host ends the later one and says why."""
-    with hosting(tmp_path, builtin_pay=True, wait=False) as host:
-        host.log('method "pay"')
-        assert host.node.plugin_pids == set()
+    """Two cannot own one name: with the builtin's option the node does not start at all."""
+    with pytest.raises(LightningdDied, match="option name 'disable-mpp' is already taken"):
+        Host(tmp_path, builtin_pay=True)
 
 
 def test_bad_option_stops_the_host(tmp_path: Path) -> None:

@@ -70,6 +70,14 @@ class RawRpc:
             _connect(connection, self.path)
             yield lambda method, params: self._ask(connection, method, json.dumps(params))
 
+    def exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send one whole request, of which any member may be any, and return the whole answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self.timeout_s)
+            _connect(connection, self.path)
+            connection.sendall(json.dumps(request).encode())
+            return _read_message(connection)
+
     def _ask(self, connection: socket.socket, method: str, params: str) -> Answer:
         request_id = f"test:{method}#{next(self._ids)}"
         request = f'{{"jsonrpc": "2.0", "id": "{request_id}", "method": "{method}", "params": {params}}}'

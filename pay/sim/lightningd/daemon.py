@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -30,11 +29,10 @@ from pay.sim.lightningd.own_node import OwnNode
 from pay.sim.lightningd.payments.database import Database, Payment
 from pay.sim.lightningd.payments.htlc_table import HtlcTable
 from pay.sim.lightningd.payments.sendpay import Payments
-from pay.sim.lightningd.plugins.builtin import XPAY_SINCE
-from pay.sim.lightningd.plugins.configs import Configs, builtin_options
+from pay.sim.lightningd.plugins.builtin import builtin_plugins
+from pay.sim.lightningd.plugins.configs import configured
 from pay.sim.lightningd.plugins.process import PluginDied, PluginProcess, PluginState
-from pay.sim.lightningd.plugins.registry import Plugins
-from pay.sim.lightningd.plugins.xpay import xpay_option
+from pay.sim.lightningd.plugins.registry import OptionTaken, Plugins
 from pay.sim.lightningd.rpc.client import call
 from pay.sim.lightningd.rpc.server import RpcServer
 from pay.sim.lightningd.settings import Settings
@@ -89,6 +87,8 @@ class Lightningd:
         Called with every row of the payments table that is new or has changed, before anybody is told.
     lines
         The log, also in the file `log` of the directory.
+    last_words
+        What lightningd says where it died of a fault of its own; None where it did not.
     """
 
     def __init__(
@@ -116,6 +116,8 @@ class Lightningd:
         self.recorded: deque[Recorded] = deque(maxlen=100_000)
         self.row_watchers: list[Callable[[Payment], None]] = []
         self.running = False
+        self.last_words: str | None = None
+        self._dying: asyncio.Future[list[str]] | None = None
         self._plugin_paths = [Path(plugin)] if isinstance(plugin, Path | str) else [Path(p) for p in plugin or ()]
         self._given_options = dict(options or {})
         self._important = important
@@ -185,10 +187,13 @@ class Lightningd:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._log.open(self.directory / "log")
         self.db = Database(self.directory / "lightningd.sqlite3")
-        self.configs = self._configured()
+        shown = {"alias": self.peer.name, "color": self.us.hex()[:6]}
+        self.configs = configured(self.settings, shown, self._given(), self.db)
         log, settings = self._log.write, self.settings
+        disabled = self._given_options.get("disable-plugin", [])
+        builtin = builtin_plugins(settings, [disabled] if isinstance(disabled, str) else disabled)
         self.plugins = Plugins(
-            settings, self.configs, log, lambda: host_methods(settings, self._faults), self._lose_important
+            settings, self.configs, log, builtin, lambda: host_methods(builtin, self._faults), self._lose_important
         )
         self.payments = Payments(
             self.own, self.db, self._faults, log, self.notify, self.row_watchers, self._crash_soon
@@ -197,10 +202,11 @@ class Lightningd:
             self.own, settings, self._faults, self.db, self.configs, self.plugins, self.payments, self.heights,
             self.htlcs, log, self.notify, self._stop_soon,
         )  # fmt: skip
-        self.dispatcher = Dispatcher(context, self.recorded.append, self._spawn)
+        self.dispatcher = Dispatcher(context, self.recorded.append, self._spawn, self._die)
         self._server = RpcServer(self.rpc_path, self.dispatcher.take)
         self._gossip = GossipFile(self.world, self.directory / "gossip_store", settings.release)
         self._stopped.clear()
+        self.last_words, self._dying = None, None
         self.running = True
         self.world.block_listeners.append(self.heights.block_added)
         try:
@@ -212,13 +218,24 @@ class Lightningd:
         for peer_id in connected_peers(self.own):
             self.notify("connect", connection(self._faults, peer_id))
 
+    def _given(self) -> dict[str, Any]:
+        """The command line."""
+        kind = "important-plugin" if self._important else "plugin"
+        plugins = {kind: list(map(str, self._plugin_paths))} if self._plugin_paths else {}
+        return {**plugins, **self._given_options}
+
     async def _start_plugins(self) -> None:
+        for builtin in self.plugins.builtin:
+            self.plugins.start_builtin(builtin)
         started = []
         for path in self._plugin_paths:
             try:
                 started.append(await self.plugins.start(path, important=self._important))
             except PluginDied as death:
                 self._plugin_failed(path, death)
+            except OptionTaken as taken:
+                raise LightningdDied(str(taken)) from None
+        self.plugins.settle()
         if self.configs.unclaimed():
             raise LightningdDied(f"--{self.configs.unclaimed()[0]}: unrecognized option")
         await self._server.start()
@@ -236,6 +253,8 @@ class Lightningd:
 
     async def stop(self) -> None:
         """Shut down in order: plugins are told, callers are not answered any more."""
+        if self._dying is not None:
+            await self._dying
         if not self.running:
             return
         self._end()
@@ -253,6 +272,9 @@ class Lightningd:
         if not self.running:
             return []
         self._end()
+        return await self._break_off(grace_s)
+
+    async def _break_off(self, grace_s: float) -> list[str]:
         self.plugins.shutting_down = True
         orphans = list(self.plugins.all)
         for plugin in orphans:
@@ -285,6 +307,16 @@ class Lightningd:
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: loop.create_task(self.kill()))
 
+    def _die(self, words: str) -> None:
+        """A fault of lightningd itself: it says so, and is gone; nothing more is carried out, answered or told."""
+        if not self.running:
+            return
+        self._log.write("broken", "lightningd", words)
+        self.last_words = words
+        self._end()
+        self._server.drop_everybody()
+        self._dying = asyncio.ensure_future(self._break_off(KILL_GRACE_S))
+
     def _end(self) -> None:
         """Nothing is carried out or told any more; what belongs to this run is let go of later."""
         self.running = False
@@ -316,27 +348,6 @@ class Lightningd:
         self._end()
         if not self.plugins.starting_up:
             self._stopping = asyncio.ensure_future(self._tear_down())
-
-    def _configured(self) -> Configs:
-        configs, settings = Configs(), self.settings
-        shown = {
-            "alias": self.peer.name, "color": self.us.hex()[:6],
-            "lightning-dir": str(self.directory.parent), "network": settings.network,
-        }  # fmt: skip
-        for option in builtin_options(shown):
-            configs.declare(option)
-        if settings.release >= XPAY_SINCE:
-            configs.declare(xpay_option(settings.release))
-        if settings.developer:
-            configs.give("developer", True, "cmdline")
-        if self._plugin_paths:
-            kind = "important-plugin" if self._important else "plugin"
-            configs.give(kind, list(map(str, self._plugin_paths)), "cmdline")
-        for name, value in self._given_options.items():
-            configs.give(name, value, "cmdline")
-        for row in self.db.query("SELECT name, value FROM setconfig"):
-            configs.give(row["name"], json.loads(row["value"]), settings.setconfig_source)
-        return configs
 
     # Commands.
 

@@ -7,16 +7,19 @@ requests see each other's effects in that order. Source: lightningd's jsonrpc.c.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from pay.sim.lightningd.commands import COMMANDS, HostCommand
 from pay.sim.lightningd.commands.context import Context
-from pay.sim.lightningd.commands.table import RawAnswer, host_methods, run
+from pay.sim.lightningd.commands.table import RawAnswer, run
 from pay.sim.lightningd.faults import hits
-from pay.sim.lightningd.plugins.hooks import Continue, Link, PluginLink, Replace, Return, decide
-from pay.sim.lightningd.plugins.xpay import XpayLink
+from pay.sim.lightningd.plugins.builtin import DEPRECATED
+from pay.sim.lightningd.plugins.hooks import HookUser, Member
+from pay.sim.lightningd.plugins.process import PluginProcess
+from pay.sim.lightningd.plugins.rpc_command import NAME, RpcCommandHook
+from pay.sim.lightningd.plugins.xpay import answer_hook
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 
@@ -44,6 +47,8 @@ class Dispatcher:
         Called with every command that comes in.
     spawn
         Runs something beside, which ends with the node.
+    die
+        Ends the node as a fault of lightningd does, with these last words.
     """
 
     def __init__(
@@ -51,13 +56,15 @@ class Dispatcher:
         context: Context,
         record: Callable[[Recorded], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        die: Callable[[str], None],
     ):
         self._context = context
         self._faults = context.faults
         self._plugins = context.plugins
         self._record = record
         self._spawn = spawn
-        self._xpay = XpayLink(context.configs, context.settings)
+        self._die = die
+        self._hook = RpcCommandHook(self, context.plugins.hooks, context.log, spawn)
         self._over = False
         self.held: list[Command] = []
         """Commands that wait to be carried out."""
@@ -141,41 +148,48 @@ class Dispatcher:
         if self._over:
             return
         method = command.method
-        known = host_methods(self._context.settings, self._faults)
-        if method not in known and self._plugins.owner(method) is None:
+        if not self.known(method):
             command.fail(RpcError(METHOD_NOT_FOUND, f"Unknown command '{method}'"))
-        elif self._chain(command):
-            self._spawn(self._through_hooks(command))
+        elif self.refuses(method):
+            command.fail(RpcError(METHOD_NOT_FOUND, f'Command "{method}" is deprecated'))
         else:
-            self._execute(command)
+            self._hook.pass_through(command)
 
-    def _chain(self, command: Command) -> Sequence[Link]:
-        """Who is to be asked of this command by `rpc_command`, in order."""
-        users = self._plugins.hooks.users("rpc_command")
-        links: list[Link] = [self._xpay, *(PluginLink(user, self._plugins.request) for user in users)]
-        return [link for link in links if link.wants(command)]
+    # What the hook needs of the node.
 
-    async def _through_hooks(self, command: Command) -> None:
-        match await decide(self._chain(command), command):
-            case Continue():
-                self._execute(command)
-            case Replace(request):
-                command.replace(request)
-                self._execute(command)
-            case Return(answer):
-                command.answer({"jsonrpc": "2.0", "id": command.id, **answer})
+    def owner(self, method: str) -> Member | None:
+        return self._plugins.holder(method)
 
-    def _execute(self, command: Command) -> None:
+    def known(self, method: str) -> bool:
+        return self._plugins.owner(method) is not None or method in self._plugins.host_methods()
+
+    def refuses(self, method: str) -> bool:
+        settings, plugins = self._context.settings, self._plugins
+        if settings.allow_deprecated:
+            return False
+        since = DEPRECATED.get(method) if plugins.owner(method) is None else None
+        return plugins.deprecates(method) or (since is not None and settings.release >= since)
+
+    def ask(self, user: HookUser, command: Command) -> Awaitable[dict[str, Any]]:
+        if isinstance(user.plugin, PluginProcess):
+            return self._plugins.request(user.plugin, NAME, {"rpc_command": command.request}, command.id_prefix)
+        return self._xpay_says(command)
+
+    async def _xpay_says(self, command: Command) -> dict[str, Any]:
+        return {"result": answer_hook(self._context.configs, self._context.settings, command.request)}
+
+    def die(self, words: str) -> None:
+        self._die(words)
+
+    def execute(self, command: Command) -> None:
+        if self._over:
+            return
         plugin = self._plugins.owner(command.method)
         if plugin is not None:
             # Sent now, not when the task gets its turn: a plugin hears things in the order they happen.
             self._spawn(self._answer_with(self._plugins.pass_on(plugin, command, command.method), command))
-        elif command.method == "pay" and self._context.settings.builtin_pay:
-            command.fail(RpcError(-1, "this is the builtin pay: it is only there to own its name"))
-        elif command.method in COMMANDS:
-            self._execute_here(COMMANDS[command.method], command)
         else:
-            command.fail(RpcError(METHOD_NOT_FOUND, f"Unknown command '{command.method}'"))
+            self._execute_here(COMMANDS[command.method], command)
 
     def _execute_here(self, entry: HostCommand, command: Command) -> None:
         try:

@@ -11,6 +11,7 @@ from pay.sim.lightningd.commands import (
     peers,
     sendpay,
     simulation,
+    xpay,
 )
 from pay.sim.lightningd.commands.table import COMMANDS, HostCommand
 
@@ -27,4 +28,5 @@ __all__ = [
     "peers",
     "sendpay",
     "simulation",
+    "xpay",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.commands.table import Answer, checked, host_command
-from pay.sim.lightningd.plugins.builtin import builtin_plugins
+from pay.sim.lightningd.plugins.builtin import BuiltinPlugin
 from pay.sim.lightningd.plugins.process import PluginDied, PluginState
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.jsonstream import RpcError
@@ -63,6 +63,9 @@ def _named(rest: Any) -> tuple[str, dict[str, Any]]:
 
 async def _start(context: Context, command: Command, rest: Any) -> Answer:
     name, options = _named(rest)
+    builtin = next((each for each in context.plugins.builtin if str(each.path) == name), None)
+    if builtin is not None:
+        return _start_builtin(context, builtin)
     path = Path(name)
     if not os.access(path, os.X_OK):
         path = context.settings.directory.parent / "plugins" / name
@@ -79,19 +82,38 @@ async def _start(context: Context, command: Command, rest: Any) -> Answer:
     return _listed(context, "start")
 
 
+def _start_builtin(context: Context, builtin: BuiltinPlugin) -> Answer:
+    """One of the host's own that was stopped."""
+    if builtin.active:
+        raise RpcError(INVALID_PARAMS, f"{builtin.path}: already registered")
+    try:
+        context.plugins.start_builtin(builtin)
+    except PluginDied as death:
+        raise RpcError(PLUGIN_ERROR, f"{builtin.path}: {death}") from None
+    return _listed(context, "start")
+
+
 async def _stop(context: Context, command: Command, rest: Any) -> Answer:
     name, _ = _named(rest)
     found = context.plugins.refuse_unknown(name)
     if not found.dynamic:
         raise RpcError(INVALID_PARAMS, f"{name} cannot be managed when lightningd is up")
     checked(command)
-    await context.plugins.stop(found)
+    if isinstance(found, BuiltinPlugin):
+        context.plugins.stop_builtin(found)
+    else:
+        await context.plugins.stop(found)
     return {"command": "stop", "result": f"Successfully stopped {found.name}."}
 
 
 def _listed(context: Context, subcommand: str) -> Answer:
+    own = [
+        {"name": str(each.path), "active": True, "dynamic": each.dynamic}
+        for each in context.plugins.builtin
+        if each.active and not context.faults.missing & set(each.methods)
+    ]
     plugins = [
         {"name": str(p.path), "active": p.state is PluginState.READY, "dynamic": p.dynamic}
         for p in context.plugins.all
     ]
-    return {"command": subcommand, "plugins": builtin_plugins(context.settings, context.faults) + plugins}
+    return {"command": subcommand, "plugins": own + plugins}

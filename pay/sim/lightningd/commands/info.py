@@ -9,7 +9,7 @@ from typing import Any
 from pay.errors import PayError
 from pay.sim.lightningd.commands.bolt11_json import decode_answer
 from pay.sim.lightningd.commands.context import Context
-from pay.sim.lightningd.commands.table import COMMANDS, Answer, CheckDone, checked, host_command, host_methods, run
+from pay.sim.lightningd.commands.table import COMMANDS, Answer, CheckDone, checked, host_command, run
 from pay.sim.lightningd.plugins.process import PluginProcess
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.jsonstream import RpcError
@@ -91,7 +91,7 @@ def getchaininfo(context: Context, command: Command, args: dict[str, Any]) -> An
 
 @host_command("help", opt("command", string))
 def show_help(context: Context, command: Command, args: dict[str, Any]) -> Answer:
-    usages = {name: usage(COMMANDS[name].params) for name in host_methods(context.settings, context.faults)}
+    usages = {name: usage(COMMANDS[name].params) for name in context.plugins.host_methods()}
     for plugin in context.plugins.all:
         usages |= {method["name"]: method["usage"] for method in plugin.manifest.get("rpcmethods", [])}
     if args["command"] is not None:
@@ -116,7 +116,7 @@ async def check(context: Context, command: Command, args: dict[str, Any]) -> Ans
             )  # fmt: skip
             return passed
         return await _answer_of(context, plugin, command, "check")
-    if target not in host_methods(context.settings, context.faults):
+    if target not in context.plugins.host_methods():
         raise RpcError(METHOD_NOT_FOUND, f"Unknown command '{target}'")
     inner = without(command.params, "command_to_check")
     command.check_only = True

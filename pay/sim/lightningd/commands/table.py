@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.faults import LightningdFaults
+from pay.sim.lightningd.plugins.builtin import OF_PLUGINS, BuiltinPlugin
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.params import Param, read_params
-from pay.sim.lightningd.settings import Settings
 
 Answer = dict[str, Any]
 
@@ -45,14 +45,10 @@ class HostCommand:
 COMMANDS: dict[str, HostCommand] = {}
 
 
-def host_methods(settings: Settings, faults: LightningdFaults) -> set[str]:
-    """Names of the commands that this host has: not every version has all."""
-    names = set(COMMANDS)
-    if settings.builtin_pay:
-        names.add("pay")
-    elif settings.release < (26, 6):
-        names.discard("listpays")
-    return names - faults.missing
+def host_methods(builtin: Iterable[BuiltinPlugin], faults: LightningdFaults) -> set[str]:
+    """Names of the commands that this host has: those of its own plugins are there while the plugins are."""
+    of_plugins = {method for plugin in builtin if plugin.active for method in plugin.methods}
+    return ((set(COMMANDS) - OF_PLUGINS) | (of_plugins & COMMANDS.keys())) - faults.missing
 
 
 def host_command(

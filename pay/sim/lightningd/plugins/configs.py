@@ -5,11 +5,15 @@ Source: lightningd's configs.c and the option part of plugin.c. Values are kept 
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pay.sim.lightningd.payments.database import Database
 from pay.sim.lightningd.rpc.params import text_of
+from pay.sim.lightningd.settings import Settings
 
 _MEMBER = {"string": "str", "string-conceal": "str", "int": "int", "bool": "bool", "msat": "msat"}
 _NAME = re.compile(r"[0-9a-z_-]+", re.ASCII)
@@ -186,3 +190,24 @@ def builtin_options(settings: dict[str, Any]) -> list[Option]:
         Option("htlc-minimum-msat", "msat", "0"),
         Option("min-capacity-sat", "int", "10000", dynamic=True),
     ]
+
+
+def configured(settings: Settings, shown: Mapping[str, str], given: Mapping[str, Any], db: Database) -> Configs:
+    """The options of lightningd itself, and what the command line and earlier calls of `setconfig` say.
+
+    Parameters
+    ----------
+    shown
+        alias and color of this node.
+    """
+    configs = Configs()
+    place = {"lightning-dir": str(settings.directory.parent), "network": settings.network}
+    for option in builtin_options({**shown, **place}):
+        configs.declare(option)
+    if settings.developer:
+        configs.give("developer", True, "cmdline")
+    for name, value in given.items():
+        configs.give(name, value, "cmdline")
+    for row in db.query("SELECT name, value FROM setconfig"):
+        configs.give(row["name"], json.loads(row["value"]), settings.setconfig_source)
+    return configs

@@ -1,19 +1,22 @@
-"""Hooks: who is to be asked before something happens, in which order, and what the asked may say.
+"""Hooks: which plugins are asked before something happens, and in which order.
 
-A plugin names the hooks it uses in its manifest, with filters if it is to be asked of some cases only. What asks a
-hook walks the chain of its users; each user is a `Link`, be it a plugin or something of lightningd's own.
+A plugin names the hooks it uses in its manifest, with filters if it is to be asked of some cases only, and before
+or after whom it wants to be asked. The order is made when all manifests are in, unless the hook is in use then:
+the plugin is asked all the same, at the end of the chain, and the order waits until nobody uses the hook.
 
-Source: lightningd's plugin_hook.c, and jsonrpc.c for `rpc_command`.
+Source: lightningd's plugin_hook.c. From v25.12 on there are filters, and the order waits for the hook's users;
+hosts before that ask of everything, ask whoever was there when a call began, and make the order at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
-from pay.sim.lightningd.plugins.process import PluginProcess
-from pay.sim.lightningd.rpc.command import Command
+from pay.sim.lightningd.telling import WriteLog
 
 HOOKS = frozenset({
     "rpc_command", "htlc_accepted", "invoice_payment", "peer_connected", "db_write", "commitment_revocation",
@@ -22,110 +25,167 @@ HOOKS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+class Member(Protocol):
+    """A plugin, as far as a chain needs to know it."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def index(self) -> int:
+        """The how-manieth plugin of this run of the node it is."""
+
+    @property
+    def methods(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HookUser:
     """One plugin's use of one hook; `filters` None is all cases."""
 
-    plugin: PluginProcess
-    filters: tuple[str, ...] | None
+    plugin: Member
+    filters: tuple[str, ...] | None = None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     def wants(self, case: str) -> bool:
         return self.filters is None or case in self.filters
 
+    def means(self, name: str) -> bool:
+        """Whether `before` or `after` with this name speaks of it: a path, or the last part of one."""
+        path = self.plugin.path
+        return path == Path(name) if "/" in name else path.name == name
+
+
+Users = list[HookUser | None]
+
+
+@dataclass(slots=True)
+class Chain:
+    """One hook: its users in order, None for one that is gone.
+
+    Attributes
+    ----------
+    in_use
+        How many calls of it are under way.
+    ordered
+        The order that waits until there are none.
+    """
+
+    name: str
+    users: Users = field(default_factory=list)
+    in_use: int = 0
+    ordered: Users | None = None
+
+    def begin(self) -> None:
+        """A call of it begins."""
+        self.in_use += 1
+
+    def end(self, log: WriteLog) -> None:
+        """A call of it is over; the last one lets the order that waits come true."""
+        self.in_use -= 1
+        if self.in_use == 0 and self.ordered is not None:
+            log("unusual", "lightningd", f"Updating hooks for {self.name} now usage is done.")
+            self.users, self.ordered = self.ordered, None
+
+    def withdraw(self, plugin: Member) -> None:
+        """The plugin is gone: its place is empty, also in the order that waits."""
+        for users in (self.users, self.ordered or []):
+            users[:] = [None if user is not None and user.plugin is plugin else user for user in users]
+
 
 class Hooks:
-    """The users of every hook, in the order in which they registered.
+    """The chains of all hooks.
 
     Parameters
     ----------
-    filtering
-        Whether this release heeds filters.
+    modern
+        Whether this release, v25.12 or later, heeds filters and waits with the order.
     """
 
-    def __init__(self, filtering: bool):
-        self._filtering = filtering
-        self._users: dict[str, list[HookUser]] = {}
+    def __init__(self, modern: bool, log: WriteLog):
+        self.modern = modern
+        self._log = log
+        self._chains: dict[str, Chain] = {}
 
-    def register(self, plugin: PluginProcess, declared: Sequence[Any]) -> str | None:
-        """Take over the `hooks` of a manifest; what is wrong with them, if anything."""
+    def chain(self, hook: str) -> Chain:
+        return self._chains.setdefault(hook, Chain(hook))
+
+    def register(self, plugin: Member, declared: Sequence[Any]) -> str | None:
+        """Take over the `hooks` of a manifest, each at the end of its chain; what is wrong, if anything."""
         for hook in declared:
-            name, filters = (hook["name"], hook.get("filters")) if isinstance(hook, dict) else (hook, None)
+            entry = hook if isinstance(hook, dict) else {"name": hook}
+            name, filters = entry["name"], entry.get("filters")
             if name not in HOOKS:
                 return f"Unknown hook name {name}"
-            heeded = None if filters is None or not self._filtering else tuple(filters)
-            self._users.setdefault(name, []).append(HookUser(plugin, heeded))
+            chain = self.chain(name)
+            if any(user is not None and user.plugin is plugin for user in chain.users):
+                return f"Registered for hook {name} multiple times"
+            heeded = None if filters is None or not self.modern else tuple(filters)
+            before, after = (tuple(entry.get(side, ())) for side in ("before", "after"))
+            chain.users.append(HookUser(plugin, heeded, before, after))
         return None
 
-    def withdraw(self, plugin: PluginProcess) -> None:
+    def withdraw(self, plugin: Member) -> None:
         """The plugin is gone."""
-        for users in self._users.values():
-            users[:] = [user for user in users if user.plugin is not plugin]
+        for chain in self._chains.values():
+            chain.withdraw(plugin)
 
-    def users(self, hook: str) -> Sequence[HookUser]:
-        """Its chain."""
-        return self._users.get(hook, ())
+    def order(self, source: str) -> list[Member]:
+        """All manifests are in: make the order of every chain, at once or when it is not in use any more.
 
+        Parameters
+        ----------
+        source
+            In whose name the log says that an order has to wait.
 
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Go on: ask the next one, or carry the command out."""
+        Returns
+        -------
+        Those whose wishes contradict each other: there is no order then, and lightningd ends them.
+        """
+        unmet: list[Member] = []
+        for chain in self._chains.values():
+            users = [user for user in chain.users if user is not None]
+            if not users:
+                continue
+            ordered, contradicting = _ordered(users, partial(self._say_unknown, chain.name))
+            if contradicting:
+                unmet += [user.plugin for user in contradicting if user.plugin not in unmet]
+                continue
+            if self.modern and chain.in_use:
+                chain.ordered = list(ordered)
+                text = f"Deferring registration of hook {chain.name} until it's not in use."
+                self._log("unusual", source, text)
+            else:
+                chain.users, chain.ordered = list(ordered), None
+        return unmet
 
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Carry out this request instead."""
-
-    request: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """Answer this at once: an object with `result` or `error`."""
-
-    answer: dict[str, Any]
-
-
-Verdict = Continue | Replace | Return
-
-
-class Link(Protocol):
-    """One user of `rpc_command`."""
-
-    def wants(self, command: Command) -> bool:
-        """Whether it is to be asked of this command."""
-
-    async def ask(self, command: Command) -> Verdict:
-        """What it says."""
+    def _say_unknown(self, hook: str, user: HookUser, text: str) -> None:
+        self._log("debug", f"plugin-{user.plugin.name}", f"hook {hook} {text}")
 
 
-@dataclass(frozen=True, slots=True)
-class PluginLink:
-    """A plugin that uses `rpc_command`."""
-
-    user: HookUser
-    request: Callable[[PluginProcess, str, Any, str], Awaitable[dict[str, Any]]]
-    """Asks a plugin: (plugin, method, params, prefix of the id)."""
-
-    def wants(self, command: Command) -> bool:
-        return self.user.wants(command.method)
-
-    async def ask(self, command: Command) -> Verdict:
-        params = {"rpc_command": command.request}
-        answer = await self.request(self.user.plugin, "rpc_command", params, command.id_prefix)
-        result = answer.get("result", {})
-        if "replace" in result:
-            return Replace(result["replace"])
-        return Return(result["return"]) if "return" in result else Continue()
-
-
-async def decide(chain: Sequence[Link], command: Command) -> Verdict:
-    """Ask one after the other; the first that does not let the command go on decides.
-
-    Knowingly not done: lightningd goes on to ask after the first change, and takes a second one for a mistake,
-    which it logs and ignores; what is no verdict at all it logs as well.
-    """
-    for link in chain:
-        verdict = await link.ask(command)
-        if not isinstance(verdict, Continue):
-            return verdict
-    return Continue()
+def _ordered(
+    users: Sequence[HookUser], say: Callable[[HookUser, str], None]
+) -> tuple[list[HookUser], list[HookUser]]:
+    """As all want it, among those who do not mind by their index; and those who cannot have it."""
+    behind: dict[HookUser, list[HookUser]] = {user: [] for user in users}
+    for user in users:
+        for side, names in (("before", user.before), ("after", user.after)):
+            for name in names:
+                other = next((each for each in users if each.means(name)), None)
+                if other is None:
+                    say(user, f"{side} unknown plugin {name}")
+                elif side == "before":
+                    behind[user].append(other)
+                else:
+                    behind[other].append(user)
+    ordered: list[HookUser] = []
+    left = list(users)
+    while free := [user for user in left if not any(user in behind[other] for other in left)]:
+        ordered.append(min(free, key=lambda user: user.plugin.index))
+        left.remove(ordered[-1])
+    return ordered, left

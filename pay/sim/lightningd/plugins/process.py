@@ -63,6 +63,7 @@ class PluginProcess:
         self.path = path
         self.name = path.name
         self.state = PluginState.STARTING
+        self.index = -1
         self.log = log
         self.manifest: dict[str, Any] = {}
         self._on_notification = on_notification

@@ -1,8 +1,8 @@
 """The register of the node's plugins: who owns which method, option and topic; starting and stopping them.
 
 Rules that a plugin can trip over and that are kept here: a method or option name belongs to the first
-that registers it and the later plugin is killed; a hook is asked in the order of registration; an important
-plugin takes the node down with it. Source: lightningd's plugin.c, plugin_hook.c, plugin_control.c.
+that registers it and the later plugin is killed, and with it the node that is starting if it was an option; an
+important plugin takes the node down with it. Source: lightningd's plugin.c, plugin_hook.c, plugin_control.c.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from pay.sim.lightningd.plugins.builtin import builtin_owner
+from pay.sim.lightningd.plugins.builtin import BuiltinPlugin
 from pay.sim.lightningd.plugins.configs import Configs, OptionError, option_of_manifest
-from pay.sim.lightningd.plugins.hooks import Hooks
+from pay.sim.lightningd.plugins.hooks import Hooks, Member
 from pay.sim.lightningd.plugins.process import PluginDied, PluginProcess, PluginState, Progress
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.jsonstream import RpcError
@@ -33,14 +33,27 @@ NATIVE_TOPICS = frozenset({
 })  # fmt: skip
 
 
+class OptionTaken(Exception):
+    """A plugin of the node's start has an option that is there already: the node does not start; says why."""
+
+
 class Plugins:
-    """The plugins, their registrations, and what is sent to them."""
+    """The plugins, their registrations, and what is sent to them.
+
+    Parameters
+    ----------
+    builtin
+        lightningd's own; they come first.
+    host_methods
+        Names of the methods that are not of `all`.
+    """
 
     def __init__(
         self,
         settings: Settings,
         configs: Configs,
         log: WriteLog,
+        builtin: Sequence[BuiltinPlugin],
         host_methods: Callable[[], set[str]],
         on_important_death: Callable[[PluginProcess], None],
     ):
@@ -50,13 +63,15 @@ class Plugins:
         self.ever: list[PluginProcess] = []
         """Those that are gone as well."""
         self.important: set[PluginProcess] = set()
-        self.hooks = Hooks(filtering=settings.release >= (25, 12))
+        self.hooks = Hooks(settings.release >= (25, 12), log)
+        self.builtin = builtin
         self.starting_up = True
         self.shutting_down = False
         self._log = log
-        self._host_methods = host_methods
+        self.host_methods = host_methods
         self._on_important_death = on_important_death
         self._ids = itertools.count()
+        self._indices = itertools.count()
         self._why_dead: dict[PluginProcess, str] = {}
 
     @property
@@ -67,6 +82,41 @@ class Plugins:
     def owner(self, method: str) -> PluginProcess | None:
         """The plugin that registered this method."""
         return next((p for p in self.all if method in p.methods), None)
+
+    def holder(self, method: str) -> Member | None:
+        """The same, with lightningd's own plugins."""
+        return self.owner(method) or next((p for p in self.builtin if p.active and method in p.methods), None)
+
+    def deprecates(self, method: str) -> bool:
+        """Whether its owner has declared it deprecated."""
+        owner = self.owner(method)
+        declared = owner.manifest.get("rpcmethods", []) if owner is not None else []
+        return any(each["name"] == method and each.get("deprecated", False) is not False for each in declared)
+
+    def start_builtin(self, plugin: BuiltinPlugin) -> None:
+        """Start one of lightningd's own. Raises PluginDied where somebody has one of its names."""
+        for method in plugin.methods:
+            if (problem := self._taken(method)) is not None:
+                raise PluginDied(problem)
+        try:
+            for own in plugin.options:
+                own.values.clear()
+                self.configs.declare(own)
+        except OptionError as error:
+            self.configs.withdraw(str(plugin.path))
+            raise PluginDied(str(error)) from None
+        self.hooks.register(plugin, plugin.hooks)
+        plugin.index = next(self._indices)
+        if not self.starting_up:
+            self._put_in_order(f"plugin-{plugin.name}")
+            self.notify("plugin_started", _describe(plugin))
+
+    def stop_builtin(self, plugin: BuiltinPlugin) -> None:
+        """It is gone, and its names are free."""
+        plugin.index = -1
+        self.configs.withdraw(str(plugin.path))
+        self.hooks.withdraw(plugin)
+        self.notify("plugin_stopped", _describe(plugin))
 
     async def start(
         self, path: Path, parameters: dict[str, Any] | None = None, important: bool = False,
@@ -90,14 +140,26 @@ class Plugins:
             await plugin.spawn(self.settings.directory, environment, arguments)
         except OSError as error:
             raise PluginDied(f"opening pipe: {error.strerror}") from error
+        plugin.index = next(self._indices)
         self.all.append(plugin)
         self.ever.append(plugin)
         if important:
             self.important.add(plugin)
         await self._in_time(plugin, self._introduce(plugin, parameters or {}, id_prefix))
         if not self.starting_up:
+            self._put_in_order(f"plugin-{plugin.name}")
             await self.configure(plugin)
         return plugin
+
+    def settle(self) -> None:
+        """All manifests of the node's start are in."""
+        self._put_in_order("plugin-manager")
+
+    def _put_in_order(self, source: str) -> None:
+        """Make the order of the hooks; those that are new and whose wishes cannot be met are ended."""
+        for member in self.hooks.order(source):
+            if isinstance(member, PluginProcess) and member.state is PluginState.CONFIGURING:
+                member.kill("Cannot meet required hook dependencies", "unusual")
 
     async def configure(self, plugin: PluginProcess) -> None:
         """Send init and wait for its answer. Raises PluginDied."""
@@ -170,7 +232,11 @@ class Plugins:
                 )
         try:
             for declared in manifest["options"]:
-                self.configs.declare(option_of_manifest(declared, str(plugin.path)))
+                new = option_of_manifest(declared, str(plugin.path))
+                if self.starting_up and new.name in self.configs.options:
+                    text = f"error starting plugin '{plugin.path}': option name '{new.name}' is already taken"
+                    raise OptionTaken(text)
+                self.configs.declare(new)
             problem = self._register_methods(manifest) or self.hooks.register(plugin, manifest.get("hooks", []))
             if problem is not None:
                 return problem
@@ -191,14 +257,17 @@ class Plugins:
                 return f'rpcmethod does not have a string "name": {method}'
             if not isinstance(method.get("usage"), str):
                 return '"usage" not provided by plugin'
-            owner = self.owner(name)
-            if owner is not None or name in self._host_methods():
-                holder = owner.path if owner is not None else builtin_owner(name)
-                return (
-                    f'Could not register method "{name}", a method with that name is already registered'
-                    f" by plugin {holder}"
-                )
+            if (problem := self._taken(name)) is not None:
+                return problem
         return None
+
+    def _taken(self, method: str) -> str | None:
+        """In which words it is said that somebody has a method of this name already."""
+        holder = self.holder(method)
+        if holder is None and method not in self.host_methods():
+            return None
+        owner = f" by plugin {holder.path}" if holder is not None else ""
+        return f'Could not register method "{method}", a method with that name is already registered{owner}'
 
     async def stop(self, plugin: PluginProcess) -> None:
         """`plugin stop`: tell it if it wants to know, then kill it."""
@@ -209,9 +278,11 @@ class Plugins:
                 # Its reader sees the end of the pipe and takes it off the list.
                 while plugin in self.all:
                     await asyncio.sleep(0)
-                return
-            self._log("unusual", f"plugin-{plugin.name}", "Timeout on shutdown: killing anyway")
+            else:
+                self._log("unusual", f"plugin-{plugin.name}", "Timeout on shutdown: killing anyway")
         plugin.kill("stopped by lightningd via RPC")
+        # What it was asked and has not answered goes on before anybody hears that it is gone.
+        await asyncio.sleep(0)
 
     async def shut_down(self) -> None:
         """The node stops: everybody is told, has time, is killed."""
@@ -276,13 +347,15 @@ class Plugins:
             self._on_important_death(plugin)
         self.notify("plugin_stopped", _describe(plugin))
 
-    def refuse_unknown(self, name: str) -> PluginProcess:
+    def refuse_unknown(self, name: str) -> PluginProcess | BuiltinPlugin:
         """The plugin that `plugin stop` means. Raises RpcError."""
-        for plugin in self.all:
+        active = [builtin for builtin in self.builtin if builtin.active]
+        everybody: list[PluginProcess | BuiltinPlugin] = [*active, *self.all]
+        for plugin in everybody:
             if plugin.name == name or ("/" in name and plugin.path == Path(name).resolve()):
                 return plugin
         raise RpcError(-32602, f"Could not find plugin {name}")
 
 
-def _describe(plugin: PluginProcess) -> dict[str, Any]:
+def _describe(plugin: Member) -> dict[str, Any]:
     return {"plugin_name": plugin.name, "plugin_path": str(plugin.path), "methods": plugin.methods}

@@ -50,12 +50,16 @@ class RpcServer:
             self._server.close()
             self._server = None
 
-    async def close(self) -> None:
-        """Drop everybody, answered or not."""
+    def drop_everybody(self) -> None:
+        """Nobody is listened to any more, and nothing that is still to be written is."""
         self._closed = True
         self.stop_listening()
         for connection in list(self._connections):
             connection.writer.transport.abort()
+
+    async def close(self) -> None:
+        """Drop everybody, answered or not."""
+        self.drop_everybody()
         for reader in list(self._readers):
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
