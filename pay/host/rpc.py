@@ -20,6 +20,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pyln.client.lightning import LightningRpc
@@ -178,7 +179,7 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
         async with self._connecting:
             if self._writer is not None and not self._writer.is_closing():
                 return self._writer
-            with _short_name(self._path) as path:
+            with short_name(self._path) as path:
                 reader, self._writer = await asyncio.open_unix_connection(path)
             self._reader_task = asyncio.create_task(self._read(reader, self._writer))
             return self._writer
@@ -222,7 +223,7 @@ class HostRpc(LightningRpc):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def _short_name(path: str) -> Any:
+def short_name(path: str) -> Iterator[str]:
     """A name of the socket that fits into sockaddr_un, through its open directory where it must."""
     if len(os.fsencode(path)) <= _SUN_PATH_MAX:
         yield path

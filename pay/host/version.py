@@ -13,6 +13,8 @@ INVSTRING_SINCE = (26, 6)
 """`pay invstring` in the usage string; older hosts say `pay bolt11`."""
 XPAY_OWNS_LISTPAYS_SINCE = (26, 6)
 """Before, the host's own `pay` plugin had it, and it went with it."""
+XPAY_OWNS_PAY_SINCE = (27, 3)
+"""Announced: cln-xpay registers `pay`, and disabling the builtin does not free the name."""
 HOOK_FILTERS_SINCE = (25, 12)
 """Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)
