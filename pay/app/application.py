@@ -58,6 +58,9 @@ log = EventLog("pay")
 
 R = TypeVar("R")
 
+DEV_STALL = "clnpay-dev-stall"
+"""A plugin whose loop is stuck is what a test cannot have otherwise."""
+
 XPAY = "cln-xpay"
 """It hooks `pay` as well, and the first one who changes a call has it."""
 
@@ -156,6 +159,8 @@ class Application:
             self._add_method(own_name(name), command, f"What a call of `{name}` that is for this plugin is led to")
         self._add_hook(commands.hooked)
         add_options(plugin, plugin.developer, decision.disable_mpp)
+        if plugin.developer:
+            plugin.add_raw_method(DEV_STALL, self._on_stall, "seconds", "Let the driver's loop stand still")
         plugin.on_option_set = lambda: self._hand_over(self._option_set())
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
@@ -172,16 +177,15 @@ class Application:
         self.plugin.add_raw_method(name, handler, usage, command.summary if about is None else about)
 
     def _add_hook(self, hooked: Mapping[str, Command[Any]]) -> None:
-        """Ask for the calls of these commands, and for what is asked about those that we answer at all times."""
+        """Ask for the calls of these commands, and for `help` for those that we answer at all times."""
         if not hooked:
             return
         self.door.shared = hooked
         filters = list(hooked)
         if any(command.shared is not None and command.shared.always for command in hooked.values()):
-            for name, handler in ((CHECK, self._on_checked), (front_door.HELP, self._on_helped)):
-                filters.append(name)
-                about = f"What a call of `{name}` for a command of this plugin is led to"
-                self.plugin.add_raw_method(own_name(name), handler, "command ...", about)
+            filters.append(front_door.HELP)
+            about = "What a call of `help` for a command of this plugin is led to"
+            self.plugin.add_raw_method(own_name(front_door.HELP), self._on_helped, "command", about)
         self.plugin.add_command_hook(partial(front_door.decide, door=self.door), filters, before=[XPAY])
 
     def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
@@ -196,8 +200,8 @@ class Application:
         self._hand_over(self._start(str(Path(directory) / name), directory))
         return {}
 
-    def _on_call(self, command: Command[R], request: Request, only_check: bool = False) -> None:
-        caller, only_check = RequestCaller(self.plugin, request), only_check or request.method == CHECK
+    def _on_call(self, command: Command[R], request: Request) -> None:
+        caller, only_check = RequestCaller(self.plugin, request), request.method == CHECK
         try:
             wanted = command.read(request.params, self.plugin.developer)
         except PayError as error:
@@ -208,27 +212,22 @@ class Application:
         else:
             self._hand_over(self._serve(command, wanted, only_check, caller))
 
-    def _on_checked(self, request: Request) -> None:
-        """A `check` of a shared command."""
-        name, request.params = front_door.without(front_door.CHECKED, request.params)
-        if (command := self._shared(name, request)) is not None:
-            self._on_call(command, request, only_check=True)
-
     def _on_helped(self, request: Request) -> None:
-        """A `help` for one."""
-        name, _ = front_door.without(front_door.HELPED, request.params)
-        if (command := self._shared(name, request)) is not None:
-            usage = command.usage(self.version, self.plugin.developer)
-            shown = {"help": [{"command": f"{name} {usage}"}], "format-hint": "simple"}
-            RequestCaller(self.plugin, request).succeed(shown)
-
-    def _shared(self, name: Any, request: Request) -> Command[Any] | None:
-        """The command of this name; without one the request, which did not come by the hook, is refused."""
+        """A `help` for a shared command, which the thread that reads can answer alone."""
+        caller, name = RequestCaller(self.plugin, request), front_door.helped(request.params)
         command = self.door.shared.get(name) if isinstance(name, str) else None
         if command is None:
             words = f"should be one of {', '.join(self.door.shared)}, not {show(name)}"
-            RequestCaller(self.plugin, request).fail(invalid_param(front_door.HELPED, words))
-        return command
+            caller.fail(invalid_param("command", words))
+        elif request.method == CHECK:
+            caller.succeed({"command_to_check": own_name(front_door.HELP)})
+        else:
+            usage = command.usage(self.version, self.plugin.developer)
+            caller.succeed({"help": [{"command": f"{name} {usage}"}], "format-hint": "simple"})
+
+    def _on_stall(self, request: Request) -> None:
+        request.set_result({})
+        self._mailbox.put(partial(time.sleep, float(request.params[0])))
 
     def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
         self._hand_over(self._tell(topic, fields))

@@ -18,6 +18,9 @@ this process is gone.
     while what an earlier run left is looked up         us: it waits for that, or there would be two of it
     of a loop that is stuck                             the host, within 0.1 s
     anything else that we serve                         us
+
+`help` for a command that we serve is ours as well. `check` is never asked for: lightningd ends where a `check` is
+at a hook, whoever's, while its caller goes away (jsonrpc.c, param_command; tried on v26.06.6).
 """
 
 from __future__ import annotations
@@ -33,8 +36,6 @@ from pay.host.version import Version
 
 SERVED = frozenset({"pay", "paystatus", "xpay", "listpays"})
 HELP = "help"
-CHECKED = "command_to_check"
-HELPED = "command"
 
 
 def own_name(command: str) -> str:
@@ -85,12 +86,8 @@ def decide(called: Mapping[str, Any], door: Door) -> str | None:
     if not isinstance(params, list | dict):
         return None
     match name:
-        case "check":
-            checked, rest = without(CHECKED, params)
-            shared = _shared(checked, door)
-            ours = shared is not None and shared.always and _is_ours(shared, rest, door, at_work=False)
         case "help":
-            shared = _shared(without(HELPED, params)[0], door)
+            shared = _shared(helped(params), door)
             ours = shared is not None and shared.always
         case _:
             shared = _shared(name, door)
@@ -98,11 +95,11 @@ def decide(called: Mapping[str, Any], door: Door) -> str | None:
     return own_name(name) if ours and isinstance(name, str) else None
 
 
-def without(first: str, params: Any) -> tuple[Any, Any]:
-    """The first parameter, of this name, and the others."""
+def helped(params: Any) -> Any:
+    """The command that somebody wants help for; None where he gives none."""
     if isinstance(params, list):
-        return (params[0] if params else None), params[1:]
-    return params.get(first), {name: value for name, value in params.items() if name != first}
+        return params[0] if params else None
+    return params.get("command") if isinstance(params, dict) else None
 
 
 def _shared(name: Any, door: Door) -> Shared | None:
@@ -111,8 +108,8 @@ def _shared(name: Any, door: Door) -> Shared | None:
     return door.shared[name].shared
 
 
-def _is_ours(shared: Shared, params: Any, door: Door, at_work: bool = True) -> bool:
-    if at_work and shared.at_work(params, door.names):
+def _is_ours(shared: Shared, params: Any, door: Door) -> bool:
+    if shared.at_work(params, door.names):
         return True
     if not shared.fits(params, door.version, door.developer):
         return False

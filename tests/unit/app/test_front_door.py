@@ -56,8 +56,6 @@ OURS: dict[str, tuple[str, Any]] = {
     "paystatus of all": ("paystatus", {}),
     "paystatus of a hash": ("paystatus", {"payment_hash": OTHER_HASH}),
     "paystatus of an invoice": ("paystatus", [INVOICE]),
-    "check of pay": ("check", ["pay", INVOICE]),
-    "check of pay by name": ("check", {"command_to_check": "pay", "bolt11": INVOICE}),
 }
 HOSTS: dict[str, tuple[str, Any]] = {
     "pay of an offer": ("pay", [OFFER]),
@@ -76,14 +74,7 @@ HOSTS: dict[str, tuple[str, Any]] = {
     "paystatus of a BOLT 12 invoice": ("paystatus", [BOLT12]),
     "listpays with nothing in work": ("listpays", {}),
     "listpays that cannot be read": ("listpays", {"status": "nonsense"}),
-    "check of nothing": ("check", []),
-    "check of null": ("check", [None]),
-    "check of a list": ("check", [["pay"], INVOICE]),
-    "check of an object": ("check", {"command_to_check": {"pay": 1}, "bolt11": INVOICE}),
-    "check of pay of an offer": ("check", ["pay", OFFER]),
-    "check of what is not shared": ("check", ["getinfo"]),
-    "check of itself": ("check", ["check", "pay", INVOICE]),
-    "check of listpays": ("check", ["listpays"]),
+    "check": ("check", ["pay", INVOICE]),
     "help for all": ("help", []),
     "help for null": ("help", {"command": None}),
     "help for another": ("help", ["getinfo"]),
@@ -140,8 +131,6 @@ IN_WORK: dict[str, tuple[str, Any, bool]] = {
     "listpays of all": ("listpays", {"status": "failed"}, True),
     "listpays of another": ("listpays", [None, OTHER_HASH], False),
     "listpays of another invoice": ("listpays", [INVOICE], False),
-    # Who only asks whether it could be paid is not told wrongly by the host.
-    "check": ("check", ["pay", LIVE], False),
 }
 
 
