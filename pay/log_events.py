@@ -72,6 +72,9 @@ class LogEvent(Enum):
     PAYMENT_ATTACHED = About(
         (_I,), "A second call for an invoice waits with the payment that is in work.", f"{_PAYMENT} callers"
     )
+    PAYMENT_HANDED_ON = About(
+        (_I,), "A payment that this plugin cannot make yet is made by the node's own `xpay`.", "payment_hash"
+    )
     PAYMENT_REPEATED = About(
         (_I,), "A call for an invoice that was paid before got the same answer again.", "payment_hash created_at"
     )

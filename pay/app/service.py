@@ -21,6 +21,7 @@ from pay.app.written_options import SOON_S, WrittenOptions
 from pay.commands.form.command import Command, Context
 from pay.engine.doubt import Doubt
 from pay.engine.foresight import Foresight
+from pay.engine.hosts_xpay import HostsXpay
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.reconciliation import RECONCILE_S
 from pay.engine.live.register import Register
@@ -162,6 +163,7 @@ class Service:
             ),
             doubt,
             min(QUICK_S, 2 * reconcile_s),
+            HostsXpay(self._host, self._version),
         )
         self._context.height = max(self._context.height, we.height)
         runner.block_added(self._context.height)

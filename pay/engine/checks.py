@@ -67,6 +67,10 @@ def _for_nothing() -> PayError:
     )
 
 
+class BlindedPaths(PayError):
+    """A recipient who is reached only by what the node itself can do."""
+
+
 def check_begins(request: PayRequest) -> None:
     """Whether a payment may begin as the call asks, where there is none to join. Raises -32602."""
     if request.layers:
@@ -85,7 +89,7 @@ def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us
         raise PayError(Code.ROUTE_NOT_FOUND, "Our own node is manually excluded", {"reason": "excluded"})
     match recipient:
         case BlindedRecipient():
-            raise PayError(
+            raise BlindedPaths(
                 Code.OTHER, "BOLT 12 invoices have blinded paths, which this sender cannot use yet: use `xpay`"
             )
         case ClearRecipient():

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from pay.engine.checks import (
+    BlindedPaths,
     amount_of_known,
     amount_paid_before,
     check_begins,
@@ -26,6 +27,7 @@ from pay.engine.checks import (
     chosen_msat,
 )
 from pay.engine.doubt import Doubt
+from pay.engine.hosts_xpay import HostsXpay
 from pay.engine.live.register import Known, Register
 from pay.engine.live.routes import Foreseen
 from pay.engine.live.runner import Runner
@@ -92,6 +94,7 @@ class Paying:
         preparation: Preparation,
         doubt: Doubt,
         quick_s: float = QUICK_S,
+        xpay: HostsXpay | None = None,
     ):
         self._host = host
         self._info = info
@@ -103,6 +106,7 @@ class Paying:
         self._preparation = preparation
         self._doubt = doubt
         self._quick_s = quick_s
+        self._xpay = xpay
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def pay(self, opened: OpenCall) -> Receipt:
@@ -138,6 +142,7 @@ class Paying:
 
     async def _paid(self, call: Call, opened: OpenCall) -> Receipt:
         payment_hash, refusals, others, first = call.invoice.payment_hash, 0, False, True
+        refused: PayError | None = None
         while True:
             looked_s, found = time.monotonic(), None
             try:
@@ -164,7 +169,14 @@ class Paying:
                             found = None
                             raise _too_many_looks(reason)
                         await asyncio.sleep(LOOK_AGAIN_S * (refusals - 1))
-            except PayError as error:
+            except PayError as unable:
+                error = unable
+                if isinstance(unable, BlindedPaths) and self._xpay is not None:
+                    if refused is None:
+                        opened.waits_for = "the node's own xpay, which pays it"
+                        refused = await self._xpay.pay(call, unable)
+                        continue
+                    error = refused
                 stands = _stands(error)
                 if not stands and not await self._doubt.is_over(payment_hash, others, looked_s, call.tell):
                     # Whoever has something out beside us may try again after that.
@@ -175,7 +187,9 @@ class Paying:
                     log.info(LogEvent.PAY_REFUSED, "%s", _refusal(error, call.request, call.invoice))
                 if not stands:
                     self._runner.given_up(payment_hash, error)
-                raise
+                if error is unable:
+                    raise
+                raise error from None
 
     async def check(self, request: PayRequest) -> None:
         """All that can be said of a call without paying. Raises PayError."""

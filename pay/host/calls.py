@@ -26,6 +26,8 @@ log = EventLog("pay.host")
 
 T = TypeVar("T")
 
+_FOR_EVER_S = 10.0 * 365 * 86_400
+
 METHOD_NOT_FOUND = -32601
 """JSON-RPC 2.0: the host has no such command."""
 
@@ -143,6 +145,10 @@ class Host:
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """Call once. Raises CallError, Unanswered."""
         return await self._rpc.acall(method, params)
+
+    async def at_length(self, method: str, params: dict[str, Any]) -> Any:
+        """Call once what may take days. Raises CallError; Unanswered where the connection ends."""
+        return await self._rpc.acall(method, params, timeout_s=_FOR_EVER_S)
 
     async def decode(self, invstring: str, network: str) -> Invoice:
         """The invoice as the host reads it.

@@ -169,17 +169,20 @@ class HostPlugin(Plugin):  # type: ignore[misc]
         self._write_locked({"jsonrpc": "2.0", "method": topic, "params": params})
 
     def _on_command(self, redirection: Redirection, request: Request) -> None:
-        """Answer the hook at once, whatever its question is."""
-        answer: dict[str, Any] = _GO_ON
+        """Answer the hook at once, whatever its question is: an error, or no answer, can end the node."""
         try:
             called = request.params[COMMAND_HOOK]
             method = redirection(called)
             if method is not None and called.keys() >= {"id", "params"}:
                 # The caller's own id, and whatever else he has said, goes along untouched.
-                answer = {"replace": {**called, "jsonrpc": "2.0", "method": method}}
+                replaced = {"replace": {**called, "jsonrpc": "2.0", "method": method}}
+                self._write_locked({"jsonrpc": "2.0", "id": request.id, "result": replaced})
+                return
+        except RecursionError:
+            pass  # nested so deep that it can be read and not be written
         except Exception:
             log.broken(LogEvent.HOOK_FAILED)
-        self._write_locked({"jsonrpc": "2.0", "id": request.id, "result": answer})
+        self._write_locked({"jsonrpc": "2.0", "id": request.id, "result": _GO_ON})
 
     def _on_setconfig(self, request: Request) -> None:
         """A new value for one of our dynamic options, or only the question whether it would do."""

@@ -107,6 +107,44 @@ class Wire:
         return [answer for answer in map(json.loads, filter(None, lines)) if "id" in answer]
 
 
+ODD: list[Any] = [
+    None, [], 7, "pay", {}, {"rpc_command": None}, {"rpc_command": []}, {"rpc_command": {"method": "xpay"}},
+    {"rpc_command": {"to": "pay"}}, {"rpc_command": {"to": "pay", "id": 1}}, {"rpc_command": {"to": None, "id": 1}},
+    {"rpc_command": {"to": "pay", "params": []}}, {"other": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("params", ODD, ids=json.dumps)
+def test_a_hook_with_an_odd_question_is_told_to_go_on(params: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never an error: the node would end; and there is one answer."""
+    (answer,) = Wire().answers(call(json.dumps(params), "rpc_command"), monkeypatch)
+    assert answer == {"jsonrpc": "2.0", "id": "cln:pay#7", "result": {"result": "continue"}}
+
+
+def test_a_hooked_call_goes_on_to_our_method_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the caller's id, his filter and whatever else he says."""
+    called = {
+        "to": "own",
+        "id": [1],
+        "method": "xpay",
+        "params": {"a": "1.10"},
+        "filter": {"x": True},
+        "odd": 2**70,
+    }
+    (answer,) = Wire().answers(call(json.dumps({"rpc_command": called}), "rpc_command"), monkeypatch)
+    assert answer["result"] == {"replace": {**called, "method": "own", "jsonrpc": "2.0"}}
+
+
+def test_a_hooked_call_nested_as_deep_as_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read may be too deep to be written again: the answer is to go on, at every depth."""
+    answers = []
+    for depth in (*range(100, 2_000, 50), 5_000, 20_000):
+        params = f'{{"rpc_command":{{"to":"own","id":1,"params":{"[" * depth + "]" * depth}}}}}'
+        (answer,) = Wire().answers(call(params, "rpc_command"), monkeypatch)
+        answers.append(next(iter(answer["result"])))
+    assert set(answers) == {"replace", "result"} and answers == sorted(answers)
+
+
 def test_the_plugin_answers_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller's nesting neither ends the plugin nor leaves him without an answer; a hook is told to go on."""
     bad = [call(DEEP), call(f"[{DIGITS}]", ident="3"), call(DEEP, "check"), call(DEEP, "rpc_command")]
