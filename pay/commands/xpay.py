@@ -136,10 +136,10 @@ def _named(params: Any, version: Version, developer: bool) -> Mapping[str, Any] 
 
 PAID = Object((
     always("payment_preimage", SECRET, "The proof: its SHA256 is the hash of the payment."),
-    always("failed_parts", U64, "How many parts failed."),
-    always("successful_parts", U64, "How many parts settled, or are about to."),
     always("amount_msat", MSAT, "What the recipient got by this call."),
     always("amount_sent_msat", MSAT, "What left this node, fees included."),
+    always("failed_parts", U64, "How many parts failed."),
+    always("successful_parts", U64, "How many parts settled, or are about to."),
 ))  # fmt: skip
 
 
@@ -202,10 +202,10 @@ def success_json(receipt: Receipt, version: Version) -> dict[str, Any]:
     paid = receipt.paid
     return {
         "payment_preimage": paid.preimage.hex(),
-        "failed_parts": paid.failed_parts,
-        "successful_parts": max(1, paid.parts - paid.failed_parts),
         "amount_msat": paid.amount_msat,
         "amount_sent_msat": paid.sent_msat,
+        "failed_parts": paid.failed_parts,
+        "successful_parts": max(1, paid.parts - paid.failed_parts),
     }
 
 
