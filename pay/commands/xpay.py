@@ -30,12 +30,14 @@ from pay.host.version import (
     XPAY_TOO_DEAR_IS_206_SINCE,
     Version,
 )
+from pay.invoice import normalise
 from pay.log_events import EventLog, LogEvent
 from pay.payment.receipt import Receipt
 from pay.payment.terms import DEFAULT_EXEMPTFEE_MSAT, DEFAULT_MAXDELAY_BLOCKS, DEFAULT_RETRY_FOR_S, PayRequest
 from pay.units import parse_msat
 
 if TYPE_CHECKING:
+    from pay.engine.live.in_work import InWork
     from pay.engine.live.running import Tell
 
 log = EventLog("pay")
@@ -120,8 +122,18 @@ def string_of(params: Any) -> str | None:
     """The string that a call is to pay, however it gives it; None where it gives none."""
     match params:
         case [str(text), *_] | {"invstring": str(text)}:
-            return text
+            return normalise(text)
     return None
+
+
+def fits(params: Any, version: Version, developer: bool) -> bool:
+    """Whether a call of the host's `xpay` is for us."""
+    return pay.can_be_paid(string_of(params)) and serves(params, version, developer)
+
+
+def at_work(params: Any, names: InWork) -> bool:
+    """Whether a call is about a payment in work: cln-xpay would refuse it, and the payment may succeed."""
+    return (text := string_of(params)) is not None and text in names
 
 
 def _named(params: Any, version: Version, developer: bool) -> Mapping[str, Any] | None:
