@@ -37,7 +37,6 @@ from pay.payment.terms import DEFAULT_EXEMPTFEE_MSAT, DEFAULT_MAXDELAY_BLOCKS, D
 from pay.units import parse_msat
 
 if TYPE_CHECKING:
-    from pay.engine.live.in_work import InWork
     from pay.engine.live.running import Tell
 
 log = EventLog("pay")
@@ -108,16 +107,6 @@ def serves(params: Any, version: Version, developer: bool = False) -> bool:
     return named.get("layers") in (None, []) and named.get("localinvreqid") is None
 
 
-def fits(params: Any, version: Version, developer: bool) -> bool:
-    """Whether a call of the host's `xpay` is for us."""
-    return can_be_paid(string_of(params)) and serves(params, version, developer)
-
-
-def at_work(params: Any, names: InWork) -> bool:
-    """Whether a call is about a payment in work."""
-    return (text := string_of(params)) is not None and text in names
-
-
 def string_of(params: Any) -> str | None:
     """The string that a call is to pay, however it gives it; None where it gives none."""
     match params:
@@ -128,7 +117,7 @@ def string_of(params: Any) -> str | None:
 
 def fits(params: Any, version: Version, developer: bool) -> bool:
     """Whether a call of the host's `xpay` is for us."""
-    return pay.can_be_paid(string_of(params)) and serves(params, version, developer)
+    return can_be_paid(string_of(params)) and serves(params, version, developer)
 
 
 def at_work(params: Any, names: InWork) -> bool:

@@ -204,6 +204,7 @@ SELDOM: dict[str, set[str]] = {
         f"{AT}.route_unknown",
         f"{AT}.outcome_unknown",
         ".pay[].bolt12",
+        ".pay[].by",
         ".pay[].no_new_parts",
         # A failure of a channel, while these are of the recipient.
         f"{AT}.failure.data.erring_direction",
