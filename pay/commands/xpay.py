@@ -44,6 +44,10 @@ log = EventLog("pay")
 DEFAULT_MAXFEEPERCENT = Decimal(1)
 """Of `xpay`, or 5 sat where that is more; `pay` has half of it. Its callers leave the limit to it."""
 
+ONE_PART = "auto.no_mpp_support"
+"""The one layer of askrene that we can respect: it stands for a recipient that takes no parts. Boltz names it
+where its operator wants none."""
+
 PARAMETERS = (
     Parameter(
         "invstring", STRING, readers.invstring,
@@ -59,7 +63,8 @@ PARAMETERS = (
     ),
     Parameter(
         "layers", Array(STRING), readers.texts,
-        "Layers of askrene. The node's own **xpay** serves a call that names any.", (), "none",
+        f"Layers of askrene. *{ONE_PART}* is respected: the payment is not split. The node's own **xpay** serves "
+        "a call that names any other.", (), "none",
     ),
     Parameter(
         "retry_for", U32, readers.u32,
@@ -104,7 +109,7 @@ def serves(params: Any, version: Version, developer: bool = False) -> bool:
     named = _named(params, version, developer)
     if named is None or not isinstance(named.get("invstring"), str):
         return False
-    return named.get("layers") in (None, []) and named.get("localinvreqid") is None
+    return named.get("layers") in (None, [], [ONE_PART]) and named.get("localinvreqid") is None
 
 
 def string_of(params: Any) -> str | None:
@@ -172,7 +177,8 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         partial_msat=take["partial_msat"],
         use_shadow=not developer or take["dev_use_shadow"],
         fee_words="the default of maxfee" if maxfee_msat is None else None,
-        layers=take["layers"],
+        one_part=ONE_PART in take["layers"],
+        layers=tuple(layer for layer in take["layers"] if layer != ONE_PART),
     )
 
 
@@ -239,9 +245,9 @@ WORDS = Words(
         "The **xpay** command pays as **pay** does, with the parameters, the answer and the errors that cln-xpay "
         "has for it: for clients that call that. It is the same payment: who calls **pay** and who calls **xpay** "
         "of one invoice at the same time are answered together, each in its own form.",
-        "What is not listed here, *layers*, and strings that are no BOLT #11 invoice are left to the node's own "
-        "**xpay**. The parameters are those of the newest release; an older node has those that its own **xpay** "
-        "has.",
+        "What is not listed here, other *layers*, and strings that are no BOLT #11 invoice are left to the node's "
+        "own **xpay**. The parameters are those of the newest release; an older node has those that its own "
+        "**xpay** has.",
         "An error is answered only when nothing of the payment can settle any more, whoever sent it.",
     ),
     (

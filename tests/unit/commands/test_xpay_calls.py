@@ -63,6 +63,7 @@ def test_names(name: str, value: Any, since: tuple[int, int]) -> None:
         {"invstring": "lnbc1", "amount_msat": None, "maxfee": 5, "layers": None, "retry_for": 60},
         {"invstring": "lnbc1", "layers": []},
         ["lnbc1", 1, 1, [], 1, 1],
+        {"invstring": "lnbc1", "layers": ["auto.no_mpp_support"]},
         {"invstring": "lnbc1", "amount_msat": "no amount"},
     ],
 )
@@ -76,6 +77,7 @@ def test_served(params: Any) -> None:
     [
         {"invstring": "lnbc1", "layers": ["mine"]},
         ["lnbc1", None, None, ["mine"]],
+        {"invstring": "lnbc1", "layers": ["auto.no_mpp_support", "mine"]},
         {"invstring": "lnbc1", "layers": "mine"},
         {"invstring": "lnbc1", "layers": 0},
         {"invstring": "lnbc1", "localinvreqid": "00" * 32},
