@@ -30,6 +30,7 @@ from pay.host.version import (
     XPAY_TOO_DEAR_IS_206_SINCE,
     Version,
 )
+from pay.invoice import normalise
 from pay.log_events import EventLog, LogEvent
 from pay.payment.receipt import Receipt
 from pay.payment.terms import DEFAULT_EXEMPTFEE_MSAT, DEFAULT_MAXDELAY_BLOCKS, DEFAULT_RETRY_FOR_S, PayRequest
@@ -42,6 +43,10 @@ log = EventLog("pay")
 
 DEFAULT_MAXFEEPERCENT = Decimal(1)
 """Of `xpay`, or 5 sat where that is more; `pay` has half of it. Its callers leave the limit to it."""
+
+ONE_PART = "auto.no_mpp_support"
+"""The one layer of askrene that we can respect: it stands for a recipient that takes no parts. Boltz names it
+where its operator wants none."""
 
 PARAMETERS = (
     Parameter(
@@ -58,7 +63,8 @@ PARAMETERS = (
     ),
     Parameter(
         "layers", Array(STRING), readers.texts,
-        "Layers of askrene. The node's own **xpay** serves a call that names any.", (), "none",
+        f"Layers of askrene. *{ONE_PART}* is respected: the payment is not split. The node's own **xpay** serves "
+        "a call that names any other.", (), "none",
     ),
     Parameter(
         "retry_for", U32, readers.u32,
@@ -103,7 +109,15 @@ def serves(params: Any, version: Version, developer: bool = False) -> bool:
     named = _named(params, version, developer)
     if named is None or not isinstance(named.get("invstring"), str):
         return False
-    return named.get("layers") in (None, []) and named.get("localinvreqid") is None
+    return named.get("layers") in (None, [], [ONE_PART]) and named.get("localinvreqid") is None
+
+
+def string_of(params: Any) -> str | None:
+    """The string that a call is to pay, however it gives it; None where it gives none."""
+    match params:
+        case [str(text), *_] | {"invstring": str(text)}:
+            return normalise(text)
+    return None
 
 
 def fits(params: Any, version: Version, developer: bool) -> bool:
@@ -112,16 +126,8 @@ def fits(params: Any, version: Version, developer: bool) -> bool:
 
 
 def at_work(params: Any, names: InWork) -> bool:
-    """Whether a call is about a payment in work."""
+    """Whether a call is about a payment in work: cln-xpay would refuse it, and the payment may succeed."""
     return (text := string_of(params)) is not None and text in names
-
-
-def string_of(params: Any) -> str | None:
-    """The string that a call is to pay, however it gives it; None where it gives none."""
-    match params:
-        case [str(text), *_] | {"invstring": str(text)}:
-            return text
-    return None
 
 
 def _named(params: Any, version: Version, developer: bool) -> Mapping[str, Any] | None:
@@ -136,10 +142,10 @@ def _named(params: Any, version: Version, developer: bool) -> Mapping[str, Any] 
 
 PAID = Object((
     always("payment_preimage", SECRET, "The proof: its SHA256 is the hash of the payment."),
-    always("failed_parts", U64, "How many parts failed."),
-    always("successful_parts", U64, "How many parts settled, or are about to."),
     always("amount_msat", MSAT, "What the recipient got by this call."),
     always("amount_sent_msat", MSAT, "What left this node, fees included."),
+    always("failed_parts", U64, "How many parts failed."),
+    always("successful_parts", U64, "How many parts settled, or are about to."),
 ))  # fmt: skip
 
 
@@ -171,7 +177,8 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         partial_msat=take["partial_msat"],
         use_shadow=not developer or take["dev_use_shadow"],
         fee_words="the default of maxfee" if maxfee_msat is None else None,
-        layers=take["layers"],
+        one_part=ONE_PART in take["layers"],
+        layers=tuple(layer for layer in take["layers"] if layer != ONE_PART),
     )
 
 
@@ -202,10 +209,10 @@ def success_json(receipt: Receipt, version: Version) -> dict[str, Any]:
     paid = receipt.paid
     return {
         "payment_preimage": paid.preimage.hex(),
-        "failed_parts": paid.failed_parts,
-        "successful_parts": max(1, paid.parts - paid.failed_parts),
         "amount_msat": paid.amount_msat,
         "amount_sent_msat": paid.sent_msat,
+        "failed_parts": paid.failed_parts,
+        "successful_parts": max(1, paid.parts - paid.failed_parts),
     }
 
 
@@ -238,9 +245,9 @@ WORDS = Words(
         "The **xpay** command pays as **pay** does, with the parameters, the answer and the errors that cln-xpay "
         "has for it: for clients that call that. It is the same payment: who calls **pay** and who calls **xpay** "
         "of one invoice at the same time are answered together, each in its own form.",
-        "What is not listed here, *layers*, and strings that are no BOLT #11 invoice are left to the node's own "
-        "**xpay**. The parameters are those of the newest release; an older node has those that its own **xpay** "
-        "has.",
+        "What is not listed here, other *layers*, and strings that are no BOLT #11 invoice are left to the node's "
+        "own **xpay**. The parameters are those of the newest release; an older node has those that its own "
+        "**xpay** has.",
         "An error is answered only when nothing of the payment can settle any more, whoever sent it.",
     ),
     (

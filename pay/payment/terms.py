@@ -35,6 +35,8 @@ class PayRequest:
         Both directions where a bare short_channel_id was given.
     fee_words
         What callers know the limit of the fee as, where it is none of these three.
+    one_part
+        The payment is not to be split.
     layers
         Of askrene, which no payment of ours can respect: a call that names any can only join one.
     """
@@ -55,6 +57,7 @@ class PayRequest:
     partial_msat: int | None = None
     use_shadow: bool = True
     fee_words: str | None = None
+    one_part: bool = False
     layers: tuple[str, ...] = ()
 
     def fee_limit_msat(self, amount_msat: int) -> int:
@@ -213,6 +216,7 @@ def terms_for(
     """What is to be paid and within which limits, for a call that has passed its checks at unix time `now`."""
     total = invoice.amount_msat or request.amount_msat or 0
     amount, parts = request.partial_msat or total, settings.parts
+    several = _several(recipient) and not request.one_part
     return Terms(
         payment_hash=invoice.payment_hash,
         groupid=groupid,
@@ -226,7 +230,7 @@ def terms_for(
             fee_limit_words=request.fee_limit_words(amount),
             max_delay_blocks=request.maxdelay_blocks,
             deadline_s=now + request.retry_for_s,
-            parts=parts if _several(recipient) else replace(parts, max_parts=1, parts_option=None),
+            parts=parts if several else replace(parts, max_parts=1, parts_option=None),
             exclude_nodes=request.exclude_nodes,
             exclude_channels=request.exclude_channels,
         ),

@@ -1,4 +1,4 @@
-"""Boltz backend (gRPC, `xpay` today): refunds a swap on a permanent failure, and on nothing else.
+"""Boltz backend (gRPC, `xpay` today, `pay` before): refunds a swap on a permanent failure, and on nothing else.
 
 Permanent is what says `incorrect_or_unknown_payment_details` or `invoice expired`. Any other error puts the
 invoice on a watch list, and every 15 seconds it reads `listpays` by bolt11 with the HTLCs of `listpeerchannels`:
@@ -11,10 +11,20 @@ from __future__ import annotations
 import pytest
 
 from tests.support.box.host import SAT
-from tests.support.clients import ERRORS, FINAL, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.clients import (
+    ERRORS,
+    FINAL,
+    SUCCESSES,
+    XPAY_ERRORS,
+    XPAY_SUCCESSES,
+    Case,
+    Moment,
+    Recorded,
+    Says,
+)
 from tests.support.rawrpc import Answer
 from tests.support.readers import boltz_watches as watches
-from tests.support.readers import pay_response, status_text
+from tests.support.readers import pay_response, status_text, xpay_response
 
 PERMANENT = ("WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "incorrect_or_unknown_payment_details")
 
@@ -72,3 +82,39 @@ def test_watch_ends_after_an_error(recorded: Recorded, case: Case) -> None:
         assert [pay["status"] for pay in pays] == ["failed", "complete"], "paid by a later call"
     else:
         assert all(pay["status"] == "failed" for pay in pays)
+
+
+# --- xpay -------------------------------------------------------------------------------------------------------
+
+
+def reads_xpay(answer: Answer, amount_msat: int) -> Says:
+    """The same words; the fee is what was sent less the invoice's amount."""
+    if answer.error is not None:
+        text = status_text(answer.error, "Xpay")
+        assert is_permanent(text) == is_permanent(message_of(text))
+        return Says.UNPAID if is_permanent(text) else Says.PENDING
+    assert xpay_response(answer.ok())["amount_sent_msat"] - amount_msat > 0
+    return Says.PAID
+
+
+@pytest.mark.parametrize("layers", [[], ["auto.no_mpp_support"]])
+def test_sends_xpay(xpaid: Recorded, layers: list[str]) -> None:
+    """With a layer where its operator wants no parts."""
+    made = xpaid.host.invoice()
+    params = {
+        "invstring": made.bolt11, "retry_for": 30, "layers": layers, "maxfee": f"{60 * SAT}msat", "maxdelay": 500,
+    }  # fmt: skip
+    assert reads_xpay(xpaid.host.call("clnpay-xpay", params), made.amount_msat or 0) is Says.PAID
+
+
+@pytest.mark.parametrize("case", XPAY_SUCCESSES + XPAY_ERRORS, ids=lambda case: case.value)
+def test_reads_xpay(xpaid: Recorded, case: Case) -> None:
+    """An invoice that was paid before is none to refund: it goes on the list, and is found there."""
+    made = xpaid.cases[case]
+    says = reads_xpay(made.answer, made.made.amount_msat or 0)
+    assert says is (Says.PAID if case in XPAY_SUCCESSES else Says.UNPAID if case in FINAL else Says.PENDING)
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_watches_xpay(xpaid: Recorded, moment: Moment) -> None:
+    assert watches(xpaid.looks[moment]) is moment.truth

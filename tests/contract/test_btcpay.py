@@ -16,9 +16,19 @@ from typing import Any
 import pytest
 
 from tests.support.box.host import SAT
-from tests.support.clients import ERRORS, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.clients import (
+    ERRORS,
+    SUCCESSES,
+    XPAY_ERRORS,
+    XPAY_SUCCESSES,
+    Case,
+    Moment,
+    Recorded,
+    Says,
+)
 from tests.support.rawrpc import Answer
 from tests.support.readers import btcpay_after_hanging_up as looks_after_hanging_up
+from tests.support.readers import xpay_response
 
 NO_ROUTE = {Case.NO_ROUTE, Case.STOPPED, Case.STOPPED_BEHIND}
 
@@ -84,3 +94,52 @@ def test_hangs_up_and_looks(recorded: Recorded) -> None:
     host.release(made)
     host.settled(made)
     assert status() == "complete"
+
+
+# --- xpay -------------------------------------------------------------------------------------------------------
+
+THROWS = {Case.REPEATED, Case.ALREADY_USED}
+"""Codes that it has no name for, -3, 218 and 219: an exception, as with cln-xpay itself. Both are of a hash that
+was paid: it is not to book them as failed."""
+
+XPAY_NO_ROUTE = {Case.NO_ROUTE}
+"""209 is an error to it, 206 as well; 205 before v26.06 is no route."""
+
+
+def reads_xpay(answer: Answer) -> tuple[Says, str]:
+    if answer.error is None:
+        result = xpay_response(answer.ok())
+        assert result["amount_sent_msat"] - result["amount_msat"] >= 0
+        return Says.PAID, "ok"
+    code = answer.error["code"]
+    if not (200 <= code <= 210 or code in (-32602, -1)):
+        return Says.PENDING, "exception"
+    return Says.UNPAID, "no route" if code == 205 else "error"
+
+
+@pytest.mark.parametrize("maxfee", [None, 500 * SAT])
+@pytest.mark.parametrize("amount_msat", [None, 70_000 * SAT])
+def test_sends_xpay(xpaid: Recorded, amount_msat: int | None, maxfee: int | None) -> None:
+    """Three positions, of which two may be null."""
+    made = xpaid.host.invoice(amount_msat=100 * SAT if amount_msat is None else None)
+    answer = xpaid.host.call("clnpay-xpay", [made.bolt11, amount_msat, maxfee])
+    assert reads_xpay(answer) == (Says.PAID, "ok")
+    proof = bytes.fromhex(answer.ok()["payment_preimage"])
+    assert sha256(proof).digest() == made.payment_hash
+
+
+@pytest.mark.parametrize("case", XPAY_SUCCESSES + XPAY_ERRORS, ids=lambda case: case.value)
+def test_reads_xpay(xpaid: Recorded, case: Case) -> None:
+    says, name = reads_xpay(xpaid.cases[case].answer)
+    if case in XPAY_SUCCESSES:
+        assert (says, name) == (Says.PAID, "ok")
+    elif case in THROWS:
+        assert (says, name) == (Says.PENDING, "exception")
+    else:
+        too_dear = case is Case.TOO_EXPENSIVE and xpaid.host.node.version == "v25.12"
+        assert (says, name) == (Says.UNPAID, "no route" if case in XPAY_NO_ROUTE or too_dear else "error")
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_hangs_up_on_xpay(xpaid: Recorded, moment: Moment) -> None:
+    assert looks_after_hanging_up(xpaid.looks[moment]) is moment.truth

@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.clients import ERRORS, FINAL, LABEL, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.clients import (
+    ERRORS,
+    FINAL,
+    LABEL,
+    SUCCESSES,
+    XPAY_ERRORS,
+    XPAY_SUCCESSES,
+    Case,
+    Moment,
+    Recorded,
+    Says,
+)
 from tests.support.schemas import answer_schema, error_schemas, fields_in, fields_of
 
 FLAT = {
@@ -141,6 +152,46 @@ def test_a_refused_part_says_why(recorded: Recorded) -> None:
     assert "the node is busy" in error["attempts"][0]["failreason"]
 
 
+# --- xpay -----------------------------------------------------------------------------------------------------
+
+XPAY: Schema = (
+    {
+        "payment_preimage": is_hex32, "failed_parts": is_u64, "successful_parts": is_u64, "amount_msat": is_u64,
+        "amount_sent_msat": is_u64,
+    },
+    {},
+)  # fmt: skip
+
+XPAY_CODES = {
+    Case.REPEATED: 219, Case.BAD_PARAMETER: -32602, Case.OTHER: -1, Case.ALREADY_USED: -3, Case.REFUSED: 203,
+    Case.NO_ROUTE: 205, Case.TOO_EXPENSIVE: 206, Case.EXPIRED: 207, Case.STOPPED: 209, Case.STOPPED_BEHIND: 209,
+}  # fmt: skip
+XPAY_CODES_BEFORE_V26_06 = {**XPAY_CODES, Case.REPEATED: 218, Case.TOO_EXPENSIVE: 205}
+
+
+@pytest.mark.parametrize("case", XPAY_SUCCESSES, ids=lambda case: case.value)
+def test_xpay_success(xpaid: Recorded, case: Case) -> None:
+    made = xpaid.cases[case]
+    answer = made.answer.ok()
+    conforms(answer, XPAY)
+    assert sha256(bytes.fromhex(answer["payment_preimage"])).digest() == made.made.payment_hash
+    assert answer["amount_msat"] == made.made.amount_msat
+    ends = [row["status"] for row in xpaid.host.rows(made.made)]
+    assert (answer["failed_parts"], answer["successful_parts"]) == (ends.count("failed"), ends.count("complete"))
+
+
+@pytest.mark.parametrize("case", XPAY_ERRORS, ids=lambda case: case.value)
+def test_xpay_error(xpaid: Recorded, case: Case) -> None:
+    """cln-xpay's codes of the release; a code and words, nothing else; none while anything is out."""
+    error = xpaid.cases[case].answer.error
+    codes = XPAY_CODES_BEFORE_V26_06 if xpaid.host.node.version == "v25.12" else XPAY_CODES
+    assert error is not None and error["code"] == codes[case]
+    assert list(error) == ["code", "message"] and error["message"]
+    found = re.findall("incorrect_or_unknown_payment_details|invoice expired", json.dumps(error), re.IGNORECASE)
+    assert bool(found) == (case in FINAL)
+    assert not [row for row in xpaid.host.rows(xpaid.cases[case].made) if row["status"] == "pending"]
+
+
 # --- lists ----------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +255,7 @@ SELDOM: dict[str, set[str]] = {
         f"{AT}.route_unknown",
         f"{AT}.outcome_unknown",
         ".pay[].bolt12",
+        ".pay[].by",
         ".pay[].no_new_parts",
         # A failure of a channel, while these are of the recipient.
         f"{AT}.failure.data.erring_direction",

@@ -15,8 +15,18 @@ from typing import Any
 import pytest
 
 from tests.support.box.host import SAT
-from tests.support.clients import ERRORS, SUCCESSES, Case, Moment, Recorded, Says
+from tests.support.clients import (
+    ERRORS,
+    SUCCESSES,
+    XPAY_ERRORS,
+    XPAY_SUCCESSES,
+    Case,
+    Moment,
+    Recorded,
+    Says,
+)
 from tests.support.rawrpc import Answer
+from tests.support.readers import xpay_response
 
 WORDS = {"complete": Says.PAID, "pending": Says.PENDING, "failed": Says.UNPAID}
 LISTED_OTHERWISE = {
@@ -81,3 +91,36 @@ def test_list(recorded: Recorded, moment: Moment) -> None:
         paid = entries[-1]
         assert paid["amount_msat"] == seen.made.amount_msat < paid["amount_sent_msat"]
         assert paid["preimage"] == seen.made.preimage.hex()
+
+
+# --- xpay -------------------------------------------------------------------------------------------------------
+
+
+def read_xpay(answer: Answer) -> Says:
+    """There is no status in it: the proof is what it goes by."""
+    if answer.error is not None:
+        assert answer.error["message"]
+        return Says.UNPAID
+    return Says.PAID if xpay_response(answer.ok())["payment_preimage"] else Says.PENDING
+
+
+@pytest.mark.parametrize("limit", [{"maxfee": 1000 * SAT}, {}])
+def test_sends_xpay(xpaid: Recorded, limit: dict[str, Any]) -> None:
+    """Without a limit that its user has set it leaves that to `xpay`."""
+    params = {"retry_for": 60, **limit}
+    host = xpaid.host
+    assert read_xpay(host.call("clnpay-xpay", {"invstring": host.invoice().bolt11, **params})) is Says.PAID
+    anything = host.invoice(amount_msat=None).bolt11
+    answer = host.call("clnpay-xpay", {"invstring": anything, "amount_msat": 50 * SAT, **params})
+    assert read_xpay(answer) is Says.PAID
+
+
+@pytest.mark.parametrize("case", XPAY_SUCCESSES + XPAY_ERRORS, ids=lambda case: case.value)
+def test_reads_xpay(xpaid: Recorded, case: Case) -> None:
+    assert read_xpay(xpaid.cases[case].answer) is (Says.PAID if case in XPAY_SUCCESSES else Says.UNPAID)
+
+
+@pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
+def test_list_after_xpay(xpaid: Recorded, moment: Moment) -> None:
+    entries = listed(xpaid.looks[moment].listsendpays["payments"])
+    assert [WORDS[entry["status"]] for entry in entries] == LISTED_OTHERWISE.get(moment, [moment.truth])

@@ -18,7 +18,7 @@ from typing import Any
 
 from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
-from tests.support.box.host import SAT, Host
+from tests.support.box.host import SAT, Host, Pending
 from tests.support.rawrpc import Answer
 
 AMOUNT_MSAT = 100_000 * SAT
@@ -69,6 +69,38 @@ class Moment(Enum):
                 return Says.PENDING
 
 
+class Form(Enum):
+    """By which command a client pays."""
+
+    PAY = "pay"
+    XPAY = "clnpay-xpay"
+    """What a call of `xpay` is led to."""
+
+    def params(self, text: str, **more: Any) -> dict[str, Any]:
+        return {"bolt11" if self is Form.PAY else "invstring": text, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A client at the node's socket."""
+
+    host: Host
+    form: Form
+
+    def pay(self, made: SimInvoice, **more: Any) -> Answer:
+        return self.host.call(self.form.value, self.form.params(made.bolt11, **more))
+
+    def pay_soon(self, made: SimInvoice, **more: Any) -> Pending:
+        return self.host.soon(self.form.value, self.form.params(made.bolt11, **more))
+
+    def pay_held(self, made: SimInvoice, **more: Any) -> Pending:
+        """Pay, and wait until the recipient holds the money."""
+        pending = self.pay_soon(made, **more)
+        self.host.until(lambda: pending.answered or made.parts)
+        assert not pending.answered, pending.answer()
+        return pending
+
+
 class Case(Enum):
     """An answer of `pay`."""
 
@@ -97,6 +129,9 @@ class Case(Enum):
 
 SUCCESSES = [case for case in Case if case.code is None]
 ERRORS = [case for case in Case if case.code is not None]
+XPAY_SUCCESSES = [case for case in SUCCESSES if case is not Case.REPEATED]
+XPAY_ERRORS = [Case.REPEATED, *ERRORS]
+"""To `xpay` an invoice that was paid before is an error."""
 FINAL = {Case.REFUSED, Case.EXPIRED}
 """Errors after which this invoice can never be paid."""
 
@@ -155,14 +190,15 @@ def look(host: Host, made: SimInvoice) -> Look:
     )
 
 
-def record(host: Host) -> Recorded:
+def record(host: Host, form: Form = Form.PAY) -> Recorded:
     """Make everything."""
+    caller = Caller(host, form)
     looks: dict[Moment, Look] = {}
     cases: dict[Case, Made] = {}
-    _paid(host, looks, cases)
-    _refused_and_paid_again(host, looks, cases)
-    _in_parts(host, looks, cases)
-    _small_ends(host, cases)
+    _paid(caller, looks, cases)
+    _refused_and_paid_again(caller, looks, cases)
+    _in_parts(caller, looks, cases)
+    _small_ends(caller, cases)
     assert looks.keys() == set(Moment) and cases.keys() == set(Case)
     return Recorded(host, looks, cases)
 
@@ -181,18 +217,19 @@ def _asks_for_channels(host: Host, mark: int) -> None:
     host.until(lambda: "listpeerchannels" in host.methods(mark))
 
 
-def _paid(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
+def _paid(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
     """The first attempt fails, the second is paid; a caller joins on the way, another one comes afterwards."""
+    host = caller.host
     made = host.invoice(hold=True)
     with _held_up(host) as mark:
-        pending = host.pay_soon(made, label=LABEL)
+        pending = caller.pay_soon(made, label=LABEL)
         _asks_for_channels(host, mark)
         looks[Moment.BEFORE] = look(host, made)
         assert host.sendpays(mark) == []
     host.until(lambda: made.parts)
     looks[Moment.IN_FLIGHT] = look(host, made)
     log_mark = host.log_mark()
-    joined = host.pay_soon(made, label="another")
+    joined = caller.pay_soon(made, label="another")
     host.log("payment_attached", log_mark)
     with _held_up(host) as mark:
         host.give_back(made)
@@ -206,28 +243,30 @@ def _paid(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> Non
     cases[Case.RETRIED] = Made(made, pending.answer())
     cases[Case.ATTACHED] = Made(made, joined.answer())
     looks[Moment.PAID] = look(host, made)
-    cases[Case.REPEATED] = Made(made, host.pay(made))
+    cases[Case.REPEATED] = Made(made, caller.pay(made))
     once = host.invoice()
-    cases[Case.SUCCESS] = Made(once, host.pay(once, label=LABEL))
+    cases[Case.SUCCESS] = Made(once, caller.pay(once, label=LABEL))
 
 
-def _refused_and_paid_again(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
+def _refused_and_paid_again(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
     """One payment fails by a temporary failure everywhere; a later one of the same invoice succeeds."""
+    host = caller.host
     made = host.invoice()
     with host.misbehaving("far", fail_code=FailCode.TEMPORARY_NODE_FAILURE):
-        cases[Case.STOPPED] = Made(made, host.pay(made, retry_for=0, label=LABEL))
+        cases[Case.STOPPED] = Made(made, caller.pay(made, retry_for=0, label=LABEL))
     looks[Moment.REFUSED] = look(host, made)
     host.world(lambda _: setattr(made, "hold", True))
-    pending = host.pay_held(made, label=LABEL)
+    pending = caller.pay_held(made, label=LABEL)
     looks[Moment.RETRIED_OUT] = look(host, made)
     host.release(made)
     pending.answer().ok()
     looks[Moment.RETRIED_PAID] = look(host, made)
 
 
-def _in_parts(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
+def _in_parts(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
+    host = caller.host
     made = host.invoice(amount_msat=PARTS_MSAT, hold=True)
-    pending = host.pay_soon(made, label=LABEL)
+    pending = caller.pay_soon(made, label=LABEL)
     host.until(lambda: sum(part.amount_msat for part in made.parts) == PARTS_MSAT)
     looks[Moment.PARTS_OUT] = look(host, made)
     host.release(made)
@@ -236,29 +275,30 @@ def _in_parts(host: Host, looks: dict[Moment, Look], cases: dict[Case, Made]) ->
     looks[Moment.PARTS_PAID] = look(host, made)
 
 
-def _small_ends(host: Host, cases: dict[Case, Made]) -> None:
+def _small_ends(caller: Caller, cases: dict[Case, Made]) -> None:
+    host = caller.host
     made = host.invoice()
-    cases[Case.BAD_PARAMETER] = Made(made, host.pay(made, amount_msat=5))
+    cases[Case.BAD_PARAMETER] = Made(made, caller.pay(made, amount_msat=5))
     with host.faults(errors={"sendpay": (-4, "the node is busy")}):
-        cases[Case.OTHER] = Made(made, host.pay(made))
-    cases[Case.TOO_EXPENSIVE] = Made(made, host.pay(made, maxfee=0))
+        cases[Case.OTHER] = Made(made, caller.pay(made))
+    cases[Case.TOO_EXPENSIVE] = Made(made, caller.pay(made, maxfee=0))
 
     anything = host.invoice(amount_msat=None)
-    host.pay(anything, amount_msat=5000 * SAT).ok()
-    cases[Case.ALREADY_USED] = Made(anything, host.pay(anything, amount_msat=6000 * SAT))
+    caller.pay(anything, amount_msat=5000 * SAT).ok()
+    cases[Case.ALREADY_USED] = Made(anything, caller.pay(anything, amount_msat=6000 * SAT))
 
     refused = host.invoice()
     host.cancel(refused)
-    cases[Case.REFUSED] = Made(refused, host.pay(refused))
+    cases[Case.REFUSED] = Made(refused, caller.pay(refused))
     island = host.invoice("island")
-    cases[Case.NO_ROUTE] = Made(island, host.pay(island))
+    cases[Case.NO_ROUTE] = Made(island, caller.pay(island))
     old = host.invoice(created_at=int(time.time()) - 7200, expiry=60)
-    cases[Case.EXPIRED] = Made(old, host.pay(old))
+    cases[Case.EXPIRED] = Made(old, caller.pay(old))
 
     # It refuses with the very words of a final refusal, but because of a block that we have not seen.
     ahead = host.world(lambda world: world.nodes[host.id("far")])
     ahead.extra_height = 2
     behind = host.invoice()
     with host.option("pay-shadow", "off"):
-        cases[Case.STOPPED_BEHIND] = Made(behind, host.pay(behind, retry_for=1))
+        cases[Case.STOPPED_BEHIND] = Made(behind, caller.pay(behind, retry_for=1))
     ahead.extra_height = 0

@@ -39,12 +39,20 @@ def pay_response(result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def status_text(error: dict[str, Any]) -> str:
+def xpay_response(result: dict[str, Any]) -> dict[str, Any]:
+    """The same of `xpay`: cln-grpc's message has these five fields."""
+    assert len(result) == 5
+    numbers = ("failed_parts", "successful_parts", "amount_msat", "amount_sent_msat")
+    proof = octets(result["payment_preimage"], 32)
+    return {"payment_preimage": proof, **{key: u64(result[key]) for key in numbers}}
+
+
+def status_text(error: dict[str, Any], method: str = "Pay") -> str:
     """Of the gRPC status: how Rust shows the error, near enough."""
     data = json.dumps(error["data"]) if "data" in error else "None"
     message = json.dumps(error["message"], ensure_ascii=False)
     shown = f"RpcError {{ code: Some({error['code']}), message: {message}, data: {data} }}"
-    return f"Error calling method Pay: {shown}"
+    return f"Error calling method {method}: {shown}"
 
 
 def btcpay_after_hanging_up(seen: Look) -> Says:

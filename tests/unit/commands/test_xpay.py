@@ -61,6 +61,15 @@ def test_limit_of_the_fee(amount_msat: int, limit_msat: int) -> None:
     assert (given.fee_limit_msat(amount_msat), given.fee_limit_words(amount_msat)) == (7, "maxfee 7msat")
 
 
+def test_layers() -> None:
+    """The one that says what we can do as well is no layer to us."""
+    request = parse_request({"invstring": "lnbc1", "layers": ["auto.no_mpp_support"]})
+    assert (request.one_part, request.layers) == (True, ())
+    request = parse_request({"invstring": "lnbc1", "layers": ["mine", "auto.no_mpp_support"]})
+    assert (request.one_part, request.layers) == (True, ("mine",))
+    assert not parse_request(["lnbc1"]).one_part
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pay.commands.xpay import PARAMETERS, serves, string_of
+from pay.commands.xpay import PARAMETERS, at_work, fits, serves, string_of
+from pay.engine.live.in_work import InWork
 from pay.host.version import Version
 
 V24_11, V25_12, V26_04, V26_06 = Version(24, 11), Version(25, 12), Version(26, 4), Version(26, 6)
@@ -62,6 +63,7 @@ def test_names(name: str, value: Any, since: tuple[int, int]) -> None:
         {"invstring": "lnbc1", "amount_msat": None, "maxfee": 5, "layers": None, "retry_for": 60},
         {"invstring": "lnbc1", "layers": []},
         ["lnbc1", 1, 1, [], 1, 1],
+        {"invstring": "lnbc1", "layers": ["auto.no_mpp_support"]},
         {"invstring": "lnbc1", "amount_msat": "no amount"},
     ],
 )
@@ -75,6 +77,7 @@ def test_served(params: Any) -> None:
     [
         {"invstring": "lnbc1", "layers": ["mine"]},
         ["lnbc1", None, None, ["mine"]],
+        {"invstring": "lnbc1", "layers": ["auto.no_mpp_support", "mine"]},
         {"invstring": "lnbc1", "layers": "mine"},
         {"invstring": "lnbc1", "layers": 0},
         {"invstring": "lnbc1", "localinvreqid": "00" * 32},
@@ -104,6 +107,7 @@ def test_left_to_the_host(params: Any) -> None:
     ("params", "text"),
     [
         (["lnbc1", 5], "lnbc1"),
+        (["lightning:LNBC1"], "lnbc1"),
         ({"invstring": "lnbc1", "layers": ["mine"]}, "lnbc1"),
         ([], None),
         ([None, "lnbc1"], None),
@@ -114,3 +118,23 @@ def test_left_to_the_host(params: Any) -> None:
 )
 def test_string(params: Any, text: str | None) -> None:
     assert string_of(params) == text
+
+
+@pytest.mark.parametrize("text", ["lnbcrt1", "LIGHTNING:LNBC1"])
+def test_for_us(text: str) -> None:
+    assert fits([text], V26_06, False) and fits({"invstring": text}, V25_12, False)
+    assert not fits({"invstring": text, "layers": ["mine"]}, V26_06, False)
+    assert not fits({"invstring": text, "label": "tea"}, V25_12, False)
+
+
+@pytest.mark.parametrize("text", ["lno1", "lni1", "somebody@example.com", "nonsense", ""])
+def test_what_we_cannot_pay(text: str) -> None:
+    assert not fits([text], V26_06, False)
+
+
+def test_about_a_payment_in_work() -> None:
+    """Whatever else it asks for."""
+    names = InWork()
+    names.enter("lnbc1")
+    assert at_work({"invstring": "LNBC1", "layers": ["mine"], "nonsense": 1}, names)
+    assert not at_work(["lnbc2"], names) and not at_work([], names) and not at_work(None, names)

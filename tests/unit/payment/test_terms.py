@@ -140,6 +140,8 @@ def test_who_takes_one_part_only() -> None:
     last."""
     one = made(recipient=ClearRecipient(D, (), multi_part=False))
     assert (one.limits.parts.max_parts, one.to_self, one.wakeable) == (1, False, frozenset())
+    call = made(replace(CALL, one_part=True))
+    assert (call.limits.parts.max_parts, call.limits.parts.parts_option) == (1, None), "the caller wants one"
     assert (one.limits.parts.parts_option, one.limits.parts.attempts_option) == (None, "attempts")
     ourselves = made(recipient=SelfRecipient(US))
     assert (ourselves.limits.parts.max_parts, ourselves.to_self, ourselves.wakeable) == (1, True, frozenset())
