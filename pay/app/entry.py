@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from pay.app.options import DISABLE_MPP
 from pay.host.launch import Launch, look
 from pay.host.only_one import Claim
 from pay.host.quick_call import ask
@@ -35,9 +36,6 @@ from pay.units import show
 
 VARIABLE = "CLNPAY_ENTRY"
 WORDS = Path(__file__).parents[2] / "entry"
-
-DISABLE_MPP = "disable-mpp"
-"""An option of the builtin `pay`."""
 
 _ASKED_S = 1.0
 """A host that runs answers within milliseconds, and waits for our manifest meanwhile."""
