@@ -103,6 +103,15 @@ def decide(version: Version, manifest_id: object) -> Decision:
     manifest_id
         The `id` of the request `getmanifest`.
     """
+    try:
+        return _seen(version, manifest_id)
+    except Exception as error:
+        # Whatever it is, the node needs a manifest, and one that is safe.
+        old = not version.since(HOOK_FILTERS_SINCE)
+        return Decision(Entry.OWN if old else Entry.HOOK, old, f"the host could not be looked at: {error!r}")
+
+
+def _seen(version: Version, manifest_id: object) -> Decision:
     launch = look()
     global _claim
     _claim = Claim(launch.pid, os.getcwd())
