@@ -271,6 +271,11 @@ class LogEvent(Enum):
 
     # --- the plugin ---
     STARTED = About((_I,), "The plugin is ready to pay.", "version clnpay id network listpays")
+    ENTRY_CHOSEN = About(
+        (_I,),
+        "`pay` is a method of this plugin (`own`), or hooked (`hook`), or another of us is there (`absent`).",
+        "entry why",
+    )
     OPTION_SET = About((_I,), "`setconfig` has changed an option.", "name value")
     OPTION_REFUSED = About(
         (_U,),
@@ -289,12 +294,28 @@ class LogEvent(Enum):
     XPAY_KEPT_OFF = About(
         (_I,), "cln-xpay was told to leave `pay` to this plugin, until the node stops.", "option value"
     )
+    XPAY_GIVEN_BACK = About(
+        (_I,), "This plugin is stopped, the node is not: cln-xpay has its option back.", "option"
+    )
     XPAY_ANSWERS_PAY = About(
         (_I, _U),
         "cln-xpay answers `pay`, not this plugin.",
         "option [reason] [remedy] [error]",
         "At `unusual`: do as `remedy` says, or see `error`.",
     )
+    NAME_MENDED = About(
+        (_U,),
+        "Nobody had this command, so none of its calls reached us: another plugin was started that has the name.",
+        "command started",
+        "Add disable-plugin=pay to the configuration, or take it out: then the plugin sees whose the name is.",
+    )
+    NAME_UNSERVED = About(
+        (_U,),
+        "The node refuses this command, as it knows none, and that could not be mended.",
+        "command error",
+        "Call it with `clnpay-` in front, or see `error`.",
+    )
+    NAMES_UNKNOWN = About((_D, _U), "Whether somebody has `pay` could not be seen.", "[error] [waits_for]")
     HOOK_FAILED = About(
         (_B,), "The hook for commands of the host met a bug: the call goes on to the node's own.", do=_BUG
     )

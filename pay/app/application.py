@@ -127,7 +127,7 @@ class Application:
         self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
         self.door = Door(self.version, self.plugin.developer, {}, InWork(), pulse.beats, is_own)
-        self._absent = ""
+        self._entry: entry.Decision | None = None
         self.plugin.before_manifest = self._register
         _set_logging()
 
@@ -147,10 +147,9 @@ class Application:
 
     def _register(self, manifest_id: Any) -> None:
         plugin = self.plugin
-        decision = entry.decide(self.version, manifest_id)
+        decision = self._entry = entry.decide(self.version, manifest_id)
         plugin.init()(self._on_init)
         if decision.entry is Entry.ABSENT:
-            self._absent = decision.why
             return
         commands = reach(decision.entry, self.version, COMMANDS)
         for name, command in commands.owned.items():
@@ -164,12 +163,11 @@ class Application:
         plugin.on_option_set = lambda: self._hand_over(self._option_set())
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
-        telling = ("plugin_started",) if self.version.since(PLUGIN_STARTED_SINCE) else ()
+        telling = ("plugin_started", "plugin_stopped") if self.version.since(PLUGIN_STARTED_SINCE) else ()
         others = ("pay_part_start", "pay_part_end") if self.version.since(NOTIFICATIONS_NAMED_SINCE) else ()
         for topic in ("sendpay_success", "sendpay_failure", "block_added", "connect", *telling, *others):
             plugin.add_raw_subscription(topic, partial(self._on_notification, topic))
-        # The host holds all that must outlive us; nothing is written at the end.
-        plugin.add_raw_subscription("shutdown", lambda _: os._exit(0))
+        plugin.add_raw_subscription("shutdown", self._on_shutdown)
 
     def _add_method(self, name: str, command: Command[Any], about: str | None = None) -> None:
         usage = command.usage(self.version, self.plugin.developer)
@@ -189,8 +187,10 @@ class Application:
         self.plugin.add_command_hook(partial(front_door.decide, door=self.door), filters, before=[XPAY])
 
     def _on_init(self, **_kwargs: Any) -> dict[str, Any]:
-        if self._absent:
-            return {"disable": self._absent}
+        assert self._entry is not None, "the manifest comes first"
+        log.info(LogEvent.ENTRY_CHOSEN, "entry=%s why=%r", self._entry.entry.value, self._entry.why)
+        if self._entry.entry is Entry.ABSENT:
+            return {"disable": self._entry.why}
         bad = bad_values(self.plugin)
         if bad and not self.plugin.startup:
             # Somebody has just typed it, and reads this.
@@ -229,6 +229,15 @@ class Application:
         request.set_result({})
         self._mailbox.put(partial(time.sleep, float(request.params[0])))
 
+    def _hooks_pay(self) -> bool:
+        return "pay" in self.door.shared
+
+    def _on_shutdown(self, _fields: dict[str, Any]) -> None:
+        # The host holds all that must outlive us: the neighbour alone has something to get back.
+        if self._service is not None:
+            self._service.neighbour.give_back()
+        os._exit(0)
+
     def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
         self._hand_over(self._tell(topic, fields))
 
@@ -247,8 +256,9 @@ class Application:
             from pay.app.service import Service
 
             self._service = Service(
-                self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s, self.door
-            )
+                self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s,
+                self.door, self._hooks_pay(),
+            )  # fmt: skip
             await self._service.start()
         except Exception:
             if self.door.state is State.STARTING:

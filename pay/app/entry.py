@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from pay.app.options import DISABLE_MPP
 from pay.host.launch import Launch, look
 from pay.host.only_one import Claim
 from pay.host.quick_call import ask
@@ -35,9 +36,6 @@ from pay.units import show
 
 VARIABLE = "CLNPAY_ENTRY"
 WORDS = Path(__file__).parents[2] / "entry"
-
-DISABLE_MPP = "disable-mpp"
-"""An option of the builtin `pay`."""
 
 _ASKED_S = 1.0
 """A host that runs answers within milliseconds, and waits for our manifest meanwhile."""
@@ -105,6 +103,15 @@ def decide(version: Version, manifest_id: object) -> Decision:
     manifest_id
         The `id` of the request `getmanifest`.
     """
+    try:
+        return _seen(version, manifest_id)
+    except Exception as error:
+        # Whatever it is, the node needs a manifest, and one that is safe.
+        old = not version.since(HOOK_FILTERS_SINCE)
+        return Decision(Entry.OWN if old else Entry.HOOK, old, f"the host could not be looked at: {error!r}")
+
+
+def _seen(version: Version, manifest_id: object) -> Decision:
     launch = look()
     global _claim
     _claim = Claim(launch.pid, os.getcwd())

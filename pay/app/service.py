@@ -1,7 +1,6 @@
 """What runs on the driver's loop once the host has said who it is: discovery, then the serving of calls.
 
-At start the host's identity, chain and gossip are looked up, and cln-xpay is kept from answering `pay` in our
-place: since v26.06 it does so by default, whoever registered the command, and drops what it does not know.
+At start the host's identity, chain and gossip are looked up; cln-xpay is kept from answering `pay` in our place.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from pay import __version__
 from pay.app import options
 from pay.app.front_door import Door, State
 from pay.app.log_level import host_level
+from pay.app.names import Names
+from pay.app.neighbour import Neighbour
 from pay.app.written_options import SOON_S, WrittenOptions
 from pay.commands.form.command import Command, Context
 from pay.engine.doubt import Doubt
@@ -38,6 +39,7 @@ from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
 from pay.host.dead_rows import DOUBT_S, DeadRows, host_started_s
 from pay.host.host_plugin import ORIGIN, HostPlugin
+from pay.host.launch import host_run
 from pay.host.rpc import ANSWER_TIMEOUT_S, HostRpc
 from pay.host.version import TRANSIENT_SINCE, HostInfo, Version
 from pay.log_events import EventLog, LogEvent
@@ -49,8 +51,6 @@ from pay.units import NodeId
 log = EventLog("pay")
 
 R = TypeVar("R")
-
-XPAY_OPTION = "xpay-handle-pay"
 
 
 class Caller(Protocol):
@@ -75,6 +75,8 @@ class Service:
         Unix time of the start of this process.
     door
         Is told how far we are, and what is in work.
+    hooks_pay
+        `pay` is another plugin's.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Service:
         host_restarted: bool,
         began_s: float,
         door: Door,
+        hooks_pay: bool,
     ):
         self._plugin = plugin
         self._version = version
@@ -112,13 +115,15 @@ class Service:
             began_s=time.time(),
             version=version,
         )
+        self._names = Names(self._host) if hooks_pay else None
         self._lasting = WrittenOptions(self._host, plugin.options, directory)
-        self._xpay_said = ""
+        allowed = options.flag(plugin, options.ALLOW_XPAY)
+        self.neighbour = Neighbour(self._host, rpc_path, version, host_run(), allowed)
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
         # First of all: until this is done cln-xpay takes every `pay` that arrives.
-        await self._keep_pay()
+        await self.neighbour.look()
         await self._mend_options()
         await self._heed_hosts_options()
         loading = asyncio.create_task(self._planning.load())
@@ -200,7 +205,8 @@ class Service:
         await headers
         await journal.forget_totals()
         await self.option_set()
-        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(recovery, doubt))
+        look = self._names.look() if self._names is not None else asyncio.sleep(0)
+        await asyncio.gather(self._liquidity_store.run(), self._forget_earlier(recovery, doubt), look)
 
     def give_up(self, error: PayError) -> None:
         """There is no start: calls that wait for it are answered so."""
@@ -250,9 +256,12 @@ class Service:
                     self._runner.learning.hear(topic, by, fields, time.time())
             case "connect":
                 self._addresses.connected(fields)
+            case "plugin_stopped":
+                if self._names is not None:
+                    await self._names.stopped(fields)
             case "plugin_started":
                 await self._context.started()
-                await self._keep_pay()
+                await self.neighbour.look()
 
     async def _forget_earlier(self, recovery: Recovery, doubt: Doubt) -> None:
         await asyncio.sleep(doubt.quiet_in_s())
@@ -291,33 +300,3 @@ class Service:
         except CallError:
             return False
         return True
-
-    async def _keep_pay(self) -> None:
-        """Keep cln-xpay from answering `pay`, unless the operator wants it so; until the host stops, no longer."""
-        try:
-            found = (await self._host.patient("listconfigs", {"config": XPAY_OPTION}))["configs"]
-            if not found.get(XPAY_OPTION, {}).get("value_bool", True):
-                return
-        except (CallError, LookupError, TypeError, AttributeError):
-            return  # no cln-xpay that has it
-        if options.flag(self._plugin, options.ALLOW_XPAY):
-            self._say_of_xpay(f"reason='{options.ALLOW_XPAY} is set'", wanted=True)
-            return
-        if not self._version.since(TRANSIENT_SINCE):
-            self._say_of_xpay(f"remedy='remove {XPAY_OPTION} from the configuration'")
-            return
-        try:
-            await self._host.call("setconfig", {"config": XPAY_OPTION, "val": False, "transient": True})
-            self._xpay_said = ""
-            log.info(
-                LogEvent.XPAY_KEPT_OFF, "option=%s value=false: `pay` is answered by this plugin", XPAY_OPTION
-            )
-        except (CallError, Unanswered) as error:
-            self._say_of_xpay(f"error={str(error)!r}")
-
-    def _say_of_xpay(self, why: str, wanted: bool = False) -> None:
-        """That it answers, once: this is looked at whenever a plugin starts, ourselves included."""
-        if why != self._xpay_said:
-            self._xpay_said = why
-            write = log.info if wanted else log.unusual
-            write(LogEvent.XPAY_ANSWERS_PAY, "option=%s %s", XPAY_OPTION, why)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.box.host import Host, hosting
+from tests.support.checkout import PLUGIN
 from tests.support.plugins import ECHO
+from tests.support.waiting import until
 
 OPTION = "xpay-handle-pay"
 
@@ -96,3 +101,69 @@ def test_without_xpay(tmp_path: Path) -> None:
 
     with hosting(tmp_path, prepare=refuse) as host:
         assert settings(host) == []
+
+
+def restarted(host: Host, subcommand: str) -> None:
+    assert host.call("plugin", {"subcommand": subcommand, "plugin": str(PLUGIN)}).ok()
+
+
+def remembered(host: Host) -> list[Any]:
+    return list(host.call("listdatastore", {"key": ["pay", "xpay-handle-pay-was-on"]}).ok()["datastore"])
+
+
+def test_given_back_when_the_plugin_is_stopped(tmp_path: Path) -> None:
+    """Else nobody would answer `pay` as before: the node keeps the value until it stops."""
+    with hosting(tmp_path) as host:
+        assert not handles(host)
+        assert len(remembered(host)) == 1
+        for _ in range(2):
+            restarted(host, "stop")
+            assert handles(host)
+            assert remembered(host) == []
+            restarted(host, "start")
+            until(lambda: not handles(host))
+
+
+def test_given_back_by_one_who_comes_after_a_kill(tmp_path: Path) -> None:
+    """Who is killed gives nothing back; the next one knows of it."""
+    with hosting(tmp_path) as host:
+        os.kill(host.pid, signal.SIGKILL)
+        until(lambda: not host.call("help", {"command": "paystatus"}).result)
+        assert not handles(host)
+        mark = host.log_mark()
+        restarted(host, "start")
+        host.log("started version", mark)
+        assert not handles(host)
+        assert host.lines("xpay_kept_off", mark) == [], "it was off"
+        restarted(host, "stop")
+        assert handles(host)
+
+
+def test_what_the_operator_switched_off_stays_off(tmp_path: Path) -> None:
+    """Before the plugin came, or while it was there."""
+    with hosting(tmp_path) as host:
+        host.call("setconfig", {"config": OPTION, "val": False}).ok()
+        restarted(host, "stop")
+        assert not handles(host)
+        host.call("setconfig", {"config": OPTION, "val": False, "transient": True}).ok()
+        restarted(host, "start")
+        restarted(host, "stop")
+        assert not handles(host)
+
+
+def test_the_operator_who_allows_it_gets_it_back(tmp_path: Path) -> None:
+    """One without the permission was killed."""
+    with hosting(tmp_path) as host:
+        os.kill(host.pid, signal.SIGKILL)
+        until(lambda: not host.call("help", {"command": "paystatus"}).result)
+        host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN), "pay-allow-xpay": True}).ok()
+        until(lambda: handles(host))
+        assert remembered(host) == []
+
+
+def test_an_option_that_cannot_be_given_back_keeps_nobody(tmp_path: Path) -> None:
+    """The host does not answer while it stops the plugin: it is not waited for."""
+    with hosting(tmp_path) as host, host.faults(hang={"listconfigs"}):
+        began_s = time.monotonic()
+        restarted(host, "stop")
+        assert time.monotonic() - began_s < 10

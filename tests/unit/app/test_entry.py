@@ -137,3 +137,14 @@ def test_the_second_of_us_is_absent_whatever_is_wanted(
     assert str(os.getpid()) in decision.why
     first.give_up()
     assert decide(version, "cln:getmanifest#1").entry is Entry.OWN
+
+
+def test_a_directory_that_is_gone_costs_no_manifest(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = alone / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for version, way in ((PLAIN, Entry.HOOK), (OLD, Entry.OWN)):
+        decision = decide(version, "cln:getmanifest#1")
+        assert decision.entry is way
+        assert "could not be looked at" in decision.why
