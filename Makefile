@@ -70,7 +70,7 @@ race: $(VENV)/.dev ## Beside pay and xpay on Core Lightning's simulated mainnet 
 	@CLN_DIR='$(CLN_DIR)' $(BIN)/python -m tests.bench.race $(if $(QUICK),--quick) $(RACE)
 
 docs: $(VENV)/.installed ## The documents that are made from the code
-	$(BIN)/python -m pay.log_events > docs/log-events.md
+	$(BIN)/python -m pay.commands.pages.log_events > docs/log-events.md
 	$(BIN)/python -m pay.commands.pages docs
 
 # In the second man looks where ~/.local/bin is on the PATH.

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pay.log_events import EventLog, Level, LogEvent, as_markdown
+from pay.commands.pages.log_events import as_markdown
+from pay.log_events import EventLog, Level, LogEvent
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for path in sorted((ROOT / "pay").rglob("*.py")) if "sim" not in path.relative_to(ROOT).parts]
