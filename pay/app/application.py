@@ -24,7 +24,7 @@ from pyln.client.plugin import PluginLogHandler, Request
 from pay.app import entry, front_door
 from pay.app.entry import Entry
 from pay.app.front_door import Door, State, own_name
-from pay.app.options import add_options, bad_values
+from pay.app.options import add_options, bad_values, served
 from pay.app.reach import reach
 from pay.commands.form.command import Command
 from pay.commands.table import COMMANDS
@@ -160,7 +160,7 @@ class Application:
         add_options(plugin, plugin.developer, decision.disable_mpp)
         if plugin.developer:
             plugin.add_raw_method(DEV_STALL, self._on_stall, "seconds", "Let the driver's loop stand still")
-        plugin.on_option_set = lambda: self._hand_over(self._option_set())
+        plugin.on_option_set = self._on_option_set
         for topic in TOPICS:
             plugin.add_notification_topic(topic)
         telling = ("plugin_started", "plugin_stopped") if self.version.since(PLUGIN_STARTED_SINCE) else ()
@@ -195,10 +195,15 @@ class Application:
         if bad and not self.plugin.startup:
             # Somebody has just typed it, and reads this.
             return {"disable": "; ".join(each.problem for each in bad)}
+        self.door.served = served(self.plugin)
         self.door.state = State.STARTING
         directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
         self._hand_over(self._start(str(Path(directory) / name), directory))
         return {}
+
+    def _on_option_set(self) -> None:
+        self.door.served = served(self.plugin)
+        self._hand_over(self._option_set())
 
     def _on_call(self, command: Command[R], request: Request) -> None:
         caller, only_check = RequestCaller(self.plugin, request), request.method == CHECK

@@ -9,10 +9,10 @@ this process is gone.
     the call                                            is for
     ─────────────────────────────────────────────────   ─────────────────────────────────────────────────
     made by ourselves                                   the host: else it would come back for ever
-    of a command that `pay-serve` leaves out            the host
     before `init`, or after a start that failed         the host
     about something that we are at                      us, whatever our loop does: the host would refuse a
                                                         payment that may succeed, or show it as failed
+    of a command that `pay-serve` leaves out            the host
     with a string that we cannot pay, or parameters     the host: its own answer, or its own error
     that we do not honour
     while what an earlier run left is looked up         us: it waits for that, or there would be two of it
@@ -30,11 +30,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from pay.app.served import SERVED
 from pay.commands.form.command import Command, Shared
 from pay.engine.live.in_work import InWork
 from pay.host.version import Version
 
-SERVED = frozenset({"pay", "paystatus", "xpay", "listpays"})
 HELP = "help"
 
 
@@ -74,7 +74,7 @@ class Door:
     names: InWork
     beats: Callable[[], bool]
     is_own: Callable[[Any], bool]
-    served: Collection[str] = SERVED
+    served: Collection[str] = frozenset(SERVED.names)
     state: State = field(default=State.UNKNOWN)
 
 
@@ -87,11 +87,11 @@ def decide(called: Mapping[str, Any], door: Door) -> str | None:
         return None
     match name:
         case "help":
-            shared = _shared(helped(params), door)
-            ours = shared is not None and shared.always
+            name, shared = HELP, _shared(named := helped(params), door)
+            ours = shared is not None and shared.always and named in door.served
         case _:
             shared = _shared(name, door)
-            ours = shared is not None and _is_ours(shared, params, door)
+            ours = shared is not None and _is_ours(name, shared, params, door)
     return own_name(name) if ours and isinstance(name, str) else None
 
 
@@ -103,14 +103,12 @@ def helped(params: Any) -> Any:
 
 
 def _shared(name: Any, door: Door) -> Shared | None:
-    if not isinstance(name, str) or name not in door.served or name not in door.shared:
-        return None
-    return door.shared[name].shared
+    return door.shared[name].shared if isinstance(name, str) and name in door.shared else None
 
 
-def _is_ours(shared: Shared, params: Any, door: Door) -> bool:
+def _is_ours(name: Any, shared: Shared, params: Any, door: Door) -> bool:
     if shared.at_work(params, door.names):
         return True
-    if not shared.fits(params, door.version, door.developer):
+    if name not in door.served or not shared.fits(params, door.version, door.developer):
         return False
     return door.state is State.STARTING or (shared.always and door.beats())

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from pyln.client import Plugin
 
+from pay.app.served import SERVED, Names
 from pay.host.host_plugin import HostPlugin
 from pay.payment.settings import PartLimits, Settings, Shadow
 from pay.router.scorer import Remembering
@@ -229,7 +230,7 @@ SHADOW = Word(
     "What makes a route look longer than it is: off, delay, or full (delays and a little of the fees)",
 )
 
-DYNAMIC: tuple[Number | Word, ...] = (*NUMBERS, SHADOW, PRIOR)
+DYNAMIC: tuple[Number | Word | Names, ...] = (*NUMBERS, SHADOW, PRIOR, SERVED)
 """Those that `setconfig` changes, and of which a value can be none."""
 
 
@@ -270,6 +271,12 @@ def settings(plugin: HostPlugin) -> Settings:
     if flag(plugin, DISABLE_MPP):
         parts = replace(parts, max_parts=1, parts_option=DISABLE_MPP)
     return Settings(_chosen(plugin, _PREFERENCES), parts, Shadow(_value(plugin, SHADOW)))
+
+
+def served(plugin: HostPlugin) -> frozenset[str]:
+    """Commands of the host that we are to serve, where they are called."""
+    names = SERVED.meant(_value(plugin, SERVED))
+    return names - {"pay"} if flag(plugin, ALLOW_XPAY) else names
 
 
 def remembering(plugin: Plugin) -> Remembering:
@@ -320,10 +327,10 @@ def bad_values(plugin: Plugin) -> list[Bad]:
 @overload
 def _value(plugin: Plugin, option: Number) -> int: ...
 @overload
-def _value(plugin: Plugin, option: Word) -> str: ...
+def _value(plugin: Plugin, option: Word | Names) -> str: ...
 
 
-def _value(plugin: Plugin, option: Number | Word) -> int | str:
+def _value(plugin: Plugin, option: Number | Word | Names) -> int | str:
     """As it is now; the default in the place of what is no value."""
     try:
         return option.read(plugin.get_option(option.name))
@@ -343,7 +350,7 @@ def _chosen(plugin: Plugin, defaults: _Of) -> _Of:
     return replace(defaults, **fields)
 
 
-def _checker(option: Number | Word) -> Callable[[Plugin, str, Any], None]:
+def _checker(option: Number | Word | Names) -> Callable[[Plugin, str, Any], None]:
     def check(_plugin: Plugin, name: str, value: Any) -> None:
         option.read(value)
 

@@ -153,6 +153,14 @@ def test_lists_of_a_call_whose_hash_is_not_known_yet() -> None:
     assert decide(call("listpays", [INVOICE]), door(names)) is None
 
 
+def test_what_we_are_at_is_ours_whatever_is_to_be_served() -> None:
+    """Who takes `xpay` out while a payment is in work does not want it told wrongly."""
+    none = door(at_work(), beats=never, served=frozenset[str]())
+    assert decide(call("pay", [LIVE]), none) == "clnpay-pay"
+    assert decide(call("listpays", [None, LIVE_HASH]), none) == "clnpay-listpays"
+    assert decide(call("pay", [INVOICE]), none) is None
+
+
 def test_help_is_ours_even_where_the_loop_is_stuck() -> None:
     """The thread that reads answers it."""
     for params in (["pay"], {"command": "paystatus"}):

@@ -24,8 +24,8 @@ def manifest(release: str, way: str) -> dict[str, Any]:
     "release", ["v24.11.2", "v25.02.2", "v25.09.3", "v25.12.1", "v26.04.2", "v26.06.6", "v27.03"]
 )
 def test_no_hook_is_asked_of_a_method_of_ours(release: str, way: str) -> None:
-    """A node ends where a plugin ends that has the method of a call at the hook; nor is it asked of `check`, where
-    a caller that goes away ends it, nor, before hooks had filters, of anything."""
+    """A node ends where a plugin ends that has the method of a call at the hook. Nor is it asked of `check`, where
+    a caller that goes away ends the node; nor of anything, before hooks had filters."""
     told = manifest(release, way)
     methods = {method["name"] for method in told["rpcmethods"]}
     filters = {name for hook in told["hooks"] for name in hook["filters"]}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pay.app.options import DYNAMIC, SHADOW, AsSet
+from pay.app.served import SERVED
 from pay.app.written_options import written
 
 ROWS = {option.name: option for option in DYNAMIC}
@@ -20,7 +21,7 @@ FAILURE_COST, MAX_PARTS, MIN_PART = ROWS["pay-failure-cost"], ROWS["pay-max-part
     [
         (FAILURE_COST, "10000msat", 10_000), (FAILURE_COST, "5sat", 5_000), (FAILURE_COST, 7, 7),
         (FAILURE_COST, "0", 0), (FAILURE_COST, "0.01btc", 10**9), (MIN_PART, "1.5sat", 1_500),
-        (MAX_PARTS, 1, 1), (MAX_PARTS, "100", 100), (SHADOW, "full", "full"),
+        (MAX_PARTS, 1, 1), (MAX_PARTS, "100", 100), (SHADOW, "full", "full"), (SERVED, "pay, xpay", "pay, xpay"),
     ],
 )  # fmt: skip
 def test_a_value(option: Any, value: Any, read: Any) -> None:
@@ -39,6 +40,8 @@ def test_a_value(option: Any, value: Any, read: Any) -> None:
         (MAX_PARTS, "5sat", "whole number"), (MAX_PARTS, "\u0665", "whole number"),
         (MAX_PARTS, None, "whole number"),
         (SHADOW, "maybe", "should be one of off, delay, full, not 'maybe'"), (SHADOW, "Off", "should be one of"),
+        (SERVED, "pay,sendpay", "should be all, none or some of pay,"), (SERVED, "", "not ''"),
+        (SERVED, None, "should be all"),
     ],
 )  # fmt: skip
 def test_no_value(option: Any, value: Any, words: str) -> None:
@@ -47,6 +50,14 @@ def test_no_value(option: Any, value: Any, words: str) -> None:
         option.read(value)
     assert str(refused.value).startswith(f"{option.name} should") and words in str(refused.value)
     assert '"' not in str(refused.value), "lightningd escapes it twice: a terminal shows three backslashes"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("all", {"pay", "paystatus", "xpay", "listpays"}), ("none", set()), ("pay , xpay", {"pay", "xpay"})],
+)
+def test_which_commands_are_meant(text: str, names: set[str]) -> None:
+    assert SERVED.meant(SERVED.read(text)) == names
 
 
 @pytest.mark.parametrize("option", DYNAMIC, ids=lambda option: option.name)

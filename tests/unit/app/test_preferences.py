@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pay.app.options import ALLOW_XPAY, DISABLE_MPP, DYNAMIC, NUMBERS, Amount, Number, Word, remembering, settings
+from pay.app.served import Names
 from pay.engine.records.entry import Entry, decode, encode
 from pay.host.calls import PartOrder
 from pay.payment.attempt import Attempt
@@ -123,7 +124,11 @@ def test_the_documents_have_it_with_its_default(option: Any) -> None:
     for document in ("README.md", "docs/options.md"):
         ((_, kind, words),) = rows_of(document, option.name)
         assert str(option.shown) in re.findall(r"\w+", kind) and len(words) > 20
-    bounds = [f"`{word}`" for word in option.words] if isinstance(option, Word) else [within(option)]
+    match option:
+        case Word(words=words) | Names(names=words):
+            bounds = [f"`{word}`" for word in words]
+        case _:
+            bounds = [within(option)]
     assert all(bound in kind for bound in bounds)
 
 

@@ -110,8 +110,7 @@ class Wire:
 ODD: list[Any] = [
     None, [], 7, "pay", {}, {"rpc_command": None}, {"rpc_command": []}, {"rpc_command": {"method": "xpay"}},
     {"rpc_command": {"to": "pay"}}, {"rpc_command": {"to": "pay", "id": 1}},
-    {"rpc_command": {"to": None, "id": 1}},
-    {"rpc_command": {"to": "pay", "params": []}}, {"other": 1},
+    {"rpc_command": {"to": None, "id": 1}}, {"rpc_command": {"to": "pay", "params": []}}, {"other": 1},
 ]  # fmt: skip
 
 
