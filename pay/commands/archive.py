@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pay.commands.payments import PayKey
+from pay.commands.strategy import FIRST
 from pay.host.calls import Host
 
 PAGE_ROWS = 2_000
@@ -137,7 +138,7 @@ def entry_of_rows(rows: list[dict[str, Any]], by: str | None = None) -> dict[str
 def _attempt_of_row(row: dict[str, Any], number: int, told: str) -> dict[str, Any]:
     word = {"complete": "Settled", "pending": "Inflight", "failed": "Failed"}[row["status"]]
     fields: dict[str, Any] = {
-        "strategy": "Initial attempt" if number == 0 else f"Part {row.get('partid', 0)}",
+        "strategy": FIRST if number == 0 else f"Part {row.get('partid', 0)}",
         "start_time": _iso(int(row["created_at"])),
         "age_in_seconds": max(0, int(time.time()) - int(row["created_at"])),
         "state": "pending" if word == "Inflight" else "completed",

@@ -34,6 +34,7 @@ from pay.commands.form.shapes import (
     maybe,
     words,
 )
+from pay.commands.strategy import strategies
 from pay.commands.whereabouts import Whereabouts, htlcs_of, nodes_of_failures, whereabouts
 from pay.engine.live.part_times import PartTimes, latest_block
 from pay.errors import Code
@@ -45,7 +46,7 @@ from pay.payment.states import AttemptStatus, SessionStatus, State
 from pay.payment.terms import Terms
 from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
 from pay.routing.query import Hop
-from pay.units import NodeId, ScidDir, format_msat, format_scid
+from pay.units import NodeId, ScidDir, format_scid
 
 _WAITS = (*(state.value for state in State), "parts_sent_before")
 
@@ -99,7 +100,10 @@ _PROBABLY_AT = Object(
 )
 
 ATTEMPT = Object((
-    always("strategy", STRING, "What it was made for: *Initial attempt*, or a part by another route."),
+    always(
+        "strategy", STRING,
+        "What it was made for: *Initial attempt*, or which part, by another route or the same.",
+    ),
     always("start_time", STRING, "When it was sent (UTC)."),
     always("age_in_seconds", U64, "So many seconds ago."),
     maybe("end_time", STRING, "When it settled or failed (UTC)."),
@@ -164,9 +168,6 @@ PAYMENT = Object((
     maybe("no_new_parts", STRING, "Why what is out is all there will be."),
     always("attempts", Array(ATTEMPT), "Every attempt, in the order in which they were made."),
 ))  # fmt: skip
-
-FIRST_STRATEGY = "Initial attempt"
-"""Readers look for these words on the first attempt."""
 
 BLOCK_S = 600
 """Seconds of a block on average, to turn a height into a time."""
@@ -237,9 +238,9 @@ def _attempts(
     ours = [htlc for htlc in moment.htlcs or () if htlc.payment_hash == standing.terms.payment_hash]
     htlcs = htlcs_of(live, ours)
     failed_at = nodes_of_failures(standing.attempts) if live else frozenset()
-    for number, attempt in enumerate(standing.attempts):
+    for attempt, strategy in zip(standing.attempts, strategies(standing.attempts), strict=True):
         part_times = times.get(attempt.partid)
-        fields = _attempt(attempt, number, part_times, moment, alias, standing)
+        fields = _attempt(attempt, strategy, part_times, moment, alias, standing)
         if attempt.live:
             _add_whereabouts(
                 fields, attempt, part_times, htlcs.get(attempt.partid), moment, failed_at, standing.terms, alias
@@ -304,7 +305,7 @@ def _place(guess: Whereabouts, attempt: Attempt, terms: Terms, alias: Alias) -> 
 
 def _attempt(
     attempt: Attempt,
-    number: int,
+    strategy: str,
     times: PartTimes | None,
     moment: Moment,
     alias: Alias,
@@ -312,7 +313,7 @@ def _attempt(
 ) -> dict[str, Any]:
     started = attempt.started_s if times is None else times.started_s
     fields: dict[str, Any] = {
-        "strategy": FIRST_STRATEGY if number == 0 else _strategy(attempt),
+        "strategy": strategy,
         "start_time": _time(started),
         "age_in_seconds": max(0, int(moment.now_s - started)),
     }
@@ -340,10 +341,6 @@ def _attempt(
     if attempt.live and latest is not None:
         fields["must_resolve"] = _deadline(latest, moment)
     return fields
-
-
-def _strategy(attempt: Attempt) -> str:
-    return f"Part {attempt.partid}: {format_msat(attempt.amount_msat)} by another route"
 
 
 def _failure(attempt: Attempt, terms: Terms) -> dict[str, Any]:

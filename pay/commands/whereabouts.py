@@ -63,16 +63,18 @@ def whereabouts(
         Nodes at which parts of the same payment failed.
     """
     if htlc is None:
-        return Whereabouts(0, "none of our channels has an HTLC of it yet, or it has just ended")
+        return Whereabouts(0, "it has not left this node yet, or it has just ended")
     if htlc.closing:
-        return Whereabouts(0, "our channel is being closed: it ends on the chain")
+        return Whereabouts(0, "our channel is being closed: the blockchain decides how it ends")
     if not htlc.connected:
-        return Whereabouts(0, "our peer is not connected: nothing can arrive until it is, or until the deadline")
+        return Whereabouts(
+            0, "the first node is not connected: nothing comes back until it is, or until must_resolve"
+        )
     match htlc.step:
         case Step.OFFERED:
-            return Whereabouts(0, "our peer has not committed to it yet")
+            return Whereabouts(0, "it is on its way to the first node, which has not confirmed it yet")
         case Step.RETURNING:
-            return Whereabouts(0, "its outcome is just arriving")
+            return Whereabouts(0, "the first node is just handing back its outcome")
         case Step.COMMITTED:
             return _beyond(attempt, closed, failed_at)
 
@@ -80,17 +82,20 @@ def whereabouts(
 def _beyond(attempt: Attempt, closed: frozenset[ScidDir], failed_at: frozenset[NodeId]) -> Whereabouts:
     """It has left us."""
     if attempt.route is None:
-        return Whereabouts(None, "it has left us, and its route is not known any more")
+        return Whereabouts(None, "it has left this node, and its route is not known any more")
     hops = attempt.route.hops
     if len(hops) == 1:
-        return Whereabouts(1, "the recipient is our peer and has it")
+        return Whereabouts(1, "the recipient, which is our peer, has it and has not answered yet")
     for number, hop in enumerate(hops[1:], 1):
         if hop.scid_dir in closed:
-            return Whereabouts(number, "probably: gossip has this channel as disabled or closed")
+            return Whereabouts(number, "probably stuck here: this channel is now disabled or closed in gossip")
     for number, hop in enumerate(hops[:-1], 1):
         if hop.node in failed_at:
-            return Whereabouts(number, "probably: another part of this payment failed at this node")
-    return Whereabouts(None, "after the first hop: nobody tells whether a node on the way or the recipient has it")
+            return Whereabouts(number, "probably stuck here: another part of this payment failed at this node")
+    return Whereabouts(
+        None,
+        "past our own channel: who has it, a node on the way or the recipient, cannot be seen",
+    )
 
 
 def nodes_of_failures(attempts: Iterable[Attempt]) -> frozenset[NodeId]:

@@ -96,8 +96,8 @@ def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us
             if invoice.final_cltv > request.maxdelay_blocks:
                 raise PayError(
                     Code.ROUTE_TOO_EXPENSIVE,
-                    f"The recipient alone wants a delay of {invoice.final_cltv} blocks, maxdelay is "
-                    f"{request.maxdelay_blocks}: raise maxdelay",
+                    f"The recipient alone needs {invoice.final_cltv} blocks, but maxdelay is "
+                    f"{request.maxdelay_blocks}: raise it",
                     {"delay": invoice.final_cltv, "maxdelay": request.maxdelay_blocks, "reason": "too_long"},
                 )
         case SelfRecipient():

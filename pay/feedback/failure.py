@@ -46,11 +46,14 @@ class FailCode(IntEnum):
     INVALID_ONION_BLINDING = BADONION | PERM | 24
 
 
+UNKNOWN_TO_IT = "it does not know this payment (any more), or its amount or delay is not right"
+"""BOLT 4 has one code for all of that."""
+
 _WORDS = {
     FailCode.TEMPORARY_NODE_FAILURE: "the node failed for now",
     FailCode.PERMANENT_NODE_FAILURE: "the node failed for good",
     FailCode.REQUIRED_NODE_FEATURE_MISSING: "the node wants a feature that we lack",
-    FailCode.TEMPORARY_CHANNEL_FAILURE: "the channel could not carry the amount just now",
+    FailCode.TEMPORARY_CHANNEL_FAILURE: "the channel cannot forward it now (no balance, or its peer is away)",
     FailCode.PERMANENT_CHANNEL_FAILURE: "the channel failed for good",
     FailCode.REQUIRED_CHANNEL_FEATURE_MISSING: "the channel wants a feature that we lack",
     FailCode.UNKNOWN_NEXT_PEER: "the node knows no such next channel or its peer is away",
@@ -58,7 +61,7 @@ _WORDS = {
     FailCode.FEE_INSUFFICIENT: "the fee was below what the channel asks now",
     FailCode.INCORRECT_CLTV_EXPIRY: "the delay was below what the channel asks now",
     FailCode.EXPIRY_TOO_SOON: "the HTLC would have expired too soon",
-    FailCode.UNKNOWN_PAYMENT: "the recipient refuses: it does not know this payment, or amount or delay are wrong",
+    FailCode.UNKNOWN_PAYMENT: f"the recipient refuses: {UNKNOWN_TO_IT}",
     FailCode.FINAL_INCORRECT_CLTV_EXPIRY: "the last delay did not arrive as it was sent",
     FailCode.FINAL_INCORRECT_HTLC_AMOUNT: "the last amount did not arrive as it was sent",
     FailCode.CHANNEL_DISABLED: "the channel is disabled",

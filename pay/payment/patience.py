@@ -264,9 +264,15 @@ WORDS: dict[Wait, str] = {
     Wait.START: "our own peers are only just connecting",
     Wait.BUSY: "all routes are taken by payments in flight",
     Wait.AT_THE_DOOR: "the recipient's channels refuse, and parts are still under way to it",
-    Wait.PHONE: "the recipient seems to be asleep",
-    Wait.PHONE_OR_MONEY: "the recipient seems to be asleep, or to have no room to receive that much",
-    Wait.NEIGHBOURS: "the recipient seems to be away",
+    Wait.PHONE: (
+        "the node before the recipient cannot forward to it now: the recipient is probably offline, or a phone "
+        "that sleeps"
+    ),
+    Wait.PHONE_OR_MONEY: (
+        "the node before the recipient does not forward to it now: the recipient is probably offline, or a phone "
+        "that sleeps, or has no room to receive that much"
+    ),
+    Wait.NEIGHBOURS: "the recipient is probably offline",
     Wait.TROUBLE: "what all routes lead over is away or in trouble",
     Wait.OWN_CHANNELS: "our own channels refuse one after another",
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pay.errors import Code, PayError
-from pay.feedback.failure import FailCode, Failure, describe, read_details
+from pay.feedback.failure import UNKNOWN_TO_IT, FailCode, Failure, describe, read_details
 from pay.payment.attempt import Attempt, FailedPart
 from pay.payment.patience import WORDS as WAITS
 from pay.payment.patience import Wait
@@ -92,6 +92,10 @@ def in_words(failure: Failure) -> str:
         return f"our own channel: {host_words(failure.reason) or describe(failure.failcode)}"
     if failure.failcode is None and failure.reason not in ("", UNREADABLE):
         return host_words(failure.reason)
+    update = read_details(failure.failcode, failure.raw_message).update
+    if failure.failcode == FailCode.TEMPORARY_CHANNEL_FAILURE and update is not None and not update[1].enabled:
+        # So nodes say it that have no code for a peer that is away; of money it says nothing.
+        return "the channel is disabled now: its peer is probably away"
     return describe(failure.failcode)
 
 
@@ -134,7 +138,7 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
         unknown = host_words(failure.reason) or "Unknown invoice"
         message = f"{unknown} (failed: {name}): the invoice is this node's own"
     elif failure.failcode == FailCode.UNKNOWN_PAYMENT:
-        message = f"The recipient refuses (failed: {name}): it does not know this payment, or not with this amount"
+        message = f"The recipient refuses (failed: {name}): {UNKNOWN_TO_IT}"
     else:
         message = f"The recipient refuses (failed: {name}): {describe(failure.failcode)}"
     data = failure_object(terms, route, failure) | said(failure)
@@ -172,6 +176,9 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
     data["maxfee_msat"] = terms.limits.max_fee_msat
     data["maxdelay"] = terms.limits.max_delay_blocks
     words = why.message
+    if why.reason is NoRouteReason.INSUFFICIENT_SPENDABLE and "max_sendable_msat" in data:
+        # The planner's figure is what our channels hold.
+        words += f"; with the fees taken off, {format_msat(data['max_sendable_msat'])} can reach the recipient"
     if why.reason is NoRouteReason.TOO_EXPENSIVE:
         extra = terms.shadow_fee_msat
         shadow = f", less {format_msat(extra)} for the shadow route" if extra else ""

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ from pay.sim.lightningd.rpc.jsonstream import RpcError
 if TYPE_CHECKING:
     from pay.sim.lightningd.daemon import Lightningd
 
-HOME = Path(__file__).resolve().parents[2] / ".simnode"
+CHECKOUT = Path(__file__).resolve().parents[2]
+HOME = CHECKOUT / ".simnode"
 """Where the simulated node of this checkout lives."""
 
 
@@ -47,7 +49,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--balances", default="uniform", choices=("uniform", "bimodal"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--directory", type=Path, default=HOME, help="the node's directory")
-    plugin = str(HOME.parent / "plugin.py")
+    plugin = str(CHECKOUT / "clnpay.py")
     parser.add_argument("--plugin", default=plugin, help="executable to start; empty for none")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the node or the plugin"
@@ -129,8 +131,10 @@ def _mark(directory: Path, rpc_path: Path) -> Path:
 
 def _greet(node: Lightningd, args: argparse.Namespace) -> None:
     owner = node.plugins.owner("pay")
-    where = "" if args.directory == HOME else f" --directory {args.directory}"
-    cli = f"{_python()} -m pay.sim call{where}"
+    elsewhere = [] if args.directory.resolve() == HOME else ["--directory", str(args.directory.resolve())]
+    # From whatever directory they are typed in.
+    cli = shlex.join(["env", "-C", str(CHECKOUT), _python(), "-m", "pay.sim", "call", *elsewhere])
+    client = shlex.join(["lightning-cli", f"--rpc-file={node.rpc_path.resolve()}"])
     world = node.world
     lines = [
         f"A simulated node is up: {node.peer.name}, {node.us.hex()}",
@@ -144,17 +148,16 @@ def _greet(node: Lightningd, args: argparse.Namespace) -> None:
         f"  {cli} pay <bolt11>",
         f"  {cli} listpays",
         "`sim-invoice` takes a node's alias or id as well; `help` lists all commands.",
-        f"Any client of lightningd will do: lightning-cli --rpc-file={node.rpc_path} getinfo",
+        f"Any client of lightningd will do: {client} getinfo",
         "Ctrl-C stops it.",
     ]
     print("\n".join(lines), flush=True)
 
 
 def _python() -> str:
-    """This interpreter as one would type it here."""
-    executable = Path(sys.executable)
-    here = Path.cwd()
-    return str(executable.relative_to(here)) if executable.is_relative_to(here) else str(executable)
+    """This interpreter as one would type it in the checkout."""
+    executable = Path(sys.executable).absolute()
+    return str(executable.relative_to(CHECKOUT)) if executable.is_relative_to(CHECKOUT) else str(executable)
 
 
 def add_call_arguments(parser: argparse.ArgumentParser) -> None:

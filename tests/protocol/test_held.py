@@ -32,7 +32,7 @@ def test_held_beyond_retry_for(host: Host) -> None:
     (shown,) = host.call("paystatus", [made.bolt11]).ok()["pay"]
     (attempt,) = shown["attempts"]
     assert (shown["session_status"], shown["no_new_parts"]) == ("Inflight", "retry_for is over")
-    assert attempt["probably_at"]["reason"].startswith("after the first hop")
+    assert attempt["probably_at"]["reason"].startswith("past our own channel")
     out = host.call("listpeerchannels").ok()["channels"]
     (expiry,) = {h["expiry"] for c in out for h in c["htlcs"] if h["payment_hash"] == made.payment_hash.hex()}
     assert attempt["must_resolve"]["height"] == expiry

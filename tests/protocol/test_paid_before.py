@@ -38,7 +38,7 @@ def test_two_callers_one_payment(host: Host) -> None:
     second = host.box.submit(host.node.call("pay", {"bolt11": made.bolt11}, messages.append))
     host.until(lambda: messages)
     text = messages[0]["params"]["message"]
-    assert "being paid" in text and "70000msat" in text and "500 blocks" in text
+    assert "Already being paid" in text and "fee 70 sat, delay 500 blocks" in text
     assert not first.answered
     host.release(made)
     assert result_of(second) == first.answer().ok()

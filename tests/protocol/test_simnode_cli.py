@@ -57,7 +57,11 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
             assert line, greeting
             greeting += line
         assert "21 nodes" in greeting
-        assert "sim-invoice" in greeting
+        (typed,) = (line for line in greeting.splitlines() if "sim-invoice any" in line)
+        elsewhere = subprocess.run(
+            typed, shell=True, cwd="/", capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        )
+        assert json.loads(elsewhere.stdout)["bolt11"].startswith("lnbcrt")
         invoice = json.loads(call("sim-invoice", "any", "50000sat", "coffee").stdout)
         decoded = json.loads(call("decode", invoice["bolt11"]).stdout)
         assert (decoded["amount_msat"], decoded["description"]) == (50_000_000, "coffee")

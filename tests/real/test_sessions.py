@@ -313,7 +313,7 @@ def test_no_answer_while_a_part_is_out(crossing: Crossing) -> None:
     shown = status_of(patron, made)
     assert (shown["session_status"], shown["no_new_parts"]) == ("Inflight", "retry_for is over")
     (attempt,) = shown["attempts"]
-    assert attempt["probably_at"]["reason"].startswith("after the first hop")
+    assert attempt["probably_at"]["reason"].startswith("past our own channel")
     out = [h for h in patron.call("listhtlcs")["htlcs"] if h["payment_hash"] == made["payment_hash"]]
     assert [attempt["must_resolve"]["height"]] == [htlc["expiry"] for htlc in out]
     assert not answer.done()

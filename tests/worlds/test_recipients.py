@@ -7,7 +7,7 @@ from dataclasses import replace
 from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
-REFUSED = "D: the recipient refuses: it does not know this payment, or amount or delay are wrong"
+REFUSED = "D: the recipient refuses: it does not know this payment (any more), or its amount or delay is not right"
 
 
 def fork() -> Town:

@@ -66,10 +66,16 @@ class Parameter:
 
 
 class Given:
-    """The parameters that a call gives, none of them null."""
+    """The parameters that a call gives, none of them null.
 
-    def __init__(self, parameters: Mapping[str, Parameter], values: Mapping[str, Any]):
+    `by_position` is the command of a call that gives values and no names.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Parameter], values: Mapping[str, Any], by_position: str | None = None
+    ):
         self._parameters = parameters
+        self._by_position = by_position
         self.values = values
 
     def __contains__(self, name: str) -> bool:
@@ -86,7 +92,18 @@ class Given:
                 raise ValueError("has a character that is none")
             return parameter.read(value)
         except ValueError as error:
-            raise invalid_param(name, str(error)) from error
+            raise invalid_param(name, f"{error}{self._meant_by_name(value)}") from error
+
+    def _meant_by_name(self, value: Any) -> str:
+        """How a value is to be given that names another parameter, where it was read as one without a name."""
+        if self._by_position is None or not isinstance(value, str):
+            return ""
+        meant, equals, _ = value.partition("=")
+        if not equals or all(meant not in (p.name, p.other_name) for p in self._parameters.values()):
+            return ""
+        needed = [p.name for p in self._parameters.values() if p.required and meant not in (p.name, p.other_name)]
+        line = " ".join(f"{name}=..." for name in (*needed, meant))
+        return f"; to give {meant} by name: lightning-cli -k {self._by_position} {line}"
 
 
 def unknown(name: str, _value: Any) -> PayError:
@@ -125,7 +142,7 @@ def given(
     for parameter in named.values():
         if parameter.required and parameter.name not in values:
             raise PayError(Code.INVALID_PARAMS, f"missing required parameter: {parameter.name}")
-    return Given(named, values)
+    return Given(named, values, command if isinstance(params, list) else None)
 
 
 def usage(parameters: Sequence[Parameter], version: Version, developer: bool) -> str:

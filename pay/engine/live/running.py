@@ -19,7 +19,7 @@ from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.states import AttemptStatus, State
 from pay.payment.verdict import parts_out
-from pay.units import NodeId
+from pay.units import NodeId, format_msat
 
 FIRST_S = 2.0
 """Most payments are over before the first word; a terminal that says nothing for longer is taken for stuck."""
@@ -144,11 +144,11 @@ class Running:
         """To a caller whose invoice is in work already."""
         terms = self.session.terms
         seconds = max(0.0, self.clock.now() - terms.created_at_s)
-        begun = f"This invoice is being paid since {seconds:.0f} s, waiting for that: "
+        begun = f"Already being paid, for {seconds:.0f} s now: waiting for that payment"
         if terms.watched:
-            return begun + "no part is added"
-        limits = f"a fee of {terms.limits.max_fee_msat}msat and a delay of {terms.limits.max_delay_blocks} blocks"
-        return begun + f"its limits apply, {limits}"
+            return f"{begun}; no part is added"
+        fee, blocks = format_msat(terms.limits.max_fee_msat), terms.limits.max_delay_blocks
+        return f"{begun}, with its limits: fee {fee}, delay {blocks} blocks"
 
     async def outcome(self, tell: Tell) -> ev.Result:
         """How it ends, for a caller among the listeners; one that goes away ends nothing."""

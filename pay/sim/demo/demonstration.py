@@ -1,4 +1,4 @@
-"""The demonstration: the real `plugin.py` pays invoices on a simulated network, and every answer is judged.
+"""The demonstration: the real plugin pays invoices on a simulated network, and every answer is judged.
 
 Before each payment the world says what must come of it: whether a route within the limits could carry the amount
 over the true balances (which the payer cannot see), or which documented error fits. The demonstration fails if one
@@ -21,7 +21,7 @@ from typing import Any
 
 from pay.network import GossipStoreError
 from pay.sim.demo.cases import Case, Cases, NoPayee
-from pay.sim.demo.table import COLUMNS, Shown, counted, print_row
+from pay.sim.demo.table import Shown, Table, counted
 from pay.sim.lightningd.daemon import Lightningd, LightningdDied
 from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.network import networks, oracle
@@ -55,13 +55,15 @@ class Demo:
             began = time.monotonic()
             self._build()
             async with Lightningd(self.world, self.us.id, self._directory) as self.node:
+                spendable_msat = sum(c.spendable_msat(self.us.id) for c in self.us.channels)
+                self._table = Table(max(2 * spendable_msat, self._amount_msat or 0))
                 print(
                     f"{len(self.world.nodes):,} nodes, {len(self.world.channels):,} channels, "
                     f"we have {len(self.us.channels)} channels and can send "
-                    f"{format_msat(sum(c.spendable_msat(self.us.id) for c in self.us.channels))} at most\n"
+                    f"{format_msat(spendable_msat)} at most\n"
                 )
                 await self._plugin_started()
-                print_row([name for name, _ in COLUMNS], "")
+                self._table.head()
                 for make in Cases(self.world, self.us, self._seed, self._pay).plan(self._amount_msat):
                     await self._row(make)
             oracle.audit(self.world)
@@ -125,7 +127,7 @@ class Demo:
         shown = await self._pay(case)
         right = shown.result == case.expected
         self.failed += not right
-        print_row(
+        self._table.row(
             [
                 case.payee[:22],
                 format_msat(case.amount_msat),

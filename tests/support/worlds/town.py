@@ -23,7 +23,7 @@ from tests.support.worlds.story import Limits, Story
 SAT = 1_000
 AMOUNT = 100_000 * SAT
 WHOLE = 1_000_000 * SAT
-EMPTY = "the channel could not carry the amount just now"
+EMPTY = "the channel cannot forward it now (no balance, or its peer is away)"
 
 
 class Town:

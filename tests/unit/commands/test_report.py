@@ -14,7 +14,7 @@ from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.standing import standing_of
-from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, refused
+from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, in_words, refused
 from pay.routing.query import NoRoute, NoRouteReason
 from pay.units import ScidDir
 from tests.support.payments import (
@@ -121,7 +121,7 @@ def test_the_data_of_every_error() -> None:
                 "erring_channel": "2x1x0",
                 "erring_direction": 1,
                 "failcode": 0x1007,
-                "message": "the channel could not carry the amount just now",
+                "message": "the channel cannot forward it now (no balance, or its peer is away)",
             },
             {
                 "partid": 2,
@@ -138,7 +138,7 @@ def test_the_data_of_every_error() -> None:
         "attempts": [
             {
                 "status": "failed",
-                "failreason": "the channel could not carry the amount just now",
+                "failreason": "the channel cannot forward it now (no balance, or its peer is away)",
                 "failcode": 0x1007,
                 "partid": 1,
                 "amount_msat": 100_000,
@@ -178,6 +178,18 @@ def test_the_channel_update_of_a_failure() -> None:
     assert json.dumps(data).count(update.hex()) == 1 and "raw_message" not in data, "which would have it once more"
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_channel_that_its_node_calls_disabled(enabled: bool) -> None:
+    """Some have no code for a peer that is away: the policy that comes along tells, and the words are of that."""
+    update = update_bytes(ScidDir(scid(2), 1), Policy(0, 0, 40, 1, 10**9, enabled=enabled, timestamp=1))
+    said = in_words(failed(1, FailCode.TEMPORARY_CHANNEL_FAILURE, update=update))
+    assert said == (
+        "the channel cannot forward it now (no balance, or its peer is away)"
+        if enabled
+        else "the channel is disabled now: its peer is probably away"
+    )
+
+
 @pytest.mark.parametrize(
     ("reason", "code"),
     [(r, 206 if r in (NoRouteReason.TOO_EXPENSIVE, NoRouteReason.TOO_LONG) else 205) for r in NoRouteReason],
@@ -202,6 +214,19 @@ def test_a_bound_of_what_can_be_sent_is_called_one() -> None:
     why = NoRoute(NoRouteReason.INSUFFICIENT_CAPACITY, "The words", max_sendable_msat=99, sendable_bound=True)
     _, data = whole(story, story.tell(ev.NoRouteFound(story.questions[0].query_id, why)))
     assert data["max_sendable_bound_msat"] == 99 and "max_sendable_msat" not in data
+
+
+def test_what_our_channels_hold_is_more_than_can_arrive() -> None:
+    """The planner's words are of what they hold: the words say the other figure too, in which the fees are off."""
+    story = Teller(terms())
+    why = NoRoute(
+        NoRouteReason.INSUFFICIENT_SPENDABLE, "More than the 2,000 sat they hold", max_sendable_msat=1_990_001
+    )
+    error, data = whole(story, story.tell(ev.NoRouteFound(story.questions[0].query_id, why)))
+    assert error.message == (
+        "More than the 2,000 sat they hold; with the fees taken off, 1,990.001 sat can reach the recipient"
+    )
+    assert data["max_sendable_msat"] == 1_990_001
 
 
 @pytest.mark.parametrize("excluded", [False, True])

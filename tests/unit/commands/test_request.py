@@ -119,6 +119,20 @@ def test_mistakes_of_form(params: Any, words: str) -> None:
     assert words in refused(params)
 
 
+def test_a_name_among_positions() -> None:
+    """`lightning-cli pay INVOICE maxfee=0` gives two values and no name: it is told how to give one."""
+    how = "; to give {} by name: lightning-cli -k pay bolt11=... {}=..."
+    assert refused(["lnbc1", "maxfee=0"]) == (
+        "amount_msat: should be an amount like 1000, 1000msat or 1sat, not 'maxfee=0'"
+        + how.format("maxfee", "maxfee")
+    )
+    assert refused(["lnbc1", None, None, "retry_for=9"]).endswith(how.format("retry_for", "retry_for"))
+    assert refused([7, "maxfee=0"]).endswith("not 7"), "the first one that is wrong, which names nothing"
+    for value in ("maxfees=0", "=0", "maxfee", "max fee=0"):
+        assert "by name" not in refused(["lnbc1", value])
+    assert "by name" not in refused({"bolt11": "lnbc1", "amount_msat": "maxfee=0"}), "it was given by name"
+
+
 # --- types ----------------------------------------------------------------------------------------------------
 
 NOT_AMOUNTS = [-1, 1.5, True, "x", "1.5", [], {}, MAX_MSAT + 1, "1 sat"]

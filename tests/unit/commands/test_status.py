@@ -64,13 +64,13 @@ def place(story: Teller, *htlcs: OwnHtlc, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("htlcs", "words"),
     [
-        ((), "has an HTLC of it yet"),
-        ((htlc(102_000),), "has an HTLC of it yet"),
-        ((htlc(103_000, channel=9),), "has an HTLC of it yet"),
-        ((htlc(103_000, step=Step.OFFERED),), "has not committed to it"),
-        ((htlc(103_000, step=Step.RETURNING),), "just arriving"),
-        ((htlc(103_000, connected=False),), "peer is not connected"),
-        ((htlc(103_000, connected=False, closing=True),), "on the chain"),
+        ((), "has not left this node yet"),
+        ((htlc(102_000),), "has not left this node yet"),
+        ((htlc(103_000, channel=9),), "has not left this node yet"),
+        ((htlc(103_000, step=Step.OFFERED),), "has not confirmed it yet"),
+        ((htlc(103_000, step=Step.RETURNING),), "handing back its outcome"),
+        ((htlc(103_000, connected=False),), "first node is not connected"),
+        ((htlc(103_000, connected=False, closing=True),), "the blockchain decides"),
     ],
     ids=str,
 )
@@ -83,7 +83,7 @@ def test_still_with_us(htlcs: tuple[OwnHtlc, ...], words: str) -> None:
 
 def test_beyond_our_peer_nobody_knows() -> None:
     assert place(one_out(), htlc(103_000)) == {
-        "reason": "after the first hop: nobody tells whether a node on the way or the recipient has it"
+        "reason": "past our own channel: who has it, a node on the way or the recipient, cannot be seen"
     }
 
 
@@ -149,7 +149,27 @@ def test_parts_of_the_same_amount() -> None:
     story = halves()
     first, second = look(story, htlc(51_000, channel=11))["attempts"]
     assert first["probably_at"]["hop"] == 0
-    assert "after the first hop" in second["probably_at"]["reason"]
+    assert "past our own channel" in second["probably_at"]["reason"]
+
+
+# --- what it was made for -----------------------------------------------------------------------------------
+
+
+def test_by_which_route() -> None:
+    """Of those before it: one that failed, one that is out, or none."""
+    story = halves(terms(max_parts=4))
+    story.fails(1, no_balance(1))
+    story.routes(line(25_000, "ad"), line(25_000, "bd", first=11))
+    story.fails(3, no_balance(1))
+    story.routes(line(25_000, "bd", first=31))
+    shown = [attempt["strategy"] for attempt in look(story)["attempts"]]
+    assert shown == [
+        "Initial attempt",
+        "Part 2: 50 sat by another route",
+        "Part 3: 25 sat tried again by the same route",
+        "Part 4: 25 sat beside another by the same route",
+        "Part 5: 25 sat by another route",
+    ]
 
 
 # --- whether more may follow ----------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_limits_that_no_route_can_keep() -> None:
     assert limits(INVOICE, maxdelay_blocks=18) is None
     assert limits(INVOICE, maxdelay_blocks=17) == (
         Code.ROUTE_TOO_EXPENSIVE,
-        "The recipient alone wants a delay of 18 blocks, maxdelay is 17: raise maxdelay",
+        "The recipient alone needs 18 blocks, but maxdelay is 17: raise it",
     )
     assert limits(replace(INVOICE, payee=US), maxdelay_blocks=17) is None, "nothing is locked on the way to us"
     assert limits(INVOICE, exclude_nodes=frozenset({D})) == (Code.ROUTE_NOT_FOUND, "Payee is manually excluded")

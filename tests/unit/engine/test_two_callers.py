@@ -72,7 +72,7 @@ def test_the_limits_of_the_first_apply() -> None:
         first = scene.call(maxfee=7)
         await scene.until(lambda: scene.host.orders)
         second = scene.xpay(maxfee=70_000)
-        await scene.until(lambda: any("a fee of 7msat" in line for line in scene.told))
+        await scene.until(lambda: any("with its limits: fee 0.007 sat," in line for line in scene.told))
         scene.settles()
         await first
         await second

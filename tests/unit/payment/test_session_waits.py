@@ -109,7 +109,7 @@ def test_a_recipient_that_sleeps_is_given_a_moment() -> None:
     story = asleep()
     assert story.questions[-1].restrictions.closed_channels == {HINT}
     assert story.no_route(why=AWAY) == [ev.WakeAt(NOW + 1)]
-    assert "asleep" in story.told[-1]
+    assert "a phone that sleeps" in story.told[-1]
     assert story.tell(ev.TimerFired(), at=NOW + 0.999) == [ev.WakeAt(NOW + 1)]
     wake, again = story.tell(ev.TimerFired(), at=NOW + 1)
     assert wake == ev.WakeAt(DEADLINE)
@@ -121,7 +121,7 @@ def test_a_recipient_that_sleeps_is_given_a_moment() -> None:
 def test_a_recipient_that_sleeps_on() -> None:
     """Tried again after 1, 2, 4, 8 and 16 s, at most so long, until retry_for; that is said once, and 210."""
     story = asleep(6)
-    assert story.now == NOW + 31 and len([told for told in story.told if "asleep" in told]) == 1
+    assert story.now == NOW + 31 and len([told for told in story.told if "a phone that sleeps" in told]) == 1
     (wake,) = story.no_route(why=AWAY)
     assert wake == ev.WakeAt(NOW + 47)
     story.tell(ev.TimerFired(), at=NOW + 47)
@@ -130,7 +130,7 @@ def test_a_recipient_that_sleeps_on() -> None:
     assert story.no_route(why=AWAY) == [ev.WakeAt(DEADLINE)], "sixteen more would be too many"
     error = error_of(story.tell(ev.TimerFired(), at=DEADLINE))
     assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "phone")
-    assert "after 7 attempts" in error.message and "seems to be asleep" in error.message
+    assert "after 7 attempts" in error.message and "probably offline, or a phone that sleeps" in error.message
 
 
 def test_a_nap_ends_at_the_deadline() -> None:

@@ -151,7 +151,7 @@ def test_callers_hear_of_failed_parts() -> None:
     story.routes(line(50_000, "cd", first=21))
     story.fails(3, failed(0, FailCode.TEMPORARY_CHANNEL_FAILURE, "Capacity exceeded"))
     assert story.told == [
-        "Part 1 (50 sat) failed: the channel could not carry the amount just now",
+        "Part 1 (50 sat) failed: the channel cannot forward it now (no balance, or its peer is away)",
         "Part 3 (50 sat) failed: our own channel: Capacity exceeded",
     ]
 
