@@ -24,6 +24,7 @@ from tests.real.support.network import Node
 from tests.real.support.paying import (
     TEMPORARY_NODE_FAILURE,
     begin,
+    fields_of,
     held,
     invoice,
     pay,
@@ -340,7 +341,7 @@ def test_parts_as_other_plugins_see_them(crossing: Crossing) -> None:
     assert {first, second} == {crossing.line.hub.id, crossing.side.id}
     assert told(patron, "pay_success", made)
     starts, ends = (
-        [params[topic] for params in patron.notifications(topic, made["payment_hash"])]
+        [fields_of(params, topic) for params in patron.notifications(topic, made["payment_hash"])]
         for topic in ("pay_part_start", "pay_part_end")
     )
     assert [(s["groupid"], s["partid"], s["attempt_msat"]) for s in starts] == [(1, 1, 100_000), (1, 2, 100_000)]

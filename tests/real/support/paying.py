@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from pay.host.version import NOTIFICATIONS_NAMED_SINCE
 from tests.real.support.network import Node
+from tests.real.support.release import host
 from tests.support.rawrpc import Answer
 from tests.support.waiting import until
 
@@ -85,7 +87,12 @@ def told(node: Node, topic: str, made: dict[str, Any]) -> dict[str, Any]:
     """The one notification of this topic about a payment; lightningd brings it after the answer, or before."""
     wait_until(lambda: bool(node.notifications(topic, made["payment_hash"])))
     (params,) = node.notifications(topic, made["payment_hash"])
-    fields: dict[str, Any] = params[topic]
+    return fields_of(params, topic)
+
+
+def fields_of(params: dict[str, Any], topic: str) -> dict[str, Any]:
+    """What the sender of a notification put into it."""
+    fields: dict[str, Any] = params[topic if host().since(NOTIFICATIONS_NAMED_SINCE) else "payload"]
     return fields
 
 
