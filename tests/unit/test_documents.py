@@ -87,7 +87,10 @@ def examples(title: str) -> list[str]:
 
 
 def test_the_keys_are_those_of_the_code() -> None:
-    keys = [row[0].strip("`").removesuffix("/<n>-<i>").removesuffix("/<payment_hash>") for row in table(section(STORAGE, "What is kept, and where"))]
+    keys = [
+        row[0].strip("`").removesuffix("/<n>-<i>").removesuffix("/<payment_hash>")
+        for row in table(section(STORAGE, "What is kept, and where"))
+    ]
     assert keys == ["/".join(key) for key in KEYS]
 
 
