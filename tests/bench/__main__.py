@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.bench import (
     crowded,
+    door,
     exact,
     fading,
     finished,
@@ -53,6 +54,7 @@ class Section:
 
 SECTIONS = {
     "start": Section(start.run, 20, 10),
+    "door": Section(door.run, 20, 15),
     "load": Section(load.run, 8, 8),
     "planning": Section(planning.run, 40, 20),
     "growth": Section(growth.run, 30, 10),
