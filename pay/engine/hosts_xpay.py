@@ -18,7 +18,9 @@ from pay.log_events import EventLog, LogEvent
 
 log = EventLog("pay")
 
-METHOD_NOT_FOUND = -32601
+METHOD_NOT_FOUND, PLUGIN_ERROR = -32601, -3
+_IN_PROGRESS = "error 200"
+"""So `xpay` hands on that parts of another sender are out."""
 
 _SAME = (
     Code.INVALID_PARAMS, Code.DESTINATION_FAILED, Code.ROUTE_NOT_FOUND, Code.ROUTE_TOO_EXPENSIVE,
@@ -43,7 +45,7 @@ class HostsXpay:
         Returns
         -------
         What the call is to end with if nothing of the payment is out then and nothing was paid: `unable` where
-        the node has no `xpay`; None where it said that it was paid, or did not say anything.
+        the node has no `xpay`; None where it said that it was paid, that another sender is at it, or nothing.
         """
         params = self._params(call)
         if isinstance(params, PayError):
@@ -57,6 +59,8 @@ class HostsXpay:
         except CallError as error:
             if error.code == METHOD_NOT_FOUND:
                 return unable
+            if error.code == PLUGIN_ERROR and _IN_PROGRESS in error.message:
+                return None
             return PayError(_CODES.get(error.code, Code.OTHER), f"xpay: {error.message}")
         return None
 

@@ -143,6 +143,7 @@ class Paying:
     async def _paid(self, call: Call, opened: OpenCall) -> Receipt:
         payment_hash, refusals, others, first = call.invoice.payment_hash, 0, False, True
         refused: PayError | None = None
+        handed_on = 0
         while True:
             looked_s, found = time.monotonic(), None
             try:
@@ -172,11 +173,13 @@ class Paying:
             except PayError as unable:
                 error = unable
                 if isinstance(unable, BlindedPaths) and self._xpay is not None:
-                    if refused is None:
+                    if refused is None and handed_on < MOST_LOOKS:
                         opened.waits_for = "the node's own xpay, which pays it"
-                        refused = await self._xpay.pay(call, unable)
+                        await asyncio.sleep(LOOK_AGAIN_S * handed_on)
+                        refused, first = await self._xpay.pay(call, unable), False
+                        handed_on += 1
                         continue
-                    error = refused
+                    error = refused or _too_many_looks("xpay")
                 stands = _stands(error)
                 if not stands and not await self._doubt.is_over(payment_hash, others, looked_s, call.tell):
                     # Whoever has something out beside us may try again after that.

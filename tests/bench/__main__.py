@@ -54,12 +54,12 @@ class Section:
 
 SECTIONS = {
     "start": Section(start.run, 20, 10),
-    "door": Section(door.run, 20, 15),
     "load": Section(load.run, 8, 8),
     "planning": Section(planning.run, 40, 20),
     "growth": Section(growth.run, 30, 10),
     "fading": Section(fading.run, 5, 5),
     "many": Section(many.run, 200, 10),
+    "door": Section(door.run, 60, 30),
     "finished": Section(finished.run, 40, 5),
     "crowded": Section(crowded.run, 60, 15),
     "quality": Section(quality.run, 1_800, 40),

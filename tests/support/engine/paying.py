@@ -9,6 +9,7 @@ from typing import Any
 from pay.commands import xpay
 from pay.commands.pay import parse_request
 from pay.engine.doubt import Doubt
+from pay.engine.hosts_xpay import HostsXpay
 from pay.engine.live.announcements import Announcements
 from pay.engine.live.register import Register
 from pay.engine.live.runner import Runner
@@ -17,7 +18,7 @@ from pay.engine.paying import Paying
 from pay.engine.preparation import Preparation
 from pay.host.calls import CallError, PartOrder, SendpayRow, SendpayStatus
 from pay.host.dead_rows import DeadRows
-from pay.host.version import HostInfo
+from pay.host.version import HostInfo, Version
 from pay.invoice.invoice import Invoice, InvoiceKind
 from pay.payment.receipt import Receipt
 from pay.payment.settings import Settings
@@ -100,8 +101,10 @@ class Host:
 
 
 class Scene:
-    def __init__(self) -> None:
-        self.host = host = Host()
+    """With `version` the host has an `xpay` of that release."""
+
+    def __init__(self, host: Host | None = None, version: Version | None = None) -> None:
+        self.host = host = Host() if host is None else host
         fake: Any = host
         self.register = Register()
         self.heard: list[tuple[str, dict[str, Any]]] = []
@@ -111,6 +114,7 @@ class Scene:
         self.paying = Paying(
             fake, HostInfo(us, "regtest", True), self.register, self.runner, fake, DeadRows(fake, 0.0),
             Preparation(fake, us, self.register, fake, fake, Settings), Doubt(fake, self.register, 0.02), 0.02,
+            None if version is None else HostsXpay(fake, version),
         )  # fmt: skip
         self.told: list[str] = []
 
