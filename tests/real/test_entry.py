@@ -73,6 +73,9 @@ class Payer(Alone):
     def has(self, command: str) -> bool:
         return self.call("help", [command]).code != NOBODY
 
+    def plugins(self) -> list[str]:
+        return [each["name"] for each in self.call("plugin", ["list"]).ok()["plugins"]]
+
     def plugin_pid(self) -> int:
         """Of the one of us that serves."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
@@ -199,8 +202,7 @@ def test_two_of_us(start: Start, more: str) -> None:
     node.started()
     until(lambda: node.lines("disabled itself at init: it runs already, as process"), "the second is absent")
     assert node.is_ours()
-    serving = {Path(each["name"]).name for each in node.call("plugin", ["list"]).ok()["plugins"]}
-    (name,) = serving & {"clnpay.py", "plugin.py"}
+    (name,) = set(map(os.path.basename, node.plugins())) & {"clnpay.py", "plugin.py"}
     other = PLUGIN if name == "clnpay.py" else CLNPAY
     refused = node.start(other)
     assert refused.code == -3
@@ -250,7 +252,7 @@ def test_a_name_that_nobody_has_is_mended(start: Start, monkeypatch: pytest.Monk
     assert node.call("paystatus").error is None
     # Who calls while we are dead hears that nothing was sent; then all is as it was.
     os.kill(node.plugin_pid(), signal.SIGKILL)
-    until(lambda: node.pay().error, "we are gone")
+    until(lambda: str(CLNPAY) not in node.plugins(), "we are gone")
     refused = node.pay()
     assert (refused.code, "nothing was sent" in str(refused.error)) == (-1, True)
     monkeypatch.delenv("CLNPAY_ENTRY")
@@ -296,7 +298,7 @@ def test_xpay_gets_its_option_back(start: Start) -> None:
     # One that is killed gives nothing back: who comes after it does.
     node.start().ok()
     os.kill(node.plugin_pid(), signal.SIGKILL)
-    until(lambda: not node.has("payments"), "we are gone")
+    until(lambda: str(CLNPAY) not in node.plugins(), "we are gone")
     assert not node.handles_pay()[0]
     node.start().ok()
     node.stop()
