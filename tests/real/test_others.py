@@ -13,6 +13,8 @@ from tests.real.support.shop import WITH_PLUGIN
 from tests.support.waiting import result_of
 
 SAT = 1_000
+CLN_XPAY = {"layers": ["auto.sourcefree"]}
+"""A call with that is left to the node's own `xpay`, and pays as without, over its own channels for nothing."""
 TEMPORARY_CHANNEL_FAILURE = "10070000"
 
 Line = tuple[Node, Node, Node]
@@ -20,7 +22,7 @@ Line = tuple[Node, Node, Node]
 
 @pytest.fixture(scope="module")
 def line(regtest: Regtest) -> Line:
-    """payer ── middle ── payee, all on the left; log lines of a part's end are for who debugs."""
+    """payer ── middle ── payee, all on the left."""
     payer, middle, payee = regtest.start(WITH_PLUGIN, {}, {})
     if not Version.parse(payer.call("getinfo")["version"]).since(NOTIFICATIONS_NAMED_SINCE):
         pytest.skip("before v25.09 cln-xpay tells of no parts")
@@ -48,7 +50,7 @@ def test_a_success_teaches(line: Line) -> None:
     payer.call("payliquidity", "reset")
     assert believed(line) is None
     made = invoice(payee, 300_000 * SAT)
-    payer.call("xpay", made["bolt11"])
+    payer.call("xpay", invstring=made["bolt11"], **CLN_XPAY)
     wait_until(lambda: believed(line) is not None)
     wait_until(lambda: not middle.channel_to(payee)["htlcs"] and not payee.channel_to(middle)["htlcs"])
     bounds = believed(line)
@@ -67,7 +69,7 @@ def test_a_failure_on_the_way_teaches(line: Line) -> None:
     payer.call("payliquidity", "reset")
     made = invoice(payee, 200_000 * SAT)
     middle.call("hold", made["payment_hash"])
-    answer = begin_other(payer, "xpay", made["bolt11"])
+    answer = begin_other(payer, "xpay", invstring=made["bolt11"], **CLN_XPAY)
     wait_until(lambda: held(middle, made) == 1)
     (entry,) = shown(payer, made)
     assert (entry["by"], entry["session_status"]) == ("cln-xpay", "Inflight")
@@ -89,10 +91,10 @@ def test_a_start_without_an_end(line: Line) -> None:
     """The host refuses the second payment of a hash after it was announced: nothing is out, nothing is learnt."""
     payer, _, payee = line
     made = invoice(payee, 1_000 * SAT)
-    payer.call("xpay", made["bolt11"])
+    payer.call("xpay", invstring=made["bolt11"], **CLN_XPAY)
     wait_until(lambda: believed(line) is not None)
     payer.call("payliquidity", "reset")
-    assert payer.raw.call("xpay", [made["bolt11"]]).code in (218, 219)
+    assert payer.raw.call("xpay", {"invstring": made["bolt11"], **CLN_XPAY}).code in (218, 219)
     (entry,) = shown(payer, made)
     assert (entry["by"], entry["session_status"], len(entry["attempts"])) == ("cln-xpay", "Success", 1)
     assert believed(line) is None
@@ -108,3 +110,21 @@ def test_our_own_are_ours(line: Line) -> None:
     assert "by" not in entry and "route" in entry["attempts"][0]
     assert not payer.peer.daemon.is_in_log(f"others_part_ended payment_hash={made['payment_hash']}")
     assert not payer.peer.daemon.is_in_log("others_part_unreadable")
+
+
+def test_both_send_the_same_invoice(line: Line) -> None:
+    """The node's own command has sent it: ours waits for that, each in its form, and adds nothing."""
+    payer, _, payee = line
+    made = invoice(payee, 1_000 * SAT)
+    payee.call("hold", made["payment_hash"])
+    first = begin_other(payer, "xpay", invstring=made["bolt11"], **CLN_XPAY)
+    wait_until(lambda: held(payee, made) == 1)
+    others = [begin_other(payer, method, made["bolt11"]) for method in ("pay", "xpay")]
+    payer.peer.daemon.wait_for_log(f"payment_attached payment_hash={made['payment_hash']}")
+    (entry,) = shown(payer, made)
+    assert (entry["by"], entry["waiting_for"]) == ("cln-xpay", "parts_sent_before")
+    payee.call("release", made["payment_hash"])
+    answers = [result_of(answer).ok() for answer in (first, *others)]
+    assert len({answer["payment_preimage"] for answer in answers}) == 1
+    assert list(answers[0]) == list(answers[2])
+    assert len(rows(payer, made)) == 1

@@ -17,7 +17,6 @@ from pay.host.version import HOOK_FILTERS_SINCE, XPAY_ALREADY_PAID_IS_219_SINCE,
 from tests.real.support.network import Node
 from tests.real.support.paying import (
     UNKNOWN_DETAILS,
-    begin,
     begin_other,
     held,
     invoice,
@@ -31,6 +30,7 @@ from tests.support.rawrpc import Answer
 from tests.support.waiting import result_of
 
 OURS = "clnpay-xpay"
+"""What the hook leads a call of `xpay` to."""
 FIELDS = ["payment_preimage", "amount_msat", "amount_sent_msat", "failed_parts", "successful_parts"]
 
 
@@ -43,8 +43,8 @@ def version(shop: Shop) -> Version:
 
 
 def xpay(node: Node, *positional: Any, **named: Any) -> Answer:
-    """By the plugin where the node has it, else by cln-xpay."""
-    return node.raw.call(OURS if node.ours else "xpay", list(positional) or named)
+    """By the plugin where the node has it: the hook leads it there; else by cln-xpay."""
+    return node.raw.call("xpay", list(positional) or named)
 
 
 @pytest.fixture(params=["cln-xpay", "plugin"])
@@ -113,7 +113,7 @@ def test_expired(payer: Node, shop: Shop) -> None:
 def test_the_recipient_refuses(payer: Node, shop: Shop) -> None:
     far, made = shop.line.far, invoice(shop.line.far)
     far.call("hold", made["payment_hash"])
-    answer = begin_other(payer, OURS if payer.ours else "xpay", made["bolt11"])
+    answer = begin_other(payer, "xpay", made["bolt11"])
     wait_until(lambda: held(far, made) == 1)
     far.call("release", made["payment_hash"], UNKNOWN_DETAILS)
     refused = result_of(answer)
@@ -140,7 +140,8 @@ def test_the_recipient_refuses(payer: Node, shop: Shop) -> None:
 def test_wrong_calls(payer: Node, shop: Shop, params: Callable[[str, str], Any]) -> None:
     far = shop.line.far
     called = params(invoice(far)["bolt11"], invoice(far, "any")["bolt11"])
-    assert code_of(payer.raw.call(OURS if payer.ours else "xpay", called)) == -32602
+    methods = ["xpay", OURS] if payer.ours else ["xpay"]
+    assert [code_of(payer.raw.call(method, called)) for method in methods] == [-32602] * len(methods)
 
 
 def test_parameters(shop: Shop, version: Version) -> None:
@@ -159,10 +160,19 @@ def test_parameters(shop: Shop, version: Version) -> None:
 
 
 def test_layers(shop: Shop, version: Version) -> None:
-    """Called by our own name: refused, nothing is sent."""
+    """Called by our own name: refused, nothing is sent. By the host's: cln-xpay pays, and our log has nothing."""
     made = invoice(shop.line.far)
-    assert code_of(xpay(shop.payer, invstring=made["bolt11"], layers=["mine"])) == -32602
-    assert rows(shop.payer, made) == []
+    answer = shop.payer.raw.call(OURS, {"invstring": made["bolt11"], "layers": ["auto.sourcefree"]})
+    assert code_of(answer) == -32602 and rows(shop.payer, made) == []
+    assert list(xpay(shop.payer, invstring=made["bolt11"], layers=["auto.sourcefree"]).ok()) == FIELDS
+    assert not shop.payer.peer.daemon.is_in_log(f"payment_start payment_hash={made['payment_hash']}")
+
+
+def test_one_part(shop: Shop, version: Version) -> None:
+    """The one layer that we respect."""
+    made = invoice(shop.line.far)
+    xpay(shop.payer, invstring=made["bolt11"], layers=["auto.no_mpp_support"]).ok()
+    assert shop.payer.peer.daemon.is_in_log(f"payment_start payment_hash={made['payment_hash']}")
 
 
 # --- two callers ------------------------------------------------------------------------------------------------
@@ -190,7 +200,7 @@ def both(shop: Shop, first: str, second: str) -> tuple[dict[str, Any], Answer, A
     return made, result_of(one), result_of(two)
 
 
-@pytest.mark.parametrize(("first", "second"), [("pay", OURS), (OURS, "pay"), (OURS, OURS)])
+@pytest.mark.parametrize(("first", "second"), [("pay", "xpay"), ("xpay", "pay"), ("xpay", "xpay")])
 def test_at_once(shop: Shop, version: Version, first: str, second: str) -> None:
     """One payment, and each answer is of its own form."""
     made, *answers = both(shop, first, second)
@@ -198,14 +208,14 @@ def test_at_once(shop: Shop, version: Version, first: str, second: str) -> None:
     assert len({result["payment_preimage"] for result in results}) == 1
     assert len({result["amount_sent_msat"] for result in results}) == 1
     for method, result in zip((first, second), results, strict=True):
-        assert (list(result) == FIELDS) == (method == OURS)
+        assert (list(result) == FIELDS) == (method == "xpay")
         assert ("payment_hash" in result) == (method == "pay")
     assert len(rows(shop.payer, made)) == 1 and received(shop.line.far, made) == 100_000
 
 
 def test_after_it_was_paid(shop: Shop, version: Version) -> None:
     """`pay` repeats the answer, `xpay` has an error for it, whichever paid."""
-    for first in ("pay", OURS):
+    for first in ("pay", "xpay"):
         made = invoice(shop.line.far)
         paid = shop.payer.raw.call(first, [made["bolt11"]]).ok()
         assert pay(shop.payer, made["bolt11"]).ok()["payment_preimage"] == paid["payment_preimage"]
@@ -213,7 +223,7 @@ def test_after_it_was_paid(shop: Shop, version: Version) -> None:
         assert len(rows(shop.payer, made)) == 1
 
 
-@pytest.mark.parametrize(("first", "second"), [("pay", OURS), (OURS, "pay")])
+@pytest.mark.parametrize(("first", "second"), [("pay", "xpay"), ("xpay", "pay")])
 def test_after_it_failed(shop: Shop, version: Version, first: str, second: str) -> None:
     """The next one pays, by a group of its own."""
     made = invoice(shop.line.far)
@@ -224,7 +234,7 @@ def test_after_it_failed(shop: Shop, version: Version, first: str, second: str) 
     assert [(row["groupid"], row["status"]) for row in rows(shop.payer, made)] == [(1, "failed"), (2, "complete")]
 
 
-@pytest.mark.parametrize(("first", "second", "code"), [("pay", OURS, -3), (OURS, "pay", 201)])
+@pytest.mark.parametrize(("first", "second", "code"), [("pay", "xpay", -3), ("xpay", "pay", 201)])
 def test_with_another_amount(shop: Shop, version: Version, first: str, second: str, code: int) -> None:
     """While it is in work, and after that; the payment itself goes on."""
     made = invoice(shop.line.far, "any")
@@ -235,7 +245,7 @@ def test_with_another_amount(shop: Shop, version: Version, first: str, second: s
     assert shop.payer.raw.call(second, [made["bolt11"], 6_000]).code == code
 
 
-@pytest.mark.parametrize(("first", "second"), [("pay", OURS), (OURS, "pay")])
+@pytest.mark.parametrize(("first", "second"), [("pay", "xpay"), ("xpay", "pay")])
 def test_a_share_beside_the_whole(shop: Shop, version: Version, first: str, second: str) -> None:
     """`partial_msat` is another amount: never two shares in one group, never one share twice."""
     made = invoice(shop.line.far)
@@ -246,15 +256,3 @@ def test_a_share_beside_the_whole(shop: Shop, version: Version, first: str, seco
     shop.line.far.call("release", made["payment_hash"])
     assert result_of(answer).ok()["amount_msat"] == 100_000
     assert received(shop.line.far, made) == 100_000
-
-
-def test_beside_cln_xpay_itself(shop: Shop, version: Version) -> None:
-    """The node's own command has sent it: ours waits for that, and adds nothing."""
-    made = invoice(shop.line.far)
-    first = begun(shop, "xpay", made)
-    second, third = begin(shop.payer, made["bolt11"]), begin_other(shop.payer, OURS, made["bolt11"])
-    shop.payer.peer.daemon.wait_for_log(f"payment_attached payment_hash={made['payment_hash']}")
-    shop.line.far.call("release", made["payment_hash"])
-    assert list(result_of(first).ok()) == list(result_of(third).ok()) == FIELDS
-    assert result_of(second).ok()["amount_msat"] == 100_000
-    assert len(rows(shop.payer, made)) == 1
