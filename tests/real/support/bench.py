@@ -27,17 +27,18 @@ class Line:
 class RealBench:
     """host ── hub ── far on regtest, with a witness in each."""
 
-    def __init__(self, line: Line):
+    def __init__(self, line: Line, name: str = "table"):
         self._line = line
+        self._name = name
         self._nodes = {Payee.HOST: line.host, Payee.NEAR: line.hub, Payee.FAR: line.far}
         self._labels = itertools.count()
 
-    def call(self, method: str, params: dict[str, Any]) -> Answer:
+    def call(self, method: str, params: dict[str, Any] | list[Any]) -> Answer:
         return self._line.host.raw.call(method, params)
 
-    def invoice(self, payee: Payee, amount_msat: int) -> Invoice:
-        label = f"table-{next(self._labels)}"
-        made = self._nodes[payee].call("invoice", amount_msat=amount_msat, label=label, description="table")
+    def invoice(self, payee: Payee, amount_msat: int | None) -> Invoice:
+        label, amount = f"{self._name}-{next(self._labels)}", "any" if amount_msat is None else amount_msat
+        made = self._nodes[payee].call("invoice", amount_msat=amount, label=label, description="table")
         return Invoice(payee, made["bolt11"], made["payment_hash"], made["payment_secret"])
 
     def node_id(self, payee: Payee) -> str:

@@ -33,7 +33,8 @@ T = TypeVar("T")
 class BoxLine:
     """A running `Lightningd` with its world; a `Bench` of the table of `sendpay`."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, **options: Any):
+        self._options = options
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -56,7 +57,8 @@ class BoxLine:
             )
             channel.htlc_limits = [10, 10]
             self._channels.append(channel)
-        return Lightningd(self.world, self._ids[Payee.HOST], directory, plugin=WITNESS, developer=True)
+        host = self._ids[Payee.HOST]
+        return Lightningd(self.world, host, directory, plugin=WITNESS, developer=True, **self._options)
 
     def stop(self) -> None:
         """End the node and its thread."""
@@ -65,13 +67,14 @@ class BoxLine:
         self._thread.join()
         self._loop.close()
 
-    def call(self, method: str, params: dict[str, Any]) -> Answer:
+    def call(self, method: str, params: dict[str, Any] | list[Any]) -> Answer:
         return self.rpc.call(method, params)
 
-    def invoice(self, payee: Payee, amount_msat: int) -> Invoice:
+    def invoice(self, payee: Payee, amount_msat: int | None) -> Invoice:
         if payee is Payee.HOST:
             label = f"table-{time.monotonic_ns()}"
-            made = self.call("invoice", {"amount_msat": amount_msat, "label": label, "description": "table"}).ok()
+            amount = "any" if amount_msat is None else amount_msat
+            made = self.call("invoice", {"amount_msat": amount, "label": label, "description": "table"}).ok()
             return Invoice(payee, made["bolt11"], made["payment_hash"], made["payment_secret"])
         sim = self._do(lambda: self.world.create_invoice(self._ids[payee], amount_msat, "table"))
         assert sim.payment_secret is not None

@@ -50,6 +50,10 @@ class Context:
     def us(self) -> NodeId:
         return self.own.id
 
+    @property
+    def height(self) -> int:
+        return self.own.height
+
     def bad_param(self, name: str, problem: str, value: Any, command: Command) -> RpcError:
         """A refusal that comes after the parameters were read."""
         verbose = self.settings.developer or command.check_only

@@ -13,7 +13,7 @@ from pay.sim.lightningd.commands.table import COMMANDS, Answer, CheckDone, check
 from pay.sim.lightningd.plugins.process import PluginProcess
 from pay.sim.lightningd.rpc.command import Command
 from pay.sim.lightningd.rpc.jsonstream import RpcError
-from pay.sim.lightningd.rpc.params import any_value, node_id, number, opt, req, string, usage, without
+from pay.sim.lightningd.rpc.params import any_value, had, node_id, number, opt, req, string, usage, without
 from pay.sim.network.unsigned import needs_signature
 
 METHOD_NOT_FOUND = -32601
@@ -91,7 +91,11 @@ def getchaininfo(context: Context, command: Command, args: dict[str, Any]) -> An
 
 @host_command("help", opt("command", string))
 def show_help(context: Context, command: Command, args: dict[str, Any]) -> Answer:
-    usages = {name: usage(COMMANDS[name].params) for name in context.plugins.host_methods()}
+    settings = context.settings
+    usages = {
+        name: usage(had(COMMANDS[name].params, settings.release, settings.developer))
+        for name in context.plugins.host_methods()
+    }
     for plugin in context.plugins.all:
         usages |= {method["name"]: method["usage"] for method in plugin.manifest.get("rpcmethods", [])}
     if args["command"] is not None:

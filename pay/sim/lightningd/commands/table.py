@@ -10,7 +10,7 @@ from pay.sim.lightningd.commands.context import Context
 from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.lightningd.plugins.builtin import OF_PLUGINS, BuiltinPlugin
 from pay.sim.lightningd.rpc.command import Command
-from pay.sim.lightningd.rpc.params import Param, read_params
+from pay.sim.lightningd.rpc.params import Param, had, read_params
 
 Answer = dict[str, Any]
 
@@ -72,7 +72,8 @@ def checked(command: Command) -> None:
 def run(entry: HostCommand, context: Context, command: Command, params: Any) -> Result:
     """Read the parameters and call the handler. Raises RpcError, and CheckDone when only checking."""
     verbose = context.settings.developer or command.check_only
-    args = read_params(entry.params, params, allow_extra=entry.allow_extra, verbose=verbose)
+    known = had(entry.params, context.settings.release, context.settings.developer)
+    args = read_params(known, params, allow_extra=entry.allow_extra, verbose=verbose)
     if command.check_only and not entry.checks_itself:
         raise CheckDone
     return entry.handler(context, command, args)

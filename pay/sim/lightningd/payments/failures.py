@@ -20,6 +20,8 @@ UNPARSABLE_ONION = 202
 DESTINATION_FAILED = 203
 TRY_OTHER_ROUTE = 204
 NO_SUCH_PAYMENT = 208
+ALREADY_PAID = 219
+"""Of `injectpaymentonion`."""
 
 
 def blame(
@@ -46,6 +48,11 @@ def code_of(outcome: Failed, row: Payment) -> int:
         if outcome.failcode & PERM:
             return DESTINATION_FAILED
     return TRY_OTHER_ROUTE
+
+
+def unread(row: Payment, onionreply: bytes) -> RpcError:
+    """What is told of the failure of a part whose onion the host has not made."""
+    return RpcError(UNPARSABLE_ONION, "Malformed error reply", {**row.to_json(), "onionreply": onionreply.hex()})
 
 
 def remembered(row: Payment) -> RpcError:

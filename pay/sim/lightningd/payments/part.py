@@ -33,6 +33,9 @@ class PartRequest:
     label: str | None
     invstring: str | None
     description: str | None
+    injected: bool = False
+    """Whether it comes with an onion that the host cannot read, as `injectpaymentonion` has it: then the host is
+    not told the total, and cannot say of a failure who it was or why."""
 
     @property
     def key(self) -> PartKey:

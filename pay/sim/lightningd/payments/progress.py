@@ -18,8 +18,14 @@ from pay.sim.lightningd.rpc.jsonstream import RpcError
 from pay.sim.lightningd.rpc.params import INVALID_PARAMS
 
 
-def check_progress(rows: Sequence[Payment], part: PartRequest, destination: bytes) -> dict[str, Any] | None:
-    """What earlier rows of this hash say: an answer, or None to go on. Raises RpcError."""
+def check_progress(rows: Sequence[Payment], part: PartRequest, destination: bytes | None) -> dict[str, Any] | None:
+    """What earlier rows of this hash say: an answer, or None to go on. Raises RpcError.
+
+    Parameters
+    ----------
+    destination
+        None where whoever sends does not say it.
+    """
     any_complete, pending_msat = False, 0
     for row in rows:
         if row.status is Status.COMPLETE:
@@ -59,11 +65,11 @@ def in_progress(row: Payment) -> dict[str, Any]:
     return {"message": "Monitor status with listpays or waitsendpay", **row.to_json()}
 
 
-def _same(row: Payment, part: PartRequest, destination: bytes, words: str) -> None:
+def _same(row: Payment, part: PartRequest, destination: bytes | None, words: str) -> None:
     """A repeat must be the same payment. Raises RpcError."""
     if row.amount_msat != part.amount_msat:
         raise RpcError(ALREADY_USED, f"{words} with amount {row.amount_msat}msat (not {part.amount_msat}msat)")
-    if row.destination is not None and row.destination != destination:
+    if destination is not None and row.destination is not None and row.destination != destination:
         raise RpcError(ALREADY_USED, f"{words} to {row.destination.hex()}")
 
 

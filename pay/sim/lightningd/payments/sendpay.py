@@ -16,6 +16,7 @@ from pay.sim.lightningd.faults import LightningdFaults
 from pay.sim.lightningd.own_node import OwnNode
 from pay.sim.lightningd.payments.database import Database, Payment, Status
 from pay.sim.lightningd.payments.failures import (
+    ALREADY_PAID,
     DESTINATION_FAILED,
     IN_PROGRESS,
     TRY_OTHER_ROUTE,
@@ -23,6 +24,7 @@ from pay.sim.lightningd.payments.failures import (
     blame,
     code_of,
     remembered,
+    unread,
 )
 from pay.sim.lightningd.payments.part import PartRequest
 from pay.sim.lightningd.payments.progress import check_progress, in_progress
@@ -34,6 +36,9 @@ from pay.sim.network.channel_names import local_aliases
 from pay.sim.network.encoding.failures import FailCode, wire_name
 from pay.sim.network.htlc import Failed, FinalPayload, HtlcOutcome, LocalFailure, Settled, Unparsable, WireHop
 from pay.units import direction_of
+
+_SOME_REPLY = bytes(292)
+"""An onion with a failure in it, which here nobody reads."""
 
 
 class Payments:
@@ -68,6 +73,8 @@ class Payments:
         self._crash = crash
         self._wire = wire_of(own.world, own.id)
         self._waiters: dict[PartKey, list[asyncio.Future[Payment]]] = {}
+        self._injected: set[PartKey] = set()
+        """Parts of this run of the node whose failures it cannot read."""
         self._over = False
 
     def attach(self) -> None:
@@ -82,10 +89,8 @@ class Payments:
     # Sending.
 
     def send(self, part: PartRequest) -> dict[str, Any]:
-        """The answer of `sendpay`. Raises RpcError."""
-        destination = part.route[-1].node if part.route else self._us
-        rows = self._db.payments("payment_hash = ?", part.payment_hash)
-        earlier = check_progress(rows, part, destination)
+        """The answer of `sendpay`, or of an onion that was injected. Raises RpcError."""
+        earlier = self._earlier(part)
         if earlier is not None:
             return earlier
         channel = self._first_channel(part)
@@ -104,12 +109,24 @@ class Payments:
         )  # fmt: skip
         return in_progress(row)
 
+    def _earlier(self, part: PartRequest) -> dict[str, Any] | None:
+        """What earlier parts of this hash answer. Raises RpcError."""
+        rows = self._db.payments("payment_hash = ?", part.payment_hash)
+        if not part.injected:
+            return check_progress(rows, part, part.route[-1].node if part.route else self._us)
+        earlier = check_progress(rows, replace(part, total_msat=0), None)
+        if earlier is not None:
+            raise RpcError(ALREADY_PAID, "Already paid this invoice", earlier)
+        self._injected.add(part.key)
+        return None
+
     def _add_row(self, part: PartRequest, channel: SimChannel | None) -> Payment:
         us, first = self._us, part.route[0] if part.route else None
         row = self._db.add_payment(
             payment_hash=part.payment_hash, groupid=part.groupid, partid=part.partid,
             destination=part.route[-1].node if part.route else us, amount_msat=part.amount_msat,
-            amount_sent_msat=first.amount_msat if first else part.amount_msat, total_msat=part.total_msat,
+            amount_sent_msat=first.amount_msat if first else part.amount_msat,
+            total_msat=0 if part.injected else part.total_msat,
             created_at=int(self._world.clock.now()), label=part.label, invstring=part.invstring,
             description=part.description, route_channel=first.scid if first else None,
             route_direction=direction_of(us, first.node) if first else 0,
@@ -233,7 +250,8 @@ class Payments:
         for waiter in self._waiters.pop(_key(row), []):
             if not waiter.done():
                 waiter.set_exception(error)
-        self._notify("sendpay_failure", error.to_json())
+        told = unread(row, erroronion or _SOME_REPLY) if _key(row) in self._injected else error
+        self._notify("sendpay_failure", told.to_json())
         return error
 
     async def wait(self, row: Payment, timeout_s: float | None) -> dict[str, Any]:

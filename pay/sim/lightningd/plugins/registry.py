@@ -316,6 +316,10 @@ class Plugins:
         """Tell all subscribers something of the node's own: wrapped under the topic's name."""
         self._tell(topic, {"jsonrpc": "2.0", "method": topic, "params": {topic: payload}})
 
+    def tell_of(self, origin: str, topic: str, payload: dict[str, Any]) -> None:
+        """Tell all subscribers what one of lightningd's own plugins says."""
+        self._hand_on(topic, origin, {topic: payload})
+
     def _tell(self, topic: str, message: dict[str, Any]) -> None:
         for plugin in self.all:
             if plugin.state is PluginState.READY and plugin.subscribed(topic):
@@ -328,10 +332,15 @@ class Plugins:
                 f'Plugin attempted to send a notification to topic "{topic}" it hasn\'t declared in its'
                 " manifest, not forwarding to subscribers.",
             )  # fmt: skip
-        elif self.settings.release >= (25, 9):
-            self._tell(topic, {"jsonrpc": "2.0", "method": topic, "origin": plugin.name, "params": params})
         else:
-            wrapped = {"origin": plugin.name, "payload": params}
+            self._hand_on(topic, plugin.name, params)
+
+    def _hand_on(self, topic: str, origin: str, params: Any) -> None:
+        """A plugin's own notification, in the form of the release."""
+        if self.settings.release >= (25, 9):
+            self._tell(topic, {"jsonrpc": "2.0", "method": topic, "origin": origin, "params": params})
+        else:
+            wrapped = {"origin": origin, "payload": params}
             self._tell(topic, {"jsonrpc": "2.0", "method": topic, "params": wrapped})
 
     def _gone(self, plugin: PluginProcess, reason: str) -> None:

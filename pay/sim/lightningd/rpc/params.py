@@ -38,6 +38,10 @@ class Param:
     parse: Callable[[Any], Any]
     required: bool = False
     default: Any = None
+    since: tuple[int, int] = (0, 0)
+    """The release that brought it."""
+    developer: bool = False
+    """Whether only a host in developer mode has it."""
 
 
 def req(name: str, parse: Callable[[Any], Any]) -> Param:
@@ -45,9 +49,17 @@ def req(name: str, parse: Callable[[Any], Any]) -> Param:
     return Param(name, parse, required=True)
 
 
-def opt(name: str, parse: Callable[[Any], Any], default: Any = None) -> Param:
+def opt(
+    name: str, parse: Callable[[Any], Any], default: Any = None, *, since: tuple[int, int] = (0, 0),
+    developer: bool = False,
+) -> Param:  # fmt: skip
     """A parameter that may be absent or null."""
-    return Param(name, parse, default=default)
+    return Param(name, parse, default=default, since=since, developer=developer)
+
+
+def had(params: Sequence[Param], release: tuple[int, int], developer: bool) -> list[Param]:
+    """Those that a host of this release has."""
+    return [p for p in params if p.since <= release and (developer or not p.developer)]
 
 
 def usage(params: Sequence[Param]) -> str:
@@ -131,6 +143,21 @@ def without(given: Any, first: str) -> Any:
 def text_of(value: Any) -> str:
     """A value's text as it stood in the request, without quotes."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def strings(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise BadParam("should be an array")
+    if not all(isinstance(each, str) for each in value):
+        raise BadParam("should only contain strings")
+    return value
+
+
+def percent(value: Any) -> float:
+    """A number that is not negative, kept to six digits behind the point."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text_of(value)) is None:
+        raise BadParam("should be a non-negative floating-point number")
+    return float(text_of(value))
 
 
 def any_value(value: Any) -> Any:
