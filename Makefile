@@ -91,5 +91,5 @@ pins: ## Make the requirements anew from the .in files (needs uv; UPGRADE=1 also
 		echo $$name.txt; UV_CUSTOM_COMPILE_COMMAND='make pins' uv pip compile --quiet --universal --python-version 3.11 \
 			--generate-hashes --only-binary :all: $(if $(UPGRADE),--upgrade) -o $$name.txt $$name.in || exit 1; done
 
-clean:
+clean: ## Remove .venv, figures of benches, and the simulated node
 	rm -rf $(VENV) .bench .simnode

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.support.checkout import ROOT
 from tests.support.waiting import PATIENCE_S, result_of
 
 OLD = "5c530a30ed0b90d80b77c066e419a8086d8b2096"
+ADDRESS = "<address of this repository>"
 HOME = "/home/bitcoin"
 """Of the user that runs lightningd in the document."""
 
@@ -55,16 +56,16 @@ class Operator:
 
     home: Path
     node: Node
+    address: Path
 
     @property
     def plugin(self) -> Path:
         return self.home / "clnpay" / "clnpay.py"
 
-    def types(self, text: str, ellipses: Sequence[str] = ()) -> str:
-        """What the commands print; all of them work. The ellipses are filled in, in turn."""
-        for filled in ellipses:
-            text = text.replace("…", filled, 1)
-        assert "…" not in text
+    def types(self, text: str) -> str:
+        """What the commands print; all of them work."""
+        text = text.replace(ADDRESS, str(self.address))
+        assert "…" not in text and "<" not in text
         environ = {**os.environ, "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}"}
         done = subprocess.run(
             ["bash", "-e"], input=text.replace(HOME, str(self.home)), cwd=self.home, env=environ,
@@ -111,7 +112,15 @@ def operator(line: Line, tmp_path: Path) -> Iterator[Operator]:
     real = shutil.which("lightning-cli")
     cli.write_text(f'#!/bin/sh\nexec {real} --lightning-dir="{directory}" --network=regtest "$@"\n')
     cli.chmod(0o755)
-    yield Operator(tmp_path, payer)
+    yield Operator(tmp_path, payer, published(tmp_path / "published"))
+
+
+def published(directory: Path) -> Path:
+    """A repository whose `main` is what is committed here."""
+    git("clone", "-q", "--bare", str(ROOT), str(directory))
+    git("-C", str(directory), "symbolic-ref", "HEAD", "refs/heads/main")
+    git("-C", str(directory), "update-ref", "refs/heads/main", git("rev-parse", "HEAD"))
+    return directory
 
 
 def served(operator: Operator, payee: Node) -> None:
@@ -125,8 +134,13 @@ def served(operator: Operator, payee: Node) -> None:
 
 
 def upgraded(operator: Operator, commit: str) -> None:
-    before = operator.starts()
-    operator.types(block("Upgrade, and going back", "checkout"), [commit])
+    before, typed = operator.starts(), block("Upgrade, and going back", "pull")
+    if commit != git("rev-parse", "HEAD"):
+        back = block("Upgrade, and going back", "checkout").replace("…", commit)
+        first, _, rest = typed.partition("\n")
+        assert first == "git -C clnpay pull"
+        typed = f"{back}\n{rest}"
+    operator.types(typed)
     assert operator.commit() == commit
     wait_until(lambda: operator.starts() == before + 1)
 
@@ -134,8 +148,8 @@ def upgraded(operator: Operator, commit: str) -> None:
 def test_installed_upgraded_and_back_again(operator: Operator, line: Line) -> None:
     """On a node that runs. What is paid stays paid, whichever of the two versions is asked."""
     new, old = git("rev-parse", "HEAD"), git("rev-parse", OLD)
-    typed = block("Install", "git clone").replace("\nmake", f"\ngit -C clnpay checkout -q {old}\nmake")
-    operator.types(typed, [str(ROOT)])
+    typed = block("Install", "git clone").replace("\nmake", f"\ngit -C clnpay reset -q --hard {old}\nmake")
+    operator.types(typed)
     operator.types(block("Install", "plugin stop pay"))
     wait_until(lambda: operator.starts() == 1)
     served(operator, line.far)
@@ -144,6 +158,8 @@ def test_installed_upgraded_and_back_again(operator: Operator, line: Line) -> No
     answer = pay(operator.node, paid["bolt11"]).ok()
     for commit in (new, old, new):
         upgraded_with_a_part_out(operator, commit, line.far)
+        if commit == old:
+            operator.types("git -C clnpay checkout -q main")
         assert pay(operator.node, paid["bolt11"]).ok() == answer
         served(operator, line.far)
 
@@ -167,7 +183,7 @@ def upgraded_with_a_part_out(operator: Operator, commit: str, payee: Node) -> No
 def test_in_the_configuration_and_out_of_it(operator: Operator, line: Line) -> None:
     """The node starts with it, with an option of its, and starts without it once both are gone."""
     node, far = operator.node, line.far
-    operator.types(block("Install", "git clone"), [str(ROOT)])
+    operator.types(block("Install", "git clone"))
     configuration = Path(node.peer.daemon.lightning_dir) / "config"
     typed = block("Install", "plugin=/").replace(HOME, str(operator.home))
     configuration.write_text(f"{typed}\npay-min-part=5sat\n")
