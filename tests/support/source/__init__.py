@@ -1,0 +1,1 @@
+"""What the source says of itself, for the rules of the house."""
