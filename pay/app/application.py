@@ -27,6 +27,7 @@ from pay.app.front_door import Door, State, own_name
 from pay.app.options import add_options, bad_values, served
 from pay.app.reach import reach
 from pay.commands.form.command import Command
+from pay.commands.form.errors import error_json
 from pay.commands.table import COMMANDS
 from pay.engine.live.announcements import TOPICS
 from pay.engine.live.in_work import InWork
@@ -89,7 +90,13 @@ class RequestCaller:
             await answer_at_length(self._plugin, self._request, result)
 
     def fail(self, error: PayError) -> None:
-        self._quietly(lambda: self._plugin.fail(self._request, error))
+        try:
+            shown = error_json(error)
+        except Exception:
+            # Money hangs on the code and the words; what goes with them is help.
+            log.broken(LogEvent.HANDLER_FAILED)
+            shown = {"code": error.code, "message": error.message}
+        self._quietly(lambda: self._plugin.fail(self._request, shown))
 
     def tell(self, message: str, level: str = "info") -> None:
         self._quietly(lambda: self._request.notify(message, level))

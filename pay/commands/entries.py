@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pay.commands.form.errors import refusal_json
 from pay.commands.form.failing import FAILCODENAME, REFUSAL
 from pay.commands.form.shapes import (
     BOOLEAN,
@@ -41,10 +42,11 @@ from pay.errors import Code
 from pay.host.own_htlcs import OwnHtlc
 from pay.payment import events as ev
 from pay.payment.attempt import Attempt
+from pay.payment.refusal import refusal_of
 from pay.payment.standing import Standing
 from pay.payment.states import AttemptStatus, SessionStatus, State
 from pay.payment.terms import Terms
-from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, failure_object, in_words, must_stop, outcome_lost
+from pay.payment.verdict import FAILCODE_NAMES, NOT_TAKEN, in_words, must_stop, outcome_lost
 from pay.routing.query import Hop
 from pay.units import NodeId, ScidDir, format_scid
 
@@ -348,7 +350,7 @@ def _failure(attempt: Attempt, terms: Terms) -> dict[str, Any]:
     failure = attempt.failure
     if failure is None:
         return {"code": 204, "message": NOT_TAKEN}
-    data = {"id": attempt.partid, **failure_object(terms, attempt.route, failure)}
+    data = {"id": attempt.partid, **refusal_json(refusal_of(terms, attempt.route, failure))}
     if failure.raw_message:
         data["raw_message"] = failure.raw_message.hex()
     if failure.failcode is not None:

@@ -35,7 +35,7 @@ from pay.commands.form.shapes import (
 )
 from pay.commands.payments import PayKey, is_hash, is_meant, key_of
 from pay.engine.live.running import Running
-from pay.errors import PayError
+from pay.errors import HostsOwn, PayError
 from pay.host.calls import CallError
 from pay.host.version import Version
 from pay.invoice import normalise
@@ -169,7 +169,7 @@ async def listed(given: Mapping[str, Any], context: Context) -> dict[str, Any]:
         else:
             groups = await _all_groups(context)
     except CallError as error:
-        raise PayError(error.code, error.message, error.data) from error
+        raise PayError(error.code, error.message, HostsOwn(error.data)) from error
     if called:
         # What is out or paid says so itself.
         told = {key[0] for key, parts in groups.items() if any(part["status"] != "failed" for part in parts)}

@@ -1,8 +1,5 @@
 """`pay`: parameters, result and errors as the manual and the host's own `pay` have them.
 
-An error is read by people first: of a payment that took a hundred attempts it has the last few, and says how many
-there were. `paystatus` has them all.
-
 Source: lightning-pay(7).
 """
 
@@ -39,10 +36,7 @@ from pay.host.version import INVSTRING_SINCE, Version
 from pay.invoice import CURRENCIES, normalise
 from pay.invoice.unreadable import other_thing
 from pay.log_events import EventLog, LogEvent
-from pay.payment.attempt import Attempt
 from pay.payment.receipt import Receipt
-from pay.payment.standing import PaymentFailed, Standing
-from pay.payment.states import AttemptStatus
 from pay.payment.terms import (
     DEFAULT_EXEMPTFEE_MSAT,
     DEFAULT_MAXDELAY_BLOCKS,
@@ -51,7 +45,6 @@ from pay.payment.terms import (
     DEFAULT_RISKFACTOR,
     PayRequest,
 )
-from pay.payment.verdict import failure_object, in_words, last_refusal
 from pay.units import parse_msat
 
 if TYPE_CHECKING:
@@ -64,9 +57,6 @@ PARTIAL_COMPLETION = (
     "Some parts of the payment are not yet completed, but we have the confirmation from the recipient."
 )
 PARTIAL_FAILURE = "Some parts of the payment failed, but we have the confirmation from the recipient: it is paid"
-
-LAST = 3
-"""Attempts and failures that an error shows: its own words are to be found without scrolling."""
 
 _ANY_AMOUNT = "a whole number of msat, or a text like *1000msat*, *1sat*, *1.5sat* or *0.00001btc*"
 
@@ -222,10 +212,7 @@ def _stranger(name: str, value: Any) -> PayError:
 
 async def answer(request: PayRequest, context: Context, tell: Tell) -> dict[str, Any]:
     """Pay, and say so. Raises PayError."""
-    try:
-        return success_json(await receipt_of(request, context, tell))
-    except PaymentFailed as error:
-        raise PayError(error.code, error.message, error_data(error.standing, error)) from error
+    return success_json(await receipt_of(request, context, tell))
 
 
 async def receipt_of(request: PayRequest, context: Context, tell: Tell) -> Receipt:
@@ -263,55 +250,6 @@ def success_json(receipt: Receipt) -> dict[str, Any]:
         failed = paid.sent_msat < paid.amount_msat
         result["warning_partial_completion"] = PARTIAL_FAILURE if failed else PARTIAL_COMPLETION
     return result
-
-
-def error_data(standing: Standing, error: PayError) -> dict[str, Any]:
-    """The fields of `error`, with those that every error has once routing began; see `pay.errors.error_json`."""
-    terms, attempts = standing.terms, {attempt.partid: attempt for attempt in standing.attempts}
-    last = standing.failures[-1] if standing.failures else None
-    refusal = {} if last is None else last_refusal(terms, attempts[last.partid].route, last.failure)
-    return {
-        **refusal,
-        **error.data,
-        "payment_hash": terms.payment_hash.hex(),
-        "destination": terms.destination.hex(),
-        "amount_msat": terms.asked_msat,
-        "created_at": int(terms.created_at_s),
-        "status": "failed",
-        "getroute_tries": standing.queries,
-        "sendpay_tries": len(attempts),
-        "failures": [
-            {
-                "partid": part.partid,
-                **_amounts(attempts[part.partid]),
-                **failure_object(terms, attempts[part.partid].route, part.failure),
-                "message": in_words(part.failure),
-            }
-            for part in standing.failures[-LAST:]
-        ],
-        "attempts": [attempt_json(attempt) for attempt in standing.attempts[-LAST:]],
-    }
-
-
-def attempt_json(attempt: Attempt) -> dict[str, Any]:
-    """One attempt in the form of the host's `pay`."""
-    match attempt.status:
-        case AttemptStatus.CREATED | AttemptStatus.INFLIGHT:
-            status = "pending"
-        case AttemptStatus.SETTLED:
-            status = "success"
-        case AttemptStatus.RETRYING | AttemptStatus.FAILED:
-            status = "failed"
-    result: dict[str, Any] = {"status": status}
-    if attempt.failure is not None:
-        result["failreason"] = in_words(attempt.failure)
-        if attempt.failure.failcode is not None:
-            result["failcode"] = attempt.failure.failcode
-    return {**result, "partid": attempt.partid, **_amounts(attempt)}
-
-
-def _amounts(attempt: Attempt) -> dict[str, int]:
-    return {"amount_msat": attempt.amount_msat, "amount_sent_msat": attempt.sent_msat}
 
 
 WORDS = Words(

@@ -15,11 +15,14 @@ from __future__ import annotations
 from pay.engine.live.register import Known
 from pay.engine.live.running import Running
 from pay.engine.records.paid_before import BeingPaid, PaidBefore
-from pay.errors import Code, PayError, invalid_param
+from pay.errors import Code, Expired, Hindered, PayError, TooSlow, invalid_param
 from pay.invoice import Invoice, Recipient
 from pay.invoice.recipient import BlindedRecipient, ClearRecipient, SelfRecipient
 from pay.payment.terms import PayRequest
+from pay.routing.query import NoRouteReason
 from pay.units import NodeId
+
+_EXCLUDED = Hindered(NoRouteReason.EXCLUDED)
 
 
 def check_request(request: PayRequest, invoice: Invoice, us: NodeId) -> None:
@@ -54,7 +57,7 @@ def check_invoice(request: PayRequest, invoice: Invoice, now: int) -> None:
         raise PayError(
             Code.INVOICE_EXPIRED,
             f"Invoice expired {now - invoice.expires_at} s ago: ask the recipient for a new one",
-            {"now": now, "expiry": invoice.expires_at},
+            Expired(now, invoice.expires_at),
         )
 
 
@@ -84,9 +87,9 @@ def check_begins(request: PayRequest) -> None:
 def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us: NodeId) -> None:
     """What can be seen to fail before a route is looked for. Raises -1, 205, 206."""
     if invoice.payee in request.exclude_nodes:
-        raise PayError(Code.ROUTE_NOT_FOUND, "Payee is manually excluded", {"reason": "excluded"})
+        raise PayError(Code.ROUTE_NOT_FOUND, "Payee is manually excluded", _EXCLUDED)
     if us in request.exclude_nodes:
-        raise PayError(Code.ROUTE_NOT_FOUND, "Our own node is manually excluded", {"reason": "excluded"})
+        raise PayError(Code.ROUTE_NOT_FOUND, "Our own node is manually excluded", _EXCLUDED)
     match recipient:
         case BlindedRecipient():
             raise BlindedPaths(
@@ -98,7 +101,7 @@ def check_limits(request: PayRequest, invoice: Invoice, recipient: Recipient, us
                     Code.ROUTE_TOO_EXPENSIVE,
                     f"The recipient alone needs {invoice.final_cltv} blocks, but maxdelay is "
                     f"{request.maxdelay_blocks}: raise it",
-                    {"delay": invoice.final_cltv, "maxdelay": request.maxdelay_blocks, "reason": "too_long"},
+                    TooSlow(invoice.final_cltv, request.maxdelay_blocks),
                 )
         case SelfRecipient():
             pass

@@ -37,7 +37,7 @@ from pay.engine.preparation import Call, Preparation
 from pay.engine.reading import DecodeMissing, read_invoice, record_without_decode
 from pay.engine.records.journal import Journal
 from pay.engine.records.paid_before import BeingPaid, PaidBefore, Unpaid, record_of
-from pay.errors import Code, PayError
+from pay.errors import Code, Hindered, PayError
 from pay.host.calls import Host
 from pay.host.dead_rows import DeadRows
 from pay.host.version import HostInfo
@@ -48,7 +48,7 @@ from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
 from pay.payment.terms import PayRequest, watch_terms
-from pay.payment.verdict import ORPHANED, orphaned, outcome_lost
+from pay.payment.verdict import Lost, orphaned, outcome_lost
 from pay.units import NodeId
 
 log = EventLog("pay")
@@ -365,7 +365,7 @@ class Paying:
 def _stands(error: PayError) -> bool:
     """Whether nothing that may still come changes the error: it speaks of what is out or was paid, or of a row
     that is pending for ever."""
-    return error.code == Code.ALREADY_USED or error.data.get("reason") == ORPHANED
+    return error.code == Code.ALREADY_USED or error.facts == Hindered(Lost.ORPHANED)
 
 
 def _too_many_looks(reason: str) -> PayError:

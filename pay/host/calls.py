@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from pay.errors import Code, PayError
+from pay.errors import Code, HostsOwn, PayError
 from pay.feedback.failure import Failure
 from pay.host.own_htlcs import STEPS, OwnHtlc
 from pay.host.rpc import CallError, HostRpc, Unanswered
@@ -201,7 +201,7 @@ class Host:
                         await asyncio.sleep(pause_s)
                         pause_s = min(pause_s * 2, _RETRY_MOST_S)
         except CallError as error:
-            raise PayError(error.code, error.message, error.data) from error
+            raise PayError(error.code, error.message, HostsOwn(error.data)) from error
         except TimeoutError:
             raise PayError(Code.OTHER, _NOT_APPROVED.format(patience_s)) from None
 

@@ -25,7 +25,7 @@ from typing import Any
 from pyln.client import Plugin
 from pyln.client.plugin import MethodType, Request, RequestState
 
-from pay.errors import Code, PayError, error_json
+from pay.errors import Code
 from pay.host.framing import MessageReader, Unreadable
 from pay.log_events import EventLog, LogEvent
 from pay.units import show
@@ -154,9 +154,9 @@ class HostPlugin(Plugin):  # type: ignore[misc]
                     self.stdout.buffer.write(b"".join(waiting))
                     self.stdout.flush()
 
-    def fail(self, request: Request, error: PayError) -> None:
-        """Answer with an error."""
-        self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": error_json(error)})
+    def fail(self, request: Request, error: dict[str, Any]) -> None:
+        """Answer with an error, whole: `code`, `message` and what else it has."""
+        self._write_locked({"jsonrpc": "2.0", "id": request.id, "error": error})
 
     def announce(self, topic: str, fields: dict[str, Any]) -> None:
         """Emit a notification for other plugins, in the form of the host's own."""
@@ -192,7 +192,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             if option.on_change is not None:
                 option.on_change(self, name, value)
         except ValueError as error:
-            self.fail(request, PayError(Code.INVALID_PARAMS, str(error)))
+            self.fail(request, {"code": int(Code.INVALID_PARAMS), "message": str(error)})
             return
         if request.method == "check":
             request.set_result({"command_to_check": "setconfig"})
@@ -249,7 +249,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             handler(request)
         except Exception as error:
             self.log(traceback.format_exc(), level="unusual")
-            self.fail(request, PayError(-1, f"Internal error: {error!r}"))
+            self.fail(request, {"code": int(Code.OTHER), "message": f"Internal error: {error!r}"})
 
     def _dispatch_notification(self, request: Request, origin: Any = None) -> None:
         handler = self._notified.get(request.method)

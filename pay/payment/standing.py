@@ -85,5 +85,5 @@ class PaymentFailed(PayError):
     """The error of a payment that had begun, with how it stood when it ended."""
 
     def __init__(self, error: PayError, standing: Standing):
-        super().__init__(error.code, error.message, error.data)
+        super().__init__(error.code, error.message, error.facts)
         self.standing = standing

@@ -1,4 +1,4 @@
-"""The ends of a payment that is not made: code, words and documented data, one function each.
+"""The ends of a payment that is not made: code, words and facts, one function each.
 
 The words say amount, limit and next step. `incorrect_or_unknown_payment_details` and `invoice expired` stand in
 no verdict but those two: some callers refund when they read them.
@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
 
-from pay.errors import Code, PayError
+from pay.errors import Code, Expired, Hindered, NoWay, PayError
 from pay.feedback.failure import UNKNOWN_TO_IT, FailCode, Failure, describe, read_details
 from pay.payment.attempt import Attempt, FailedPart
 from pay.payment.patience import WORDS as WAITS
 from pay.payment.patience import Wait
+from pay.payment.refusal import refusal_of
 from pay.payment.terms import Terms
 from pay.routing.query import NoRoute, NoRouteReason, Route
-from pay.units import format_msat, format_scid
+from pay.units import format_msat
 
-ORPHANED = "orphaned_part"
-"""Reason token of a part that the host will show as pending for ever."""
 
-BUSY = "busy"
-"""Reason token where there would be routes if nothing were in flight."""
+class Lost(Enum):
+    """Of a part whose end nobody will hear of."""
+
+    ORPHANED = "orphaned_part"
+    """The host will show it as pending for ever, and nothing of it is out."""
+    OUTCOME = "outcome_lost"
+    """The host's row of it was deleted."""
+
+
+ORPHANED = Lost.ORPHANED.value
+"""Of such a part, in the place of the host's words."""
 
 NOT_TAKEN = "the node did not take this part"
 """Of a part that failed without an answer from anywhere."""
 
 UNREADABLE = "Malformed error reply"
 """The host's own words for an answer that nobody on the route can have written."""
-
-DESTINATION_CHANNEL = "0x0x0"
-"""erring_channel where the recipient answered (lightning-pay(7))."""
 
 FAILCODE_NAMES: dict[int, str] = {
     **{code: f"WIRE_{code.name}" for code in FailCode},
@@ -52,37 +57,6 @@ def host_words(text: str, most: int = MOST_LETTERS) -> str:
     """What the host said, cut, and without the two phrases that callers take for a final verdict."""
     words = _FINAL_WORDS.sub("...", text)
     return words if len(words) <= most else words[: most - 3].rstrip() + "..."
-
-
-def failure_object(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
-    """The routing failure object of lightning-pay(7), with numeric codes."""
-    data: dict[str, Any] = {}
-    index = failure.erring_index
-    if index is not None:
-        data["erring_index"] = index
-    if index == 0:
-        data["erring_node"] = terms.source.hex()
-    if index == 0 and terms.to_self:
-        data["erring_channel"] = DESTINATION_CHANNEL
-    if route is not None and index is not None and index <= len(route.hops):
-        if index > 0:
-            data["erring_node"] = route.hops[index - 1].node.hex()
-        if index < len(route.hops):
-            data["erring_channel"] = format_scid(route.hops[index].scid)
-            data["erring_direction"] = route.hops[index].direction
-        else:
-            data["erring_channel"] = DESTINATION_CHANNEL
-    if failure.failcode is not None:
-        data["failcode"] = failure.failcode
-    return data
-
-
-def said(failure: Failure) -> dict[str, str]:
-    """What the refusing node sent: its `channel_update`, or else the whole message, which has it as well."""
-    update = read_details(failure.failcode, failure.raw_message).update_bytes
-    if update is not None:
-        return {"channel_update": update.hex()}
-    return {"raw_message": failure.raw_message.hex()} if failure.raw_message else {}
 
 
 def in_words(failure: Failure) -> str:
@@ -130,7 +104,7 @@ def still_out(parts: Sequence[Attempt], code: int) -> str:
 
 def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
     """203: the recipient refuses for good."""
-    name = FAILCODE_NAMES.get(failure.failcode or 0, f"failure {failure.failcode}")
+    name = failcode_name(failure.failcode)
     if failure.failcode is None:
         message = f"The node refused the payment: {host_words(failure.reason) or 'it does not say why'}"
     elif terms.to_self:
@@ -141,10 +115,7 @@ def refused(terms: Terms, route: Route | None, failure: Failure) -> PayError:
         message = f"The recipient refuses (failed: {name}): {UNKNOWN_TO_IT}"
     else:
         message = f"The recipient refuses (failed: {name}): {describe(failure.failcode)}"
-    data = failure_object(terms, route, failure) | said(failure)
-    if failure.failcode is not None:
-        data["failcodename"] = name
-    return PayError(Code.DESTINATION_FAILED, message, data)
+    return PayError(Code.DESTINATION_FAILED, message, refusal_of(terms, route, failure))
 
 
 _NOT_BY_FAILURES = frozenset(
@@ -164,21 +135,22 @@ _NOT_BY_FAILURES = frozenset(
 
 def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: int, late: int = 0) -> PayError:
     """205 or 206, with the numbers of the best route that breaks a limit; `late` tries were a last resort."""
-    data: dict[str, Any] = {"reason": why.reason.value}
-    if why.fee_msat is not None:
-        data["fee"] = why.fee_msat + terms.shadow_fee_msat
-        data["feepercent"] = round(data["fee"] * 100 / terms.asked_msat, 6)
-    if why.delay_blocks is not None:
-        data["delay"] = why.delay_blocks - terms.behind_blocks
-    # What was refused is known not to pass, and nothing more is known: a little less is no figure to go by.
-    if why.max_sendable_msat is not None and not tries:
-        data["max_sendable_bound_msat" if why.sendable_bound else "max_sendable_msat"] = why.max_sendable_msat
-    data["maxfee_msat"] = terms.limits.max_fee_msat
-    data["maxdelay"] = terms.limits.max_delay_blocks
+    facts = NoWay(
+        why.reason,
+        terms.asked_msat,
+        None if why.fee_msat is None else why.fee_msat + terms.shadow_fee_msat,
+        None if why.delay_blocks is None else why.delay_blocks - terms.behind_blocks,
+        terms.limits.max_fee_msat,
+        terms.limits.max_delay_blocks,
+        # What was refused is known not to pass, and nothing more is known: a little less is no figure to go by.
+        None if tries else why.max_sendable_msat,
+        why.sendable_bound,
+    )
     words = why.message
-    if why.reason is NoRouteReason.INSUFFICIENT_SPENDABLE and "max_sendable_msat" in data:
+    most_msat = None if facts.sendable_bound else facts.max_sendable_msat
+    if why.reason is NoRouteReason.INSUFFICIENT_SPENDABLE and most_msat is not None:
         # The planner's figure is what our channels hold.
-        words += f"; with the fees taken off, {format_msat(data['max_sendable_msat'])} can reach the recipient"
+        words += f"; with the fees taken off, {format_msat(most_msat)} can reach the recipient"
     if why.reason is NoRouteReason.TOO_EXPENSIVE:
         extra = terms.shadow_fee_msat
         shadow = f", less {format_msat(extra)} for the shadow route" if extra else ""
@@ -196,12 +168,12 @@ def no_route(terms: Terms, why: NoRoute, failures: Sequence[FailedPart], tries: 
         rest = words if why.reason in _NOT_BY_FAILURES and not spoilt else rest
         amount = format_msat(terms.asked_msat)
         words = f"No route is left for {amount} after {_tries(tries)}{_last(failures)}; {rest}"
-    return PayError(why.code, words, data)
+    return PayError(why.code, words, facts)
 
 
 def cancelled(error: PayError) -> PayError:
     """`error` as the reason of no further parts; where it repeats the host's words, they are no final verdict."""
-    return PayError(error.code, host_words(error.message, 2 * MOST_LETTERS), error.data)
+    return PayError(error.code, host_words(error.message, 2 * MOST_LETTERS), error.facts)
 
 
 def orphaned() -> PayError:
@@ -211,7 +183,7 @@ def orphaned() -> PayError:
         "Not paid, and it cannot be paid now: the node's table has a part of an earlier try as pending although "
         "no HTLC belongs to it any more. Nothing can settle, but the node refuses this payment_hash until that "
         "row is repaired",
-        {"reason": ORPHANED},
+        Hindered(Lost.ORPHANED),
     )
 
 
@@ -221,7 +193,7 @@ def outcome_lost(partid: int) -> PayError:
         Code.OTHER,
         f"The node's row of part {partid} was deleted (autoclean, delpay) before its outcome was heard of: "
         "whether it was paid is not known here, so nothing is answered and nothing more sent. Ask the recipient",
-        {"reason": "outcome_lost"},
+        Hindered(Lost.OUTCOME),
     )
 
 
@@ -239,10 +211,9 @@ def stopped_retrying(
                 "; what routes there are was taken by payments in flight (money or HTLC slots of channels): try "
                 "again when they are over, or raise retry_for"
             )
-            return PayError(Code.STOPPED_RETRYING, words, {"reason": BUSY})
         case _:
             words += f"; at last {WAITS[waited_for]}"
-            return PayError(Code.STOPPED_RETRYING, words, {"reason": waited_for.value})
+    return PayError(Code.STOPPED_RETRYING, words, Hindered(waited_for))
 
 
 def too_many_attempts(terms: Terms, failures: Sequence[FailedPart], tries: int) -> PayError:
@@ -259,7 +230,7 @@ def expired(terms: Terms, now: int, failures: Sequence[FailedPart], tries: int) 
     return PayError(
         Code.INVOICE_EXPIRED,
         f"Invoice expired {now - expiry} s ago{after}: ask the recipient for a new one",
-        {"now": now, "expiry": expiry},
+        Expired(now, expiry),
     )
 
 
@@ -292,19 +263,14 @@ def _tries(tries: int) -> str:
     return f"{tries} attempt" if tries == 1 else f"{tries} attempts"
 
 
-def last_refusal(terms: Terms, route: Route | None, failure: Failure) -> dict[str, Any]:
-    """What the network said last, as the builtin has it flat in an error that followed from other things.
-
-    The name of the code that only a final verdict may carry is left out, see above.
-    """
-    data = failure_object(terms, route, failure) | said(failure)
-    name = _name_to_say(failure)
-    return data if name is None else {**data, "failcodename": name}
+def failcode_name(failcode: int | None) -> str:
+    """As the host names it."""
+    return FAILCODE_NAMES.get(failcode or 0, f"failure {failcode}")
 
 
-def _name_to_say(failure: Failure) -> str | None:
+def name_to_say(failcode: int | None) -> str | None:
     """The code's name, where it may stand in an error that is not the recipient's refusal."""
-    name = FAILCODE_NAMES.get(failure.failcode or 0)
+    name = FAILCODE_NAMES.get(failcode or 0)
     return None if name is None or _FINAL_WORDS.search(name) else name
 
 
@@ -312,6 +278,6 @@ def _last(failures: Sequence[FailedPart]) -> str:
     if not failures:
         return ""
     failure = failures[-1].failure
-    name = _name_to_say(failure)
+    name = name_to_say(failure.failcode)
     # In the builtin's words, which callers look for.
     return f"; last failure: {in_words(failure)}" + (f" (failed: {name})" if name else "")

@@ -133,7 +133,7 @@ def test_any_events_in_any_order(payment: Terms, script: list, ends: list[str]) 
 def plain(actions: list[ev.Action]) -> list[Any]:
     """Actions that can be compared: an exception is equal to itself only."""
     return [
-        (a.result.error.code, a.result.error.message, a.result.error.data)
+        (a.result.error.code, a.result.error.message, a.result.error.facts)
         if isinstance(a, ev.Finish) and isinstance(a.result, ev.NotPaid)
         else a
         for a in actions

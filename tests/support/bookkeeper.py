@@ -9,14 +9,15 @@ import json
 from collections import Counter
 from typing import Any
 
-from pay.commands.pay import error_data, success_json
+from pay.commands.form.errors import error_data
+from pay.commands.pay import success_json
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
 from pay.payment.session import PaymentSession
-from pay.payment.standing import standing_of
+from pay.payment.standing import PaymentFailed, standing_of
 from pay.payment.states import State
 from pay.payment.terms import Terms
 from pay.routing.query import Hop, NoRoute, NoRouteReason, Route
@@ -294,7 +295,7 @@ class Bookkeeper:
                 assert not self.out and not self.settled and self.elsewhere
 
     def _words_are_kept_for_verdicts(self, error: PayError) -> None:
-        data = error_data(standing_of(self.session), error)
+        data = error_data(PaymentFailed(error, standing_of(self.session)))
         text = (error.message + json.dumps(data)).lower()
         unknown, expired = (words in text for words in FINAL_WORDS)
         assert unknown <= (error.code == 203 and data.get("failcode") == 0x400F)

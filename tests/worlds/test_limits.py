@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from pay.commands.form.errors import error_data
 from pay.sim.network.encoding.failures import FailCode
 from tests.support.worlds.town import AMOUNT, EMPTY, SAT, Town
 
@@ -25,8 +26,8 @@ def test_a_way_that_costs_too_much_is_not_tried():
     town = Town("us-A", ("A-D", 6000))
     story = town.pay()
     assert (story.lines, story.code, story.reason) == ([], 206, "too_expensive")
-    assert story.result.error.data["fee"] == 600 * SAT
-    assert story.result.error.data["feepercent"] == 0.6
+    assert error_data(story.result.error)["fee"] == 600 * SAT
+    assert error_data(story.result.error)["feepercent"] == 0.6
     assert town.pay(maxfeepercent=Decimal(1)).lines == ["us>A>D paid"]
 
 
@@ -92,7 +93,7 @@ def test_no_way_is_quick_enough():
     town = Town("us-A", ("A-D", 100))
     story = town.pay(maxdelay=50)
     assert (story.lines, story.code, story.reason) == ([], 206, "too_long")
-    assert story.result.error.data["delay"] == 58
+    assert error_data(story.result.error)["delay"] == 58
     assert town.pay(maxdelay=58).lines == ["us>A>D paid"]
 
 

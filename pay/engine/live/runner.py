@@ -28,7 +28,7 @@ from pay.engine.live.running import FIRST_S, Running, tell_progress
 from pay.engine.live.sender import Sender, is_of
 from pay.engine.records.entry import Entry
 from pay.engine.records.journal import Journal
-from pay.errors import Code, PayError
+from pay.errors import Broken, Code, PayError
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, read_failure
 from pay.host.dead_rows import DeadRows
@@ -337,7 +337,7 @@ class Runner:
         error = PayError(
             Code.OTHER,
             "Internal error in this payment, see the log; nothing of it is out and nothing was paid",
-            {"payment_hash": terms.payment_hash.hex(), "status": "failed"},
+            Broken(terms.payment_hash),
         )
         result = paid or ev.NotPaid(error)
         session.handle(ev.Crashed(result, None if paid else frozenset()), running.clock.now())

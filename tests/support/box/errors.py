@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from pay.commands.pay import LAST
+from pay.commands.form.errors import LAST
 from tests.support.rawrpc import Answer
 
 ROUTED = {

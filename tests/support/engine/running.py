@@ -6,7 +6,7 @@ from typing import Any
 
 from pay.engine.live.register import Register
 from pay.engine.live.running import Running
-from pay.errors import Code, PayError
+from pay.errors import Code, HostsOwn, PayError
 from pay.host.calls import PartOrder
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
@@ -51,4 +51,4 @@ def over(register: Register, number: int, failing: int, paid: bool = False) -> R
 
 
 def _error() -> PayError:
-    return PayError(Code.OTHER, "enough", {"a lot": list(range(10))})
+    return PayError(Code.OTHER, "enough", HostsOwn({"a lot": list(range(10))}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from pay.commands.form.errors import error_data
 from pay.feedback.failure import describe
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
@@ -155,7 +156,7 @@ class Story:
     def reason(self) -> object:
         """The error's stable token for why there was no route."""
         assert isinstance(self.result, ev.NotPaid)
-        return self.result.error.data.get("reason")
+        return error_data(self.result.error).get("reason")
 
     @property
     def words(self) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from pay.commands.pay import attempt_json, error_data, success_json
-from pay.errors import Code, PayError, error_json
+from pay.commands.form.errors import attempt_json, error_data, error_json
+from pay.commands.pay import success_json
+from pay.errors import Code, HostsOwn, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
 from pay.payment import events as ev
 from pay.payment.receipt import Receipt
-from pay.payment.standing import standing_of
+from pay.payment.standing import PaymentFailed, standing_of
 from pay.payment.verdict import FAILCODE_NAMES, cancelled, host_words, in_words, refused
 from pay.routing.query import NoRoute, NoRouteReason
 from pay.units import ScidDir
@@ -42,7 +43,7 @@ HOSTILE = "failed: WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS (Invoice expired)"
 def whole(story: Teller, actions: list[ev.Action]) -> tuple[PayError, dict[str, Any]]:
     """The error of the end and the data that goes with it, as JSON gives it back."""
     error = error_of(actions)
-    return error, json.loads(json.dumps(error_data(standing_of(story.session), error)))
+    return error, json.loads(json.dumps(error_data(PaymentFailed(error, standing_of(story.session)))))
 
 
 def receipt(paid: ev.Paid) -> Receipt:
@@ -262,7 +263,7 @@ def test_an_error_shows_the_last_attempts_and_how_many_there_were() -> None:
     error, data = whole(story, story.no_route())
     assert data["sendpay_tries"] == 22
     assert [part["partid"] for part in data["failures"]] == [20, 21, 22]
-    shown = error_json(PayError(error.code, error.message, data))
+    shown = error_json(PaymentFailed(error, standing_of(story.session)))
     assert list(shown)[:2] == ["code", "message"] and shown["attempts"] == data["attempts"]
     assert "attempts" not in shown["data"] and [part["partid"] for part in shown["attempts"]] == [20, 21, 22]
     assert len(json.dumps(shown, indent=3).splitlines()) < 100, "it was 934"
@@ -272,8 +273,8 @@ def test_what_stands_beside_the_message() -> None:
     """As in the builtin's errors, and nothing but that; the rest is in `data`, where the manual has it."""
     story = Teller(terms())
     story.routes(line(100_000, "abd"))
-    error, data = whole(story, story.fails(1, unknown_payment(3)))
-    shown = error_json(PayError(error.code, error.message, data))
+    error, _ = whole(story, story.fails(1, unknown_payment(3)))
+    shown = error_json(PaymentFailed(error, standing_of(story.session)))
     flat = {"attempts", "erring_index", "erring_node", "erring_channel", "failcode", "failcodename"}
     assert shown.keys() == {"code", "message", "data"} | flat
     assert error_json(PayError(-1, "No")) == {"code": -1, "message": "No"}
@@ -357,8 +358,8 @@ def test_nor_does_a_part_whose_route_is_not_known(failure: Failure, erring_node:
 @pytest.mark.parametrize("code", FailCode, ids=lambda code: code.name)
 def test_only_one_refusal_has_them(code: FailCode) -> None:
     error = refused(terms(), line(100_000, "abd"), Failure(3, code, HOSTILE, code.to_bytes(2, "big")))
-    assert phrases(error, error.data) == ([REFUND_WORDS[0]] if code == FailCode.UNKNOWN_PAYMENT else [])
-    assert error.data["failcodename"] == FAILCODE_NAMES[code]
+    assert phrases(error, error_data(error)) == ([REFUND_WORDS[0]] if code == FailCode.UNKNOWN_PAYMENT else [])
+    assert error_data(error)["failcodename"] == FAILCODE_NAMES[code]
 
 
 def test_a_claim_of_a_node_on_the_way() -> None:
@@ -373,8 +374,8 @@ def test_a_claim_of_a_node_on_the_way() -> None:
 
 def test_what_the_host_says_otherwise_stays() -> None:
     assert host_words("Capacity exceeded - HTLC fee: 1msat") == "Capacity exceeded - HTLC fee: 1msat"
-    kept = cancelled(PayError(-1, "No", {"a": 1}))
-    assert (kept.code, kept.message, kept.data) == (-1, "No", {"a": 1})
+    kept = cancelled(PayError(-1, "No", HostsOwn({"a": 1})))
+    assert (kept.code, kept.message, error_data(kept)) == (-1, "No", {"a": 1})
     assert not any(words in host_words(HOSTILE + HOSTILE.upper()).lower() for words in REFUND_WORDS)
 
 

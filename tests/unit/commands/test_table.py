@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from pay.commands.form.command import Command
+from pay.commands.form.errors import error_json
 from pay.commands.form.parameters import Parameter, given, usage
 from pay.commands.form.shapes import (
     MSAT,
@@ -34,7 +35,7 @@ from pay.commands.pages.schema import error_schema, shape_schema
 from pay.commands.pay import parse_request
 from pay.commands.table import COMMANDS
 from pay.errors import Code as ErrorCode
-from pay.errors import PayError, error_json
+from pay.errors import HostsOwn, PayError
 from pay.host.version import Version
 from tests.support.rawrpc import Answer
 from tests.support.schemas import check_answer, problems
@@ -230,8 +231,8 @@ def test_an_answer_that_the_check_must_see(value: Any) -> None:
     [
         ("pay", PayError(-7, "no code of ours")),
         ("pay", PayError(ErrorCode.INVOICE_EXPIRED, "without its times")),
-        ("pay", PayError(ErrorCode.ALREADY_USED, "with more", {"what": 1})),
-        ("pay", PayError(ErrorCode.ROUTE_NOT_FOUND, "half of all it has", {"status": "failed"})),
+        ("pay", PayError(ErrorCode.ALREADY_USED, "with more", HostsOwn({"what": 1}))),
+        ("pay", PayError(ErrorCode.ROUTE_NOT_FOUND, "half of all it has", HostsOwn({"status": "failed"}))),
         ("paystatus", PayError(ErrorCode.ROUTE_NOT_FOUND, "of another command")),
     ],
     ids=lambda value: getattr(value, "message", None),

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from pay.commands.form.errors import error_json
 from pay.commands.xpay import COMMAND, answer, error_of, parse_request, success_json
 from pay.engine.open_calls import OpenCall
-from pay.errors import Code, PayError, XpayCode
+from pay.errors import Code, Hindered, PayError, XpayCode
 from pay.host.version import Version
 from pay.payment.events import Paid
+from pay.payment.patience import Wait
 from pay.payment.receipt import Receipt
 from pay.payment.terms import PayRequest
+from pay.routing.query import NoRouteReason
 from tests.support.commands import context, silent
 from tests.support.payments import NOW, PREIMAGE, node
 
@@ -133,10 +136,10 @@ def test_paid_before_the_call_came(version: Version, code: int) -> None:
 )
 def test_codes(code: int, before: int, since: int) -> None:
     """As cln-xpay of the release has them; a code that the host gave stays; never `data`."""
-    error = PayError(code, "why", {"reason": "too_expensive"})
+    error = PayError(code, "why", Hindered(NoRouteReason.TOO_EXPENSIVE))
     for version, expected in ((V25_12, before), (V26_04, before), (V26_06, since)):
         told = error_of(error, version)
-        assert (told.code, told.message, told.data) == (expected, "why", {})
+        assert (told.code, told.message, told.facts) == (expected, "why", None)
 
 
 def test_every_code_is_declared() -> None:
@@ -189,9 +192,9 @@ def test_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "code"), [(PayError(Code.STOPPED_RETRYING, "no", {"reason": "busy"}), 209), (ZeroDivisionError(), -1)]
+    ("end", "code"), [(PayError(Code.STOPPED_RETRYING, "no", Hindered(Wait.BUSY)), 209), (ZeroDivisionError(), -1)]
 )
 def test_answer_is_an_error(end: Exception, code: int) -> None:
     with pytest.raises(PayError) as caught:
         answered(end)
-    assert (caught.value.code, caught.value.data) == (code, {})
+    assert error_json(caught.value).keys() == {"code", "message"} and caught.value.code == code

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.engine.checks import (
     amount_of_known,
     amount_paid_before,
@@ -116,7 +117,7 @@ def test_the_second_of_the_expiry_is_still_good() -> None:
     assert code(check_invoice, request(), INVOICE, EXPIRES) is None
     with pytest.raises(PayError) as error:
         check_invoice(request(), INVOICE, EXPIRES + 1)
-    assert (error.value.code, error.value.data) == (
+    assert (error.value.code, error_data(error.value)) == (
         Code.INVOICE_EXPIRED,
         {"now": EXPIRES + 1, "expiry": EXPIRES},
     )

@@ -13,6 +13,7 @@ from itertools import product
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.commands.pay import parse_request
 from pay.engine.checks import check_invoice, check_limits, check_request
 from pay.errors import Code, PayError
@@ -311,7 +312,7 @@ def test_after_a_failure_no_planner_s_figure_is_a_promise() -> None:
     for error, failure, reason in verdicts():
         if failure is None or reason is None:
             continue
-        assert not [name for name in error.data if "sendable" in name]
+        assert not [name for name in error_data(error) if "sendable" in name]
         if reason in (NoRouteReason.INSUFFICIENT_CAPACITY, NoRouteReason.UNREACHABLE, NoRouteReason.EXCLUDED):
             late = "in case gossip is late" in error.message
             assert ("99,999.999" in error.message) is late

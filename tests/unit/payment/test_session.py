@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.errors import Code
 from pay.feedback.failure import FailCode, Failure
 from pay.network.policy import Policy
@@ -203,8 +204,8 @@ def test_the_recipient_refuses() -> None:
     story.routes(line(100_000, "abcd"))
     error = error_of(story.fails(1, unknown_payment(4)))
     assert error.code == Code.DESTINATION_FAILED
-    assert error.data["failcode"] == 0x400F and error.data["erring_index"] == 4
-    assert error.data["erring_node"] == node("d").hex() and error.data["erring_channel"] == "0x0x0"
+    assert error_data(error)["failcode"] == 0x400F and error_data(error)["erring_index"] == 4
+    assert error_data(error)["erring_node"] == node("d").hex() and error_data(error)["erring_channel"] == "0x0x0"
 
 
 def test_refused_while_the_other_half_is_out() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from pay.commands.form.errors import error_data
 from pay.errors import Code
 from pay.feedback.failure import FailCode
 from pay.payment import events as ev
@@ -35,13 +36,13 @@ def test_naps_grow_until_the_deadline() -> None:
     assert naps[:7] == [0.25, 0.5, 1, 2, 4, 4, 4]
     assert sum(naps) == 60 and all(nap <= after for nap, after in pairwise(naps[:-1]))
     error = error_of(story.tell(ev.TimerFired(), at=DEADLINE))
-    assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "busy")
+    assert (error.code, error_data(error)["reason"]) == (Code.STOPPED_RETRYING, "busy")
     assert "HTLC slots" in error.message and "60 s" in error.message and "0 attempts" in error.message
 
 
 def test_without_time_to_wait_it_is_210_at_once() -> None:
     error = error_of(busy(Teller(terms(deadline_s=NOW))))
-    assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "busy")
+    assert (error.code, error_data(error)["reason"]) == (Code.STOPPED_RETRYING, "busy")
 
 
 def test_a_route_in_between_begins_anew() -> None:
@@ -56,7 +57,7 @@ def test_a_route_in_between_begins_anew() -> None:
     story.tell(ev.TimerFired(), at=NOW + 2.25)
     story.routes(line(100_000))
     error = error_of(story.fails(2, no_balance(2), at=DEADLINE))
-    assert (error.code, error.data.get("reason")) == (Code.STOPPED_RETRYING, None)
+    assert (error.code, error_data(error).get("reason")) == (Code.STOPPED_RETRYING, None)
 
 
 def test_only_our_own_channels_are_tried_more_often_for_it() -> None:
@@ -104,7 +105,7 @@ def test_a_part_is_still_out_when_time_is_up() -> None:
     assert story.tell(ev.TimerFired(), at=DEADLINE) == []
     assert story.session.state is State.DRAINING_FAILED
     error = error_of(story.fails(2, no_balance(1), at=DEADLINE + 30))
-    assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "busy")
+    assert (error.code, error_data(error)["reason"]) == (Code.STOPPED_RETRYING, "busy")
 
 
 def test_the_invoice_expires_in_a_nap() -> None:

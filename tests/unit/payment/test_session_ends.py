@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.errors import Code, PayError
 from pay.feedback.failure import FailCode, Failure
 from pay.payment import events as ev
@@ -75,7 +76,7 @@ def test_the_invoice_expires_between_two_attempts() -> None:
     story.routes(line(100_000), at=EXPIRY)
     error = error_of(story.fails(1, no_balance(2), at=EXPIRY + 2))
     assert error.code == Code.INVOICE_EXPIRED
-    assert error.data == {"now": EXPIRY + 2, "expiry": EXPIRY}
+    assert error_data(error) == {"now": EXPIRY + 2, "expiry": EXPIRY}
 
 
 @pytest.mark.parametrize("to_self", [False, True])
@@ -170,7 +171,7 @@ def test_to_ourselves_refused() -> None:
     story = Teller(terms(to_self=True))
     error = error_of(story.fails(0, failed(0, FailCode.UNKNOWN_PAYMENT, "Attempt to pay again")))
     assert error.code == Code.DESTINATION_FAILED
-    assert error.data["erring_node"] == node("us").hex() and error.data["erring_channel"] == "0x0x0"
+    assert error_data(error)["erring_node"] == node("us").hex() and error_data(error)["erring_channel"] == "0x0x0"
 
 
 def test_to_ourselves_not_even_sent() -> None:

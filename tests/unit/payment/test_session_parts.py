@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.errors import Code, PayError
 from pay.feedback.blame import Kind
 from pay.feedback.failure import FailCode, Failure
@@ -298,7 +299,7 @@ def test_time_is_up_while_routes_are_looked_for_and_none_was_busy() -> None:
     story.routes(line(100_000))
     asked(story.fails(1, no_balance(2), at=DEADLINE - 1))
     error = error_of(story.tell(ev.TimerFired(), at=DEADLINE))
-    assert (error.code, error.data.get("reason")) == (Code.STOPPED_RETRYING, None)
+    assert (error.code, error_data(error).get("reason")) == (Code.STOPPED_RETRYING, None)
 
 
 STILL_OUT = "No new parts are sent; "

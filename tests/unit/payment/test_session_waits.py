@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pay.commands.form.errors import error_data
 from pay.errors import Code
 from pay.feedback.failure import FailCode
 from pay.payment import events as ev
@@ -129,7 +130,7 @@ def test_a_recipient_that_sleeps_on() -> None:
     story.fails(7, failed(1, FailCode.UNKNOWN_NEXT_PEER))
     assert story.no_route(why=AWAY) == [ev.WakeAt(DEADLINE)], "sixteen more would be too many"
     error = error_of(story.tell(ev.TimerFired(), at=DEADLINE))
-    assert (error.code, error.data["reason"]) == (Code.STOPPED_RETRYING, "phone")
+    assert (error.code, error_data(error)["reason"]) == (Code.STOPPED_RETRYING, "phone")
     assert "after 7 attempts" in error.message and "probably offline, or a phone that sleeps" in error.message
 
 

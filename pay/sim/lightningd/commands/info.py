@@ -58,7 +58,7 @@ def decode(context: Context, command: Command, args: dict[str, Any]) -> Answer:
         must_fit = needs_signature(context.world.state, args["string"])
         answer = decode_answer(args["string"], check_signature=must_fit)
     except PayError as error:
-        raise RpcError(error.code, error.message, error.data or None) from error
+        raise RpcError(error.code, error.message) from error
     checked(command)
     return answer
 

@@ -69,7 +69,7 @@ def test_what_only_a_payment_in_work_needs_goes() -> None:
     register = Register()
     running = over(register, 1, failing=2)
     session = weakref.ref(running.session)
-    assert isinstance(running.session.result, ev.NotPaid) and running.session.result.error.data
+    assert isinstance(running.session.result, ev.NotPaid) and running.session.result.error.facts
     del running
     gc.collect()
     assert session() is None
@@ -78,4 +78,4 @@ def test_what_only_a_payment_in_work_needs_goes() -> None:
     assert [attempt.failure for attempt in payment.standing.attempts] == [no_balance(1)] * 2
     assert all(attempt.blame is None for attempt in payment.standing.attempts)
     result = payment.standing.result
-    assert isinstance(result, ev.NotPaid) and "enough" in result.error.message and not result.error.data
+    assert isinstance(result, ev.NotPaid) and "enough" in result.error.message and not result.error.facts

@@ -18,14 +18,14 @@ from pay.engine.live import reconciliation
 from pay.engine.live.reconciliation import RECONCILE_S, Reconciliation, end_of_crashed, settled_of_crashed
 from pay.engine.live.running import Running
 from pay.engine.live.sender import Sender
-from pay.errors import PayError
+from pay.errors import Hindered, PayError
 from pay.feedback.failure import Failure
 from pay.host.calls import PartOrder, SendpayRow, SendpayStatus
 from pay.host.rpc import CallError, Unanswered
 from pay.invoice.recipient import ClearRecipient
 from pay.payment import events as ev
 from pay.payment.session import PaymentSession
-from pay.payment.verdict import ORPHANED
+from pay.payment.verdict import ORPHANED, Lost
 from tests.support.payments import HEIGHT, NOW, PREIMAGE, line, node, terms
 from tests.support.waiting import played, soon
 
@@ -321,7 +321,7 @@ def test_a_row_that_is_pending_for_ever() -> None:
     running = accepted()
     host = looked(running, [MINE, replace(MINE, groupid=2)], stuck=[5])
     cancelled, failed = host.posts
-    assert isinstance(cancelled, ev.Cancelled) and cancelled.error.data["reason"] == ORPHANED
+    assert isinstance(cancelled, ev.Cancelled) and cancelled.error.facts == Hindered(Lost.ORPHANED)
     assert failed == ev.AttemptFailed(5, Failure(None, None, ORPHANED), HEIGHT)
     assert host.asked_of == [(3,)]
     assert isinstance(running.session.result, ev.NotPaid)
