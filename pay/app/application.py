@@ -33,7 +33,7 @@ from pay.engine.live.announcements import TOPICS
 from pay.engine.live.in_work import InWork
 from pay.errors import Code, PayError, invalid_param
 from pay.host.host_plugin import CHECK, HostPlugin
-from pay.host.pulse import Pulse
+from pay.host.pulse import PulsingLoop
 from pay.host.rpc import is_own
 from pay.host.streaming import encoded
 from pay.host.threads import Mailbox
@@ -129,11 +129,10 @@ class Application:
             oldest = f"v{OLDEST[0]}.{OLDEST[1]:02d}"
             raise UnsupportedHost(f"lightningd {oldest} or newer is needed, this is {self.version}: upgrade it")
         self.plugin = HostPlugin("--developer" in arguments, self.version.since(NOTIFICATIONS_NAMED_SINCE))
-        pulse = Pulse()
-        self.loop = asyncio.SelectorEventLoop(pulse)
+        self.loop = PulsingLoop()
         self._mailbox = Mailbox(self.loop)
         self._service: Service | None = None
-        self.door = Door(self.version, self.plugin.developer, {}, InWork(), pulse.beats, is_own)
+        self.door = Door(self.version, self.plugin.developer, {}, InWork(), self.loop.pulse.beats, is_own)
         self._entry: entry.Decision | None = None
         self.plugin.before_manifest = self._register
         _set_logging()

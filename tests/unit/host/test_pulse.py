@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from pay.host.pulse import FRESH_S, WAIT_S, Pulse
+from pay.host.pulse import FRESH_S, WAIT_S, Pulse, PulsingLoop
 from tests.support.waiting import PATIENCE_S, until
 
 
@@ -17,8 +16,8 @@ class Loop:
     """A loop on a thread of its own, that can be made to stand still."""
 
     def __init__(self) -> None:
-        self.pulse = Pulse()
-        self.loop = asyncio.SelectorEventLoop(self.pulse)
+        self.loop = PulsingLoop()
+        self.pulse = self.loop.pulse
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         until(self.pulse.beats)
@@ -72,6 +71,25 @@ def test_a_loop_that_is_stuck_is_waited_for_once(loop: Loop) -> None:
         assert min(took_s for _, took_s in later) < WAIT_S / 4
         go_on.set()
         until(loop.pulse.beats)
+
+
+def test_a_turn_of_many_callbacks_is_no_standstill(loop: Loop) -> None:
+    """Each is long after the last turn, and soon after the one before."""
+    enough = threading.Event()
+
+    def begin() -> None:
+        for _ in range(40):
+            loop.loop.call_soon(busy)
+
+    def busy() -> None:
+        if not enough.is_set():
+            time.sleep(FRESH_S)
+            loop.loop.call_soon(int)
+
+    loop.loop.call_soon_threadsafe(begin)
+    threading.Event().wait(5 * FRESH_S)
+    assert all(loop.pulse.beats() for _ in range(5))
+    enough.set()
 
 
 def test_a_turn_that_comes_while_it_is_waited_for_counts(loop: Loop) -> None:
