@@ -81,7 +81,7 @@ class PulsingLoop(asyncio.SelectorEventLoop):
         super().__init__(_Selector(self.pulse))
 
     def call_soon(
-        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Also a step: a turn with hundreds of callbacks takes long, and is no standstill."""
         self.pulse.step()
