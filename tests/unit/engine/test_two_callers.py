@@ -11,7 +11,7 @@ import pytest
 
 from pay.errors import Code, PayError
 from pay.host.calls import SendpayStatus
-from tests.support.engine.paying import Scene, play
+from tests.support.engine.paying import HASH, Scene, play
 from tests.support.waiting import soon
 
 
@@ -120,5 +120,28 @@ def test_layers_after_what_was_out_has_failed() -> None:
         with pytest.raises(PayError, match=r"^layers: "):
             await soon(call)
         assert scene.host.orders == []
+
+    play(story)
+
+
+# --- another sender of the node ---------------------------------------------------------------------------------
+
+
+def test_what_the_host_cannot_read_of_another_group_is_none_of_ours() -> None:
+    """Of each failed part of cln-xpay the host says 202, as it has no key to read the answer, with a group that is
+    a random number of 63 bits: ours goes on."""
+
+    async def story(scene: Scene) -> None:
+        call = scene.call()
+        await scene.until(lambda: scene.host.orders)
+        session = scene.register.live[HASH].session
+        await scene.until(lambda: all(part.status.value == "Inflight" for part in session.live))
+        scene.runner.sendpay_failure({
+            "code": 202, "message": "Malformed error reply", "onionreply": "00",
+            "data": {"payment_hash": HASH.hex(), "groupid": 8454830020255695634, "partid": 1, "status": "pending"},
+        })  # fmt: skip
+        assert session.failures == [] and len(session.live) == 1
+        scene.settles()
+        assert (await call).paid.failed_parts == 0
 
     play(story)
