@@ -1,9 +1,10 @@
-"""The one table of error codes that `pay` and `xpay` answer with, and the exception that carries one.
+"""The names of the error codes that `pay` and `xpay` answer with, and the exception that carries one.
 
 Beside code and words it carries what is known, as values: how callers read them is written where the commands are.
 
-Wallets book -32602, -1, 201 to 207 and 210 as surely unpaid, so these are given only when nothing
-of the payment can still settle. Source: lightning-pay(7); the host's common/jsonrpc_errors.h.
+What each means stands in `pay.commands.form.failing`. Wallets book -32602, -1, 201 to 207 and 210 as surely
+unpaid, so these are given only when nothing of the payment can still settle. Source: lightning-pay(7); the host's
+common/jsonrpc_errors.h.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tests.campaign.truth import Call, Evidence, Guard, judge
 from tests.support.box.host import Host
 from tests.support.box.stepped_clock import SteppedClock
 from tests.support.checkout import PLUGIN
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, NeverCameError, until
 
 OPTIONS = {"pay-dev-reconcile-ms": 500}
 NO_XPAY = {"xpay-handle-pay": False}
@@ -248,8 +248,8 @@ class _Run:
             return not journal and not live
 
         try:
-            host.box.poll(over)
-        except TimeoutError:
+            until(over)
+        except NeverCameError:
             self._counts["never over"] += 1
 
     def _report(self) -> Report:

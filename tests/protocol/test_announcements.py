@@ -16,7 +16,7 @@ from tests.support.box.narrow import SPLIT_MSAT, narrow
 from tests.support.box.restarts import journal
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import ECHO
-from tests.support.waiting import result_of
+from tests.support.waiting import result_of, until
 
 TOPICS = ("pay_part_start", "pay_part_end", "pay_success", "pay_failure")
 HINT = "channel_hint_update"
@@ -197,7 +197,7 @@ def test_paid_with_a_part_still_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
         host.world(settle_one)
         answer = pending.answer().ok()
-        host.box.poll(lambda: not journal(host))
+        until(lambda: not journal(host))
         mark = host.log_mark()
         host.call("plugin", {"subcommand": "stop", "plugin": str(PLUGIN)}).ok()
         host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN)}).ok()

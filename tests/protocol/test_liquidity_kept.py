@@ -14,6 +14,7 @@ import pytest
 from pay.sim.lightningd.daemon import Lightningd
 from tests.support.box.host import CAPACITY_MSAT, Host, hosting
 from tests.support.box.learning import KEY, OPTIONS, drain, kept, liquidity, stored, tries
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_beliefs_outlive_the_node(tmp_path: Path) -> None:
     with hosting(tmp_path, **OPTIONS) as host:
         drain(host, "hub")
         tries(host)
-        host.box.poll(lambda: kept(host))
+        until(lambda: kept(host))
         before = liquidity(host, "export")["channels"]
         host.box.kill()
         mark = host.log_mark()
@@ -46,7 +47,7 @@ def test_what_has_foretold_best_outlives_the_node(tmp_path: Path) -> None:
     chosen = {**OPTIONS, "options": {**OPTIONS["options"], "pay-balance-prior": "auto"}}
     with hosting(tmp_path, **chosen) as host:
         liquidity(host, "import", {"version": 1, "channels": [], "scores": scores})
-        host.box.poll(lambda: [piece.get("scores") for piece in stored(host).values()] == [scores])
+        until(lambda: [piece.get("scores") for piece in stored(host).values()] == [scores])
         host.box.kill()
         mark = host.log_mark()
         host.box.restart()
@@ -79,10 +80,10 @@ def test_a_start_before_the_clock_is_set_loses_nothing(tmp_path: Path) -> None:
     with hosting(tmp_path, **OPTIONS) as host:
         drain(host, "hub")
         tries(host)
-        host.box.poll(lambda: kept(host))
+        until(lambda: kept(host))
         (piece,) = map(json.dumps, stored(host).values())
         liquidity(host, "reset")
-        host.box.poll(lambda: not stored(host))
+        until(lambda: not stored(host))
         later = re.sub(r'(?<=_at": )\d+', str(int(time.time()) + 7_200), piece)
         host.call("datastore", {"key": [*KEY, "1-0"], "string": later}).ok()
         host.box.kill()
@@ -95,9 +96,9 @@ def test_a_start_before_the_clock_is_set_loses_nothing(tmp_path: Path) -> None:
 
 def test_what_is_forgotten_is_forgotten_there_too(host: Host) -> None:
     tries(host)
-    host.box.poll(lambda: stored(host))
+    until(lambda: stored(host))
     liquidity(host, "reset")
-    host.box.poll(lambda: not stored(host))
+    until(lambda: not stored(host))
 
 
 def test_damaged_and_foreign_data_is_ignored_with_one_line(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_damaged_and_foreign_data_is_ignored_with_one_line(tmp_path: Path) -> No
         def ours() -> list[list[str]]:
             return [entry["key"] for entry in host.call("listdatastore", {"key": KEY}).ok()["datastore"]]
 
-        host.box.poll(lambda: ours() == [[*KEY, "1-0"], [*KEY, "deep"], [*KEY, "of-somebody-else"]])
+        until(lambda: ours() == [[*KEY, "1-0"], [*KEY, "deep"], [*KEY, "of-somebody-else"]])
         assert kept_channels(host)
 
 
@@ -154,7 +155,7 @@ def test_a_datastore_in_trouble_touches_no_payment(tmp_path: Path, faults: dict[
             if not quiet:
                 host.log("liquidity_unwritten")
             assert len(host.lines("liquidity_unwritten")) <= 1
-        host.box.poll(lambda: kept(host))
+        until(lambda: kept(host))
 
 
 @pytest.mark.parametrize(
@@ -197,10 +198,10 @@ def test_what_can_be_read_later_is_not_written_over(tmp_path: Path, reset: bool)
             liquidity(host, "reset")
         host.node.faults.errors = {}
         if reset:
-            host.box.poll(lambda: not stored(host))
+            until(lambda: not stored(host))
         else:
             host.log("liquidity_restored channels=")
-            host.box.poll(lambda: kept(host))
+            until(lambda: kept(host))
         known = [channel["short_channel_id"] for channel in liquidity(host, "export")["channels"]]
         assert (scid in known) is not reset
 
@@ -212,6 +213,6 @@ def test_a_reset_is_written_at_once(tmp_path: Path) -> None:
         tries(host)
         exported = liquidity(host, "export")
         liquidity(host, "import", exported)
-        host.box.poll(lambda: kept(host))
+        until(lambda: kept(host))
         liquidity(host, "reset")
-        host.box.poll(lambda: not stored(host))
+        until(lambda: not stored(host))

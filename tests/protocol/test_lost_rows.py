@@ -16,6 +16,7 @@ import pytest
 from pay.sim.lightningd.payments.database import Status
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending, hosting
+from tests.support.waiting import until
 
 SPLIT_MSAT = 15_000_000 * SAT
 
@@ -102,5 +103,5 @@ def test_beside_a_part_that_settles(host: Host) -> None:
         host.node.faults.errors = {}
         answer = pending.answer().ok()
     assert answer["payment_preimage"] == made.preimage.hex()
-    host.box.poll(lambda: status(host, made)["session_status"] == "Success")
-    host.box.poll(lambda: not host.call("listdatastore", {"key": ["pay", "session"]}).ok()["datastore"])
+    until(lambda: status(host, made)["session_status"] == "Success")
+    until(lambda: not host.call("listdatastore", {"key": ["pay", "session"]}).ok()["datastore"])

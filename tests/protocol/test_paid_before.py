@@ -13,7 +13,7 @@ import pytest
 from pay.sim.network.encoding.failures import FailCode, failure
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending, hosting
-from tests.support.waiting import result_of
+from tests.support.waiting import result_of, until
 
 AMOUNT_MSAT = 100_000 * SAT
 
@@ -191,11 +191,11 @@ def test_a_part_of_a_group_that_had_failed(host: Host) -> None:
     made = host.invoice(hold=True)
     foreign(host, made)
     host.give_back(made)
-    host.box.poll(lambda: shown(host, made) == [("Failed", ["Failed"])])
+    until(lambda: shown(host, made) == [("Failed", ["Failed"])])
     foreign(host, made, groupid=7, partid=2)
     assert shown(host, made) == [("Inflight", ["Failed", "Inflight"])]
     host.give_back(made)
-    host.box.poll(lambda: shown(host, made) == [("Failed", ["Failed", "Failed"])])
+    until(lambda: shown(host, made) == [("Failed", ["Failed", "Failed"])])
 
 
 def test_foreign_sender_adds_parts(host: Host) -> None:

@@ -58,7 +58,7 @@ def test_version(file: str, bare: Path) -> None:
     for arguments in (["--version"], ["--developer", "--version"]):
         done = subprocess.run(
             [bare_python(), "-I", "-S", str(bare.parent / file), *arguments], stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=30, check=True,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=True,
         )  # fmt: skip
         assert done.stdout == f"clnpay {__version__}\n"
 
@@ -66,7 +66,7 @@ def test_version(file: str, bare: Path) -> None:
 def test_version_of_a_lone_file(bare: Path) -> None:
     (bare.parent / "pay").unlink()
     command = [bare_python(), "-I", "-S", str(bare), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1
     assert "is not a whole checkout" in done.stderr and "Traceback" not in done.stderr
 
@@ -221,7 +221,7 @@ def test_what_compiled_code_prints_is_no_message() -> None:
     """SciPy's HiGHS writes to file descriptor 1 now and then: the host would end us for that."""
     done = subprocess.run(
         [sys.executable, "-c", PRINTS], input=json.dumps(GETMANIFEST) + "\n\n", capture_output=True, text=True,
-        timeout=60, cwd=PLUGIN.parent, env=environment(), check=True,
+        timeout=PATIENCE_S, cwd=PLUGIN.parent, env=environment(), check=True,
     )  # fmt: skip
     (answer,) = [json.loads(message) for message in done.stdout.split("\n\n") if message.strip()]
     assert "rpcmethods" in answer["result"]

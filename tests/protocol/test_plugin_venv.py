@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy2(ROOT / name, here)
     shutil.copytree(ROOT / "requirements", here / "requirements")
     (here / "pay").symlink_to(ROOT / "pay")
-    subprocess.run([bare_python(), "-m", "venv", "--without-pip", here / ".venv"], check=True)
+    subprocess.run([bare_python(), "-m", "venv", "--without-pip", here / ".venv"], timeout=PATIENCE_S, check=True)
     packages = sysconfig.get_paths()["purelib"]
     (here / ".venv" / "lib" / MINE / "site-packages" / "tests.pth").write_text(packages + "\n")
     for order, stage in enumerate(STAGES):
@@ -259,7 +259,7 @@ def shared(checkout: Path) -> Path:
     link = checkout / ".venv" / "bin" / "python"
     link.unlink()
     link.symlink_to("/usr/bin/python3")
-    subprocess.run(["chmod", "-R", "a+rX", str(checkout)], check=True)
+    subprocess.run(["chmod", "-R", "a+rX", str(checkout)], timeout=PATIENCE_S, check=True)
     return checkout
 
 

@@ -21,6 +21,7 @@ from tests.support.box.restarts import (
     split_with_a_part_missing,
     start_plugin,
 )
+from tests.support.waiting import until
 
 # --- the plugin alone -------------------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ def test_what_was_watched_for_a_while_keeps_its_limits(tmp_path: Path) -> None:
         host.pay_held(made, retry_for=600, maxfee=60_000)
         kill_plugin(host)
         start_plugin(host)
-        host.box.poll(lambda: any(json.loads(entry["string"])["accepted"] for entry in journal(host)))
+        until(lambda: any(json.loads(entry["string"])["accepted"] for entry in journal(host)))
         mark = host.log_mark()
         restart_node(host)
         assert host.lines("payment_resumed", mark)
@@ -266,7 +267,7 @@ def test_listpays_after_a_restart(tmp_path: Path, version: str) -> None:
         assert shown() == ["pending"]
         restart_node(host, no_plans)
         assert shown() in (["pending"], ["complete"])
-        host.box.poll(lambda: shown() == ["complete"])
+        until(lambda: shown() == ["complete"])
         over(host)
 
 

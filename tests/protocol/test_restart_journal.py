@@ -16,7 +16,7 @@ from pay.sim.network.world import World
 from tests.support.box.host import SAT, hosting
 from tests.support.box.narrow import SPLIT_MSAT, narrow
 from tests.support.box.restarts import AMOUNT_MSAT, KEY, OPTIONS, journal, over, restart_node, write_entry
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 # --- the journal ------------------------------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ def test_bad_entries(tmp_path: Path) -> None:
         for invoice in made.values():
             host.pay_held(invoice, retry_for=600)
         # A moment after it was taken a part is marked in its entry, which would undo what is written here.
-        host.box.poll(lambda: all(json.loads(entry["string"])["accepted"] for entry in journal(host)))
+        until(lambda: all(json.loads(entry["string"])["accepted"] for entry in journal(host)))
         texts = {entry["key"][-1]: entry["string"] for entry in journal(host)}
         for name, invoice in made.items():
             write_entry(host, invoice, BAD_ENTRIES[name](texts[invoice.payment_hash.hex()]))
@@ -67,7 +67,7 @@ def test_bad_entries(tmp_path: Path) -> None:
             host.release(invoice)
         assert all(call.answer().ok()["parts"] == 1 for call in pending)
         assert host.sendpays(calls) == []
-        host.box.poll(lambda: [entry["key"] for entry in journal(host)] == [[*KEY, "no hash"]])
+        until(lambda: [entry["key"] for entry in journal(host)] == [[*KEY, "no hash"]])
 
 
 @pytest.mark.parametrize("fault", ["error", "hang"])

@@ -14,7 +14,7 @@ import pytest
 from pay.sim.cli import parameters
 from tests.support.checkout import ROOT
 from tests.support.plugins import ECHO
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, given_by
 
 
 def sim(*arguments: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
         assert node.stdout is not None
         greeting = ""
         while "Ctrl-C" not in greeting:
-            line = node.stdout.readline()
+            line = given_by(node.stdout.readline, f"the rest of the greeting {greeting!r}")
             assert line, greeting
             greeting += line
         assert "21 nodes" in greeting
@@ -78,6 +78,6 @@ def test_a_node_to_leave_running(tmp_path: Path) -> None:
         assert not (tmp_path / "running").exists()
     finally:
         node.kill()
-        node.wait()
+        node.wait(PATIENCE_S)
         node.stdout.close()
     assert call("getinfo").returncode == 2

@@ -23,7 +23,7 @@ from tests.support.box.restarts import AMOUNT_MSAT, OPTIONS, journal, kill_plugi
 from tests.support.box.rows import complete, delete
 from tests.support.box.stepped_clock import SteppedClock
 from tests.support.checkout import PLUGIN
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_the_total_that_the_caller_chose_is_kept(split_host: Host, gone: int) ->
     rows = complete(host, made)
     over(host)
     delete(host, made, rows[gone])
-    host.box.poll(lambda: host.call("listdatastore", {"key": ["pay", "paid"]}).ok()["datastore"])
+    until(lambda: host.call("listdatastore", {"key": ["pay", "paid"]}).ok()["datastore"])
     restart_node(host)
     assert host.pay(made, amount_msat=SPLIT_MSAT).ok()["payment_preimage"] == answer["payment_preimage"]
     for other in (SPLIT_MSAT + 1, SPLIT_MSAT - 1, rows[1 - gone]["amount_msat"]):
@@ -129,7 +129,7 @@ def test_paid_with_a_part_out_whose_settled_row_is_deleted(split_host: Host) -> 
     assert again == answer and "warning_partial_completion" in again
     assert host.sendpays(mark) == []
     host.world(settle_one)
-    host.box.poll(lambda: "warning_partial_completion" not in host.pay(made).ok())
+    until(lambda: "warning_partial_completion" not in host.pay(made).ok())
     assert host.pay(made).ok() == without_warning(answer)
 
 
@@ -227,7 +227,7 @@ def test_a_row_deleted_while_we_were_away(tmp_path: Path) -> None:
     with hosting(tmp_path, **OPTIONS) as host:
         made = host.invoice(hold=True)
         host.pay_held(made)
-        host.box.poll(lambda: any(json.loads(entry["string"])["accepted"] for entry in journal(host)))
+        until(lambda: any(json.loads(entry["string"])["accepted"] for entry in journal(host)))
         kill_plugin(host)
         host.release(made)
         host.settled(made)

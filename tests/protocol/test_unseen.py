@@ -22,6 +22,7 @@ from tests.support.box.narrow import SPLIT_MSAT, narrow
 from tests.support.box.restarts import OPTIONS, journal, kill_plugin, over, restart_node, start_plugin
 from tests.support.box.rows import complete, delete
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import until
 
 UNKNOWN_AHEAD = Lie(FailCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, height=10**6)
 
@@ -320,13 +321,13 @@ def test_a_failure_that_was_heard_is_not_lost_with_its_row(tmp_path: Path) -> No
         def marked() -> list[int]:
             return [p["partid"] for entry in journal(host) for p in json.loads(entry["string"])["accepted"]]
 
-        host.box.poll(lambda: len(marked()) == 2)
+        until(lambda: len(marked()) == 2)
 
         def fail_one(_: Any) -> None:
             made.parts.pop(0).fail(b"\x20\x02")
 
         host.world(fail_one)
-        host.box.poll(lambda: len(marked()) == 1)
+        until(lambda: len(marked()) == 1)
         (row,) = [row for row in host.rows(made) if row["status"] == "failed"]
         delete(host, made, row)
         kill_plugin(host)
@@ -347,7 +348,7 @@ def test_the_entry_of_the_next_try_survives_a_late_removal(tmp_path: Path) -> No
             host.until(lambda: host.node.dispatcher.held)
             pending = host.pay_held(made)
             host.let_go("deldatastore")
-        host.box.poll(lambda: len(journal(host)) == 1)
+        until(lambda: len(journal(host)) == 1)
         host.release(made)
         assert pending.answer().ok()
         over(host)

@@ -17,7 +17,7 @@ from pay.sim.network.recipient import fail_parts
 from tests.support.box.host import Host, hosting
 from tests.support.box.narrow import THIRDS_MSAT, thirds
 from tests.support.checkout import PLUGIN
-from tests.support.waiting import result_of
+from tests.support.waiting import result_of, until
 
 
 @pytest.fixture(scope="module", params=["v26.04", "v26.06.6"])
@@ -157,7 +157,7 @@ def test_the_plugin_dies_between_the_preimage_and_its_answer(tmp_path: Path) -> 
         assert (again["parts"], again["amount_msat"]) == (3, THIRDS_MSAT)
         assert "not yet completed" in again["warning_partial_completion"]
         host.world(lambda _: [part.settle(made.preimage) for part in others])
-        host.box.poll(lambda: "warning_partial_completion" not in host.pay(made).ok())
+        until(lambda: "warning_partial_completion" not in host.pay(made).ok())
 
 
 def test_what_does_not_change_is_said_once(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.checkout import PLUGIN, ROOT
 from tests.support.lightningd.alone import Alone
 from tests.support.puppets import Puppet, says
 from tests.support.rawrpc import Answer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, stays, until
 
 CLNPAY = ROOT / "clnpay.py"
 OPTION = "xpay-handle-pay"
@@ -31,7 +31,8 @@ NOBODY = -32601
 @cache
 def version() -> Version:
     """Of the lightningd that is started."""
-    return Version.parse(subprocess.run(["lightningd", "--version"], capture_output=True, text=True).stdout)
+    command = ["lightningd", "--version"]
+    return Version.parse(subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S).stdout)
 
 
 hooked = pytest.mark.skipif(not version().since(HOOK_FILTERS_SINCE), reason="hooks have no filters before v25.12")
@@ -141,7 +142,7 @@ def test_the_node_starts_and_a_payment_is_ours(start: Start, config: str, entry:
 def test_wherever_it_is_disabled(start: Start, tmp_path: Path, how: str) -> None:
     path = tmp_path / "else.conf"
     path.write_text(DISABLED)
-    builtin = Path(subprocess.run(["which", "lightningd"], capture_output=True, text=True).stdout.strip())
+    builtin = Path(shutil.which("lightningd") or "")
     plugins = builtin.resolve().parent.parent / "libexec" / "c-lightning" / "plugins"
     config, options = {
         "included": (f"include {path}\n{MPP}", []),
@@ -271,8 +272,7 @@ def test_the_builtin_is_stopped_beside_us(start: Start) -> None:
     # Whoever wants the name back has it, and keeps it.
     for name in ("pay.py", "paystatus.py"):
         node.stop(name)
-    time.sleep(1.5)
-    assert len(node.lines("name_mended")) == 2
+    stays(lambda: len(node.lines("name_mended")) == 2, 1.5)
     assert node.pay().code == NOBODY
 
 

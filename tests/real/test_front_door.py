@@ -22,7 +22,7 @@ from tests.support.checkout import PLUGIN
 from tests.support.plugins import MEDDLER
 from tests.support.rawrpc import Answer, RawRpc
 from tests.support.schemas import answer_schema, problems
-from tests.support.waiting import PATIENCE_S, result_of
+from tests.support.waiting import PATIENCE_S, result_of, stays
 
 OPTIONS = {"plugin": [str(PLUGIN), str(MEDDLER)], "allow-deprecated-apis": True}
 """Else a host refuses `paystatus` before any hook is asked, and so does its builtin `pay` itself."""
@@ -195,8 +195,7 @@ def test_others_go_on_while_we_are_stopped(door: Front) -> None:
             door.payer.call(method)
         # A node of v26.06.6 ends where its caller goes away while it is at anybody's hook.
         door.call("check", ["pay", made["bolt11"]]).ok()
-        time.sleep(0.3)
-        assert not paying.done()
+        stays(lambda: not paying.done(), 0.3)
     finally:
         os.kill(door.pid, signal.SIGCONT)
     assert result_of(paying).ok()["status"] == "complete"
@@ -225,8 +224,7 @@ def test_killed_with_calls_at_the_hook(door: Front) -> None:
     calls = [begin_other(door.payer, method, *params) for method, params in [
         ("pay", [made["bolt11"]]), ("paystatus", []), ("listpays", []), ("help", ["pay"]),
     ]]  # fmt: skip
-    time.sleep(0.3)
-    assert not any(call.done() for call in calls)
+    stays(lambda: not any(call.done() for call in calls), 0.3)
     os.kill(door.pid, signal.SIGKILL)
     paid, *_ = [result_of(call).ok() for call in calls]
     assert paid["status"] == "complete"
@@ -253,7 +251,7 @@ def test_killed_between_the_answer_of_the_hook_and_the_call(behind: Front) -> No
     made = invoice(behind.payee)
     behind.call("meddle", ["pay", "hold"]).ok()
     paying = begin_other(behind.payer, "pay", made["bolt11"])
-    time.sleep(0.5)
+    stays(lambda: not paying.done(), 0.5)
     os.kill(behind.pid, signal.SIGKILL)
     wait_until(lambda: not behind.running)
     behind.call("meddle", ["pay", "continue"]).ok()
@@ -371,8 +369,7 @@ def test_a_loop_that_is_stuck(stuck: Front) -> None:
     assert not stuck.ours(free)
     again = begin_other(stuck.payer, "pay", made["bolt11"])
     listed = begin_other(stuck.payer, "listpays", made["bolt11"])
-    time.sleep(0.3)
-    assert not again.done() and not listed.done()
+    stays(lambda: not again.done() and not listed.done(), 0.3)
     assert time.monotonic() - began_s < STALL_S, "too slow a machine to tell"
     (shown,) = result_of(listed).ok()["pays"]
     assert shown["status"] == "pending"

@@ -19,7 +19,7 @@ from tests.real.support.release import since
 from tests.real.support.shop import WITH_PLUGIN, Shop
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import GATE
-from tests.support.waiting import PATIENCE_S, result_of
+from tests.support.waiting import PATIENCE_S, given_by, result_of
 
 BAD = {"pay-max-parts": 0, "pay-randomness": 500, "pay-shadow": "maybe", "pay-failure-cost": "5 sats"}
 USED = {"pay-max-parts": 100, "pay-randomness": 85, "pay-shadow": "delay", "pay-failure-cost": "10000msat"}
@@ -133,11 +133,11 @@ def test_the_terminal_says_something_soon(shop: Shop) -> None:
     running = subprocess.Popen([*cli, "pay", made["bolt11"]], stdout=shown)
     try:
         os.close(shown)
-        line = os.read(terminal, 1000).decode()
+        line = given_by(lambda: os.read(terminal, 1000), "a line on the terminal").decode()
         assert re.match(r"# Waiting after [23] s: 1 part is out", line), line
         far.call("release", made["payment_hash"])
         assert running.wait(PATIENCE_S) == 0
     finally:
         running.kill()
-        running.wait()
+        running.wait(PATIENCE_S)
         os.close(terminal)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.lightningd.chain_cases import CASES, DEATHS
 from tests.support.lightningd.stages import Stage
+from tests.support.waiting import PATIENCE_S
 
 Case = Callable[[Stage], None]
 
@@ -18,7 +19,9 @@ Case = Callable[[Stage], None]
 @cache
 def version() -> str:
     """Of the lightningd that is started."""
-    return subprocess.run(["lightningd", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    command = ["lightningd", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("case", [*CASES, *DEATHS], ids=lambda case: case.__name__)

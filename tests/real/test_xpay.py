@@ -5,7 +5,6 @@ And `pay` and `xpay` of one invoice, which are one payment, each caller with its
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -27,7 +26,7 @@ from tests.real.support.paying import (
 )
 from tests.real.support.shop import Shop
 from tests.support.rawrpc import Answer
-from tests.support.waiting import result_of
+from tests.support.waiting import result_of, until
 
 OURS = "clnpay-xpay"
 """What the hook leads a call of `xpay` to."""
@@ -103,8 +102,10 @@ def test_too_much(payer: Node, shop: Shop) -> None:
 
 
 def test_expired(payer: Node, shop: Shop) -> None:
-    made = invoice(shop.line.far, expiry=1)
-    time.sleep(2.1)
+    far = shop.line.far
+    made = invoice(far, expiry=1)
+    asked = {"payment_hash": made["payment_hash"]}
+    until(lambda: far.call("listinvoices", **asked)["invoices"][0]["status"] == "expired")
     answer = xpay(payer, made["bolt11"])
     assert code_of(answer) == 207
     assert answer.error is not None and answer.error["message"].startswith("Invoice expired ")

@@ -1,4 +1,4 @@
-"""Tells a session what happens, for the stories of `tests/unit/test_session*.py`."""
+"""Tells a session what happens, for the stories of `tests/unit/payment/test_session*.py`."""
 
 from __future__ import annotations
 

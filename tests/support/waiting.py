@@ -17,7 +17,7 @@ from pay.sim.lightningd.harness import PATIENCE_S, wording
 
 T = TypeVar("T")
 
-__all__ = ["PATIENCE_S", "NeverCameError", "played", "result_of", "soon", "turns", "until"]
+__all__ = ["PATIENCE_S", "NeverCameError", "given_by", "played", "result_of", "soon", "stays", "turns", "until"]
 
 LOOK_S = 0.005
 
@@ -38,6 +38,36 @@ def until(condition: Callable[[], T], what: str = "", *, most_s: float = PATIENC
             raise NeverCameError(what or wording(condition), most_s)
         pause.wait(look_s)
     return value
+
+
+def stays(condition: Callable[[], object], for_s: float, what: str = "") -> None:
+    """See that `condition` is true, and still is when so many seconds are over."""
+    end_s = time.monotonic() + for_s
+    pause = threading.Event()
+    while True:
+        over = time.monotonic() > end_s
+        if not condition():
+            raise AssertionError(f"no longer: {what or wording(condition)}")
+        if over:
+            return
+        pause.wait(LOOK_S)
+
+
+def given_by(work: Callable[[], T], what: str, *, most_s: float = PATIENCE_S) -> T:
+    """What a call gives that nothing can interrupt, as the read of a pipe; raises what it raises.
+
+    If it does not come, its thread is left behind, and goes with the process.
+    """
+    future: Future[T] = Future()
+
+    def working() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=working, name=what, daemon=True).start()
+    return result_of(future, what, most_s=most_s)
 
 
 def result_of(future: Future[T], what: str = "the answer", *, most_s: float = PATIENCE_S) -> T:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from pay.app.neighbour import KEY as NEIGHBOUR
+from pay.commands.table import COMMANDS
 from pay.engine.records.entry import Entry, decode, encode
 from pay.engine.records.journal import _EARLIER, _KEY, _TOTALS
+from pay.errors import Code
 from pay.liquidity.portable import from_json
 from pay.router.liquidity_store import KEY
 from pay.units import parse_node_id
@@ -77,6 +79,21 @@ def test_every_room_has_its_sentence() -> None:
     written = {name.strip("`").rstrip("/") for row in rows for name in row[0].split(", ")}
     rooms = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "pay").glob("*/__init__.py")}
     assert rooms <= written and all((ROOT / name).exists() for name in written)
+
+
+# --- README.md ----------------------------------------------------------------------------------------------
+
+
+def test_readme_has_every_command() -> None:
+    """Each by a link to its page."""
+    cells = [row[0] for row in table(section(ROOT / "README.md", "Commands"))]
+    assert sorted(cells) == sorted(f"[`{each.name}`](docs/commands/{each.name}.md)" for each in COMMANDS)
+
+
+def test_readme_has_every_error_of_pay() -> None:
+    cells = [row[0] for row in table(section(ROOT / "README.md", "Errors"))]
+    codes = [int(code) for cell in cells for code in cell.split(", ")]
+    assert sorted(codes) == sorted(Code)
 
 
 # --- docs/storage.md ----------------------------------------------------------------------------------------

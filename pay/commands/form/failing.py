@@ -1,4 +1,4 @@
-"""The table of error codes that callers read: what each means, what it says of the money, what it has in `data`.
+"""The one table of error codes: what each means to callers, what it says of the money, what it has in `data`.
 
 `pay.errors.Code` names them; here is what documents and the check of answers know of them.
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import linecache
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -130,7 +129,7 @@ class Box:
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("called on the node's own thread (from within on_world or until; see Box.poll)")
+            raise RuntimeError("called on the node's own thread (from within on_world or until)")
         return self.submit(coroutine).result(timeout_s)
 
     def on_world(self, act: Callable[[World], T]) -> T:
@@ -174,13 +173,3 @@ class Box:
             return value
 
         return self.run(waiting(), timeout_s + 5.0)
-
-    def poll(self, holds: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:
-        """As `until`, asked on the caller's thread: it may call the node, and sees the world in motion."""
-        deadline_s = time.monotonic() + timeout_s
-        pause = threading.Event()
-        while not (value := holds()):
-            if time.monotonic() > deadline_s:
-                raise TimeoutError(f"not in {timeout_s:g} s: {what or wording(holds)}")
-            pause.wait(0.005)
-        return value

@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 from pay.host.version import Version
+from tests.support.waiting import PATIENCE_S
 
 
 @cache
@@ -20,7 +21,9 @@ def host() -> Version:
     program = shutil.which("lightningd")
     if program is None:
         return Version.parse(None)
-    return Version.parse(subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout)
+    command = [program, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    return Version.parse(done.stdout)
 
 
 def since(release: tuple[int, int], fact: str) -> pytest.MarkDecorator:

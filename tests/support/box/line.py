@@ -24,7 +24,7 @@ from pay.units import format_scid
 from tests.support.lightningd.sendpay_table import Invoice, Payee
 from tests.support.plugins import WITNESS
 from tests.support.rawrpc import Answer, RawRpc
-from tests.support.waiting import result_of, until
+from tests.support.waiting import PATIENCE_S, result_of, until
 
 CAPACITY_MSAT = 1_000_000_000
 T = TypeVar("T")
@@ -64,7 +64,8 @@ class BoxLine:
         """End the node and its thread."""
         self._wait(self.node.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "the node's thread has not ended"
         self._loop.close()
 
     def call(self, method: str, params: dict[str, Any] | list[Any]) -> Answer:

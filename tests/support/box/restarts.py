@@ -11,6 +11,7 @@ from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host
 from tests.support.box.narrow import SPLIT_MSAT
 from tests.support.checkout import PLUGIN
+from tests.support.waiting import until
 
 FAST = {"pay-dev-reconcile-ms": 300}
 OPTIONS: dict[str, Any] = {"developer": True, "options": {**FAST, "xpay-handle-pay": False}}
@@ -57,7 +58,7 @@ def over(host: Host) -> None:
         shown = host.call("paystatus").ok()["pay"]
         return not journal(host) and all(entry["session_status"] in ("Success", "Failed") for entry in shown)
 
-    host.box.poll(done)
+    until(done)
 
 
 def split_with_a_part_missing(host: Host) -> SimInvoice:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.plugins import CHAIN
 from tests.support.rawrpc import Answer, RawRpc
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 _UNUSED = (
     "bcli", "cln-grpc", "clnrest", "wss-proxy", "cln-lsps-service", "cln-lsps-client", "bookkeeper", "sql",
@@ -82,5 +82,5 @@ class Alone:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.wait(PATIENCE_S)
         self._said.close()

@@ -18,6 +18,7 @@ from tests.bench.race.senders import Limits, Ours, Pay, Xpay, clear, parts_of, r
 from tests.bench.race.tree import COMPRESS, FAKENET, PROGRAMS, SNAPSHOT, Tree, Unusable, find_tree
 from tests.support.checkout import ROOT
 from tests.support.rawrpc import Answer
+from tests.support.waiting import PATIENCE_S
 
 
 class Recorder:
@@ -59,8 +60,9 @@ def built(root: Path, host: str = "v26.06", played: str = "v26.06") -> dict[str,
 def test_without_a_tree_there_is_one_line() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "CLN_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.race"], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+        [sys.executable, "-m", "tests.bench.race"], cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=PATIENCE_S,
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "CLN_DIR does not name a built Core Lightning tree: make race CLN_DIR=/path/to/lightning\n"

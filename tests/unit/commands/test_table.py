@@ -39,6 +39,7 @@ from pay.errors import HostsOwn, PayError
 from pay.host.version import Version
 from tests.support.rawrpc import Answer
 from tests.support.schemas import check_answer, problems
+from tests.support.waiting import PATIENCE_S
 
 DOCS = Path(__file__).parents[3] / "docs"
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -137,8 +138,9 @@ def test_the_host_starts_us_without_what_only_documents_need() -> None:
     code = "import sys, pay.app.application; print([m for m in sys.modules if m.startswith('pay.commands.pages')])"
     code += "; print({'numpy', 'scipy', 'jsonschema'} & set(sys.modules))"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=DOCS.parent, capture_output=True, text=True, timeout=60, check=True
-    )
+        [sys.executable, "-c", code], cwd=DOCS.parent, capture_output=True, text=True, timeout=PATIENCE_S,
+        check=True,
+    )  # fmt: skip
     assert run.stdout.split() == ["[]", "set()"]
 
 

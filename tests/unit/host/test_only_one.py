@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pay.host.only_one import Claim, Other
 from tests.support.checkout import ROOT
+from tests.support.waiting import PATIENCE_S, given_by
 
 HOST = 4711
 
@@ -31,11 +32,11 @@ def holder(directory: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "None\n"
+        assert given_by(process.stdout.readline, "the name is taken") == "None\n"
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=PATIENCE_S)
 
 
 def test_the_second_hears_who_is_first_even_if_he_sleeps(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_many_calls_wake_the_loop_once_and_are_done_in_order() -> None:
 
     thread = threading.Thread(target=put, args=(range(100),))
     thread.start()
-    thread.join()
+    thread.join(PATIENCE_S)
     assert (loop.woken, done) == (1, [])
     _turn(loop)
     assert done == list(range(100))

@@ -16,6 +16,7 @@ from pay.routing.exact import onion_bytes
 from pay.units import ScidDir, direction_of
 from tests.support.networks import SAT, US, Net, names, node, query, scid
 from tests.support.values import varied
+from tests.support.waiting import PATIENCE_S
 
 
 def planned(net: Net, asked: RouteQuery, in_flight: dict[ScidDir, int] | None = None, **overlay: object) -> Route:
@@ -299,4 +300,4 @@ def test_questions_that_make_no_sense() -> None:
 def test_the_value_types_need_no_numpy() -> None:
     """The plugin answers the host before heavy imports, so importing the values must not bring them in."""
     code = "import sys, pay.routing; sys.exit('numpy' in sys.modules or 'scipy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE_S, check=False).returncode == 0

@@ -10,6 +10,7 @@ import pytest
 from pay.sim import __main__ as sim_main
 from pay.sim import demo
 from tests.support.checkout import ROOT
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize("mistake", [("--nodes", "3"), ("--nodes", "-4"), ("--amount", "0"), ("--amount", "much")])
@@ -38,6 +39,7 @@ def test_interrupted_or_unread(raised, status):
         f"def stop(args): raise {raised.__name__}\n"
         "cli.run_call = stop\nsys.argv = ['pay.sim', 'call', 'help']\nsys.exit(m.main())"
     )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == status
     assert "Traceback" not in ended.stderr
