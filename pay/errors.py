@@ -1,4 +1,4 @@
-"""The names of the error codes that `pay` and `xpay` answer with, and the exception that carries one.
+"""The error codes that `pay` and `xpay` answer with, by name, and the exception that carries one.
 
 Beside code and words it carries what is known, as values: how callers read them is written where the commands are.
 

@@ -311,6 +311,43 @@ def test_the_test_sees_who_writes(source: str, seen: bool) -> None:
     assert bool(writes_to_a_session(source)) is seen
 
 
+WITHOUT_JSON = {"pay.payment", "pay.feedback"}
+HANDS_ON_WHAT_THE_HOST_SAID = {"pay.errors", "pay.host", "pay.commands", "pay.commands.form"}
+
+
+def callers_json(room: str, source: str) -> list[str]:
+    """Names by which what callers read could be made below the commands: an error has its facts as values."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                if (name in {"Any", "json"} and room in WITHOUT_JSON) or (
+                    name == "HostsOwn" and room not in HANDS_ON_WHAT_THE_HOST_SAID
+                ):
+                    found.append(f"line {node.lineno}: {name}")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_callers_read_is_written_where_the_commands_are(path: Path) -> None:
+    assert not callers_json(room_of(path), path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "seen"),
+    [
+        ("pay.payment", "def f() -> dict[str, Any]: ...", True), ("pay.payment", "import json", True),
+        ("pay.feedback", "def f(x: typing.Any): ...", True), ("pay.host", "def f() -> dict[str, Any]: ...", False),
+        ("pay.engine", "raise PayError(1, '', HostsOwn({'a': 1}))", True), ("pay.host", "HostsOwn(data)", False),
+        ("pay.engine.live", "errors.HostsOwn(data)", True),
+        ("pay.payment", "from pay.errors import HostsOwn as H", True),
+        ("pay.payment", "PayError(1, '', Expired(2, 3))", False),
+    ],
+)  # fmt: skip
+def test_the_test_sees_callers_json(room: str, source: str, seen: bool) -> None:
+    assert bool(callers_json(room, source)) is seen
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_can_be_read_in_one_go(path: Path) -> None:
     most = 150 if path.name == "plugin.py" else 400

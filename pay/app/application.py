@@ -214,7 +214,7 @@ class Application:
     def _on_call(self, command: Command[R], request: Request) -> None:
         caller, only_check = RequestCaller(self.plugin, request), request.method == CHECK
         try:
-            wanted = command.read(request.params, self.plugin.developer)
+            wanted = command.read(request.params, self.version, self.plugin.developer)
         except PayError as error:
             caller.fail(error)
             return

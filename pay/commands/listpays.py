@@ -37,7 +37,7 @@ from pay.commands.payments import PayKey, is_hash, is_meant, key_of
 from pay.engine.live.running import Running
 from pay.errors import HostsOwn, PayError
 from pay.host.calls import CallError
-from pay.host.version import Version
+from pay.host.version import NEWEST, Version
 from pay.invoice import normalise
 from pay.log_events import LogEvent
 from pay.payment.terms import purpose
@@ -123,9 +123,9 @@ class LivePay:
     description: str | None
 
 
-def read(params: Any, developer: bool = False) -> dict[str, Any]:
+def read(params: Any, version: Version = NEWEST, developer: bool = False) -> dict[str, Any]:
     """The parameters that were given, under their names. Raises PayError."""
-    take = given("listpays", PARAMETERS, params, developer)
+    take = given("listpays", PARAMETERS, params, version, developer)
     return {name: take[name] for name in take.values}
 
 
@@ -136,10 +136,10 @@ async def answer(wanted: Mapping[str, Any], context: Context, _tell: Tell) -> di
     return await listed(wanted, context)
 
 
-def fits(params: Any, _version: Version, developer: bool) -> bool:
+def fits(params: Any, version: Version, developer: bool) -> bool:
     """Whether these `params` can be read; what cannot gets the host's own error."""
     try:
-        read(params, developer)
+        read(params, version, developer)
     except PayError:
         return False
     return True
@@ -314,15 +314,15 @@ WORDS = Words(
 )
 
 COMMAND = Command(
-    "listpays",
-    "List payments, all or those of {bolt11} or {payment_hash}, with {status}",
-    PARAMETERS,
-    PAYS,
-    failing.OF_LISTS,
-    WORDS,
-    read,
-    answer,
-    LogEvent.LISTPAYS_FAILED,
+    name="listpays",
+    summary="List payments, all or those of {bolt11} or {payment_hash}, with {status}",
+    parameters=PARAMETERS,
+    answers=PAYS,
+    errors=failing.OF_LISTS,
+    words=WORDS,
+    read=read,
+    answer=answer,
+    bug=LogEvent.LISTPAYS_FAILED,
     shared=Shared(fits, at_work, always=False),
     long=True,
     hosts_page=True,

@@ -32,7 +32,7 @@ from pay.commands.form.shapes import (
     words,
 )
 from pay.errors import Code, PayError, invalid_param
-from pay.host.version import INVSTRING_SINCE, Version
+from pay.host.version import INVSTRING_SINCE, NEWEST, Version
 from pay.invoice import CURRENCIES, normalise
 from pay.invoice.unreadable import other_thing
 from pay.log_events import EventLog, LogEvent
@@ -168,18 +168,18 @@ def at_work(params: Any, names: InWork) -> bool:
     return (text := string_of(params)) is not None and text in names
 
 
-def read(params: Any, developer: bool = False) -> PayRequest:
+def read(params: Any, version: Version = NEWEST, developer: bool = False) -> PayRequest:
     """What a call asks for. Raises PayError (-32602)."""
     try:
-        return parse_request(params, developer)
+        return parse_request(params, version, developer)
     except PayError as error:
         log.info(LogEvent.PAY_REFUSED, "code=%d message=%r", error.code, error.message)
         raise
 
 
-def parse_request(params: Any, developer: bool = False) -> PayRequest:
+def parse_request(params: Any, version: Version = NEWEST, developer: bool = False) -> PayRequest:
     """The same, and nothing of it in the log."""
-    take = given("pay", PARAMETERS, params, developer, _stranger)
+    take = given("pay", PARAMETERS, params, version, developer, _stranger)
     if "maxfee" in take:
         for name in ("maxfeepercent", "exemptfee"):
             if name in take:
@@ -200,7 +200,7 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         maxfee_msat=take["maxfee"],
         description=take["description"],
         partial_msat=take["partial_msat"],
-        use_shadow=not developer or take["dev_use_shadow"],
+        use_shadow=take["dev_use_shadow"],
     )
 
 
@@ -278,11 +278,11 @@ WORDS = Words(
 )
 
 COMMAND = Command(
-    "pay",
-    "Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not",
-    PARAMETERS,
-    PAID,
-    (
+    name="pay",
+    summary="Pay the invoice {bolt11} within the given limits, and answer when it is paid or is not",
+    parameters=PARAMETERS,
+    answers=PAID,
+    errors=(
         failing.INVALID_PARAMS,
         failing.OTHER,
         failing.ALREADY_USED,
@@ -294,10 +294,10 @@ COMMAND = Command(
         failing.PREAPPROVAL_DECLINED,
         failing.PREAPPROVAL_FAILED,
     ),
-    WORDS,
-    read,
-    answer,
-    LogEvent.PAY_CRASHED,
+    words=WORDS,
+    read=read,
+    answer=answer,
+    bug=LogEvent.PAY_CRASHED,
     check=check,
     shared=Shared(fits, at_work, always=True),
     hosts_page=True,

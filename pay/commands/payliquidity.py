@@ -39,6 +39,7 @@ from pay.commands.form.shapes import (
     words,
 )
 from pay.errors import Code, PayError, invalid_param
+from pay.host.version import NEWEST, Version
 from pay.log_events import LogEvent
 from pay.units import Scid, ScidDir, parse_scid, show
 
@@ -104,9 +105,9 @@ PARAMETERS = (
 )  # fmt: skip
 
 
-def read(params: Any, developer: bool = False) -> LiquidityRequest:
+def read(params: Any, version: Version = NEWEST, developer: bool = False) -> LiquidityRequest:
     """What a call asks for. Raises PayError (-32602)."""
-    take = given("payliquidity", PARAMETERS, params, developer)
+    take = given("payliquidity", PARAMETERS, params, version, developer)
     subcommand = Subcommand(take["subcommand"])
     takes_data = subcommand in (Subcommand.IMPORT, Subcommand.MERGE)
     if takes_data and "data" not in take:
@@ -267,16 +268,16 @@ WORDS = Words(
 )
 
 COMMAND = Command(
-    "payliquidity",
-    "Show what is believed of balances and nodes (of {short_channel_id}, at most {limit} of each), or with "
-    "{subcommand} export, import, merge or reset: all of it as JSON, replaced by {data}, joined with it, "
+    name="payliquidity",
+    summary="Show what is believed of balances and nodes (of {short_channel_id}, at most {limit} of each), or "
+    "with {subcommand} export, import, merge or reset: all of it as JSON, replaced by {data}, joined with it, "
     "forgotten",
-    PARAMETERS,
-    OneOf((LIST, _EXPORT, _TAKEN, _FORGOTTEN)),
-    failing.OF_LISTS,
-    WORDS,
-    read,
-    answer,
-    LogEvent.PAYLIQUIDITY_FAILED,
+    parameters=PARAMETERS,
+    answers=OneOf((LIST, _EXPORT, _TAKEN, _FORGOTTEN)),
+    errors=failing.OF_LISTS,
+    words=WORDS,
+    read=read,
+    answer=answer,
+    bug=LogEvent.PAYLIQUIDITY_FAILED,
     check=check,
 )

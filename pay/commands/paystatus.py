@@ -24,7 +24,7 @@ from pay.engine.live.running import Running
 from pay.errors import Code, PayError
 from pay.host.calls import CallError
 from pay.host.own_htlcs import OwnHtlc
-from pay.host.version import Version
+from pay.host.version import NEWEST, Version
 from pay.invoice import normalise
 from pay.invoice.recipient import ClearRecipient
 from pay.log_events import EventLog, LogEvent
@@ -62,16 +62,16 @@ STATUS = Object((
 ))  # fmt: skip
 
 
-def read(params: Any, developer: bool = False) -> str | None:
+def read(params: Any, version: Version = NEWEST, developer: bool = False) -> str | None:
     """An invoice or a payment_hash, by whichever name. Raises PayError."""
-    wanted: str | None = given("paystatus", PARAMETERS, params, developer)["bolt11"]
+    wanted: str | None = given("paystatus", PARAMETERS, params, version, developer)["bolt11"]
     return wanted
 
 
-def fits(params: Any, _version: Version, developer: bool) -> bool:
+def fits(params: Any, version: Version, developer: bool) -> bool:
     """Whether a call of the host's `paystatus` is for us: not where it asks for what only the host can pay."""
     try:
-        wanted = read(params, developer)
+        wanted = read(params, version, developer)
     except PayError:
         return True
     return wanted is None or is_hash(wanted) or can_be_paid(wanted)
@@ -204,15 +204,15 @@ WORDS = Words(
 )
 
 COMMAND = Command(
-    "paystatus",
-    "Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)",
-    PARAMETERS,
-    STATUS,
-    failing.OF_LISTS,
-    WORDS,
-    read,
-    answer,
-    LogEvent.PAYSTATUS_FAILED,
+    name="paystatus",
+    summary="Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)",
+    parameters=PARAMETERS,
+    answers=STATUS,
+    errors=failing.OF_LISTS,
+    words=WORDS,
+    read=read,
+    answer=answer,
+    bug=LogEvent.PAYSTATUS_FAILED,
     shared=Shared(fits, at_work, always=True),
     long=True,
 )

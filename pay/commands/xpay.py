@@ -9,7 +9,6 @@ Source: lightning-xpay(7); plugins/xpay/xpay.c of the tags from v24.11 on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from pay.commands.pay import can_be_paid
 from pay.engine.live.in_work import InWork
 from pay.errors import Code, PayError, XpayCode, invalid_param
 from pay.host.version import (
+    NEWEST,
     XPAY_ALREADY_PAID_IS_219_SINCE,
     XPAY_LABEL_SINCE,
     XPAY_MAXDELAY_SINCE,
@@ -106,10 +106,12 @@ def serves(params: Any, version: Version, developer: bool = False) -> bool:
     All else is for the host's own `xpay`: what its release does not have, what we cannot honour, and what is no
     call at all, of which it gives its own error. Nothing is read here that takes time.
     """
-    named = _named(params, version, developer)
-    if named is None or not isinstance(named.get("invstring"), str):
+    try:
+        take = given("xpay", PARAMETERS, params, version, developer)
+    except PayError:
         return False
-    return named.get("layers") in (None, [], [ONE_PART]) and named.get("localinvreqid") is None
+    layers = take.values.get("layers", [])
+    return isinstance(take.values["invstring"], str) and layers in ([], [ONE_PART]) and "localinvreqid" not in take
 
 
 def string_of(params: Any) -> str | None:
@@ -130,16 +132,6 @@ def at_work(params: Any, names: InWork) -> bool:
     return (text := string_of(params)) is not None and text in names
 
 
-def _named(params: Any, version: Version, developer: bool) -> Mapping[str, Any] | None:
-    """The values of a call by their names; None where the host of this version would refuse one of the names."""
-    names = [parameter.name for parameter in PARAMETERS if parameter.known_to(version, developer)]
-    if isinstance(params, list):
-        return dict(zip(names, params, strict=False)) if len(params) <= len(names) else None
-    if isinstance(params, dict):
-        return params if params.keys() <= set(names) else None
-    return None
-
-
 PAID = Object((
     always("payment_preimage", SECRET, "The proof: its SHA256 is the hash of the payment."),
     always("amount_msat", MSAT, "What the recipient got by this call."),
@@ -149,18 +141,18 @@ PAID = Object((
 ))  # fmt: skip
 
 
-def read(params: Any, developer: bool = False) -> PayRequest:
+def read(params: Any, version: Version = NEWEST, developer: bool = False) -> PayRequest:
     """What a call asks for. Raises PayError (-32602)."""
     try:
-        return parse_request(params, developer)
+        return parse_request(params, version, developer)
     except PayError as error:
         log.info(LogEvent.PAY_REFUSED, "code=%d message=%r", error.code, error.message)
         raise
 
 
-def parse_request(params: Any, developer: bool = False) -> PayRequest:
+def parse_request(params: Any, version: Version = NEWEST, developer: bool = False) -> PayRequest:
     """The same, and nothing of it in the log."""
-    take = given("xpay", PARAMETERS, params, developer)
+    take = given("xpay", PARAMETERS, params, version, developer)
     if take["localinvreqid"] is not None:
         raise invalid_param("localinvreqid", "Cannot use localinvreqid with BOLT11 payment")
     maxfee_msat = take["maxfee"]
@@ -175,7 +167,7 @@ def parse_request(params: Any, developer: bool = False) -> PayRequest:
         exemptfee_msat=DEFAULT_EXEMPTFEE_MSAT,
         maxfee_msat=maxfee_msat,
         partial_msat=take["partial_msat"],
-        use_shadow=not developer or take["dev_use_shadow"],
+        use_shadow=take["dev_use_shadow"],
         fee_words="the default of maxfee" if maxfee_msat is None else None,
         one_part=ONE_PART in take["layers"],
         layers=tuple(layer for layer in take["layers"] if layer != ONE_PART),
@@ -259,11 +251,11 @@ WORDS = Words(
 )
 
 COMMAND = Command(
-    "xpay",
-    "Pay the invoice {invstring} within the given limits, and answer in the form of cln-xpay",
-    PARAMETERS,
-    PAID,
-    (
+    name="xpay",
+    summary="Pay the invoice {invstring} within the given limits, and answer in the form of cln-xpay",
+    parameters=PARAMETERS,
+    answers=PAID,
+    errors=(
         failing.INVALID_PARAMS,
         Failing(
             XpayCode.PLUGIN_ERROR,
@@ -287,10 +279,10 @@ COMMAND = Command(
         Failing(XpayCode.ALREADY_PAID_BEFORE_V26_06, "The invoice was paid before; of nodes before v26.06."),
         Failing(XpayCode.ALREADY_PAID, "The invoice was paid before."),
     ),
-    WORDS,
-    read,
-    answer,
-    LogEvent.PAY_CRASHED,
+    words=WORDS,
+    read=read,
+    answer=answer,
+    bug=LogEvent.PAY_CRASHED,
     check=check,
     shared=Shared(fits, at_work, always=True),
     hosts_page=True,

@@ -58,6 +58,10 @@ class Version:
         return f"v{self.year}.{self.month:02d}"
 
 
+NEWEST = Version.parse(None)
+"""A host that has all there is."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostInfo:
     """What init and the first calls told.

@@ -3,7 +3,7 @@
 `handle(event, now)` is the only thing that changes a session; the same events give the same actions. What holds
 after every event is in `invariants`.
 
-What it does not do: choose routes (the planner), know balances (the beliefs), speak JSON (`report`).
+What it does not do: choose routes (the planner), know balances (the beliefs), speak JSON (`commands`).
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Shared:
     always: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[R]):
     """All of one command.
 
@@ -113,7 +113,8 @@ class Command(Generic[R]):
     summary
         One sentence, which lightningd shows.
     read
-        From the `params` of a call, and whether the node runs with --developer, to what is meant. Raises PayError.
+        From the `params` of a call, with the host's version and whether it runs with --developer, to what is
+        meant. Raises PayError.
     answer
         The result of a call; of a `long` one iterators stand in the place of arrays. Raises PayError.
     check
@@ -132,7 +133,7 @@ class Command(Generic[R]):
     answers: Object | OneOf
     errors: tuple[Failing, ...]
     words: Words
-    read: Callable[[Any, bool], R]
+    read: Callable[[Any, Version, bool], R]
     answer: Callable[[R, Context, Tell], Awaitable[dict[str, Any]]]
     bug: LogEvent
     check: Callable[[R, Context], Awaitable[None]] | None = None

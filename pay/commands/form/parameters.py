@@ -12,7 +12,7 @@ from typing import Any
 
 from pay.commands.form.shapes import Shape
 from pay.errors import Code, PayError, invalid_param
-from pay.host.version import Version
+from pay.host.version import NEWEST, Version
 from pay.units import show
 
 Reader = Callable[[Any], Any]
@@ -68,13 +68,25 @@ class Parameter:
 class Given:
     """The parameters that a call gives, none of them null.
 
-    `by_position` is the command of a call that gives values and no names.
+    Parameters
+    ----------
+    parameters
+        Those that the host's command has, by their names.
+    defaults
+        Of all, those of newer hosts included.
+    by_position
+        The command of a call that gives values and no names.
     """
 
     def __init__(
-        self, parameters: Mapping[str, Parameter], values: Mapping[str, Any], by_position: str | None = None
+        self,
+        parameters: Mapping[str, Parameter],
+        defaults: Mapping[str, Any],
+        values: Mapping[str, Any],
+        by_position: str | None = None,
     ):
         self._parameters = parameters
+        self._defaults = defaults
         self._by_position = by_position
         self.values = values
 
@@ -83,10 +95,9 @@ class Given:
 
     def __getitem__(self, name: str) -> Any:
         """What is meant by a parameter: read, or its default. Raises PayError (-32602)."""
-        parameter = self._parameters[name]
         if name not in self.values:
-            return parameter.default
-        value = self.values[name]
+            return self._defaults[name]
+        parameter, value = self._parameters[name], self.values[name]
         try:
             if not _is_text(value):
                 raise ValueError("has a character that is none")
@@ -115,6 +126,7 @@ def given(
     command: str,
     parameters: Sequence[Parameter],
     params: Any,
+    version: Version = NEWEST,
     developer: bool = False,
     stranger: Callable[[str, Any], PayError] = unknown,
 ) -> Given:
@@ -122,6 +134,8 @@ def given(
 
     Parameters
     ----------
+    version, developer
+        Of the host, and whether it runs with --developer: there are only the parameters that its own command has.
     stranger
         The error for a name that is none of theirs.
 
@@ -130,7 +144,7 @@ def given(
     PayError
         -32602 for too many, unknown, doubled and missing ones.
     """
-    named = {parameter.name: parameter for parameter in parameters if developer or not parameter.developer}
+    named = {each.name: each for each in parameters if each.known_to(version, developer)}
     if isinstance(params, list):
         if len(params) > len(named):
             raise _too_many(command, len(params), len(named))
@@ -142,7 +156,8 @@ def given(
     for parameter in named.values():
         if parameter.required and parameter.name not in values:
             raise PayError(Code.INVALID_PARAMS, f"missing required parameter: {parameter.name}")
-    return Given(named, values, command if isinstance(params, list) else None)
+    defaults = {each.name: each.default for each in parameters}
+    return Given(named, defaults, values, command if isinstance(params, list) else None)
 
 
 def usage(parameters: Sequence[Parameter], version: Version, developer: bool) -> str:

@@ -21,7 +21,7 @@ PARAMETERS = tuple(parameter.name for parameter in COMMAND.parameters if not par
 
 def refused(params: Any, developer: bool = False) -> str:
     with pytest.raises(PayError) as caught:
-        parse_request(params, developer)
+        parse_request(params, developer=developer)
     assert caught.value.code == Code.INVALID_PARAMS
     assert len(caught.value.message) < 200
     return caught.value.message

@@ -67,12 +67,12 @@ def test_a_command_reads_what_it_lists(command: Command[Any]) -> None:
     assert len(shown) == len([parameter for parameter in command.parameters if not parameter.developer])
     for params in ([None] * (len(shown) + 1), ["x"] * (len(shown) + 1)):
         with pytest.raises(PayError, match=f"too many parameters: .*`{command.name}` takes {len(shown)} at"):
-            command.read(params, False)
+            command.read(params, NEWEST, False)
     with pytest.raises(PayError, match="unknown parameter: 'nonsense'"):
-        command.read({"nonsense": 1}, False)
+        command.read({"nonsense": 1}, NEWEST, False)
     for params in (None, "x", 7):
         with pytest.raises(PayError, match="Expected array or object for params"):
-            command.read(params, False)
+            command.read(params, NEWEST, False)
 
 
 def test_names_are_those_of_one_command() -> None:
@@ -150,6 +150,7 @@ SOME = (
     Parameter("first", STRING, str, "One.", required=True, other_name="uno", leads_since=(25, 2)),
     Parameter("second", U32, int, "Two.", 7, "7"),
     Parameter("hidden", U32, int, "For us.", developer=True),
+    Parameter("new", U32, int, "Of a newer host.", 3, "3", since=(99, 12)),
 )
 
 
@@ -158,6 +159,18 @@ def test_names_and_positions() -> None:
     assert (take["first"], take["second"], "second" in take) == ("a", 7, False)
     assert given("some", SOME, {"uno": "a", "second": "8"})["second"] == 8
     assert given("some", SOME, ["a", 1, 2], developer=True)["hidden"] == 2
+    assert given("some", SOME, ["a", 1, 2])["new"] == 2
+
+
+def test_a_parameter_that_the_host_does_not_have_yet() -> None:
+    """It is not there, by its name or by its place; what it stands for has its default."""
+    assert given("some", SOME, {"first": "a"}, NEWEST)["new"] == 3
+    with pytest.raises(PayError, match="unknown parameter: 'new'"):
+        given("some", SOME, {"first": "a", "new": None}, NEWEST)
+    with pytest.raises(PayError, match="`some` takes 2 at the most"):
+        given("some", SOME, ["a", 1, 2], NEWEST)
+    with pytest.raises(PayError, match="`some` takes 3 at the most"):
+        given("some", SOME, ["a", 1, 2, 3], NEWEST, developer=True)
 
 
 def test_usage_of_older_and_newer_hosts() -> None:
@@ -178,7 +191,7 @@ def test_usage_of_older_and_newer_hosts() -> None:
 )
 def test_what_is_refused(params: Any, message: str) -> None:
     with pytest.raises(PayError) as refused:
-        given("some", SOME, params)
+        given("some", SOME, params, NEWEST)
     assert refused.value.code == ErrorCode.INVALID_PARAMS and refused.value.message.startswith(message)
 
 

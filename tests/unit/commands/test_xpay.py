@@ -96,6 +96,17 @@ def test_refused(params: Any, message: str) -> None:
     assert refused(params).startswith(message)
 
 
+def test_what_an_older_host_does_not_have() -> None:
+    """Its own `xpay` refuses a label, by name and by position; what it has is read."""
+    request = parse_request(["lnbc1", None, None, None, None, None, 500], V25_12)
+    assert (request.maxdelay_blocks, request.label) == (500, None)
+    for params in ({"invstring": "lnbc1", "label": "tea"}, ["lnbc1", *[None] * 7, "tea"]):
+        with pytest.raises(PayError, match=r"unknown parameter: 'label'|too many parameters") as caught:
+            parse_request(params, V25_12)
+        assert caught.value.code == Code.INVALID_PARAMS
+        assert parse_request(params, V26_06).label == "tea"
+
+
 # --- answers ----------------------------------------------------------------------------------------------------
 
 
