@@ -15,14 +15,17 @@ from typing import Any
 
 import pytest
 
-from pay.host.version import Version
+from pay.host.version import HOOK_FILTERS_SINCE, Version
 from tests.real.support.network import Node, Regtest
 from tests.real.support.paying import begin_other, held, invoice, rows, wait_until
+from tests.real.support.release import since
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import MEDDLER
 from tests.support.rawrpc import Answer, RawRpc
 from tests.support.schemas import answer_schema, problems
 from tests.support.waiting import PATIENCE_S, result_of, stays
+
+pytestmark = since(HOOK_FILTERS_SINCE, "hook that is asked of some commands alone")
 
 OPTIONS = {"plugin": [str(PLUGIN), str(MEDDLER)], "allow-deprecated-apis": True}
 """Else a host refuses `paystatus` before any hook is asked, and so does its builtin `pay` itself."""
