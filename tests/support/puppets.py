@@ -74,7 +74,7 @@ class Puppet:
         owns: Sequence[str] = (),
         hook: dict[str, Wish] | None = None,
         methods: dict[str, Wish] | None = None,
-        init: dict[str, Any] | None = None,
+        init: Wish | None = None,
         **manifest: Any,
     ):
         directory.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class Puppet:
         hooks = [_hook(filters, before, after)] if everything or filters is not None else []
         self._wishes = {
             "manifest": {"rpcmethods": registered, "hooks": hooks, **manifest},
-            "init": init or {}, "hook": hook or {}, "methods": methods or {},
+            "init": init or says({}), "hook": hook or {}, "methods": methods or {},
         }  # fmt: skip
         self._write()
         self.path.write_text(_PROGRAM.format(path=str(self.path)))

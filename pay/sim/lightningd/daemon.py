@@ -227,6 +227,9 @@ class Lightningd:
     async def _start_plugins(self) -> None:
         for builtin in self.plugins.builtin:
             self.plugins.start_builtin(builtin)
+        for path in self._plugin_paths:
+            if self._plugin_paths.count(path) > 1:
+                raise LightningdDied(f"--plugin={path}: Failed to register {path}: Invalid argument")
         started = []
         for path in self._plugin_paths:
             try:
@@ -237,7 +240,7 @@ class Lightningd:
                 raise LightningdDied(str(taken)) from None
         self.plugins.settle()
         if self.configs.unclaimed():
-            raise LightningdDied(f"--{self.configs.unclaimed()[0]}: unrecognized option")
+            raise LightningdDied(f"{self.configs.unclaimed()[0]}: unknown option")
         await self._server.start()
         for plugin in started:
             try:

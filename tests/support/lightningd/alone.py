@@ -20,6 +20,8 @@ _UNUSED = (
     "bcli", "cln-grpc", "clnrest", "wss-proxy", "cln-lsps-service", "cln-lsps-client", "bookkeeper", "sql",
     "chanbackup", "recover", "commando", "txprepare", "funder", "exposesecret", "cln-bwatch", "recklessrpc",
 )  # fmt: skip
+_ALLOW = ["--allow-deprecated-apis=true"]
+"""lightningd's default but for developers."""
 
 
 class Alone:
@@ -38,16 +40,16 @@ class Alone:
         arguments = [
             "lightningd", f"--lightning-dir={directory}", "--network=bitcoin", "--offline", "--developer",
             f"--plugin={CHAIN}", f"--log-file={self._log}", "--log-level=debug",
-            *(f"--disable-plugin={name}" for name in _UNUSED), *(f"--plugin={path}" for path in plugins), *options,
+            *(f"--disable-plugin={name}" for name in _UNUSED), *(f"--plugin={path}" for path in plugins),
+            *options, *_ALLOW * (not any(line.startswith(_ALLOW[0].partition("=")[0]) for line in options)),
         ]  # fmt: skip
         self._said = (directory / "said").open("wb")
         self._process = subprocess.Popen(arguments, stdout=self._said, stderr=self._said, start_new_session=True)
         self.raw = RawRpc(directory / "bitcoin" / "lightning-rpc")
-        until(lambda: self.dead or self._is_up(), "lightningd is up")
 
-    def _is_up(self) -> bool:
-        """Its socket answers before; but a `plugin start` during its start is never answered."""
-        return bool(self.lines("Server started with public key"))
+    def up(self) -> None:
+        """Wait for it, or for its end. Its socket answers before; but a `plugin start` then is never answered."""
+        until(lambda: self.dead or self.lines("Server started with public key"), "lightningd is up")
 
     @property
     def dead(self) -> bool:

@@ -16,7 +16,7 @@ from tests.support.box.worlds import line_box
 from tests.support.lightningd.alone import Alone
 from tests.support.puppets import Puppet
 from tests.support.rawrpc import Answer, RawRpc
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 
 class Node(Protocol):
@@ -24,6 +24,9 @@ class Node(Protocol):
 
     @property
     def raw(self) -> RawRpc: ...
+
+    def up(self) -> None:
+        """Wait until it is up, or dead."""
 
     @property
     def dead(self) -> bool: ...
@@ -38,34 +41,39 @@ class Node(Protocol):
 
 
 class InTheBox:
-    """The stand-in."""
+    """The stand-in. Its start is begun, on its own thread, when this is made."""
 
     def __init__(self, directory: Path, version: str, plugins: Sequence[Path], options: dict[str, Any]):
         deprecated = options.pop("allow-deprecated-apis", True)
-        self._why_not = ""
         self._box: Box = line_box(
             directory, plugin=list(plugins), builtin_pay=True, allow_deprecated=deprecated, version=version,
-            options=options,
+            options=options, developer=True,
         )  # fmt: skip
         self.raw = RawRpc(self._box.node.rpc_path)
-        try:
-            self._box.start()
-        except LightningdDied as death:
-            self._why_not = str(death)
+        self._starting = self._box.submit(self._box.node.start())
+
+    def up(self) -> None:
+        exception(self._starting)
 
     @property
     def dead(self) -> bool:
-        return not self._box.node.running
+        return self._starting.done() and not self._box.node.running
 
     @property
     def last_words(self) -> str:
-        return self._why_not or self._box.node.last_words or ""
+        why_not = exception(self._starting)
+        return str(why_not) if isinstance(why_not, LightningdDied) else self._box.node.last_words or ""
 
     def lines(self, text: str) -> list[str]:
         return [str(line) for line in list(self._box.node.lines) if text in line.text]
 
     def close(self) -> None:
         self._box.close()
+
+
+def exception(future: Future[Any]) -> BaseException | None:
+    """What a future ends with, once it does."""
+    return future.exception(PATIENCE_S)
 
 
 class Stage:
@@ -95,13 +103,20 @@ class Stage:
         return Puppet(self.directory / "plugins", name, **more)
 
     def begin(self, *puppets: Puppet, **options: Any) -> Play:
-        """Start a node with these from its start; options as on a command line, with _ for -."""
+        """A node with these from its start; options as on a command line, with _ for -, None for a flag."""
+        play = self.begin_soon(*puppets, **options)
+        play.node.up()
+        return play
+
+    def begin_soon(self, *puppets: Puppet, **options: Any) -> Play:
+        """The same, without waiting until it is up."""
         given = {name.replace("_", "-"): value for name, value in options.items()}
         paths, home = [puppet.path for puppet in puppets], self.directory / f"node{len(self._nodes)}"
         if self._real:
-            lines = [f"--{name}={_text(each)}" for name, value in given.items() for each in _many(value)]
+            lines = [_line(name, each) for name, value in given.items() for each in _many(value)]
             self._nodes.append(Alone(home, paths, lines))
         else:
+            given = {name: True if value is None else value for name, value in given.items()}
             self._nodes.append(InTheBox(home, self.version, paths, given))
         return Play(self._nodes[-1], self._threads)
 
@@ -149,5 +164,7 @@ def _many(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _line(name: str, value: Any) -> str:
+    if value is None:
+        return f"--{name}"
+    return f"--{name}={str(value).lower() if isinstance(value, bool) else value}"

@@ -1,7 +1,7 @@
 """A plugin for a node under test that does what a file beside it says, and writes down what it is told.
 
 Several of them under several names make a chain of hooks; see `tests/support/puppets.py`, which writes the file:
-`manifest` (members of it), `init` (its answer), `hook` and `methods` (by method: what to do). What to do is
+`manifest` (members of it), `init`, `hook` and `methods` (both by method): what to do. What to do is
 `answer` (members of the answer), `replace_by` (a method, for hooks), and before that `wait` (until a file of this
 name is beside it), `die` before the answer, `end` after it, or `never`. How it was started is in a file as well.
 """
@@ -40,7 +40,7 @@ class Puppet:
             manifest = {"options": [], "rpcmethods": [], "dynamic": True, **wishes.get("manifest", {})}
             self.answer(message, {"result": manifest})
         elif method == "init":
-            self.answer(message, {"result": wishes.get("init", {})})
+            self.act(message, wishes.get("init", {"answer": {"result": {}}}), message)
         elif method == "rpc_command":
             request = message["params"]["rpc_command"]
             self.act(message, wishes.get("hook", {}).get(request["method"], CONTINUE), request)

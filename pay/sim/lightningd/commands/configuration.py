@@ -22,15 +22,14 @@ def listconfigs(context: Context, command: Command, args: dict[str, Any]) -> Ans
 
 
 @host_command(
-    "setconfig", req("config", string), opt("val", any_value), opt("transient", boolean, False), checks_itself=True
-)
+    "setconfig", req("config", string), opt("val", any_value), opt("transient", boolean, False, since=(25, 2)),
+    checks_itself=True,
+)  # fmt: skip
 async def setconfig(context: Context, command: Command, args: dict[str, Any]) -> Answer:
     """The plugin that owns the option has the last word; only then the value counts.
 
     Hosts before v25.02 have no `transient`: they always write the operator's configuration.
     """
-    if context.settings.release < (25, 2) and _gave_transient(command.params):
-        raise RpcError(INVALID_PARAMS, "unknown parameter: transient")
     option = _option(context, args["config"], command)
     if not option.dynamic:
         raise context.bad_param("config", "Not a dynamic config option", args["config"], command)
@@ -39,9 +38,10 @@ async def setconfig(context: Context, command: Command, args: dict[str, Any]) ->
     values = _values(option, args["val"] if by_name else None)
     await _ask_owner(context, command, option, values)
     checked(command)
-    source = "setconfig transient" if args["transient"] else context.settings.setconfig_source
+    transient = args.get("transient", False)
+    source = "setconfig transient" if transient else context.settings.setconfig_source
     option.values[:] = [(value, source) for value in values]
-    if not args["transient"]:
+    if not transient:
         context.db.remember_config(option.name, values)
     return {"config": {"config": option.name, **(option.to_json() or {})}}
 
@@ -52,10 +52,6 @@ def _option(context: Context, name: str, command: Command) -> Option:
     if option is None:
         raise context.bad_param("config", "Unknown config option", name, command)
     return option
-
-
-def _gave_transient(params: Any) -> bool:
-    return len(params) > 2 if isinstance(params, list) else "transient" in params
 
 
 def _values(option: Option, given: Any) -> list[str]:

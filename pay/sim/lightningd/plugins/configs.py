@@ -111,6 +111,8 @@ class Configs:
             except OptionError as error:
                 raise OptionError(f"Invalid default '{option.default}': {error}") from None
         for text, source in self._waiting.pop(option.name, []):
+            if option.kind == "flag" and text == "false":
+                continue
             option.check(text)
             option.values.append((text, source))
         self.options[option.name] = option
@@ -118,7 +120,7 @@ class Configs:
     def give(self, name: str, value: Any, source: str) -> None:
         """A value from the command line or the configuration, before or after the option is declared."""
         texts = [text_of(item) for item in value] if isinstance(value, list) else [text_of(value)]
-        if value is False and (name not in self.options or self.options[name].kind == "flag"):
+        if value is False and name in self.options and self.options[name].kind == "flag":
             return
         for text in texts:
             if name in self.options:
@@ -128,8 +130,9 @@ class Configs:
                 self._waiting.setdefault(name, []).append((text, source))
 
     def unclaimed(self) -> list[str]:
-        """Options that were given but that nobody declared: lightningd does not start then."""
-        return sorted(self._waiting)
+        """Options that were given but that nobody declared, as written: lightningd does not start then."""
+        lines = {name: values[0][0] for name, values in sorted(self._waiting.items())}
+        return [f"--{name}={text}" for name, text in lines.items()]
 
     def withdraw(self, plugin: str) -> None:
         """A plugin is gone and its options with it; values from a command line wait for its return."""

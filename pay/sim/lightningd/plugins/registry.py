@@ -73,6 +73,7 @@ class Plugins:
         self._ids = itertools.count()
         self._indices = itertools.count()
         self._why_dead: dict[PluginProcess, str] = {}
+        self._stranded: list[tuple[PluginProcess, asyncio.Future[None]]] = []
 
     @property
     def pids(self) -> set[int]:
@@ -146,10 +147,26 @@ class Plugins:
         if important:
             self.important.add(plugin)
         await self._in_time(plugin, self._introduce(plugin, parameters or {}, id_prefix))
-        if not self.starting_up:
+        if self.starting_up and id_prefix is not None:
+            stranded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._stranded.append((plugin, stranded))
+            await stranded
+        elif not self.starting_up:
             self._put_in_order(f"plugin-{plugin.name}")
+            await self._rescue()
             await self.configure(plugin)
         return plugin
+
+    async def _rescue(self) -> None:
+        """Those that were started by a call while the node started go on with the next one that is started."""
+        stranded, self._stranded = self._stranded, []
+        for plugin, go_on in stranded:
+            try:
+                await self.configure(plugin)
+            except PluginDied as death:
+                go_on.set_exception(death)
+            else:
+                go_on.set_result(None)
 
     def settle(self) -> None:
         """All manifests of the node's start are in."""
