@@ -10,7 +10,7 @@ from pathlib import Path
 from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Claim, Liar, Lie
 from tests.support.box.host import SAT, hosting
-from tests.support.box.restarts import OPTIONS, kill_plugin
+from tests.support.box.restarts import OPTIONS, left_in_a_hook
 
 AMOUNT_MSAT = 100_000 * SAT
 
@@ -18,11 +18,7 @@ AMOUNT_MSAT = 100_000 * SAT
 def test_a_sendpay_in_a_slow_hook_outlives_the_plugin(tmp_path: Path) -> None:
     """The plugin is dead, its part is in nobody's table: then the hook lets it through, and it is paid."""
     with hosting(tmp_path, **OPTIONS) as host:
-        made = host.invoice()
-        with host.faults(hold={"sendpay"}):
-            host.pay_soon(made)
-            host.until(lambda: host.node.dispatcher.held)
-            kill_plugin(host)
+        made = left_in_a_hook(host)
         assert host.rows(made) == [] and made.paid_at is None
         assert host.let_go("sendpay") == 1
         host.settled(made)

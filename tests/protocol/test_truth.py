@@ -19,10 +19,18 @@ from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.liars import Liar, Lie
 from tests.support.box.host import Host, hosting
 from tests.support.box.narrow import SPLIT_MSAT, narrow
-from tests.support.box.restarts import AMOUNT_MSAT, OPTIONS, journal, kill_plugin, over, restart_node, start_plugin
+from tests.support.box.restarts import (
+    AMOUNT_MSAT,
+    OPTIONS,
+    journal,
+    kill_plugin,
+    left_in_a_hook,
+    over,
+    restart_node,
+    start_plugin,
+)
 from tests.support.box.rows import complete, delete
 from tests.support.box.stepped_clock import SteppedClock
-from tests.support.checkout import PLUGIN
 from tests.support.waiting import PATIENCE_S, until
 
 
@@ -184,34 +192,10 @@ def test_another_sender_is_kept_out_by_ours(host: Host) -> None:
     assert made.received_msat == AMOUNT_MSAT
 
 
-def test_an_order_of_the_run_before_comes_out_of_a_hook(tmp_path: Path) -> None:
-    """The plugin died with a part in a slow hook. Its successor finds no way: that is not the end of it."""
-    with hosting(tmp_path, **OPTIONS) as host:
-        made = host.invoice()
-        with host.faults(hold={"sendpay"}):
-            host.pay_soon(made)
-            host.until(lambda: host.node.dispatcher.held)
-            kill_plugin(host)
-        # It is given 8 s in which such an order may still come.
-        slow = {"pay-dev-reconcile-ms": 4000}
-        host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN), **slow}).ok()
-        mark = host.log_mark()
-        pending = host.pay_soon(made, maxfee=0)
-        host.log("payment_failed", mark)
-        assert not pending.answered
-        assert host.let_go("sendpay") == 1
-        assert pending.answer().ok()["payment_preimage"] == made.preimage.hex()
-        assert len(host.rows(made)) == 1
-
-
 def test_what_is_paid_after_all_is_said_aloud(tmp_path: Path) -> None:
     """The order stays in the hook for longer than anybody waits: an unusual line, and a notification."""
     with hosting(tmp_path, **OPTIONS) as host:
-        made = host.invoice()
-        with host.faults(hold={"sendpay"}):
-            host.pay_soon(made)
-            host.until(lambda: host.node.dispatcher.held)
-            kill_plugin(host)
+        made = left_in_a_hook(host)
         start_plugin(host)
         mark = host.log_mark()
         assert host.pay(made, maxfee=0).code == 206

@@ -19,7 +19,15 @@ from pay.sim.network.world import World
 from pay.units import NodeId
 from tests.support.box.host import CHEAP, DEAR, SAT, Host, hosting
 from tests.support.box.narrow import SPLIT_MSAT, narrow
-from tests.support.box.restarts import OPTIONS, journal, kill_plugin, over, restart_node, start_plugin
+from tests.support.box.restarts import (
+    OPTIONS,
+    journal,
+    kill_plugin,
+    left_in_a_hook,
+    over,
+    restart_node,
+    start_plugin,
+)
 from tests.support.box.rows import complete, delete
 from tests.support.checkout import PLUGIN
 from tests.support.waiting import until
@@ -218,15 +226,11 @@ def test_its_repeat_is_refused_and_it_comes_out_of_a_queue(tmp_path: Path) -> No
 # --- an order of an earlier run ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("why", ["restarted twice", "unreadable entry", "no journal"])
+@pytest.mark.parametrize("why", ["restarted", "restarted twice", "unreadable entry", "no journal"])
 def test_it_comes_out_of_a_hook(tmp_path: Path, why: str) -> None:
-    """Whatever the successor knows of it: its own error waits."""
+    """Whatever the successor, who finds no way, knows of it: that is not the end of it."""
     with hosting(tmp_path, **OPTIONS) as host:
-        made = host.invoice()
-        with host.faults(hold={"sendpay"}):
-            host.pay_soon(made)
-            host.until(lambda: host.node.dispatcher.held)
-            kill_plugin(host)
+        made = left_in_a_hook(host)
         if why == "restarted twice":
             start_plugin(host)
             kill_plugin(host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 from tests.support.checkout import ROOT
 
@@ -30,10 +31,13 @@ def table(text: str) -> list[list[str]]:
 
 
 def code(text: str, language: str) -> list[str]:
-    """The blocks of code in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    """The blocks of code in a language, those of a list as well."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [dedent(block) for _, block in found]
 
 
 def _without_code(text: str) -> str:
     """A line of code may begin as a heading does."""
-    return re.sub(r"^```.*?^```$", lambda block: block[0].replace("#", "\0"), text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"^( *)```.*?^\1```$", lambda block: block[0].replace("#", "\0"), text, flags=re.MULTILINE | re.DOTALL
+    )

@@ -31,7 +31,7 @@ def named(path: Path) -> str:
 
 
 def without_code(path: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^( *)```.*?^\1```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(path: Path) -> set[str]:
@@ -137,7 +137,7 @@ def test_the_piece_of_beliefs_can_be_read() -> None:
 
 def test_the_example_world() -> None:
     """It runs as it is written."""
-    (text,) = code((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "python")
+    (text,) = code(section(ROOT / "CONTRIBUTING.md", "How to add a world"), "python")
     names: dict[str, Any] = {}
     exec(compile(text, "CONTRIBUTING.md", "exec"), names)
     tests = [value for name, value in names.items() if name.startswith("test_")]

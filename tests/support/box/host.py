@@ -90,10 +90,6 @@ class Other:
         """How the last part ended."""
         return self._host.box.run(self._sender.outcome())
 
-    def pursue_soon(self, tries: list[bool], pause_s: float = 0.0) -> Future[list[str]]:
-        """One try after the other, with pauses; do not wait for it."""
-        return self._host.box.submit(self._sender.pursue(tries, pause_s))
-
 
 class Host:
     """A running node with the plugin.

@@ -25,6 +25,16 @@ def kill_plugin(host: Host) -> None:
     host.until(lambda: not host.node.plugin_pids)
 
 
+def left_in_a_hook(host: Host) -> SimInvoice:
+    """The plugin has died with its one part in a slow hook of the node's: it is in nobody's table."""
+    made = host.invoice()
+    with host.faults(hold={"sendpay"}):
+        host.pay_soon(made)
+        host.until(lambda: host.node.dispatcher.held)
+        kill_plugin(host)
+    return made
+
+
 def start_plugin(host: Host, wait: bool = True) -> None:
     mark = host.log_mark()
     host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN), **FAST}).ok()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,8 @@ from pay.commands.form.shapes import (
     words,
 )
 from pay.commands.pages.files import EXAMPLES, files
-from pay.commands.pages.page import Code, Heading, Item, Paragraph, SeeAlso
+from pay.commands.pages.markdown import markdown
+from pay.commands.pages.page import Code, Heading, Item, Paragraph, SeeAlso, page_of
 from pay.commands.pages.roff import roff
 from pay.commands.pages.schema import error_schema, shape_schema
 from pay.commands.pay import parse_request
@@ -37,11 +37,13 @@ from pay.commands.table import COMMANDS
 from pay.errors import Code as ErrorCode
 from pay.errors import HostsOwn, PayError
 from pay.host.version import Version
+from tests.support.checkout import ROOT
+from tests.support.commands import context, silent
+from tests.support.documents import DOCS, code, section
 from tests.support.rawrpc import Answer
 from tests.support.schemas import check_answer, problems
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, played
 
-DOCS = Path(__file__).parents[3] / "docs"
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 NEWEST = Version.parse("v26.06")
 
@@ -95,6 +97,25 @@ def test_defaults_are_what_documents_say() -> None:
         assert plain.fee_limit_msat(amount_msat) == called.fee_limit_msat(amount_msat)
     for name in ("riskfactor", "retry_for_s", "maxdelay_blocks"):
         assert getattr(plain, name) == getattr(called, name)
+
+
+def test_the_example_of_contributing() -> None:
+    """It is a command as it is written: read, answered as its schema says, and a page is made of it."""
+    (text,) = code(section(ROOT / "CONTRIBUTING.md", "How to add a command"), "python")
+    names: dict[str, Any] = {}
+    exec(compile(text, "CONTRIBUTING.md", "exec"), names)
+    command: Command[Any] = names["COMMAND"]
+    test_a_command_has_its_words(command)
+    test_a_command_reads_what_it_lists(command)
+    test_a_schema_is_one(command)
+
+    async def story() -> dict[str, Any]:
+        return await command.answer(command.read([], False), context(None), silent)
+
+    answered = played(story())
+    assert answered and not problems(shape_schema(command.answers), answered)
+    page = markdown(command.name, command.words.title, page_of(command), {"pay"})
+    assert all(f"**{field}**" in page for field in answered)
 
 
 # --- what is made -------------------------------------------------------------------------------------------

@@ -25,9 +25,6 @@ def line() -> Net:
     return net.link(2, "a", "b", base=1_000, ppm=0).link(3, "b", "c", base=1_000, ppm=0)
 
 
-LINE_FULL = [(4, "c", "d", 700_000), (5, "d", "e", 10_000_000)]
-
-
 @pytest.mark.parametrize(
     ("asked", "overlay", "message"),
     [
