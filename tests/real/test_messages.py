@@ -65,7 +65,8 @@ TEXTS = [
     (encode(written(), KEY, order=FIELD_ORDER.replace("d", "")), "neither a description nor the hash of one"),
     # Of a length that no rune has: else one in some dozens reads as one, and all that is said is to copy it again.
     (encode(written(description="teas"), KEY, order=FIELD_ORDER.replace("s", "")), "no payment_secret"),
-    (encode(written(description="teas"), KEY, order=FIELD_ORDER.replace("p", "")), "ask the recipient for another invoice"),
+    (encode(written(description="teas"), KEY, order=FIELD_ORDER.replace("p", "")),
+     "ask the recipient for another invoice"),
     (for_nothing(), "asks for 0msat"),
 ]  # fmt: skip
 
