@@ -19,9 +19,11 @@ from typing import Any
 
 import pytest
 
+from pay.host.version import HOOK_FILTERS_SINCE
 from tests.real.support.bench import Line
 from tests.real.support.network import Node
 from tests.real.support.paying import begin, held, invoice, pay, received, rows, wait_until
+from tests.real.support.release import host
 from tests.support.checkout import ROOT
 from tests.support.waiting import PATIENCE_S, result_of
 
@@ -188,6 +190,8 @@ def test_in_the_configuration_and_out_of_it(operator: Operator, line: Line) -> N
     operator.types(block("Install", "git clone"))
     configuration = Path(node.peer.daemon.lightning_dir) / "config"
     typed = block("Install", "plugin=/").replace(HOME, str(operator.home))
+    if not host().since(HOOK_FILTERS_SINCE):
+        typed += "\n" + block("Install", "disable-plugin=pay")
     configuration.write_text(f"{typed}\npay-min-part=5sat\n")
     restarted(operator)
     wait_until(lambda: operator.starts() == 1)

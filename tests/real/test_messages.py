@@ -63,8 +63,10 @@ TEXTS = [
     (encode(written(currency="bc"), KEY), "another network (lnbc); ours is regtest"),
     (encode(written(features=1 << 8 | 1 << 14 | 1 << 50), KEY), "feature bit 50"),
     (encode(written(), KEY, order=FIELD_ORDER.replace("d", "")), "neither a description nor the hash of one"),
-    (encode(written(), KEY, order=FIELD_ORDER.replace("s", "")), "no payment_secret"),
-    (encode(written(), KEY, order=FIELD_ORDER.replace("p", "")), "ask the recipient for another invoice"),
+    # Of a length that no rune has: else one in some dozens reads as one, and all that is said is to copy it again.
+    (encode(written(description="teas"), KEY, order=FIELD_ORDER.replace("s", "")), "no payment_secret"),
+    (encode(written(description="teas"), KEY, order=FIELD_ORDER.replace("p", "")),
+     "ask the recipient for another invoice"),
     (for_nothing(), "asks for 0msat"),
 ]  # fmt: skip
 
@@ -85,7 +87,7 @@ def test_offers_and_their_kin(shop: Shop) -> None:
     request = shop.line.far.call("invoicerequest", amount="1sat", description="tea")["bolt12"]
     assert "invoice" in message(pay(shop.payer, request))
     fetched = shop.line.host.call("fetchinvoice", offer=offer)["invoice"]
-    assert "use `xpay`" in message(pay(shop.payer, fetched), -1)
+    assert pay(shop.payer, fetched).ok()["amount_msat"] == 1_000
 
 
 def test_an_invoice_for_nothing_with_an_amount(shop: Shop) -> None:

@@ -19,6 +19,7 @@ from pay.router.liquidity_store import KEY
 from pay.units import parse_node_id
 from tests.support.checkout import ROOT
 from tests.support.documents import DOCS, code, section, table
+from tests.support.lightningd.who_answers import COLUMNS, ROWS, SHOWN, lines
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 STORAGE = DOCS / "storage.md"
@@ -143,3 +144,11 @@ def test_the_example_world() -> None:
     tests = [value for name, value in names.items() if name.startswith("test_")]
     assert len(tests) == 1
     tests[0]()
+
+
+def test_who_answers() -> None:
+    """The table that real nodes are asked for."""
+    assert "\n".join(lines()) in section(DOCS / "front-door.md", "Who answers")
+    for rows in SHOWN.values():
+        for column in COLUMNS:
+            assert len({who for row, who in zip(ROWS, column.who, strict=True) if row in rows}) == 1
