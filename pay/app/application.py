@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pyln.client.plugin import PluginLogHandler, Request
 
-from pay.app import entry, front_door
+from pay.app import entry, front_door, neighbour
 from pay.app.entry import Entry
 from pay.app.front_door import Door, State, own_name
-from pay.app.options import add_options, bad_values, served
+from pay.app.options import ALLOW_XPAY, add_options, bad_values, flag, served
 from pay.app.reach import reach
 from pay.commands.form.command import Command
 from pay.commands.form.errors import error_json
@@ -33,6 +33,7 @@ from pay.engine.live.announcements import TOPICS
 from pay.engine.live.in_work import InWork
 from pay.errors import Code, PayError, invalid_param
 from pay.host.host_plugin import CHECK, HostPlugin
+from pay.host.launch import host_run
 from pay.host.pulse import PulsingLoop
 from pay.host.rpc import is_own
 from pay.host.streaming import encoded
@@ -134,6 +135,8 @@ class Application:
         self._service: Service | None = None
         self.door = Door(self.version, self.plugin.developer, {}, InWork(), self.loop.pulse.beats, is_own)
         self._entry: entry.Decision | None = None
+        self._rpc_path = ""
+        self._switched_off = False
         self.plugin.before_manifest = self._register
         _set_logging()
 
@@ -202,9 +205,13 @@ class Application:
             # Somebody has just typed it, and reads this.
             return {"disable": "; ".join(each.problem for each in bad)}
         self.door.served = served(self.plugin)
-        self.door.state = State.STARTING
         directory, name = self.plugin.lightning_dir or ".", self.plugin.rpc_filename or "lightning-rpc"
-        self._hand_over(self._start(str(Path(directory) / name), directory))
+        self._rpc_path = str(Path(directory) / name)
+        if not flag(self.plugin, ALLOW_XPAY):
+            # Now: two hooks that lead the first `pay` elsewhere would leave the host's hooks in disorder.
+            self._switched_off = neighbour.switched_off_first(self._rpc_path, self.version, host_run())
+        self.door.state = State.STARTING
+        self._hand_over(self._start(self._rpc_path, directory))
         return {}
 
     def _on_option_set(self) -> None:
@@ -247,6 +254,8 @@ class Application:
         # The host holds all that must outlive us: the neighbour alone has something to get back.
         if self._service is not None:
             self._service.neighbour.give_back()
+        elif self._switched_off:
+            neighbour.give_back(self._rpc_path)
         os._exit(0)
 
     def _on_notification(self, topic: str, fields: dict[str, Any]) -> None:
@@ -268,7 +277,7 @@ class Application:
 
             self._service = Service(
                 self.plugin, self.version, rpc_path, directory, bool(self.plugin.startup), self._began_s,
-                self.door, self._hooks_pay(),
+                self.door, self._hooks_pay(), self._switched_off,
             )  # fmt: skip
             await self._service.start()
         except Exception:

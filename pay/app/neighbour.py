@@ -16,12 +16,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pay.app.options import ALLOW_XPAY
-from pay.host.calls import CallError, Host, Unanswered
 from pay.host.quick_call import ask
+from pay.host.rpc import CallError, Unanswered
 from pay.host.version import TRANSIENT_SINCE, Version
 from pay.log_events import EventLog, LogEvent
+
+if TYPE_CHECKING:
+    from pay.host.calls import Host
 
 log = EventLog("pay")
 
@@ -33,8 +37,8 @@ _TRANSIENT = "setconfig transient"
 
 _CALL_S = 5.0
 """A datastore slower than this is not waited for: calls of `pay` do."""
-_AT_THE_END_S = 0.1
-"""For each call once we are told to stop: a node that stops as well takes none, another answers at once."""
+_AT_ONCE_S = 0.1
+"""For each call of those that block. A node answers them at once, or is one that stops as well and takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,36 @@ class _Found:
 
     on: bool
     transient: bool
+
+
+def switched_off_first(rpc_path: str, version: Version, run: str) -> bool:
+    """Switch it off before the first call can reach our hook; blocks for a moment. Whether that was done.
+
+    What cannot be done at once is done, or said, by the first `look`.
+    """
+    if not version.since(TRANSIENT_SINCE):
+        return False
+    try:
+        if not _found(ask(rpc_path, "listconfigs", {"config": OPTION}, _AT_ONCE_S)["configs"]).on:
+            return False
+        ask(rpc_path, "datastore", _remembering(run), _AT_ONCE_S)
+        ask(rpc_path, "setconfig", {"config": OPTION, "val": False, "transient": True}, _AT_ONCE_S)
+    except (CallError, Unanswered, LookupError, TypeError, AttributeError):
+        return False
+    _say_kept_off()
+    return True
+
+
+def give_back(rpc_path: str) -> None:
+    """Switch it on again, unless somebody else has set it meanwhile; blocks for a moment."""
+    try:
+        found = ask(rpc_path, "listconfigs", {"config": OPTION}, _AT_ONCE_S)["configs"]
+        if _found(found) == _Found(on=False, transient=True):
+            ask(rpc_path, "setconfig", {"config": OPTION, "val": True, "transient": True}, _AT_ONCE_S)
+            log.info(LogEvent.XPAY_GIVEN_BACK, "option=%s", OPTION)
+        ask(rpc_path, "deldatastore", {"key": list(KEY)}, _AT_ONCE_S)
+    except (CallError, Unanswered, LookupError, TypeError, AttributeError):
+        return  # the node stops as well, and has its own value when it comes again
 
 
 class Neighbour:
@@ -56,15 +90,19 @@ class Neighbour:
         Which run of lightningd this is.
     allowed
         The operator wants cln-xpay to answer `pay` where its option says so.
+    switched
+        It was switched off already.
     """
 
-    def __init__(self, host: Host, rpc_path: str, version: Version, run: str, allowed: bool):
+    def __init__(
+        self, host: Host, rpc_path: str, version: Version, run: str, allowed: bool, switched: bool = False
+    ):
         self._host = host
         self._rpc_path = rpc_path
         self._version = version
         self._run = run
         self._allowed = allowed
-        self._switched = False
+        self._switched = switched
         self._said = ""
 
     async def look(self) -> None:
@@ -92,24 +130,15 @@ class Neighbour:
             self._say(f"remedy='remove {OPTION} from the configuration'")
             return
         if not self._switched:
-            await self._try("datastore", {"key": list(KEY), "string": self._run, "mode": "create-or-replace"})
+            await self._try("datastore", _remembering(self._run))
         if await self._set(False):
             self._switched, self._said = True, ""
-            log.info(LogEvent.XPAY_KEPT_OFF, "option=%s value=false: `pay` is answered by this plugin", OPTION)
+            _say_kept_off()
 
     def give_back(self) -> None:
         """Switch it on again, if it is off because of us; blocks for a moment, on any thread."""
-        if not self._switched:
-            return
-        try:
-            found = ask(self._rpc_path, "listconfigs", {"config": OPTION}, _AT_THE_END_S)["configs"]
-            if _found(found) == _Found(on=False, transient=True):
-                params = {"config": OPTION, "val": True, "transient": True}
-                ask(self._rpc_path, "setconfig", params, _AT_THE_END_S)
-                log.info(LogEvent.XPAY_GIVEN_BACK, "option=%s", OPTION)
-            ask(self._rpc_path, "deldatastore", {"key": list(KEY)}, _AT_THE_END_S)
-        except (CallError, Unanswered, LookupError, TypeError, AttributeError):
-            return  # the node stops as well, and has its own value when it comes again
+        if self._switched:
+            give_back(self._rpc_path)
 
     async def _remembered(self) -> bool:
         """Whether an earlier run of ours has switched it off, in this run of lightningd."""
@@ -143,6 +172,14 @@ class Neighbour:
             self._said = why
             write = log.info if wanted else log.unusual
             write(LogEvent.XPAY_ANSWERS_PAY, "option=%s %s", OPTION, why)
+
+
+def _say_kept_off() -> None:
+    log.info(LogEvent.XPAY_KEPT_OFF, "option=%s value=false: `pay` is answered by this plugin", OPTION)
+
+
+def _remembering(run: str) -> dict[str, object]:
+    return {"key": list(KEY), "string": run, "mode": "create-or-replace"}
 
 
 def _found(configs: dict[str, dict[str, object]]) -> _Found:

@@ -77,6 +77,8 @@ class Service:
         Is told how far we are, and what is in work.
     hooks_pay
         `pay` is another plugin's.
+    switched_off
+        cln-xpay was told at `init` to leave `pay` alone.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Service:
         began_s: float,
         door: Door,
         hooks_pay: bool,
+        switched_off: bool,
     ):
         self._plugin = plugin
         self._version = version
@@ -118,11 +121,11 @@ class Service:
         self._names = Names(self._host) if hooks_pay else None
         self._lasting = WrittenOptions(self._host, plugin.options, directory)
         allowed = options.flag(plugin, options.ALLOW_XPAY)
-        self.neighbour = Neighbour(self._host, rpc_path, version, host_run(), allowed)
+        self.neighbour = Neighbour(self._host, rpc_path, version, host_run(), allowed, switched_off)
 
     async def start(self) -> None:
         """Find out what the host is; calls wait for it, and plans for the graph."""
-        # First of all: until this is done cln-xpay takes every `pay` that arrives.
+        # First of all, where it was not done at `init`: until it is cln-xpay takes every `pay` that arrives.
         await self.neighbour.look()
         await self._mend_options()
         await self._heed_hosts_options()

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -308,3 +309,18 @@ def test_xpay_gets_its_option_back(start: Start) -> None:
     node.start().ok()
     node.stop()
     assert node.handles_pay() == (False, "setconfig transient")
+
+
+@hooked
+def test_no_call_of_the_first_moment_leaves_the_hooks_in_disorder(start: Start) -> None:
+    """Payments from the first moment of each run: none meets two hooks that lead it elsewhere."""
+    node = start(f"{OPTION}=true\n", plugins=[])
+    with ThreadPoolExecutor() as threads:
+        for _ in range(3):
+            starting = threads.submit(node.start)
+            while not starting.done():
+                node.pay().ok()
+            starting.result().ok()
+            node.stop()
+    assert not node.lines("already modified")
+    assert not node.lines("Deferring registration of hook")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.test_rpc_command import version
+from tests.real.support.release import version
 from tests.support.lightningd.name_cases import CASES
 from tests.support.lightningd.stages import Stage
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.real.support.release import version
 from tests.support.lightningd.chain_cases import CASES, DEATHS
 from tests.support.lightningd.stages import Stage
-from tests.support.waiting import PATIENCE_S
 
 Case = Callable[[Stage], None]
-
-
-@cache
-def version() -> str:
-    """Of the lightningd that is started."""
-    command = ["lightningd", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("case", [*CASES, *DEATHS], ids=lambda case: case.__name__)

@@ -16,14 +16,20 @@ from tests.support.waiting import PATIENCE_S
 
 
 @cache
-def host() -> Version:
-    """Of the lightningd on the PATH; the newest there can be where there is none, and all is skipped anyway."""
+def version() -> str:
+    """What the lightningd on the PATH calls itself; nothing where there is none, and all is skipped anyway."""
     program = shutil.which("lightningd")
     if program is None:
-        return Version.parse(None)
+        return ""
     command = [program, "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-    return Version.parse(done.stdout)
+    return done.stdout.strip()
+
+
+@cache
+def host() -> Version:
+    """The same as a value; the newest there can be where there is none."""
+    return Version.parse(version() or None)
 
 
 def since(release: tuple[int, int], fact: str) -> pytest.MarkDecorator:
