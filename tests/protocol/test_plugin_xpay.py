@@ -158,7 +158,7 @@ def test_the_operator_who_allows_it_gets_it_back(tmp_path: Path) -> None:
         until(lambda: not host.call("help", {"command": "paystatus"}).result)
         host.call("plugin", {"subcommand": "start", "plugin": str(PLUGIN), "pay-allow-xpay": True}).ok()
         until(lambda: handles(host))
-        assert remembered(host) == []
+        until(lambda: remembered(host) == [], "it is forgotten")
 
 
 def test_an_option_that_cannot_be_given_back_keeps_nobody(tmp_path: Path) -> None:
