@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from pay.host.version import XPAY_LABEL_SINCE, Version
 from pay.sim.network.encoding.failures import FailCode
 from pay.sim.network.invoices import SimInvoice
 from tests.support.box.host import SAT, Host, Pending
@@ -88,10 +89,16 @@ class Caller:
     form: Form
 
     def pay(self, made: SimInvoice, **more: Any) -> Answer:
-        return self.host.call(self.form.value, self.form.params(made.bolt11, **more))
+        return self.host.call(self.form.value, self._params(made, more))
 
     def pay_soon(self, made: SimInvoice, **more: Any) -> Pending:
-        return self.host.soon(self.form.value, self.form.params(made.bolt11, **more))
+        return self.host.soon(self.form.value, self._params(made, more))
+
+    def _params(self, made: SimInvoice, more: dict[str, Any]) -> dict[str, Any]:
+        """With what the command of this release has."""
+        if self.form is Form.XPAY and not Version.parse(self.host.node.version).since(XPAY_LABEL_SINCE):
+            more = {name: value for name, value in more.items() if name != "label"}
+        return self.form.params(made.bolt11, **more)
 
     def pay_held(self, made: SimInvoice, **more: Any) -> Pending:
         """Pay, and wait until the recipient holds the money."""
@@ -213,8 +220,9 @@ def _held_up(host: Host) -> Iterator[int]:
         yield host.mark()
 
 
-def _asks_for_channels(host: Host, mark: int) -> None:
-    host.until(lambda: "listpeerchannels" in host.methods(mark))
+def _asks_for_channels(host: Host, mark: int, pending: Pending) -> None:
+    host.until(lambda: pending.answered or "listpeerchannels" in host.methods(mark))
+    assert not pending.answered, pending.answer()
 
 
 def _paid(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) -> None:
@@ -223,7 +231,7 @@ def _paid(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) ->
     made = host.invoice(hold=True)
     with _held_up(host) as mark:
         pending = caller.pay_soon(made, label=LABEL)
-        _asks_for_channels(host, mark)
+        _asks_for_channels(host, mark, pending)
         looks[Moment.BEFORE] = look(host, made)
         assert host.sendpays(mark) == []
     host.until(lambda: made.parts)
@@ -233,7 +241,7 @@ def _paid(caller: Caller, looks: dict[Moment, Look], cases: dict[Case, Made]) ->
     host.log("payment_attached", log_mark)
     with _held_up(host) as mark:
         host.give_back(made)
-        _asks_for_channels(host, mark)
+        _asks_for_channels(host, mark, pending)
         looks[Moment.BETWEEN] = look(host, made)
         assert host.sendpays(mark) == []
     host.until(lambda: made.parts)
