@@ -18,7 +18,9 @@ XPAY_OWNS_PAY_SINCE = (27, 3)
 HOOK_FILTERS_SINCE = (25, 12)
 """Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)
-"""`setconfig … transient`; before, setconfig writes the operator's configuration file."""
+"""`setconfig … transient`; before, setconfig always writes the operator's configuration."""
+SETCONFIG_FILE_SINCE = (25, 2)
+"""It writes `config.setconfig`, which the configuration includes; before, the `config` of the network itself."""
 PLUGIN_STARTED_SINCE = (25, 2)
 """The notification of that name; an older host tells its operator that there is none, as something unusual."""
 NOTIFICATIONS_NAMED_SINCE = (25, 9)

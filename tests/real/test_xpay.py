@@ -98,7 +98,9 @@ def test_too_dear_and_too_slow(payer: Node, shop: Shop, version: Version, limit:
 
 
 def test_too_much(payer: Node, shop: Shop) -> None:
-    assert code_of(xpay(payer, invoice(shop.line.far, 10**13)["bolt11"])) == 205
+    """After v26.06 cln-xpay has a code of its own for it: 215, where all channels together hold too little."""
+    code = code_of(xpay(payer, invoice(shop.line.far, 10**13)["bolt11"]))
+    assert code == 205 or (code == 215 and not payer.ours)
 
 
 def test_expired(payer: Node, shop: Shop) -> None:
