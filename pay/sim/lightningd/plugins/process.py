@@ -104,11 +104,11 @@ class PluginProcess:
         return topic in wanted or ("*" in wanted and topic != "log")
 
     def request(
-        self, request_id: str, message: dict[str, Any], progress: Progress | None = None
+        self, request_id: str | int, message: dict[str, Any], progress: Progress | None = None
     ) -> asyncio.Future[dict[str, Any]]:
         """Send a request under `request_id`; the future gives the whole answer object."""
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending[request_id] = (answer, progress)
+        self._pending[str(request_id)] = (answer, progress)
         self.send({**message, "id": request_id})
         return answer
 

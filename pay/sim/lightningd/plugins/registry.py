@@ -318,7 +318,11 @@ class Plugins:
     ) -> asyncio.Future[dict[str, Any]]:  # fmt: skip
         """Ask a plugin something of the node's own."""
         message = {"jsonrpc": "2.0", "id": "", "method": method, "params": params}
-        return plugin.request(self._request_id(method, id_prefix), message, progress)
+        request_id = self._request_id(method, id_prefix)
+        if self.settings.release < (25, 5) and plugin.state is PluginState.STARTING:
+            # Whether it reads an id that is no number is in its manifest.
+            return plugin.request(next(self._ids), message, progress)
+        return plugin.request(request_id, message, progress)
 
     def pass_on(self, plugin: PluginProcess, command: Command, method: str) -> asyncio.Future[dict[str, Any]]:
         """Let a plugin answer a command, sent now, as it came in; the future gives the whole answer object."""
