@@ -68,7 +68,7 @@ class LogEvent(Enum):
         "[payment_hash] [payee] [amount_msat] code message",
     )
     PAYMENT_ATTACHED = About(
-        (_I,), "A second call for an invoice waits with the payment that is in work.", f"{_PAYMENT} callers"
+        (_I,), "A second call for an invoice waits with the payment that is in progress.", f"{_PAYMENT} callers"
     )
     PAYMENT_HANDED_ON = About(
         (_I,), "A payment that this plugin cannot make yet is made by the node's own `xpay`.", "payment_hash"
@@ -260,7 +260,7 @@ class LogEvent(Enum):
         "See what the node's log has of that command.",
     )
     HOST_MESSAGE_UNREADABLE = About(
-        (_U,), "lightningd wrote what is no message, or a caller wrote such parameters.", "error [bytes] [message]"
+        (_U,), "A message of lightningd, or what a caller wrote in it, cannot be read.", "error [bytes] [message]"
     )
     RPC_MALFORMED = About((_U,), "An answer on the socket is not JSON.", "error")
     HEADERS_UNKNOWN = About(
@@ -277,7 +277,7 @@ class LogEvent(Enum):
     OPTION_SET = About((_I,), "`setconfig` has changed an option.", "name value")
     OPTION_REFUSED = About(
         (_U,),
-        "The configuration has a value that is none; another one is used.",
+        "The configuration has an invalid value; another one is used.",
         "name used reason",
         "Correct the value.",
     )

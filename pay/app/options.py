@@ -236,7 +236,7 @@ DYNAMIC: tuple[Number | Word | Names, ...] = (*NUMBERS, SHADOW, PRIOR, SERVED)
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """An option with a value that is none: in words why, and what is used instead."""
+    """An option with an invalid value: in words why, and what is used instead."""
 
     name: str
     problem: str
@@ -314,7 +314,7 @@ def flag(plugin: HostPlugin, name: str) -> bool:
 
 
 def bad_values(plugin: Plugin) -> list[Bad]:
-    """Options that a configuration or `plugin start` has given what is no value of theirs."""
+    """Options that a configuration or `plugin start` has given invalid values."""
     found = []
     for option in DYNAMIC:
         try:
@@ -331,7 +331,7 @@ def _value(plugin: Plugin, option: Word | Names) -> str: ...
 
 
 def _value(plugin: Plugin, option: Number | Word | Names) -> int | str:
-    """As it is now; the default in the place of what is no value."""
+    """As it is now; the default in the place of an invalid value."""
     try:
         return option.read(plugin.get_option(option.name))
     except ValueError:

@@ -307,7 +307,7 @@ WORDS = Words(
         "The **listpays** command lists payments of this node, or those of one invoice or *payment_hash*: each "
         "with all of its parts together.",
         "On nodes from v26.06 on the command is the node's own, and answers of it that would have to show a "
-        "payment in work are made by this plugin: a payment is pending from its call to its answer.",
+        "payment in progress are made by this plugin: a payment is pending from its call to its answer.",
     ),
     ("The invoice of a failed payment may be paid again; of a pending one nothing can be concluded.",),
     ("pay", "paystatus", "lightning-listsendpays(7)"),

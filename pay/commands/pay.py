@@ -258,14 +258,13 @@ WORDS = Words(
         "The **pay** command looks for ways to the recipient of an invoice, sends what it asks for over one or "
         "several of them, and answers when it is paid or is not.",
         "An error is answered only when nothing of the payment can settle any more, whoever sent it. As long as "
-        "that "
-        "is unsure there is no answer: **paystatus** shows what is waited for. A client that gives up "
+        "that is unsure there is no answer: **paystatus** shows what is waited for. A client that gives up "
         "waiting ends nothing; calling **pay** again with the same invoice waits with the payment that is in "
-        "work.",
+        "progress.",
         "Once an invoice is paid, **pay** of it gives the same answer again and sends nothing.",
         "Parameters may be given by position, by name (*lightning-cli -k*), and left out as *null*. Use "
-        "*lightning-cli "
-        "-N none pay* in scripts: else the lines that say what is waited for are printed before the answer.",
+        "*lightning-cli -N none pay* in scripts: else the lines that say what is waited for are printed before "
+        "the answer.",
     ),
     (
         "Several calls of one invoice at the same time are one payment: the limits of the first one apply, and "

@@ -57,7 +57,7 @@ PARAMETERS = (
 STATUS = Object((
     always(
         "pay", Array(PAYMENT),
-        "Payments in work and the last thousand that ended, newest last; those of one invoice newest first.",
+        "Payments in progress and the last thousand that ended, newest last; those of one invoice newest first.",
     ),
 ))  # fmt: skip
 
@@ -188,10 +188,9 @@ def _announced_ways(shown: list[Running]) -> set[ScidDir]:
 WORDS = Words(
     "Command for looking at payments and their attempts",
     (
-        "The **paystatus** command shows payments in work and the last thousand that ended, or those of one "
-        "invoice "
-        "or *payment_hash*: every attempt with its route, what it costs, and what failed where and why; of an "
-        "attempt that is out also where it probably is and when it must be over.",
+        "The **paystatus** command shows payments in progress and the last thousand that ended, or those of one "
+        "invoice or *payment_hash*: every attempt with its route, what it costs, and what failed where and why; "
+        "of an attempt that is out also where it probably is and when it must be over.",
         "Of payments that ended before the plugin was started, and of those beyond the last 5,000 attempts, it "
         "shows what the node's own table still has: no routes and no reasons. So it does of payments that other "
         "plugins of the node make and tell of, like cln-xpay: *by* says which.",
@@ -205,7 +204,7 @@ WORDS = Words(
 
 COMMAND = Command(
     name="paystatus",
-    summary="Show payments in work and finished ones, all or that of {bolt11} (or payment_hash)",
+    summary="Show payments in progress and finished ones, all or that of {bolt11} (or payment_hash)",
     parameters=PARAMETERS,
     answers=STATUS,
     errors=failing.OF_LISTS,

@@ -41,8 +41,9 @@ def lines(source: str, where: str) -> Iterator[Line]:
                 method = "write"
             case ast.Call(func=ast.Attribute(attr="_trouble" as method), args=[event, *rest]):
                 pass
-            case ast.Call(func=ast.Name(id="Command"), args=[*_, ast.Attribute(ast.Name(id="LogEvent")) as event]):
+            case ast.Call(func=ast.Name(id="Command"), keywords=named):
                 # What `serve` writes where an answer of this command ends in an exception.
+                (event,) = (keyword.value for keyword in named if keyword.arg == "bug")
                 method, rest = "broken", []
             case _:
                 continue

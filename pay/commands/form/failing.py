@@ -133,8 +133,8 @@ _SENDABLE = (
 
 INVALID_PARAMS = Failing(
     Code.INVALID_PARAMS,
-    "A parameter or the invoice is not right. The message begins with the parameter's name, and says of a text "
-    "that is no invoice what it is.",
+    "A parameter or the invoice is not right. The message begins with the parameter's name, and says what "
+    "a text is that is not an invoice.",
 )
 
 OTHER = Failing(

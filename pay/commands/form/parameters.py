@@ -100,7 +100,7 @@ class Given:
         parameter, value = self._parameters[name], self.values[name]
         try:
             if not _is_text(value):
-                raise ValueError("has a character that is none")
+                raise ValueError("has an invalid character")
             return parameter.read(value)
         except ValueError as error:
             raise invalid_param(name, f"{error}{self._meant_by_name(value)}") from error

@@ -110,7 +110,7 @@ def test_the_example_of_contributing() -> None:
     test_a_schema_is_one(command)
 
     async def story() -> dict[str, Any]:
-        return await command.answer(command.read([], False), context(None), silent)
+        return await command.answer(command.read([], NEWEST, False), context(None), silent)
 
     answered = played(story())
     assert answered and not problems(shape_schema(command.answers), answered)

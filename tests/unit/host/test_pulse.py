@@ -83,7 +83,7 @@ def test_a_turn_of_many_callbacks_is_no_standstill(loop: Loop) -> None:
 
     def busy() -> None:
         if not enough.is_set():
-            time.sleep(FRESH_S)
+            threading.Event().wait(FRESH_S)
             loop.loop.call_soon(int)
 
     loop.loop.call_soon_threadsafe(begin)
