@@ -15,6 +15,8 @@ XPAY_OWNS_LISTPAYS_SINCE = (26, 6)
 """Before, the host's own `pay` plugin had it, and it went with it."""
 XPAY_OWNS_PAY_SINCE = (27, 3)
 """Announced: cln-xpay registers `pay`, and disabling the builtin does not free the name."""
+PAY_DEPRECATED_SINCE = (26, 6)
+"""Where deprecated APIs are off the builtin refuses `pay`, and lightningd `paystatus`, before it asks any hook."""
 HOOK_FILTERS_SINCE = (25, 12)
 """Before, a hook on `rpc_command` sees every command, which is not worth it."""
 TRANSIENT_SINCE = (25, 2)

@@ -12,31 +12,24 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from pay.host.version import HOOK_FILTERS_SINCE, TRANSIENT_SINCE, XPAY_OWNS_LISTPAYS_SINCE, Version
+from pay.host.version import HOOK_FILTERS_SINCE, PAY_DEPRECATED_SINCE, TRANSIENT_SINCE
+from tests.real.support.release import host, since
 from tests.support.checkout import PLUGIN, ROOT
 from tests.support.lightningd.alone import Alone
 from tests.support.puppets import Puppet, says
 from tests.support.rawrpc import Answer
-from tests.support.waiting import PATIENCE_S, stays, until
+from tests.support.waiting import stays, until
 
 CLNPAY = ROOT / "clnpay.py"
 OPTION = "xpay-handle-pay"
 NOBODY = -32601
 
 
-@cache
-def version() -> Version:
-    """Of the lightningd that is started."""
-    command = ["lightningd", "--version"]
-    return Version.parse(subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S).stdout)
-
-
-hooked = pytest.mark.skipif(not version().since(HOOK_FILTERS_SINCE), reason="hooks have no filters before v25.12")
+hooked = since(HOOK_FILTERS_SINCE, "hook that is asked of some commands alone")
 
 
 class Payer(Alone):
@@ -198,7 +191,7 @@ def test_a_shell_in_between(start: Start, tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", ["", DISABLED])
 def test_two_of_us(start: Start, more: str) -> None:
     """As where a checkout lies in the directory of plugins: the second one is absent, and costs nothing."""
-    if not more and not version().since(HOOK_FILTERS_SINCE):
+    if not more and not host().since(HOOK_FILTERS_SINCE):
         more = DISABLED
     node = start(more + OURS, plugins=[CLNPAY, PLUGIN])
     node.started()
@@ -277,7 +270,7 @@ def test_the_builtin_is_stopped_beside_us(start: Start) -> None:
     assert node.pay().code == NOBODY
 
 
-@pytest.mark.skipif(not version().since(XPAY_OWNS_LISTPAYS_SINCE), reason="nothing is deprecated before")
+@since(PAY_DEPRECATED_SINCE, "deprecation of `paystatus`")
 def test_deprecated_apis_off_hide_paystatus(start: Start) -> None:
     node = start("allow-deprecated-apis=false\n")
     node.started()
@@ -286,9 +279,9 @@ def test_deprecated_apis_off_hide_paystatus(start: Start) -> None:
     assert node.call("clnpay-paystatus").error is None
 
 
-@pytest.mark.skipif(not version().since(TRANSIENT_SINCE), reason="setconfig has no `transient` before v25.02")
+@since(TRANSIENT_SINCE, "option that a plugin may set for this run alone")
 def test_xpay_gets_its_option_back(start: Start) -> None:
-    config = f"{OPTION}=true\n" + ("" if version().since(HOOK_FILTERS_SINCE) else DISABLED)
+    config = f"{OPTION}=true\n" + ("" if host().since(HOOK_FILTERS_SINCE) else DISABLED)
     node = start(config, plugins=[])
     for _ in range(2):
         node.start().ok()

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from pay.host.pulse import FRESH_S
-from pay.host.version import HOOK_FILTERS_SINCE, Version
+from pay.host.version import HOOK_FILTERS_SINCE, PAY_DEPRECATED_SINCE
 from tests.real.support.network import Node, Regtest
 from tests.real.support.paying import begin_other, held, invoice, rows, wait_until
-from tests.real.support.release import since
+from tests.real.support.release import host, since
 from tests.support.checkout import PLUGIN
 from tests.support.plugins import MEDDLER
 from tests.support.rawrpc import Answer, RawRpc
@@ -31,7 +31,6 @@ pytestmark = since(HOOK_FILTERS_SINCE, "hook that is asked of some commands alon
 OPTIONS = {"plugin": [str(PLUGIN), str(MEDDLER)], "allow-deprecated-apis": True}
 """Else a host refuses `paystatus` before any hook is asked, and so does its builtin `pay` itself."""
 
-DEPRECATES_PAY_SINCE = (26, 6)
 STALL_S = 15.0
 
 
@@ -87,10 +86,6 @@ class Front:
     def alive(self) -> None:
         """The node is."""
         assert self.payer.call("getinfo")["id"] == self.payer.id
-
-
-def version_of(node: Node) -> Version:
-    return Version.parse(node.call("getinfo")["version"])
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +333,7 @@ def test_deprecated_apis_are_off(front: Front, regtest: Regtest) -> None:
     made = invoice(strict.payee)
     assert strict.call("pay", [made["bolt11"]]).ok()["status"] == "complete"
     assert strict.ours(made)
-    refused = version_of(strict.payer).since(DEPRECATES_PAY_SINCE)
+    refused = host().since(PAY_DEPRECATED_SINCE)
     assert strict.call("paystatus", []).code == (-32601 if refused else None)
     (shown,) = strict.call("clnpay-paystatus", [made["bolt11"]]).ok()["pay"]
     assert shown["session_status"] == "Success"

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 
 from pay.commands.xpay import PARAMETERS
-from pay.host.version import HOOK_FILTERS_SINCE, XPAY_ALREADY_PAID_IS_219_SINCE, Version
+from pay.host.version import (
+    HOOK_FILTERS_SINCE,
+    XPAY_ALREADY_PAID_IS_219_SINCE,
+    XPAY_TOO_DEAR_IS_206_SINCE,
+    Version,
+)
 from tests.real.support.network import Node
 from tests.real.support.paying import (
     UNKNOWN_DETAILS,
@@ -95,7 +100,7 @@ def test_paid_with_another_amount(payer: Node, shop: Shop, version: Version) -> 
 @pytest.mark.parametrize("limit", [{"maxfee": 0}, {"maxdelay": 9}])
 def test_too_dear_and_too_slow(payer: Node, shop: Shop, version: Version, limit: dict[str, Any]) -> None:
     answer = xpay(payer, invstring=invoice(shop.line.far)["bolt11"], **limit)
-    assert code_of(answer) == (206 if version.since((26, 6)) else 205)
+    assert code_of(answer) == (206 if version.since(XPAY_TOO_DEAR_IS_206_SINCE) else 205)
 
 
 def test_too_much(payer: Node, shop: Shop) -> None:
