@@ -325,4 +325,8 @@ def test_no_call_of_the_first_moment_leaves_the_hooks_in_disorder(start: Start) 
             starting.result().ok()
             node.stop()
     assert not node.lines("already modified")
-    assert not node.lines("Deferring registration of hook")
+    # A start among calls may find the hook in use for a moment; once they are over nobody has it.
+    deferred = len(node.lines("Deferring registration of hook"))
+    node.start().ok()
+    assert node.is_ours()
+    assert len(node.lines("Deferring registration of hook")) == deferred
