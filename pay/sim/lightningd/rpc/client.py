@@ -37,16 +37,18 @@ async def call(path: Path, method: str, params: Any, notify: Notify | None = Non
     """
     reader, writer = await open_client(path)
     try:
-        if notify is not None:
-            writer.write(encode(_request("notifications", {"enable": True}, "enable")))
-        writer.write(encode(_request(method, {} if params is None else params, "call")))
+        called = encode(_request(method, {} if params is None else params, "call"))
+        # As lightning-cli does it: a hook may keep the one, and let the other pass.
+        writer.write(called if notify is None else encode(_request("notifications", {"enable": True}, "enable")))
         splitter = JsonSplitter()
         while data := await reader.read(1 << 16):
             for message in splitter.feed(data):
                 if "method" in message:
                     if notify is not None:
                         notify(message)
-                elif message.get("id") != "enable":
+                elif message.get("id") == "enable":
+                    writer.write(called)
+                else:
                     return _result(message)
         raise ConnectionError("the node closed the connection before it answered")
     finally:
