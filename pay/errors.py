@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any
 
+BUG = -32603
+"""JSON-RPC's code for an internal error. Callers book -1 as surely unpaid, and a bug knows nothing of that: it may
+be met once the preimage is there, while the answer is written."""
+
 
 class Code(IntEnum):
     """JSON-RPC error codes of `pay`."""

@@ -33,7 +33,7 @@ from pay.engine.preparation import Preparation
 from pay.engine.records.journal import Journal
 from pay.engine.recovery import Recovery
 from pay.engine.shadowing import Shadowing
-from pay.errors import Code, PayError
+from pay.errors import BUG, PayError
 from pay.host.addresses import Addresses
 from pay.host.calls import CallError, Host, Unanswered
 from pay.host.chain import Chain
@@ -235,7 +235,7 @@ class Service:
             else:
                 event = command.bug
                 log.broken(event)
-            caller.fail(PayError(Code.OTHER, f"Internal error: {error!r}"))
+            caller.fail(PayError(BUG, f"Internal error, which says nothing of any payment: {error!r}"))
         else:
             caller.succeed(answer)
 

@@ -271,7 +271,8 @@ WORDS = Words(
         "all of them are answered.",
         "An invoice with the hash of a description is paid without the description too; one that is given must "
         "match.",
-        "**check pay** says what a call would be refused for, and pays nothing.",
+        "**check pay** says what a call would be refused for, and pays nothing. Where **pay** is another plugin's "
+        "and calls of it are led here, **check clnpay-pay** does.",
     ),
     ("paystatus", "listpays", "payliquidity", "lightning-decode(7)"),
 )

@@ -245,7 +245,8 @@ WORDS = Words(
     (
         "An invoice that was paid before the call came is an error, 219 (218 before v26.06), as with cln-xpay; "
         "**pay** repeats the answer instead.",
-        "**check xpay** says what a call would be refused for, and pays nothing.",
+        "**check clnpay-xpay** says what a call would be refused for, and pays nothing; **check xpay** is the "
+        "node's own.",
     ),
     ("pay", "paystatus", "listpays", "lightning-decode(7)"),
 )

@@ -25,7 +25,7 @@ from typing import Any
 from pyln.client import Plugin
 from pyln.client.plugin import MethodType, Request, RequestState
 
-from pay.errors import Code
+from pay.errors import BUG, Code
 from pay.host.framing import MessageReader, Unreadable
 from pay.log_events import EventLog, LogEvent
 from pay.units import show
@@ -249,7 +249,7 @@ class HostPlugin(Plugin):  # type: ignore[misc]
             handler(request)
         except Exception as error:
             self.log(traceback.format_exc(), level="unusual")
-            self.fail(request, {"code": int(Code.OTHER), "message": f"Internal error: {error!r}"})
+            self.fail(request, {"code": BUG, "message": f"Internal error: {error!r}"})
 
     def _dispatch_notification(self, request: Request, origin: Any = None) -> None:
         handler = self._notified.get(request.method)

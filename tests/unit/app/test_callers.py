@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
+import pytest
+
 from pay.app.application import RequestCaller
+from pay.app.service import Service
+from pay.commands import pay, xpay
+from pay.commands.form.command import Command
 from pay.errors import Code, Expired, Facts, PayError
 
 
@@ -34,3 +41,27 @@ def test_an_error_that_cannot_be_written_whole_keeps_code_and_words() -> None:
     """A caller without an answer would not know whether he has paid."""
     told = answer(PayError(Code.DESTINATION_FAILED, "Refused", cast(Facts, object())))
     assert told == {"code": 203, "message": "Refused"}
+
+
+@pytest.mark.parametrize("command", [pay.COMMAND, xpay.COMMAND], ids=lambda command: command.name)
+def test_a_bug_after_the_preimage_is_no_word_that_nothing_was_paid(command: Command[Any]) -> None:
+    """-1 and the other codes of `pay` are booked as surely unpaid."""
+
+    async def answered(*_: object) -> dict[str, Any]:
+        raise KeyError("what the answer is made of")
+
+    async def served() -> None:
+        service: Any = object.__new__(Service)
+        service._context = None
+        caller = RequestCaller(cast(Any, plugin), cast(Any, Request()))
+        await service.serve(replace(command, answer=answered), None, False, caller)
+
+    plugin = Plugin()
+    asyncio.run(served())
+    (told,) = plugin.answers
+    assert told["code"] == -32603 not in {int(failing.code) for failing in command.errors}
+
+
+class Request:
+    def notify(self, _message: str, _level: str) -> None:
+        raise AssertionError("nothing is told")
