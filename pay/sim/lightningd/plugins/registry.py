@@ -180,6 +180,9 @@ class Plugins:
 
     async def configure(self, plugin: PluginProcess) -> None:
         """Send init and wait for its answer. Raises PluginDied."""
+        if plugin.state is PluginState.DEAD:
+            # Over what its manifest says: it would never answer.
+            raise PluginDied(self._why_dead.get(plugin, "exited"))
         await self._in_time(plugin, self._configure(plugin))
         self.notify("plugin_started", _describe(plugin))
 
